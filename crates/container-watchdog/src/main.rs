@@ -1,0 +1,3 @@
+//! container-watchdog: see ARCHITECTURE.md.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! host-watchdog: see ARCHITECTURE.md.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Builds libzmq 4.3.5 with CURVE (libsodium), statically, for zmq-sys.

@@ -1,0 +1,3 @@
+//! manager-watchdog: see ARCHITECTURE.md.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! JSON types of the HTTP API, and its client.

@@ -1,0 +1,3 @@
+//! `watchtree`: the command line of the tree.
+
+fn main() {}

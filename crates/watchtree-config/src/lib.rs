@@ -1,0 +1,1 @@
+//! TOML, environment and flags, parsed into checked types.

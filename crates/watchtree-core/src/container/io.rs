@@ -1,0 +1,336 @@
+//! What the container role is told and what it wants done: the border between the brain and `watchtree-docker`.
+
+use crate::decision::Decision;
+use crate::frontend::FrontendInput;
+use crate::message::{Envelope, OrderInput};
+use crate::order::OrderAnswer;
+use crate::time::Duration;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub use super::record::{Record, Recovered};
+
+/// Nanoseconds since 1970 on the *engine's* clock, as in `timeNano` and `StartedAt`. Ordered among themselves only.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct EngineTime(pub u64);
+
+/// A container's full id: 64 hex digits.
+pub type ContainerId = String;
+
+/// Names one engine call from the decision to its answer. Unique within an epoch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Ticket(pub u64);
+
+/// The engine's word for what a container does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub enum RunState {
+    /// Made, never started (or its start failed).
+    #[default]
+    Created,
+    /// Running.
+    Running,
+    /// Frozen by `docker pause`.
+    Paused,
+    /// The engine waits out its back-off; `Running` is true and `Pid` 0 meanwhile.
+    Restarting,
+    /// Being removed.
+    Removing,
+    /// Ended.
+    Exited,
+    /// The engine failed to remove it.
+    Dead,
+}
+
+/// State of the container's own health check.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Health {
+    /// It has none.
+    #[default]
+    None,
+    /// Inside its start period.
+    Starting,
+    /// Last checks passed.
+    Healthy,
+    /// `retries` checks in a row failed.
+    Unhealthy,
+}
+
+/// The engine's own restart policy for it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub enum RestartPolicy {
+    /// The engine never restarts it.
+    #[default]
+    No,
+    /// Always.
+    Always,
+    /// Always, unless a person stopped it.
+    UnlessStopped,
+    /// After an exit other than 0, at most `max` times (0 = without limit).
+    OnFailure {
+        /// Most restarts.
+        max: u32,
+    },
+}
+
+/// What inspect tells of a container, chosen fields only: never its environment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ContainerView {
+    /// Full id.
+    pub id: ContainerId,
+    /// Name without the leading slash.
+    pub name: String,
+    /// What it does.
+    pub run: RunState,
+    /// Its init process on the host; 0 = none.
+    pub pid: u32,
+    /// Exit code of its last end.
+    pub exit_code: i64,
+    /// The engine says it was killed for memory.
+    pub oom_killed: bool,
+    /// Why its last start failed, in the engine's words; cut to 512 bytes.
+    pub error: String,
+    /// `StartedAt` as the engine writes it: half of its incarnation.
+    pub started_at_text: String,
+    /// The same as a number; 0 = never started.
+    pub started_at: EngineTime,
+    /// `FinishedAt`; 0 = never ended.
+    pub finished_at: EngineTime,
+    /// How often the engine restarted it by its policy since the last start by hand.
+    pub restart_count: u64,
+    /// Its health check.
+    pub health: Health,
+    /// Failed checks in a row.
+    pub health_streak: u32,
+    /// Output of the last check, cut to 256 bytes.
+    pub health_output: String,
+    /// Start period of its health check (zero = none): the base of the grace.
+    pub health_start_period: Duration,
+    /// The engine's policy.
+    pub restart_policy: RestartPolicy,
+    /// Number of its stop signal (15 unless set).
+    pub stop_signal: u32,
+    /// True if the image or the container sets a stop signal.
+    pub stop_signal_set: bool,
+    /// Its own stop timeout; `None` = the engine's 10 s.
+    pub stop_timeout: Option<Duration>,
+    /// Removed by the engine when it ends.
+    pub auto_remove: bool,
+    /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`; nothing else.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One line of the container list. `Inspect` follows only where this differs from what is known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ListEntry {
+    /// Full id.
+    pub id: ContainerId,
+    /// Name without the leading slash.
+    pub name: String,
+    /// What it does.
+    pub run: RunState,
+    /// From the status text: `(healthy)`, `(unhealthy)`, `(health: starting)`.
+    pub health: Health,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EventAction {
+    /// Made.
+    Create,
+    /// Started.
+    Start,
+    /// Its init ended.
+    Die {
+        /// Exit code.
+        exit_code: i64,
+    },
+    /// Somebody had a signal sent to it through the engine.
+    Kill {
+        /// Number of the signal.
+        signal: u32,
+    },
+    /// A stop was carried out.
+    Stop,
+    /// A restart was carried out.
+    Restart,
+    /// A process in it was killed for memory.
+    Oom,
+    /// Frozen.
+    Pause,
+    /// Thawed.
+    Unpause,
+    /// Renamed.
+    Rename {
+        /// Its former name.
+        old_name: String,
+    },
+    /// Its limits or policy were changed: inspect again.
+    Update,
+    /// Removed.
+    Destroy,
+    /// The state of its health check changed.
+    Health(Health),
+}
+
+/// One event of one container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EngineEvent {
+    /// When, on the engine's clock.
+    pub at: EngineTime,
+    /// Of which container.
+    pub id: ContainerId,
+    /// Its name at that time.
+    pub name: String,
+    /// Compose project and service, if any.
+    pub compose: Option<(String, String)>,
+    /// What.
+    pub action: EventAction,
+}
+
+/// Why an engine call gave no answer that helps.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EngineError {
+    /// No such container.
+    NotFound,
+    /// The engine refused (4xx, 5xx); its message cut to 512 bytes.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// No answer within the deadline, body included. The call may still be under way in the engine.
+    Deadline,
+    /// The socket cannot be reached (no engine, no rights); in words with the cure.
+    Unreachable(String),
+    /// The answer could not be read.
+    BadAnswer(String),
+}
+
+/// A call that changes something. Nothing else ever does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EngineCall {
+    /// `POST /containers/ID/start`
+    Start,
+    /// `POST /containers/ID/stop?t=`
+    Stop {
+        /// Seconds between the stop signal and SIGKILL.
+        timeout_secs: u32,
+    },
+}
+
+/// A call's answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Performed {
+    /// 204: the engine did it.
+    Done,
+    /// 304: it was so already, and the engine did nothing.
+    AlreadySo,
+}
+
+/// Everything the container role may be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ContainerInput {
+    /// The event stream is open (asked for by `Subscribe`); what it still remembers follows as events.
+    StreamOpened,
+    /// The event stream ended, or could not be opened.
+    StreamEnded {
+        /// In words.
+        why: String,
+    },
+    /// One event. Events that were seen before may come again.
+    Event(EngineEvent),
+    /// Answers `List`.
+    Listed(Result<Vec<ListEntry>, EngineError>),
+    /// Answers `Inspect`.
+    Inspected {
+        /// Whose.
+        id: ContainerId,
+        /// What.
+        result: Result<ContainerView, EngineError>,
+    },
+    /// Answers `ReadStopMark`: the engine's own note that a person stopped it; `None` = cannot be read here.
+    StopMark {
+        /// Whose.
+        id: ContainerId,
+        /// `HasBeenManuallyStopped`.
+        manually_stopped: Option<bool>,
+    },
+    /// Answers `Perform`. A call whose deadline passed is answered `Err(Deadline)` once; should the engine answer later
+    /// all the same, a second `Performed` with that ticket follows.
+    Performed {
+        /// Which call.
+        ticket: Ticket,
+        /// What came of it.
+        result: Result<Performed, EngineError>,
+    },
+    /// The journal could not be written (full disk), or can be again.
+    JournalHealth {
+        /// `Err` with the reason in words.
+        state: Result<(), String>,
+    },
+    /// The link to the parent: up, down, frames.
+    Link(FrontendInput),
+    /// An order whose signature was checked, or a person's local request.
+    Order(OrderInput),
+    /// The driver noticed that this process did not run for that long (SIGSTOP, a sleeping machine, starvation).
+    Stalled {
+        /// How long.
+        gap: Duration,
+    },
+    /// The machine is shutting down: hands off.
+    HostShutdown,
+    /// This daemon shall stop: finish or leave repairs to the journal, say goodbye.
+    Stop,
+}
+
+/// Everything the container role may want done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ContainerEffect {
+    /// (Re)open the event stream; an older one is dropped.
+    Subscribe {
+        /// From this engine time on, inclusive; `None` = from now.
+        since: Option<EngineTime>,
+    },
+    /// Get the container list.
+    List,
+    /// Look at one container.
+    Inspect {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Read the engine's stop mark of one container.
+    ReadStopMark {
+        /// Which.
+        id: ContainerId,
+    },
+    /// Write this to the journal. Every effect after it is performed only after the write returned (not the sync).
+    Journal(Record),
+    /// Call the engine. Never cancelled, never posted twice.
+    Perform {
+        /// Comes back in `Performed`.
+        ticket: Ticket,
+        /// Whom.
+        id: ContainerId,
+        /// What.
+        call: EngineCall,
+        /// After which `Err(Deadline)` is reported; the call itself goes on.
+        within: Duration,
+    },
+    /// Hand this frame to the link.
+    Send(Envelope),
+    /// A decision was made or has ended: log it. (It is journalled and sent up by effects of their own.)
+    Decided(Decision),
+    /// The answer to an `OrderInput` with `local: true`.
+    LocalAnswer(OrderAnswer),
+    /// One line for the log: this daemon is degraded (`Err`), or no longer (`Ok`).
+    Condition {
+        /// What it is about: `journal`, `engine`, `stream`, `parent`.
+        about: &'static str,
+        /// In words.
+        state: Result<String, String>,
+    },
+    /// Everything is in order for the process to end.
+    Stopped,
+}

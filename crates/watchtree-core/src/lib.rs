@@ -1,0 +1,18 @@
+//! The pure core: every decision of Watchtree, without clock, socket, file, thread or log.
+//!
+//! Time is a number passed in, randomness a seed, collections are ordered; equal inputs give equal effects. The daemons
+//! drive these machines with `watchtree-runtime`, the simulator drives the same ones with virtual time.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod container;
+pub mod decision;
+pub mod frontend;
+pub mod id;
+pub mod machine;
+pub mod message;
+pub mod order;
+pub mod subject;
+pub mod time;
+pub mod verdict;

@@ -1,0 +1,132 @@
+//! What is watched: subjects, their place in the tree, and their lives (incarnations).
+//!
+//! A subject's id is a path. The first segment is the host (or the manager), then the engine, then the container by
+//! compose project, service and number, or else by its name. A segment that starts with `@` is a watchdog itself:
+//!
+//! ```text
+//! h1                      the host
+//! h1/@agent               its host-watchdog
+//! h1/docker               an engine on it
+//! h1/docker/@watchdog     the container-watchdog of that engine
+//! h1/docker/shop/web/1    container 1 of service web in compose project shop
+//! h1/docker/nginx         a container without compose, by name
+//! ```
+
+use crate::id::{NAME_BYTES_MAX, NameError, check_name};
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+/// Longest subject id in bytes.
+pub const SUBJECT_BYTES_MAX: usize = 640;
+/// Most segments of a subject id.
+pub const SUBJECT_SEGMENTS_MAX: usize = 8;
+
+/// The id of a subject: its path in the tree. Orders like a path, parents before children.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct SubjectId(String);
+
+impl SubjectId {
+    /// Checks a path such as `h1/docker/shop/web/1`.
+    ///
+    /// # Errors
+    /// [`NameError`] of the first bad segment; `TooLong` also for the whole.
+    pub fn new(path: &str) -> Result<Self, NameError> {
+        if SUBJECT_BYTES_MAX < path.len() || SUBJECT_SEGMENTS_MAX < path.split('/').count() {
+            return Err(NameError::TooLong);
+        }
+        path.split('/').try_for_each(check_name)?;
+        Ok(Self(path.to_string()))
+    }
+
+    /// This subject's child with that last segment. Bytes that no name may have become `_`, and a long segment is cut:
+    /// container names and compose labels come from outside and must not be able to break a path.
+    pub fn child(&self, segment: &str) -> Self {
+        let clean: String = segment
+            .chars()
+            .take(NAME_BYTES_MAX)
+            .map(|c| if c.is_ascii_alphanumeric() || "._-@".contains(c) { c } else { '_' })
+            .collect();
+        Self(format!("{}/{}", self.0, if clean.is_empty() { "_" } else { &clean }))
+    }
+
+    /// The subject one level up; `None` for a host or a manager.
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_string()))
+    }
+
+    /// The first segment: the host (or the manager) it lives on.
+    pub fn root(&self) -> &str {
+        self.0.split('/').next().unwrap_or(&self.0)
+    }
+
+    /// The last segment.
+    pub fn last(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// True for `other` itself and everything below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SubjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a subject is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum SubjectKind {
+    /// A machine.
+    Host,
+    /// A container engine (dockerd, podman).
+    Engine,
+    /// A container.
+    Container,
+    /// One of our own daemons.
+    Watchdog,
+    /// The manager itself.
+    Manager,
+}
+
+impl SubjectKind {
+    /// Lower-case word, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Engine => "engine",
+            Self::Container => "container",
+            Self::Watchdog => "watchdog",
+            Self::Manager => "manager",
+        }
+    }
+}
+
+/// One life of a subject. A container's is its id and `StartedAt`; a host's is its boot id; a daemon's is its boot id
+/// and agent epoch. Compared for equality only: it says *which* life, never which is newer.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Incarnation(pub String);
+
+impl Incarnation {
+    /// Longest incarnation in bytes.
+    pub const BYTES_MAX: usize = 160;
+
+    /// A container's life: its 64-digit id and the engine's `StartedAt`, as the engine writes both.
+    pub fn container(id: &str, started_at: &str) -> Self {
+        Self(format!("{id}@{started_at}"))
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,281 @@
+//! What is believed of a subject, how sure, and why.
+//!
+//! Silence alone never proves death: `State::Down` exists only at `Level::Certain`.
+
+use crate::id::NodeName;
+use crate::subject::{Incarnation, SubjectId, SubjectKind};
+use crate::time::Moment;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// How strong the evidence is. Actions are bound to levels.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Level {
+    /// Nothing is known.
+    #[default]
+    None,
+    /// A missed freshness point, a disconnect: probe and tell, nothing else.
+    Weak,
+    /// Several rounds of confirmation from outside: an incident, nothing irreversible.
+    Strong,
+    /// The kernel or the engine said so, or the subject itself.
+    Certain,
+}
+
+impl Level {
+    /// Lower-case word, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Weak => "weak",
+            Self::Strong => "strong",
+            Self::Certain => "certain",
+        }
+    }
+}
+
+/// What a subject is believed to be. Ordered from well to ill, so that a roll-up is the maximum.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum State {
+    /// Well.
+    Ok,
+    /// It ended as it should: exit 0 without a restart policy, one-off, auto-remove.
+    Finished,
+    /// A person stopped, paused or killed it. Left alone.
+    Stopped,
+    /// It has just been started and is inside its grace.
+    Starting,
+    /// Nobody has told yet.
+    #[default]
+    Unknown,
+    /// Its watchdog said goodbye (an upgrade, a restart): nobody looks just now.
+    Unwatched,
+    /// It works, but something about it wants a person's eye (disk full, lagging loop, a bad label).
+    Degraded,
+    /// A missed freshness point; being looked at right now.
+    Suspect,
+    /// A repair is under way or waits for its turn.
+    Repairing,
+    /// It runs, but its health check fails.
+    Unhealthy,
+    /// Its kernel answers, its watchdog does not.
+    AgentLost,
+    /// Neither it nor its kernel answers, or no look was possible: see the evidence. Never proof of death.
+    Unreachable,
+    /// It is dead, and that is certain.
+    Down,
+    /// Its budget is used up, or nothing could tell whether to act: a person is needed.
+    GivenUp,
+}
+
+impl State {
+    /// Upper-case words for people: `AGENT LOST`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Finished => "FINISHED",
+            Self::Stopped => "STOPPED",
+            Self::Starting => "STARTING",
+            Self::Unknown => "UNKNOWN",
+            Self::Unwatched => "UNWATCHED",
+            Self::Degraded => "DEGRADED",
+            Self::Suspect => "SUSPECT",
+            Self::Repairing => "REPAIRING",
+            Self::Unhealthy => "UNHEALTHY",
+            Self::AgentLost => "AGENT LOST",
+            Self::Unreachable => "UNREACHABLE",
+            Self::Down => "DOWN",
+            Self::GivenUp => "GIVEN UP",
+        }
+    }
+
+    /// True where an incident is open while it lasts.
+    pub const fn is_incident(self) -> bool {
+        matches!(self, Self::AgentLost | Self::Unreachable | Self::Down | Self::GivenUp | Self::Unhealthy)
+    }
+}
+
+/// What kind of fact an [`Evidence`] is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum EvidenceKind {
+    /// The init process of a container ended (exit code in the detail).
+    Exited,
+    /// The kernel killed it for memory.
+    OutOfMemory,
+    /// A stop signal, a stop, kill or rm by somebody else was seen, or the engine's own mark of one.
+    OperatorStop,
+    /// The event stream was unbroken and showed nobody stopping it.
+    NobodyStoppedIt,
+    /// The event stream had a gap.
+    StreamBroken,
+    /// The state of its health check.
+    HealthCheck,
+    /// The engine restarted it by its own policy.
+    EngineRestart,
+    /// A new incarnation was seen.
+    NewIncarnation,
+    /// A freshness point passed without a beat (which slot, how late in the detail).
+    MissedSlot,
+    /// The transport reported a disconnect: a hint.
+    Disconnected,
+    /// A Ping on the link was or was not answered.
+    Ping,
+    /// Its kernel answered from outside (TCP accepted or refused, ICMP).
+    KernelAnswers,
+    /// Its kernel was asked from outside and did not answer.
+    KernelSilent,
+    /// A look from outside could not be made (no rights, no address, NAT): nothing is known by it.
+    NoLook,
+    /// It said goodbye.
+    Goodbye,
+    /// The kernel says its process is gone (pidfd).
+    ProcessGone,
+    /// A probe of an engine, with its answer or its deadline.
+    EngineProbe,
+    /// A figure of a host (load, memory, disk, lag).
+    HostHealth,
+    /// What the journal remembered.
+    Journal,
+    /// An order or a person's request.
+    Order,
+    /// Bad input: a label, a configuration, a frame.
+    BadInput,
+    /// The observer's own state (it was frozen, its disk is full).
+    Observer,
+}
+
+impl EvidenceKind {
+    /// All kinds, for tables.
+    pub const ALL: [Self; 22] = [
+        Self::Exited,
+        Self::OutOfMemory,
+        Self::OperatorStop,
+        Self::NobodyStoppedIt,
+        Self::StreamBroken,
+        Self::HealthCheck,
+        Self::EngineRestart,
+        Self::NewIncarnation,
+        Self::MissedSlot,
+        Self::Disconnected,
+        Self::Ping,
+        Self::KernelAnswers,
+        Self::KernelSilent,
+        Self::NoLook,
+        Self::Goodbye,
+        Self::ProcessGone,
+        Self::EngineProbe,
+        Self::HostHealth,
+        Self::Journal,
+        Self::Order,
+        Self::BadInput,
+        Self::Observer,
+    ];
+
+    /// snake_case word: on the wire, in the journal and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::OutOfMemory => "out_of_memory",
+            Self::OperatorStop => "operator_stop",
+            Self::NobodyStoppedIt => "nobody_stopped_it",
+            Self::StreamBroken => "stream_broken",
+            Self::HealthCheck => "health_check",
+            Self::EngineRestart => "engine_restart",
+            Self::NewIncarnation => "new_incarnation",
+            Self::MissedSlot => "missed_slot",
+            Self::Disconnected => "disconnected",
+            Self::Ping => "ping",
+            Self::KernelAnswers => "kernel_answers",
+            Self::KernelSilent => "kernel_silent",
+            Self::NoLook => "no_look",
+            Self::Goodbye => "goodbye",
+            Self::ProcessGone => "process_gone",
+            Self::EngineProbe => "engine_probe",
+            Self::HostHealth => "host_health",
+            Self::Journal => "journal",
+            Self::Order => "order",
+            Self::BadInput => "bad_input",
+            Self::Observer => "observer",
+        }
+    }
+
+    /// The kind of that word; a word of a newer version is `None`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// One fact a verdict or a decision rests on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Evidence {
+    /// What kind of fact.
+    pub kind: EvidenceKind,
+    /// The fact in words, without the kind: `exit code 137`, `slot 91 is 1.2 s late`. At most
+    /// [`Evidence::DETAIL_BYTES_MAX`] bytes; never environment variables.
+    pub detail: String,
+    /// When it was seen, on the observer's clock.
+    pub at: Moment,
+}
+
+impl Evidence {
+    /// Longest detail in bytes.
+    pub const DETAIL_BYTES_MAX: usize = 512;
+    /// Most pieces of evidence one verdict or decision carries.
+    pub const COUNT_MAX: usize = 16;
+
+    /// Makes one; a too long detail is cut at a character's border.
+    pub fn new(kind: EvidenceKind, at: Moment, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        if Self::DETAIL_BYTES_MAX < detail.len() {
+            let cut = (0..=Self::DETAIL_BYTES_MAX).rev().find(|&i| detail.is_char_boundary(i)).unwrap_or(0);
+            detail.truncate(cut);
+        }
+        Self { kind, detail, at }
+    }
+}
+
+/// How well the observer is: 0 = well, 8 = so ill that its verdicts must not be believed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct ObserverHealth(pub u8);
+
+impl ObserverHealth {
+    /// From here on an observer may not originate `Strong` verdicts.
+    pub const DEGRADED: u8 = 4;
+    /// The worst.
+    pub const MAX: u8 = 8;
+}
+
+/// What an observer says of a subject. The unit of reports: the latest wins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// Of whom.
+    pub subject: SubjectId,
+    /// What kind of thing it is.
+    pub kind: SubjectKind,
+    /// Of which of its lives; empty when none was ever seen.
+    pub incarnation: Incarnation,
+    /// What is believed.
+    pub state: State,
+    /// How sure.
+    pub level: Level,
+    /// One line in words for people: `crashed (exit 1), restart 2 of 5 in 0.2 s`.
+    pub why: String,
+    /// The facts; the newest last.
+    pub evidence: Vec<Evidence>,
+    /// Who says so.
+    pub observer: NodeName,
+    /// How well that one is.
+    pub observer_health: ObserverHealth,
+    /// Since when the state is this, on the observer's clock.
+    pub since: Moment,
+    /// True while a hold keeps repairs away.
+    pub held: bool,
+    /// Remarks that a person should see although the state is fine, such as a bad label and the default that took its
+    /// place. At most [`Verdict::REMARKS_MAX`].
+    pub remarks: Vec<String>,
+}
+
+impl Verdict {
+    /// Most remarks of one verdict.
+    pub const REMARKS_MAX: usize = 8;
+}

@@ -1,0 +1,1 @@
+//! bollard to core observations; performs core actions.

@@ -1,0 +1,1 @@
+//! CURVE and signing keys, allow-lists, their files and modes.

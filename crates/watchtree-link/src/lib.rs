@@ -1,0 +1,1 @@
+//! ZeroMQ: link thread, CURVE, ZAP, monitors, reconnect. Moves frames, knows no meaning.

@@ -1,0 +1,1 @@
+//! pidfd, procfs, child processes, flock: the only crate with unsafe system calls.

@@ -1,0 +1,1 @@
+//! Looks from outside: does a kernel answer (TCP accepted or refused, ICMP).

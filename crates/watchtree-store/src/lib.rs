@@ -1,0 +1,1 @@
+//! SQLite for the manager, and the journal of a watchdog.

@@ -1,0 +1,1 @@
+//! Tests against a real engine, fake engines, and foreign ZeroMQ peers; starts the real daemons.

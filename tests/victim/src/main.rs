@@ -1,0 +1,3 @@
+//! A tiny static service that crashes and hangs on request.
+
+fn main() {}
