@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod backend;
 pub mod container;
 pub mod decision;
 pub mod frontend;
+pub mod host;
 pub mod id;
+pub mod incident;
 pub mod machine;
+pub mod manager;
 pub mod message;
 pub mod order;
 pub mod subject;

@@ -1,0 +1,326 @@
+//! What the host role is told and what it wants done: the border between the brain and `watchtree-os`, `-docker`, `-link`.
+//!
+//! Rules for the driver:
+//! - Before anything else it looks for living children of a former life of this daemon, opens a pidfd of each, and tells
+//!   them by `ChildFound`, then `ChildrenLookedFor` once. No child is started before that.
+//! - An Order frame from the manager whose `header.target` is this node (or `None`) is checked by the driver and comes
+//!   in as `Order` or `OrderRefused`; every other frame, also an Order for a child, comes in as `Link(Received)`.
+//! - The own subjects of this role: `HOST`, `HOST/@agent`, and for each engine `HOST/ENGINE` and `HOST/ENGINE/@watchdog`.
+
+use crate::backend::{BackendInput, Peer};
+use crate::container::io::EngineError;
+use crate::decision::Decision;
+use crate::frontend::FrontendInput;
+use crate::id::NodeIdentity;
+use crate::message::{Envelope, OrderInput};
+use crate::order::OrderAnswer;
+use crate::time::{Duration, Moment, WallTime};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Everything the host role is born with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostStart {
+    /// Who it is. `identity.version` is the build: a child of another one is replaced between repairs.
+    pub identity: NodeIdentity,
+    /// Names of the engines, one container-watchdog each; each a name segment such as `docker`.
+    pub engines: Vec<String>,
+    /// Addresses (`host:port`) at which this machine's kernel may be looked at from outside; sent in Hello.
+    pub look_at: Vec<String>,
+    /// See [`HostPolicy`].
+    pub policy: HostPolicy,
+    /// For jitter.
+    pub seed: u64,
+    /// Now, as a label.
+    pub wall: WallTime,
+}
+
+/// The numbers of the host role. `Default` is what ships.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostPolicy {
+    /// Children beat this often.
+    pub child_beat: Duration,
+    /// A child's freshness point: slot + interval + offset + this.
+    pub child_margin: Duration,
+    /// A silent child has this long to answer a Ping before it is killed.
+    pub child_ping_within: Duration,
+    /// A child just started or adopted has this long to say Hello before it counts as frozen.
+    pub child_hello_within: Duration,
+    /// A child asked to stop has this long before it is killed.
+    pub child_stop_within: Duration,
+    /// Delay of the second revival in a row; doubles. The first is at once.
+    pub revive_delay_min: Duration,
+    /// Longest delay of a revival.
+    pub revive_delay_max: Duration,
+    /// A child that lived this long ran clean: its next revival is at once.
+    pub revive_clean_after: Duration,
+    /// Retry of a child that says it cannot run (exit 2, 6).
+    pub retry_unfit: Duration,
+    /// Retry of a child whose engine another healer holds (exit 8).
+    pub retry_taken: Duration,
+    /// Every so often `_ping` and the list.
+    pub probe_every: Duration,
+    /// Every so often `/info`.
+    pub info_every: Duration,
+    /// Every so often the machine's figures are read.
+    pub figures_every: Duration,
+    /// Beats to the manager this often until it says otherwise.
+    pub beat: Duration,
+    /// Free space of a disk below this many thousandths is a remark.
+    pub disk_free_milli_min: u64,
+    /// Available memory below this many thousandths is a remark.
+    pub memory_available_milli_min: u64,
+    /// Load per processor above this many thousandths is a remark.
+    pub load_per_cpu_milli_max: u64,
+    /// Stall share (PSI `some avg10`, thousandths of the time) above this is a remark.
+    pub psi_milli_max: u64,
+}
+
+impl Default for HostPolicy {
+    fn default() -> Self {
+        Self {
+            child_beat: Duration::from_millis(500),
+            child_margin: Duration::from_secs(1),
+            child_ping_within: Duration::from_millis(500),
+            child_hello_within: Duration::from_secs(5),
+            child_stop_within: Duration::from_secs(10),
+            revive_delay_min: Duration::from_millis(100),
+            revive_delay_max: Duration::from_secs(10),
+            revive_clean_after: Duration::from_secs(60),
+            retry_unfit: Duration::from_secs(60),
+            retry_taken: Duration::from_secs(10),
+            probe_every: Duration::from_secs(2),
+            info_every: Duration::from_secs(10),
+            figures_every: Duration::from_secs(2),
+            beat: Duration::from_millis(500),
+            disk_free_milli_min: 50,
+            memory_available_milli_min: 50,
+            load_per_cpu_milli_max: 4000,
+            psi_milli_max: 400,
+        }
+    }
+}
+
+/// A look at an engine. Reporting only: nothing is repaired by it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum EngineProbe {
+    /// `GET /_ping`
+    Ping,
+    /// `GET /containers/json`
+    List,
+    /// `GET /info`
+    Info,
+}
+
+impl EngineProbe {
+    /// All, for tables.
+    pub const ALL: [Self; 3] = [Self::Ping, Self::List, Self::Info];
+
+    /// Lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::List => "list",
+            Self::Info => "info",
+        }
+    }
+
+    /// How long it may take, body included.
+    pub const fn within(self) -> Duration {
+        match self {
+            Self::Ping => Duration::from_secs(1),
+            Self::List => Duration::from_secs(2),
+            Self::Info => Duration::from_secs(5),
+        }
+    }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum ChildExit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// The kernel says it is gone but not how (it was not our own child: adopted).
+    Unknown,
+}
+
+/// A signal to a child.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum ChildSignal {
+    /// SIGTERM: stop in order.
+    Terminate,
+    /// SIGKILL; works on a stopped (frozen) process too.
+    Kill,
+}
+
+/// One file system.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DiskFigure {
+    /// Where it is mounted.
+    pub path: String,
+    /// Free share for ordinary users, thousandths.
+    pub free_milli: u64,
+}
+
+/// PSI `some avg10` of the machine, thousandths of the time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Pressure {
+    /// Waiting for a processor.
+    pub cpu_milli: u64,
+    /// Waiting for memory.
+    pub memory_milli: u64,
+    /// Waiting for disks.
+    pub io_milli: u64,
+}
+
+/// The machine, as it sees itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HostFigures {
+    /// Load average of a minute, thousandths.
+    pub load1_milli: u64,
+    /// Processors online.
+    pub cpus: u32,
+    /// Available share of the memory, thousandths.
+    pub memory_available_milli: u64,
+    /// The file systems that matter (root, state folder, engine's root); at most 8.
+    pub disks: Vec<DiskFigure>,
+    /// `None` where the kernel has no PSI.
+    pub pressure: Option<Pressure>,
+    /// Longest lag of the own drive loop since the last figures.
+    pub loop_lag: Duration,
+}
+
+/// Everything the host role may be told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostInput {
+    /// The link to the manager: up, down, frames.
+    Link(FrontendInput),
+    /// The ipc socket of the children.
+    Children(BackendInput),
+    /// At start: a living container-watchdog of a former life of this daemon; its pidfd is held by the driver.
+    ChildFound {
+        /// Of which engine.
+        engine: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// All `ChildFound` have been told; the rest may be started.
+    ChildrenLookedFor,
+    /// Answers `StartChild`.
+    ChildStarted {
+        /// Of which engine.
+        engine: String,
+        /// Its pid, or why it could not be started, in words.
+        result: Result<u32, String>,
+    },
+    /// The kernel says a child is gone (pidfd).
+    ChildExited {
+        /// Of which engine.
+        engine: String,
+        /// Which process; one that is not the child's present pid is ignored.
+        pid: u32,
+        /// How.
+        exit: ChildExit,
+        /// The last line it wrote to its standard error, cut to 512 bytes; empty if unknown.
+        last_line: String,
+    },
+    /// Answers `ProbeEngine`.
+    Probed {
+        /// Which engine.
+        engine: String,
+        /// Which probe.
+        probe: EngineProbe,
+        /// How long it took.
+        took: Duration,
+        /// What it said in a few words (`29.1.3, 14 running`), or how it failed.
+        result: Result<String, EngineError>,
+    },
+    /// Answers `ReadFigures`.
+    Figures(HostFigures),
+    /// An order for this node whose signature was checked, or a person's local request.
+    Order(OrderInput),
+    /// An order for this node that the driver refused (key, signature, bytes).
+    OrderRefused(OrderAnswer),
+    /// The wall clock, for labels; told now and then.
+    Wall(WallTime),
+    /// The driver noticed that this process did not run for that long. It hands in what waits in its sockets first.
+    Stalled {
+        /// How long.
+        gap: Duration,
+    },
+    /// The machine is shutting down.
+    HostShutdown,
+    /// This daemon shall stop: children first, in order.
+    Stop,
+}
+
+/// Everything the host role may want done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostEffect {
+    /// Hand this frame to the link towards the manager.
+    Send(Envelope),
+    /// Hand this frame to the ipc socket.
+    SendToChild {
+        /// Whom.
+        to: Peer,
+        /// What.
+        envelope: Envelope,
+    },
+    /// Start the container-watchdog of this engine; answered by `ChildStarted`.
+    StartChild {
+        /// Which engine.
+        engine: String,
+    },
+    /// Send a signal to a child, by pidfd; the end shows as `ChildExited`.
+    SignalChild {
+        /// Of which engine.
+        engine: String,
+        /// Which process.
+        pid: u32,
+        /// What.
+        signal: ChildSignal,
+    },
+    /// Look at an engine; answered by `Probed`, at the deadline at the latest. One of a kind per engine at a time.
+    ProbeEngine {
+        /// Which.
+        engine: String,
+        /// How.
+        probe: EngineProbe,
+        /// Deadline, body included.
+        within: Duration,
+    },
+    /// Read the machine's figures; answered by `Figures`.
+    ReadFigures,
+    /// A decision was made or has ended: log it and keep it for the local `explain`. (It goes up by a frame of its own.)
+    Decided(Decision),
+    /// The answer to an `OrderInput` with `local: true`.
+    LocalAnswer(OrderAnswer),
+    /// One line for the log: something is degraded (`Err`), or no longer (`Ok`).
+    Condition {
+        /// What it is about: `manager`, `engine docker`, `child docker`, `host`, `self`.
+        about: String,
+        /// In words.
+        state: Result<String, String>,
+    },
+    /// Everything is in order for the process to end.
+    Stopped,
+}
+
+/// One engine and its container-watchdog, for the local status page.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ChildView {
+    /// Name of the engine.
+    pub engine: String,
+    /// Process of the container-watchdog; `None` = not running.
+    pub pid: Option<u32>,
+    /// Its build, once it said Hello.
+    pub version: Option<String>,
+    /// How often it was revived since this daemon started.
+    pub revivals: u64,
+    /// When it was last heard, by our clock.
+    pub last_heard: Option<Moment>,
+    /// What it is doing, in words.
+    pub phase: String,
+}
