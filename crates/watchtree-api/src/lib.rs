@@ -1,1 +1,91 @@
-//! JSON types of the HTTP API, and its client.
+//! The HTTP API: its JSON types, the trait that each daemon implements, and its client.
+//!
+//! All three daemons answer the same API: the manager for the whole tree, host-watchdog and container-watchdog for
+//! their part (`--local`). The contract: every answer carries `apiVersion`; fields are only ever added; a reader ignores
+//! what it does not know. Ages are in milliseconds of the answerer's own monotonic clock, `wall_ms` are labels.
+//!
+//! | method and path | answers |
+//! |---|---|
+//! | `GET /api/v1/tree?depth=&filter=` | [`TreeResponse`] |
+//! | `GET /api/v1/incidents?all=` | [`IncidentsResponse`] |
+//! | `GET /api/v1/events?since=&wait_ms=&limit=&subject=` | [`EventsResponse`] |
+//! | `GET /api/v1/explain?subject=` | [`ExplainResponse`] |
+//! | `POST /api/v1/{hold,release,retry}` with [`Ask`] | [`AskAnswer`] |
+//! | `GET /livez`, `GET /readyz` | [`Health`] |
+//!
+//! This crate knows neither the core nor a daemon: the edge (`watchtree-runtime`) converts.
+
+mod client;
+mod error;
+mod query;
+mod types;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use client::{Client, ClientError, Endpoint};
+pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use query::{Ask, AskVerb, EventQuery, IncidentQuery, TreeQuery, parse_duration_ms};
+pub use types::{
+    AskAnswer, Condition, DecisionView, EventKind, EventView, EventsResponse, EvidenceView, ExplainResponse, GuardView,
+    Health, Incident, IncidentsResponse, TreeNode, TreeResponse,
+};
+
+/// The value of `apiVersion` in every answer of this version.
+pub const API_VERSION: &str = "watchtree/v1";
+/// Longest request body in bytes.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Longest answer body a client takes, in bytes.
+pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Most nodes in one tree answer; what is left out is counted in [`TreeResponse::omitted`].
+pub const TREE_NODES_MAX: usize = 20_000;
+/// Most events in one answer.
+pub const EVENTS_PER_ANSWER_MAX: usize = 1000;
+/// Longest time a server holds a long poll for events open, in milliseconds.
+pub const WAIT_MS_MAX: u64 = 25_000;
+/// Longest hold that may be asked for, in milliseconds: seven days.
+pub const HOLD_MS_MAX: u64 = 7 * 24 * 3_600_000;
+
+/// Paths of the API.
+pub mod path {
+    /// The tree.
+    pub const TREE: &str = "/api/v1/tree";
+    /// Incidents.
+    pub const INCIDENTS: &str = "/api/v1/incidents";
+    /// Events.
+    pub const EVENTS: &str = "/api/v1/events";
+    /// Why a subject is what it is.
+    pub const EXPLAIN: &str = "/api/v1/explain";
+    /// Keep repairs away.
+    pub const HOLD: &str = "/api/v1/hold";
+    /// End a hold.
+    pub const RELEASE: &str = "/api/v1/release";
+    /// Try again.
+    pub const RETRY: &str = "/api/v1/retry";
+    /// Does the daemon's working loop turn?
+    pub const LIVEZ: &str = "/livez";
+    /// Does it know what it is there to know?
+    pub const READYZ: &str = "/readyz";
+}
+
+/// A future answer of an [`Api`].
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;
+
+/// What a daemon answers. The server puts a deadline on every call; an implementation asks the task that owns the
+/// machine and must never make it wait.
+pub trait Api: Send + Sync + 'static {
+    /// The tree as this node sees it.
+    fn tree(&self, query: TreeQuery) -> Answer<'_, TreeResponse>;
+    /// Incidents as this node sees them.
+    fn incidents(&self, query: IncidentQuery) -> Answer<'_, IncidentsResponse>;
+    /// Events after a cursor; waits up to `wait_ms` for the first.
+    fn events(&self, query: EventQuery) -> Answer<'_, EventsResponse>;
+    /// What is believed of a subject, on what evidence, and what was decided.
+    fn explain(&self, subject: String) -> Answer<'_, ExplainResponse>;
+    /// Hold, release or retry; answers when the target has answered.
+    fn ask(&self, ask: Ask) -> Answer<'_, AskAnswer>;
+    /// True while the working loop turns.
+    fn live(&self) -> Answer<'_, Health>;
+    /// True once the node knows what it is there to know.
+    fn ready(&self) -> Answer<'_, Health>;
+}
