@@ -1,1 +1,33 @@
-//! The one tokio driver of a core machine: clock, signals, sd_notify, tracing.
+//! The one tokio driver of a core machine, and what every daemon does alike: clock, signals, service manager, log,
+//! exit codes, conditions, the status API's server.
+//!
+//! Knows no role and no technology of a role; decides nothing.
+
+pub mod clock;
+pub mod conditions;
+pub mod drive;
+pub mod exit;
+pub mod logging;
+pub mod pulse;
+pub mod signals;
+pub mod systemd;
+
+pub use clock::Clock;
+pub use conditions::Conditions;
+pub use drive::{Drive, Ended, NotAtHome, Perform, Visit, Visitor, drive};
+pub use exit::{Code, Exit};
+pub use pulse::Pulse;
+pub use signals::{Asked, Signals};
+
+/// The tokio runtime of a daemon: two workers are plenty, and each costs memory.
+///
+/// # Errors
+/// The kernel's, if threads cannot be made.
+pub fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("watchtree")
+        .enable_all()
+        .build()
+}

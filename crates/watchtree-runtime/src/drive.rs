@@ -1,0 +1,392 @@
+//! The one driver of a core machine. Every daemon's working loop is this function and nothing else.
+//!
+//! ```text
+//!        ┌─────────────────────────────────────────────────────────────────────────────┐
+//!        ▼                                                                             │
+//!   drain inbox ─▶ own stall? feed it ─▶ handle_timeout ─▶ perform effects ─▶ pulse, pet ─▶ wait ≤ 250 ms
+//! ```
+//!
+//! The order is the contract: evidence that waits comes before the news of an own stall, that before any deadline; so
+//! nobody is judged by a sleep of ours. Deadlines are asked of the clock, never of the sleep. Performing an effect never
+//! awaits: what takes time is handed to a task that answers through the inbox. The systemd watchdog and `/livez` are fed
+//! here only: they prove that *this* loop turns.
+//!
+//! Knows no role, no socket, no file.
+
+use crate::clock::Clock;
+use crate::pulse::Pulse;
+use crate::signals::{Asked, Signals};
+use crate::systemd::Notifier;
+use std::ops::ControlFlow;
+use tokio::sync::{mpsc, oneshot};
+use watchtree_core::machine::Machine;
+use watchtree_core::time::{Duration, Moment};
+
+/// The loop turns at least this often.
+pub const TICK: Duration = Duration::from_millis(250);
+/// No turn for longer than this is a stall of our own.
+pub const STALL: Duration = Duration::from_secs(1);
+/// After a stall the other threads (sockets, event streams) get this long to hand over what waited for them as well.
+pub const SETTLE: Duration = Duration::from_millis(100);
+/// Most visits served in one turn.
+const VISITS_PER_TURN_MAX: usize = 16;
+/// A visit that is not served within this is given up by the visitor.
+const VISIT_WITHIN: Duration = Duration::from_secs(2);
+
+/// A question to the machine, asked between two turns.
+pub type Visit<M> = Box<dyn FnOnce(&M) + Send>;
+
+/// Asks questions of a driven machine, from any task. Clones ask the same machine.
+#[derive(Debug)]
+pub struct Visitor<M>(mpsc::Sender<Visit<M>>);
+
+impl<M> Clone for Visitor<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The machine did not answer a visit within 2 s: its loop stands, is flooded, or has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the working loop did not answer within 2 s")]
+pub struct NotAtHome;
+
+impl<M: 'static> Visitor<M> {
+    /// A visitor and the door that [`Drive::visits`] wants.
+    pub fn pair() -> (Self, mpsc::Receiver<Visit<M>>) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), receiver)
+    }
+
+    /// Runs `look` on the machine between two turns and gives its answer.
+    ///
+    /// # Errors
+    /// [`NotAtHome`].
+    pub async fn visit<R: Send + 'static>(&self, look: impl FnOnce(&M) -> R + Send + 'static) -> Result<R, NotAtHome> {
+        let (answer, waiting) = oneshot::channel();
+        let visit: Visit<M> = Box::new(move |machine| {
+            // The asker may have given up meanwhile; then nobody wants the answer.
+            let _ = answer.send(look(machine));
+        });
+        let visited = async {
+            self.0.send(visit).await.map_err(|_| NotAtHome)?;
+            waiting.await.map_err(|_| NotAtHome)
+        };
+        tokio::time::timeout(VISIT_WITHIN, visited)
+            .await
+            .map_err(|_| NotAtHome)?
+    }
+}
+
+/// Performs effects. Never awaits and never blocks longer than a local file write: hand slow work to a task.
+pub trait Perform<M: Machine> {
+    /// Does one effect. `Break` ends the loop after this effect: the machine is done.
+    fn perform(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()>;
+
+    /// SIGHUP: read again what may change while running. The default does nothing.
+    fn reload(&mut self, _now: Moment) {}
+
+    /// One line for `systemctl status`; asked at most every 2 s. The default says nothing.
+    fn status(&mut self, _machine: &M) -> Option<String> {
+        None
+    }
+}
+
+impl<M: Machine, F: FnMut(Moment, M::Effect) -> ControlFlow<()>> Perform<M> for F {
+    fn perform(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()> {
+        self(now, effect)
+    }
+}
+
+/// What a drive needs besides the machine.
+pub struct Drive<M: Machine> {
+    /// Everything the machine is told. The loop ends when every sender is gone.
+    pub inbox: mpsc::Receiver<M::Input>,
+    /// Status queries; see [`Visitor::pair`].
+    pub visits: mpsc::Receiver<Visit<M>>,
+    /// SIGTERM, SIGINT, SIGHUP; see [`Signals::catch`].
+    pub signals: Signals,
+    /// The stamp for `/livez`; keep a clone.
+    pub pulse: Pulse,
+    /// The input that tells the machine of a stall of its own, if it wants to know.
+    pub stalled: fn(Duration) -> Option<M::Input>,
+    /// The input that asks the machine to end in order.
+    pub stop: fn() -> M::Input,
+    /// After `stop` was fed, the loop ends after this even if the machine never says that it is done.
+    pub stop_within: Duration,
+}
+
+/// Why a drive ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// An effect said `Break`: in order.
+    InOrder,
+    /// `stop_within` ran out, or a second stop signal came.
+    Cut,
+    /// Every sender of the inbox is gone.
+    InboxClosed,
+}
+
+/// Drives the machine to its end. Run it on the main thread with `block_on`: then no other task can hold it up.
+pub async fn drive<M, P>(machine: &mut M, performer: &mut P, parts: Drive<M>) -> Ended
+where
+    M: Machine,
+    P: Perform<M>,
+{
+    let mut parts = parts;
+    let mut state = Loop {
+        clock: Clock,
+        notifier: Notifier::from_env(),
+        turn_began: None,
+        slept: None,
+        stop_by: None,
+    };
+    state.notifier.ready();
+    loop {
+        let began = state.clock.now();
+        let gap = state.gap(began);
+        if gap.is_some() {
+            tokio::time::sleep(SETTLE).await;
+        }
+        for _ in 0..parts.inbox.len() {
+            match parts.inbox.try_recv() {
+                Ok(input) => machine.handle(state.clock.now(), input),
+                Err(_) => break,
+            }
+        }
+        if let Some(gap) = gap {
+            tracing::warn!(gap_ms = gap.as_millis(), "this process did not run for a while");
+            if let Some(input) = (parts.stalled)(gap) {
+                machine.handle(state.clock.now(), input);
+            }
+        }
+        machine.handle_timeout(state.clock.now());
+        while let Some(effect) = machine.poll_effect() {
+            if performer.perform(state.clock.now(), effect).is_break() {
+                state.notifier.stopping();
+                return Ended::InOrder;
+            }
+        }
+        for _ in 0..VISITS_PER_TURN_MAX {
+            match parts.visits.try_recv() {
+                Ok(visit) => visit(machine),
+                Err(_) => break,
+            }
+        }
+        let now = state.clock.now();
+        parts.pulse.turned(now);
+        state.notifier.pet(now);
+        if state.notifier.wants_status(now)
+            && let Some(line) = performer.status(machine)
+        {
+            state.notifier.status(now, line);
+        }
+        if state.stop_by.is_some_and(|by| by <= now) {
+            tracing::warn!("the machine did not end in time; leaving the rest to the journal");
+            return Ended::Cut;
+        }
+        if let ControlFlow::Break(ended) = state.wait(machine, performer, &mut parts).await {
+            return ended;
+        }
+    }
+}
+
+/// The loop's own memory.
+struct Loop {
+    clock: Clock,
+    notifier: Notifier,
+    /// When the last turn began, on both clocks.
+    turn_began: Option<Moment>,
+    slept: Option<Moment>,
+    stop_by: Option<Moment>,
+}
+
+impl Loop {
+    /// Notes the start of a turn; tells how long none began if that is a stall. A sleep of the whole machine, which the
+    /// monotonic clock does not see, counts as well.
+    fn gap(&mut self, now: Moment) -> Option<Duration> {
+        let boot = self.clock.boot_time();
+        let awake = self
+            .turn_began
+            .replace(now)
+            .map_or(Duration::ZERO, |last| now.since(last));
+        let all = self.slept.replace(boot).map_or(Duration::ZERO, |last| boot.since(last));
+        let gap = awake.max(all);
+        (STALL < gap).then_some(gap)
+    }
+
+    /// Waits for the next input, signal, visit, deadline or tick, and takes what came.
+    async fn wait<M: Machine, P: Perform<M>>(
+        &mut self,
+        machine: &mut M,
+        performer: &mut P,
+        parts: &mut Drive<M>,
+    ) -> ControlFlow<Ended> {
+        let now = self.clock.now();
+        // At least a millisecond: a deadline that has become due meanwhile must not turn into a spinning loop.
+        let until = machine
+            .next_deadline()
+            .map_or(TICK, |due| due.since(now))
+            .clamp(Duration::from_millis(1), TICK);
+        tokio::select! {
+            biased;
+            asked = parts.signals.next() => match asked {
+                Asked::Stop if self.stop_by.is_some() => {
+                    tracing::warn!("asked to stop a second time: ending at once");
+                    return ControlFlow::Break(Ended::Cut);
+                }
+                Asked::Stop => {
+                    tracing::info!("asked to stop");
+                    self.notifier.stopping();
+                    let now = self.clock.now();
+                    self.stop_by = Some(now + parts.stop_within);
+                    machine.handle(now, (parts.stop)());
+                }
+                Asked::Reload => {
+                    performer.reload(self.clock.now());
+                    self.notifier.reloaded();
+                }
+            },
+            input = parts.inbox.recv() => match input {
+                Some(input) => machine.handle(self.clock.now(), input),
+                None => return ControlFlow::Break(Ended::InboxClosed),
+            },
+            Some(visit) = parts.visits.recv() => visit(machine),
+            () = tokio::time::sleep(until) => {
+                parts.pulse.lagged(self.clock.now().since(now + until));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Notes what it was told and does what it is told to do.
+    #[derive(Default)]
+    struct Toy {
+        told: Vec<String>,
+        effects: VecDeque<&'static str>,
+        due: Option<Moment>,
+    }
+
+    impl Machine for Toy {
+        type Input = &'static str;
+        type Effect = &'static str;
+        fn handle(&mut self, now: Moment, input: &'static str) {
+            self.told.push(input.to_string());
+            match input {
+                "arm" => self.due = Some(now + Duration::from_millis(20)),
+                "stop" => self.effects.push_back("stopped"),
+                "freeze" | "later" => self.effects.push_back(input),
+                _ => {}
+            }
+        }
+        fn handle_timeout(&mut self, now: Moment) {
+            if self.due.is_some_and(|due| due <= now) {
+                self.due = None;
+                self.told.push("timeout".into());
+            }
+        }
+        fn poll_effect(&mut self) -> Option<&'static str> {
+            self.effects.pop_front()
+        }
+        fn next_deadline(&self) -> Option<Moment> {
+            self.due
+        }
+    }
+
+    /// Feeds `script` at once, drives until the toy says "stopped", and returns what it was told.
+    async fn run(script: &[&'static str], mut perform: impl FnMut(&'static str, &mpsc::Sender<&'static str>)) -> Toy {
+        let (inputs, inbox) = mpsc::channel(16);
+        let (_visitor, visits) = Visitor::pair();
+        for input in script {
+            inputs.send(*input).await.expect("the inbox is open");
+        }
+        let parts = Drive {
+            inbox,
+            visits,
+            signals: Signals::catch().expect("handlers can be set"),
+            pulse: Pulse::new(),
+            stalled: |_| Some("stalled"),
+            stop: || "stop",
+            stop_within: Duration::from_secs(1),
+        };
+        let mut toy = Toy::default();
+        let mut performer = |_: Moment, effect: &'static str| {
+            perform(effect, &inputs);
+            if effect == "stopped" {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        assert_eq!(drive(&mut toy, &mut performer, parts).await, Ended::InOrder);
+        toy
+    }
+
+    #[tokio::test]
+    async fn what_waits_comes_first_then_the_stall_then_the_deadline() {
+        let toy = run(&["arm", "freeze"], |effect, inputs| {
+            if effect == "freeze" {
+                // The process stands still; evidence and the end arrive meanwhile, and the deadline passes.
+                std::thread::sleep(STALL + Duration::from_millis(100));
+                inputs.try_send("evidence").expect("there is room");
+                let inputs = inputs.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(SETTLE * 5).await;
+                    inputs.send("stop").await.expect("the inbox is open");
+                });
+            }
+        })
+        .await;
+        assert_eq!(toy.told, ["arm", "freeze", "evidence", "stalled", "timeout", "stop"]);
+    }
+
+    #[tokio::test]
+    async fn no_stall_is_seen_where_none_was() {
+        let toy = run(&["arm", "later"], |effect, inputs| {
+            if effect == "later" {
+                let inputs = inputs.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(STALL + TICK * 2).await;
+                    inputs.send("stop").await.expect("the inbox is open");
+                });
+            }
+        })
+        .await;
+        assert_eq!(toy.told, ["arm", "later", "timeout", "stop"]);
+    }
+
+    #[tokio::test]
+    async fn visits_are_answered_between_turns() {
+        let (inputs, inbox) = mpsc::channel(4);
+        let (visitor, visits) = Visitor::pair();
+        let pulse = Pulse::new();
+        let parts = Drive {
+            inbox,
+            visits,
+            signals: Signals::catch().expect("handlers can be set"),
+            pulse: pulse.clone(),
+            stalled: |_| None,
+            stop: || "stop",
+            stop_within: Duration::from_secs(1),
+        };
+        let mut toy = Toy::default();
+        let mut performer = |_: Moment, _: &'static str| ControlFlow::Break(());
+        let asking = async {
+            inputs.send("evidence").await.expect("the inbox is open");
+            let told = visitor.visit(|toy: &Toy| toy.told.clone()).await;
+            inputs.send("stop").await.expect("the inbox is open");
+            told
+        };
+        let (told, ended) = tokio::join!(asking, drive(&mut toy, &mut performer, parts));
+        assert_eq!(told.expect("it is at home"), ["evidence"]);
+        assert_eq!(ended, Ended::InOrder);
+        assert!(pulse.is_alive());
+        assert_eq!(visitor.visit(|toy: &Toy| toy.told.len()).await, Err(NotAtHome));
+    }
+}

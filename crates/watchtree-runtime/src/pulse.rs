@@ -1,0 +1,60 @@
+//! The sign that the driver's loop turns: what `/livez` and the figures read.
+//!
+//! Written by [`crate::drive`] only, at the end of each turn, so that it proves that the working loop itself goes on and
+//! not some timer beside it.
+
+use crate::clock::Clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use watchtree_core::time::{Duration, Moment};
+
+/// Shared stamp of the last turn of the loop. Clones show the same stamp.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    turned_micros: AtomicU64,
+    turns: AtomicU64,
+    lag_max_micros: AtomicU64,
+}
+
+impl Pulse {
+    /// The loop counts as alive while its last turn is not older than this (it turns at least every 250 ms).
+    pub const ALIVE_WITHIN: Duration = Duration::from_secs(5);
+
+    /// A pulse that has not beaten yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When the last turn ended; [`Moment::ZERO`] before the first.
+    pub fn last(&self) -> Moment {
+        Moment::from_micros(self.0.turned_micros.load(Ordering::Relaxed))
+    }
+
+    /// Turns so far.
+    pub fn turns(&self) -> u64 {
+        self.0.turns.load(Ordering::Relaxed)
+    }
+
+    /// True while the loop turns: what `/livez` answers.
+    pub fn is_alive(&self) -> bool {
+        self.0.turns.load(Ordering::Relaxed) > 0 && Clock.now().since(self.last()) <= Self::ALIVE_WITHIN
+    }
+
+    /// The longest lateness of a wake-up since the last call of this function; for the figure `loop_lag_ms`.
+    pub fn take_lag_max(&self) -> Duration {
+        Duration::from_micros(self.0.lag_max_micros.swap(0, Ordering::Relaxed))
+    }
+
+    pub(crate) fn turned(&self, now: Moment) {
+        self.0.turned_micros.store(now.as_micros(), Ordering::Relaxed);
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lagged(&self, lag: Duration) {
+        let micros = u64::try_from(lag.as_micros()).unwrap_or(u64::MAX);
+        self.0.lag_max_micros.fetch_max(micros, Ordering::Relaxed);
+    }
+}
