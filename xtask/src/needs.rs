@@ -1,0 +1,105 @@
+//! What the machine must have for a command, and how it gets there: from the distribution, if we are root on Debian;
+//! else one line says what is missing and what it is for.
+
+use crate::sh;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// A program (or file) that must be there.
+pub(crate) struct Need {
+    /// Its name on the path, or an absolute path.
+    program: &'static str,
+    /// The Debian package that brings it.
+    package: &'static str,
+    /// What it is for, as the end of a sentence.
+    why: &'static str,
+}
+
+const fn need(program: &'static str, package: &'static str, why: &'static str) -> Need {
+    Need { program, package, why }
+}
+
+/// For every build.
+pub(crate) const BUILD: &[Need] = &[
+    need("cc", "gcc", "to build libsodium and SQLite"),
+    need("c++", "g++", "to build libzmq"),
+];
+
+/// For `cargo xtask test`.
+pub(crate) const TESTS: &[Need] = &[
+    need("cc", "gcc", "to build libsodium and SQLite"),
+    need("c++", "g++", "to build libzmq"),
+    need("git", "git", "to list the project's files"),
+    need("python3", "python3", "for the foreign peer"),
+    need("ip", "iproute2", "for hosts in network namespaces"),
+    need("iptables", "iptables", "to cut networks"),
+    need("debootstrap", "debootstrap", "to make the image of a systemd host"),
+];
+
+/// Makes sure all are there.
+///
+/// # Errors
+/// Something is missing and cannot be installed here: one line names it all.
+pub(crate) fn satisfy(needs: &[Need]) -> Result<()> {
+    let mut missing: Vec<&Need> = needs.iter().filter(|need| !on_path(need.program)).collect();
+    let venv_missing = needs.iter().any(|need| need.program == "python3") && !python_makes_venvs();
+    let venv = need("python3 -m venv", "python3-venv", "for the foreign peer");
+    if venv_missing {
+        missing.push(&venv);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if can_install() {
+        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        install(&packages)?;
+        missing.retain(|need| !need.program.contains(' ') && !on_path(need.program));
+        if missing.is_empty() {
+            return Ok(());
+        }
+    }
+    let list: Vec<String> = missing
+        .iter()
+        .map(|need| format!("`{}` {} (Debian: {})", need.program, need.why, need.package))
+        .collect();
+    bail!("missing: {}", list.join(", "));
+}
+
+/// True where packages can be installed without asking anybody: root on Debian or its children.
+pub(crate) fn can_install() -> bool {
+    rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists() && on_path("apt-get")
+}
+
+/// Installs Debian packages, saying so.
+///
+/// # Errors
+/// `apt-get` failed.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    eprintln!("installing from the distribution: {}", packages.join(" "));
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    sh::run(apt().args(["update", "-qq"]))?;
+    sh::run(
+        apt()
+            .args(["install", "-y", "-qq", "--no-install-recommends"])
+            .args(packages),
+    )
+}
+
+/// True if a program of that name can be started.
+pub(crate) fn on_path(program: &str) -> bool {
+    let executable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
+    if program.starts_with('/') {
+        return executable(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| executable(&folder.join(program)))
+}
+
+fn python_makes_venvs() -> bool {
+    sh::read(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
