@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod backend;
 pub mod container;
 pub mod decision;
+pub mod detector;
 pub mod frontend;
 pub mod host;
 pub mod id;

@@ -1,0 +1,194 @@
+//! Judges freshness by the sender's slots, and the observer itself by its own lateness.
+//!
+//! [`Detector`] follows Chen's NFD-E: each sign of life carries the slot it was scheduled for on the *sender's* clock. The
+//! smallest (received - slot) of the last signs is the offset between the clocks plus the shortest way; the freshness
+//! point of the next slot is `newest slot + interval + offset + margin`. A sign that was queued somewhere and comes late
+//! therefore counts for the time it was sent, not for the time it arrived: nothing is ever "reset on receipt".
+//!
+//! [`SelfWatch`] is the observer's suspicion of itself: after a gap of its own nobody is judged before it has seen itself
+//! well for a whole window.
+//!
+//! Neither knows names, sockets or what follows from silence.
+
+use crate::time::{Duration, Moment};
+use crate::verdict::ObserverHealth;
+use alloc::collections::VecDeque;
+
+/// How many samples of (received - slot) are kept.
+pub const WINDOW_SAMPLES: usize = 32;
+
+/// Freshness of one sender in one life. A new life gets a new `Detector`.
+#[derive(Clone, Debug)]
+pub struct Detector {
+    interval: Duration,
+    margin: Duration,
+    /// The newest slot, on the sender's clock, and when its sign was received, on ours.
+    newest: Option<(Moment, Moment)>,
+    /// One sample per half interval of both clocks, so that neither a burst of frames nor a drained backlog can push the
+    /// true offset out of the window.
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    slot: Moment,
+    received: Moment,
+    /// received - slot in µs; the clocks are of different machines, so it has a sign.
+    offset: i64,
+}
+
+impl Detector {
+    /// For a sender that beats every `interval` and may be `margin` late.
+    pub fn new(interval: Duration, margin: Duration) -> Self {
+        Self {
+            interval,
+            margin,
+            newest: None,
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// A sign of life: its slot on the sender's clock, and when it was received on ours. True if it is the newest yet.
+    pub fn heard(&mut self, slot: Moment, received: Moment) -> bool {
+        self.sample(slot, received);
+        if self.newest.is_some_and(|(newest, _)| slot <= newest) {
+            return false;
+        }
+        self.newest = Some((slot, received));
+        true
+    }
+
+    /// A sign that answers a question of ours (a Pong with our nonce): it cannot have been queued before we asked, so
+    /// it alone is believed from now on. Mends the offset after the sender's clock stood still (a suspended machine).
+    pub fn confirmed(&mut self, slot: Moment, received: Moment) {
+        self.samples.clear();
+        self.heard(slot, received);
+    }
+
+    /// Until when the sender counts as fresh, on our clock; `None` before the first sign.
+    pub fn fresh_until(&self) -> Option<Moment> {
+        let (slot, _) = self.newest?;
+        let offset = self.samples.iter().map(|sample| sample.offset).min()?;
+        Some(shifted(slot, offset) + self.interval + self.margin)
+    }
+
+    /// True while the freshness point of the next slot has not passed.
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        self.fresh_until().is_some_and(|until| now < until)
+    }
+
+    /// The newest slot (sender's clock) and when its sign was received (ours).
+    pub fn newest(&self) -> Option<(Moment, Moment)> {
+        self.newest
+    }
+
+    /// By how much the newest sign was later than the fastest of the window: what the path or a queue added.
+    pub fn delay(&self) -> Duration {
+        let Some((slot, received)) = self.newest else {
+            return Duration::ZERO;
+        };
+        let Some(offset) = self.samples.iter().map(|sample| sample.offset).min() else {
+            return Duration::ZERO;
+        };
+        received.since(shifted(slot, offset))
+    }
+
+    fn sample(&mut self, slot: Moment, received: Moment) {
+        let offset = difference(received, slot);
+        if let Some(last) = self.samples.back_mut() {
+            let half = self.interval / 2;
+            if slot < last.slot + half || received < last.received + half {
+                last.offset = last.offset.min(offset);
+                return;
+            }
+        }
+        if self.samples.len() == WINDOW_SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(Sample { slot, received, offset });
+    }
+}
+
+fn difference(ours: Moment, theirs: Moment) -> i64 {
+    let difference = i128::from(ours.as_micros()) - i128::from(theirs.as_micros());
+    i64::try_from(difference).unwrap_or(if difference < 0 { i64::MIN } else { i64::MAX })
+}
+
+fn shifted(slot: Moment, offset: i64) -> Moment {
+    Moment::from_micros(slot.as_micros().saturating_add_signed(offset))
+}
+
+/// The observer's suspicion of itself, and its health from 0 to 8.
+///
+/// ```text
+///            late wake-up or Stalled                 a whole window without one
+///   well ────────────────────────────▶ settling ────────────────────────────▶ well
+///                                       ▲    │ late again
+///                                       └────┘
+/// ```
+#[derive(Clone, Debug)]
+pub struct SelfWatch {
+    settle: Duration,
+    settled_at: Moment,
+    /// Thousandths of a health point, so that healthy time heals smoothly: one point a second.
+    illness_milli: u64,
+    healed_at: Moment,
+}
+
+impl SelfWatch {
+    /// A wake-up later than this is a stall of our own.
+    pub const LATE: Duration = Duration::from_millis(300);
+
+    /// Starts settling at `now`: after its start, too, an observer first sees a whole window.
+    pub fn new(now: Moment, settle: Duration) -> Self {
+        Self {
+            settle,
+            settled_at: now + settle,
+            illness_milli: 0,
+            healed_at: now,
+        }
+    }
+
+    /// This process did not run for `gap`.
+    pub fn stalled(&mut self, now: Moment, gap: Duration) {
+        self.heal(now);
+        self.settled_at = self.settled_at.max(now + self.settle);
+        let points = if gap < Duration::from_secs(1) { 1000 } else { 3000 };
+        self.illness_milli = (self.illness_milli + points).min(u64::from(ObserverHealth::MAX) * 1000);
+    }
+
+    /// To be called with what was due when the clock said `now`. True if that was so late that it is a stall.
+    pub fn woke(&mut self, now: Moment, due: Moment) -> bool {
+        let late = now.since(due);
+        if late <= Self::LATE {
+            return false;
+        }
+        self.stalled(now, late);
+        true
+    }
+
+    /// True once a whole window has passed since the last stall: only then may anybody be judged.
+    pub fn may_judge(&self, now: Moment) -> bool {
+        self.settled_at <= now
+    }
+
+    /// When judging may begin.
+    pub fn settled_at(&self) -> Moment {
+        self.settled_at
+    }
+
+    /// How well the observer is.
+    pub fn health(&mut self, now: Moment) -> ObserverHealth {
+        self.heal(now);
+        ObserverHealth(u8::try_from(self.illness_milli.div_ceil(1000)).unwrap_or(ObserverHealth::MAX))
+    }
+
+    fn heal(&mut self, now: Moment) {
+        let healthy = u64::try_from(now.since(self.healed_at).as_millis()).unwrap_or(u64::MAX);
+        self.illness_milli = self.illness_milli.saturating_sub(healthy);
+        self.healed_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests;
