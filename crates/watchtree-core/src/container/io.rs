@@ -270,10 +270,13 @@ pub enum ContainerInput {
         /// `Err` with the reason in words.
         state: Result<(), String>,
     },
-    /// The link to the parent: up, down, frames.
+    /// The link to the parent: up, down, frames. Frames with an order do not come this way: the driver checks their
+    /// signature and feeds `Order` or `OrderRefused`.
     Link(FrontendInput),
     /// An order whose signature was checked, or a person's local request.
     Order(OrderInput),
+    /// An order that was refused at the edge (unknown key, bad signature, undecodable): tell the parent.
+    OrderRefused(OrderAnswer),
     /// The driver noticed that this process did not run for that long (SIGSTOP, a sleeping machine, starvation).
     Stalled {
         /// How long.

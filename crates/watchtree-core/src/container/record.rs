@@ -69,6 +69,19 @@ pub enum Record {
         boot_id: BootId,
         /// For its age after a reboot.
         wall: WallTime,
+        /// True if it was one of many that died of one cause: it does not count against the host's budget.
+        mass: bool,
+    },
+    /// Somebody else's stop signal was seen; the end it leads to may come after a restart of this daemon.
+    StopSeen {
+        /// Of which container's subject.
+        subject: SubjectId,
+        /// The container.
+        id: ContainerId,
+        /// When, on the engine's clock.
+        at: EngineTime,
+        /// Number of the signal.
+        signal: u32,
     },
     /// The subject's budget was given back whole (`retry`), or it ran clean long enough.
     Cleared {
@@ -147,6 +160,9 @@ pub struct Recovered {
     pub last_event: Option<(EngineTime, ContainerId, String)>,
     /// Per subject.
     pub subjects: BTreeMap<SubjectId, RecoveredSubject>,
+    /// Restarts charged to the host's budget, oldest first (moment, its boot, label); at most
+    /// [`Recovered::HOST_CHARGES_MAX`].
+    pub host_charges: Vec<(Moment, BootId, WallTime)>,
     /// Orders already answered, oldest first; at most [`Recovered::ORDERS_MAX`].
     pub orders: Vec<([u8; 16], bool, String)>,
     /// The newest decisions, oldest first; at most [`Recovered::DECISIONS_MAX`].
@@ -158,6 +174,78 @@ impl Recovered {
     pub const ORDERS_MAX: usize = 256;
     /// Most remembered decisions.
     pub const DECISIONS_MAX: usize = 512;
+    /// Most remembered charges of one subject: more than any budget allows.
+    pub const CHARGES_MAX: usize = 128;
+    /// Most remembered charges of the host.
+    pub const HOST_CHARGES_MAX: usize = 512;
+    /// Most remembered subjects; records of further ones are dropped until some are gone.
+    pub const SUBJECTS_MAX: usize = 8192;
+
+    /// Folds one record into the memory. Records must come in the order they were written; applying the newest one a
+    /// second time changes nothing but a charge.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::LastEvent { at, id, action } => self.last_event = Some((*at, id.clone(), action.clone())),
+            Record::Desired { subject, id, incarnation, desired } => self.with(subject, |it| {
+                it.desired = Some((id.clone(), incarnation.clone(), *desired));
+            }),
+            Record::Charged { subject, at, boot_id, wall, mass } => {
+                let charge = (*at, *boot_id, *wall);
+                if !*mass {
+                    push_bounded(&mut self.host_charges, charge, Self::HOST_CHARGES_MAX);
+                }
+                self.with(subject, |it| push_bounded(&mut it.charges, charge, Self::CHARGES_MAX));
+            }
+            Record::StopSeen { subject, id, at, signal } => {
+                self.with(subject, |it| it.stop_seen = Some((id.clone(), *at, *signal)));
+            }
+            Record::Cleared { subject } => self.with(subject, |it| {
+                it.charges.clear();
+                it.given_up = None;
+            }),
+            Record::Repair { subject, id, incarnation, step, last_event, at, boot_id, stop_timeout_secs } => {
+                let open = (*step != RepairStep::Ended).then(|| OpenRepair {
+                    id: id.clone(),
+                    incarnation: incarnation.clone(),
+                    step: *step,
+                    last_event: *last_event,
+                    at: *at,
+                    boot_id: *boot_id,
+                    stop_timeout_secs: *stop_timeout_secs,
+                });
+                self.with(subject, |it| it.repair = open);
+            }
+            Record::GivenUp { subject, at, boot_id, wall } => {
+                self.with(subject, |it| it.given_up = Some((*at, *boot_id, *wall)));
+            }
+            Record::Held { subject, until, boot_id, until_wall } => {
+                self.with(subject, |it| it.held = Some((*until, *boot_id, *until_wall)));
+            }
+            Record::Released { subject } => self.with(subject, |it| it.held = None),
+            Record::Ordered { id, done, detail } => {
+                self.orders.retain(|(known, _, _)| known != id);
+                push_bounded(&mut self.orders, (*id, *done, detail.clone()), Self::ORDERS_MAX);
+            }
+            Record::Gone { subject } => drop(self.subjects.remove(subject)),
+            Record::Decided(decision) => match self.decisions.iter_mut().rev().find(|it| it.id == decision.id) {
+                Some(known) => *known = decision.clone(),
+                None => push_bounded(&mut self.decisions, decision.clone(), Self::DECISIONS_MAX),
+            },
+        }
+    }
+
+    fn with(&mut self, subject: &SubjectId, change: impl FnOnce(&mut RecoveredSubject)) {
+        if self.subjects.len() < Self::SUBJECTS_MAX || self.subjects.contains_key(subject) {
+            change(self.subjects.entry(subject.clone()).or_default());
+        }
+    }
+}
+
+fn push_bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
+    if most <= list.len() {
+        list.remove(0);
+    }
+    list.push(item);
 }
 
 /// What is remembered of one subject.
@@ -165,7 +253,9 @@ impl Recovered {
 pub struct RecoveredSubject {
     /// Container id and life that `desired` was about.
     pub desired: Option<(ContainerId, Incarnation, Desired)>,
-    /// Restarts charged, oldest first (moment, its boot, label).
+    /// The newest stop signal of somebody else (container, when, signal).
+    pub stop_seen: Option<(ContainerId, EngineTime, u32)>,
+    /// Restarts charged, oldest first (moment, its boot, label); at most [`Recovered::CHARGES_MAX`].
     pub charges: Vec<(Moment, BootId, WallTime)>,
     /// A repair that has not ended.
     pub repair: Option<OpenRepair>,
