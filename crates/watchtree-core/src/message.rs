@@ -88,7 +88,7 @@ pub enum Message {
     },
     /// Child to parent: decision records. Bounded, best effort for now; deduplicated by decision id.
     Events {
-        /// The records, oldest first.
+        /// The records, oldest first; at most [`Message::DECISIONS_MAX`].
         decisions: Vec<Decision>,
         /// How many had to be dropped since the last frame because the outbox was full.
         dropped: u64,
@@ -146,6 +146,11 @@ pub enum Message {
         /// In words, with the cure.
         detail: String,
     },
+}
+
+impl Message {
+    /// Most decision records in one `Events`.
+    pub const DECISIONS_MAX: usize = 32;
 }
 
 /// A set of optional abilities, one bit each. Unknown bits are kept and ignored.
@@ -253,7 +258,7 @@ pub struct Report {
     pub number: u64,
     /// Verdicts that changed since the last acknowledged report; at most [`Report::VERDICTS_MAX`].
     pub verdicts: Vec<Verdict>,
-    /// Subjects that are gone (a container was removed).
+    /// Subjects that are gone (a container was removed); at most [`Report::GONE_MAX`].
     pub gone: Vec<SubjectId>,
     /// Digest after this report.
     pub digest: Digest,
@@ -262,6 +267,8 @@ pub struct Report {
 impl Report {
     /// Most verdicts in one report or snapshot chunk.
     pub const VERDICTS_MAX: usize = 64;
+    /// Most subjects that are gone in one report; the rest goes with the next.
+    pub const GONE_MAX: usize = 128;
 }
 
 /// Why a node leaves.

@@ -1,0 +1,98 @@
+//! Decision records.
+
+use super::verdict::{evidence_in, evidence_out, unknown_word};
+use super::{
+    DecodeResult, EncodeResult, Thrift, check_count, cut, incarnation_in, incarnation_out, name_in, subject_in,
+    subject_out, text_in, within,
+};
+use crate::error::DecodeError;
+use crate::limits::{EVIDENCE_MAX, GUARDS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
+use crate::pb;
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::time::{Moment, WallTime};
+
+pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<pb::Decision> {
+    check_count("guards", decision.guards.len(), GUARDS_MAX)?;
+    Ok(pb::Decision {
+        id: Some(pb::DecisionId {
+            node: decision.id.node.as_str().to_owned(),
+            epoch: decision.id.epoch,
+            count: decision.id.count,
+        }),
+        at_us: decision.at.as_micros(),
+        subject: subject_out("subject", &decision.subject)?,
+        incarnation: incarnation_out(&decision.incarnation)?,
+        action: decision.action.as_str().to_owned(),
+        outcome: decision.outcome.as_str().to_owned(),
+        why: cut(&decision.why, TEXT_BYTES_MAX),
+        result: cut(&decision.result, TEXT_BYTES_MAX),
+        budget_left: decision.budget_left,
+        evidence: evidence_out(&decision.evidence, thrift),
+        guards: decision
+            .guards
+            .iter()
+            .map(|answer| pb::GuardAnswer {
+                guard: answer.guard.as_str().to_owned(),
+                pass: answer.pass,
+                detail: cut(&answer.detail, thrift.detail_bytes),
+            })
+            .collect(),
+        wall_ms: decision.wall.0,
+    })
+}
+
+/// A record is for people to read: what a newer version says in words that are not known here goes to the evidence, so
+/// that nothing is hidden, and counts as no action and no result.
+pub(super) fn decision_in(decision: pb::Decision) -> DecodeResult<Decision> {
+    within("guards", decision.guards.len(), GUARDS_MAX)?;
+    let id = decision.id.ok_or(DecodeError::MissingField { field: "decisions.id" })?;
+    let at = Moment::from_micros(decision.at_us);
+    let action_word = text_in("action", decision.action, WORD_BYTES_MAX)?;
+    let outcome_word = text_in("outcome", decision.outcome, WORD_BYTES_MAX)?;
+    let mut unknown = Vec::new();
+    let action = ActionKind::from_word(&action_word).unwrap_or_else(|| {
+        unknown.push(unknown_word("action", &action_word, "", at));
+        ActionKind::None
+    });
+    let outcome = Outcome::from_word(&outcome_word).unwrap_or_else(|| {
+        unknown.push(unknown_word("outcome", &outcome_word, "", at));
+        Outcome::UnderWay
+    });
+    let mut guards = Vec::with_capacity(decision.guards.len());
+    for answer in decision.guards {
+        let word = text_in("guards.guard", answer.guard, WORD_BYTES_MAX)?;
+        let detail = text_in("guards.detail", answer.detail, TEXT_BYTES_MAX)?;
+        match Guard::from_word(&word) {
+            Some(guard) => guards.push(GuardAnswer {
+                guard,
+                pass: answer.pass,
+                detail,
+            }),
+            None => {
+                let said = format!("{}: {detail}", if answer.pass { "passed" } else { "stopped it" });
+                unknown.push(unknown_word("guard", &word, &said, at));
+            }
+        }
+    }
+    let mut evidence = evidence_in(decision.evidence)?;
+    unknown.truncate(EVIDENCE_MAX.saturating_sub(evidence.len()));
+    evidence.append(&mut unknown);
+    Ok(Decision {
+        id: DecisionId {
+            node: name_in("decisions.id.node", &id.node)?,
+            epoch: id.epoch,
+            count: id.count,
+        },
+        at,
+        wall: WallTime(decision.wall_ms),
+        subject: subject_in("subject", &decision.subject)?,
+        incarnation: incarnation_in(decision.incarnation)?,
+        evidence,
+        guards,
+        action,
+        budget_left: decision.budget_left,
+        outcome,
+        why: text_in("why", decision.why, TEXT_BYTES_MAX)?,
+        result: text_in("result", decision.result, TEXT_BYTES_MAX)?,
+    })
+}

@@ -1,0 +1,4 @@
+//! The generated types. They do not leave this crate.
+#![allow(missing_docs, unreachable_pub, clippy::all)]
+
+include!(concat!(env!("OUT_DIR"), "/watchtree.link.v1.rs"));
