@@ -1,0 +1,187 @@
+//! Single calls to one engine, each with a deadline that covers connecting, headers and body.
+//!
+//! Calls that only read are dropped at their deadline. Calls that change something never are: dropping the connection of
+//! a `/stop` or `/start` under way changes what some engines do (an immediate SIGKILL, a container left down). For those
+//! see [`Engine::perform`]. Holds no connection between calls and decides nothing.
+
+use crate::error::{SocketTrouble, engine_error};
+use crate::transport::{Slip, handle};
+use crate::{convert, mark};
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use watchtree_core::container::io::{ContainerView, EngineCall, EngineError, ListEntry, Performed};
+
+/// Most inspects at once: a burst of them must not slow the engine for others.
+const INSPECTS_MAX: usize = 8;
+/// Deadline of a ping.
+const PING_WITHIN: Duration = Duration::from_secs(2);
+/// Deadline of a list: 11 ms for 100 containers on an engine that is well.
+const LIST_WITHIN: Duration = Duration::from_secs(10);
+/// Deadline of an inspect: under a millisecond on an engine that is well.
+const INSPECT_WITHIN: Duration = Duration::from_secs(5);
+/// Deadline of `/info`, which asks containerd as well.
+const INFO_WITHIN: Duration = Duration::from_secs(5);
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EngineInfo {
+    /// Its id: one per data folder. Empty if it has none.
+    pub id: String,
+    /// The name of its machine.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// True if containers survive its own end.
+    pub live_restore: bool,
+    /// Its data folder, on its machine.
+    pub root: PathBuf,
+}
+
+/// One engine behind a unix socket. Cheap to clone; clones share the limit of inspects.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    socket: Arc<PathBuf>,
+    inspects: Arc<Semaphore>,
+    root: Arc<Mutex<Option<PathBuf>>>,
+}
+
+impl Engine {
+    /// Nothing is connected yet.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self {
+            socket: Arc::new(socket.into()),
+            inspects: Arc::new(Semaphore::new(INSPECTS_MAX)),
+            root: Arc::default(),
+        }
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Connects once and hangs up.
+    ///
+    /// # Errors
+    /// [`SocketTrouble`] tells what only a person can mend (no rights) from what may come (no engine yet).
+    pub async fn check_socket(&self) -> Result<(), SocketTrouble> {
+        match tokio::net::UnixStream::connect(self.socket()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(SocketTrouble::of(self.socket(), error)),
+        }
+    }
+
+    /// `GET /_ping`. Proves little: it answers while containerd hangs.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; `Deadline` after 2 s.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        self.read(PING_WITHIN, "", async |docker| docker.ping().await.map(drop))
+            .await
+    }
+
+    /// `GET /info`. Answers only while containerd does.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; `Deadline` after 5 s.
+    pub async fn info(&self) -> Result<EngineInfo, EngineError> {
+        let info = self.read(INFO_WITHIN, "", async |docker| docker.info().await).await?;
+        let info = EngineInfo {
+            id: info.id.unwrap_or_default(),
+            name: info.name.unwrap_or_default(),
+            version: info.server_version.unwrap_or_default(),
+            live_restore: info.live_restore_enabled.unwrap_or(false),
+            root: PathBuf::from(info.docker_root_dir.unwrap_or_default()),
+        };
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.root.clone());
+        Ok(info)
+    }
+
+    /// All containers, running or not.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; `Deadline` after 10 s.
+    pub async fn list(&self) -> Result<Vec<ListEntry>, EngineError> {
+        let all = ListContainersOptionsBuilder::new().all(true).build();
+        let list = self
+            .read(LIST_WITHIN, "", async |docker| docker.list_containers(Some(all)).await)
+            .await?;
+        Ok(list.into_iter().filter_map(convert::list_entry).collect())
+    }
+
+    /// The chosen fields of one container. At most 8 at once; the wait for a turn is not part of the deadline.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; `Deadline` after 5 s.
+    pub async fn inspect(&self, id: &str) -> Result<ContainerView, EngineError> {
+        // The semaphore is never closed; without a turn the call is merely not limited.
+        let _turn = self.inspects.acquire().await.ok();
+        let inspect = async |docker: Docker| docker.inspect_container(id, None::<InspectContainerOptions>).await;
+        let answer = self.read(INSPECT_WITHIN, id, inspect).await?;
+        Ok(convert::view(id, answer))
+    }
+
+    /// The engine's own note that somebody stopped the container; `None` where it cannot be read here.
+    pub async fn stop_mark(&self, id: &str) -> Option<bool> {
+        // A sick containerd makes `/info` hang; where the data lies does not change meanwhile.
+        let root = match self.info().await {
+            Ok(info) => info.root,
+            Err(_) => self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()?,
+        };
+        let id = id.to_owned();
+        tokio::task::spawn_blocking(move || mark::read(&root, &id))
+            .await
+            .ok()
+            .flatten()
+    }
+
+    /// Carries out a call that changes something, however long the engine takes: no deadline here, and the future must
+    /// be polled to its end. `Unreachable` means that the engine never got it; `BadAnswer` leaves that open.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn perform(&self, id: &str, call: EngineCall) -> Result<Performed, EngineError> {
+        let (docker, slip) = self.handle(id)?;
+        let result = match call {
+            EngineCall::Start => docker.start_container(id, None::<StartContainerOptions>).await,
+            EngineCall::Stop { timeout_secs } => {
+                let seconds = i32::try_from(timeout_secs).unwrap_or(i32::MAX);
+                docker
+                    .stop_container(id, Some(StopContainerOptionsBuilder::new().t(seconds).build()))
+                    .await
+            }
+        };
+        match result {
+            // bollard takes 304 for success.
+            Ok(()) if slip.status() == 304 => Ok(Performed::AlreadySo),
+            Ok(()) => Ok(Performed::Done),
+            Err(error) => Err(engine_error(self.socket(), id, error)),
+        }
+    }
+
+    /// A handle for one call.
+    pub(crate) fn handle(&self, id: &str) -> Result<(Docker, Arc<Slip>), EngineError> {
+        handle(self.socket()).map_err(|error| engine_error(self.socket(), id, error))
+    }
+
+    async fn read<T>(
+        &self,
+        within: Duration,
+        id: &str,
+        call: impl AsyncFnOnce(Docker) -> Result<T, Error>,
+    ) -> Result<T, EngineError> {
+        let (docker, _slip) = self.handle(id)?;
+        match timeout(within, call(docker)).await {
+            Ok(result) => result.map_err(|error| engine_error(self.socket(), id, error)),
+            Err(_) => Err(EngineError::Deadline),
+        }
+    }
+}
