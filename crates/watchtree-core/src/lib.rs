@@ -18,6 +18,8 @@ pub mod machine;
 pub mod manager;
 pub mod message;
 pub mod order;
+pub mod report;
 pub mod subject;
 pub mod time;
+pub mod tree;
 pub mod verdict;
