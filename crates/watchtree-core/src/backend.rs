@@ -1,10 +1,31 @@
 //! The backend: a node's side towards its children. Sessions by authenticated peer, identity checks, acknowledgements.
 //!
-//! Knows no socket: the link tells it who sent a frame (by key or by process credentials) and over which connection.
+//! ```text
+//!                Hello (checked)                       Goodbye
+//!   no session ──────────────────▶ session ──────────────────────────▶ left (Restart until, HostShutdown)
+//!       │ ▲                         │   ▲                                │        Leaving ──▶ forgotten
+//!       │ └──── ReHello ◀── any other frame of an unknown life           │
+//!       └──────────────────────────────────◀──────────── Hello ◀─────────┘
+//! ```
+//!
+//! Keeps what each child reported ([`Book`]) also when its session is gone. Judges nobody: it says until when a child is
+//! fresh, its owner decides what follows. Knows no socket: the link tells it who sent a frame (by key or by process
+//! credentials) and over which connection.
 
-use crate::id::NodeName;
-use crate::message::Envelope;
-use alloc::string::String;
+use crate::detector::Detector;
+use crate::id::{NodeIdentity, NodeName, Tier};
+use crate::message::{Beat, Capabilities, Envelope, Goodbye, Header, Hello, Message, Welcome};
+use crate::order::OrderAnswer;
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use crate::tree::Book;
+use crate::verdict::State;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+mod frames;
 
 /// Who a frame came from, as the link proved it, and over which of its connections.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -47,3 +68,467 @@ pub enum BackendInput {
         seq: u64,
     },
 }
+
+/// Which children may say Hello, and at the top of what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// Every authenticated node of tier host; its scope must be its own name (manager).
+    Hosts,
+    /// These container-watchdogs, each with its scope (host).
+    Listed(BTreeMap<NodeName, SubjectId>),
+}
+
+/// The numbers and words a backend greets with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BackendPolicy {
+    /// See [`Admission`].
+    pub admission: Admission,
+    /// Children beat this often.
+    pub beat: Duration,
+    /// Freshness point: slot + interval + offset + this.
+    pub margin: Duration,
+    /// A BeatAck every so many beats; 0 = never.
+    pub ack_every: u32,
+    /// A child that hears nothing for this long reconnects.
+    pub parent_silence: Duration,
+    /// The manager's term; 0 where there is none.
+    pub term: u64,
+}
+
+/// Why a frame was refused. Each has a word on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Refusal {
+    /// `header.origin` or the identity is not the authenticated name.
+    StolenName,
+    /// Two living nodes show one name.
+    Clone,
+    /// An older life of the same node.
+    StaleEpoch,
+    /// `seq` did not grow: a replay or a duplicate.
+    ReplayedSeq,
+    /// The frame's header and its identity contradict each other, or its slot is later than its sending.
+    BadHeader,
+    /// This node is not expected here (tier, name).
+    NotAdmitted,
+    /// A subject outside the child's scope.
+    OutOfScope,
+    /// No common minor version.
+    NoCommonVersion,
+    /// A message that only parents send.
+    WrongDirection,
+    /// More subjects than a child may report.
+    TooManySubjects,
+    /// It could not be decoded.
+    Undecodable,
+}
+
+impl Refusal {
+    /// All, for tables.
+    pub const ALL: [Self; 11] = [
+        Self::StolenName,
+        Self::Clone,
+        Self::StaleEpoch,
+        Self::ReplayedSeq,
+        Self::BadHeader,
+        Self::NotAdmitted,
+        Self::OutOfScope,
+        Self::NoCommonVersion,
+        Self::WrongDirection,
+        Self::TooManySubjects,
+        Self::Undecodable,
+    ];
+
+    /// snake_case word: on the wire, in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StolenName => "stolen_name",
+            Self::Clone => "clone",
+            Self::StaleEpoch => "stale_epoch",
+            Self::ReplayedSeq => "replayed_seq",
+            Self::BadHeader => "bad_header",
+            Self::NotAdmitted => "not_admitted",
+            Self::OutOfScope => "out_of_scope",
+            Self::NoCommonVersion => "no_common_version",
+            Self::WrongDirection => "wrong_direction",
+            Self::TooManySubjects => "too_many_subjects",
+            Self::Undecodable => "undecodable",
+        }
+    }
+}
+
+/// What happened among the children; the owner takes it with [`Backend::poll_happening`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Happening {
+    /// A child said Hello and was welcomed.
+    Joined {
+        /// Who.
+        name: NodeName,
+        /// True if it is another life (or another node) than before.
+        new_life: bool,
+    },
+    /// A sign of life was taken; how fresh the child is may have changed.
+    Heard(NodeName),
+    /// Verdicts changed or are gone.
+    Changed {
+        /// Whose.
+        name: NodeName,
+        /// Subjects whose state is another one than before, with that one; `None` = new.
+        changed: Vec<(SubjectId, Option<State>)>,
+        /// Subjects that are gone.
+        gone: Vec<SubjectId>,
+        /// True if this completes a snapshot: the book is the child's whole truth now.
+        whole: bool,
+    },
+    /// Decision records came up.
+    Events {
+        /// Through whom.
+        name: NodeName,
+        /// The records, oldest first.
+        decisions: Vec<crate::decision::Decision>,
+        /// How many were dropped below.
+        dropped: u64,
+    },
+    /// An order was answered.
+    OrderAnswered {
+        /// Through whom.
+        name: NodeName,
+        /// How.
+        answer: OrderAnswer,
+    },
+    /// Our Ping was answered.
+    Pong(NodeName),
+    /// A child said goodbye.
+    Left {
+        /// Who.
+        name: NodeName,
+        /// How.
+        goodbye: Goodbye,
+    },
+    /// Two living nodes show one name; the later one is refused.
+    Cloned {
+        /// Which name.
+        name: NodeName,
+        /// In words.
+        why: String,
+    },
+    /// The transport says that a child's connection ended: a hint.
+    Gone {
+        /// Who.
+        name: NodeName,
+        /// In words.
+        why: String,
+    },
+}
+
+/// A child, with or without a session.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// What it said of itself.
+    pub hello: Hello,
+    /// What it reported.
+    pub book: Book,
+    /// How it left, until it says Hello again.
+    pub left: Option<Goodbye>,
+    /// Its last beat.
+    pub beat: Beat,
+    peer: Peer,
+    detector: Detector,
+    last_seq: u64,
+    report_number: u64,
+    mismatches: u32,
+    snapshot: Option<Snapshotting>,
+    ping: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Snapshotting {
+    next_chunk: u32,
+    verdicts: BTreeMap<SubjectId, crate::verdict::Verdict>,
+}
+
+impl Child {
+    /// Until when it counts as fresh, on our clock.
+    pub fn fresh_until(&self) -> Option<Moment> {
+        self.detector.fresh_until()
+    }
+
+    /// True while it counts as fresh.
+    pub fn is_fresh(&self, now: Moment) -> bool {
+        self.detector.is_fresh(now)
+    }
+
+    /// Slot of its newest sign of life (its clock) and when that came (ours).
+    pub fn newest(&self) -> Option<(Moment, Moment)> {
+        self.detector.newest()
+    }
+
+    /// Its clock now, never later than the truth; `None` before it was heard.
+    pub fn its_now(&self, now: Moment) -> Option<Moment> {
+        self.detector.theirs(now)
+    }
+
+    /// A moment of its clock on ours.
+    pub fn our_moment(&self, theirs: Moment) -> Option<Moment> {
+        self.detector.ours(theirs)
+    }
+
+    /// The connection it was heard over last.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+/// The parent side of the link.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    identity: NodeIdentity,
+    policy: BackendPolicy,
+    children: BTreeMap<NodeName, Child>,
+    /// When each peer was last told of a refusal or asked to say Hello: at most once per [`Backend::TELL_AGAIN`].
+    told: BTreeMap<NodeName, Moment>,
+    seq: u64,
+    nonce: u64,
+    refused: BTreeMap<Refusal, u64>,
+    outgoing: VecDeque<(Peer, Envelope)>,
+    happenings: VecDeque<Happening>,
+}
+
+impl Backend {
+    /// A peer is told of refusals, or asked for a Hello, at most this often.
+    pub const TELL_AGAIN: Duration = Duration::from_millis(200);
+    /// So many beats in a row with a digest other than ours lead to a SnapshotRequest.
+    pub const MISMATCHES_MAX: u32 = 3;
+    /// Most children; more are refused.
+    pub const CHILDREN_MAX: usize = 20_000;
+
+    /// Speaks as `identity`. `seed` makes the nonces.
+    pub fn new(identity: NodeIdentity, policy: BackendPolicy, seed: u64) -> Self {
+        Self {
+            identity,
+            policy,
+            children: BTreeMap::new(),
+            told: BTreeMap::new(),
+            seq: 0,
+            nonce: seed,
+            refused: BTreeMap::new(),
+            outgoing: VecDeque::new(),
+            happenings: VecDeque::new(),
+        }
+    }
+
+    /// Takes what the link tells.
+    pub fn handle(&mut self, now: Moment, input: BackendInput) {
+        match input {
+            BackendInput::Received { peer, envelope } => self.received(now, peer, envelope),
+            BackendInput::Undecodable { .. } => self.count(Refusal::Undecodable),
+            BackendInput::PeerGone { name, why } => self.happenings.push_back(Happening::Gone { name, why }),
+            // Reports are repeated by the child, orders by the manager, everything else is of the moment.
+            BackendInput::NotSent { .. } => (),
+        }
+    }
+
+    /// The next frame to send.
+    pub fn poll_outgoing(&mut self) -> Option<(Peer, Envelope)> {
+        self.outgoing.pop_front()
+    }
+
+    /// The next thing the owner should know.
+    pub fn poll_happening(&mut self) -> Option<Happening> {
+        self.happenings.pop_front()
+    }
+
+    /// A child by name.
+    pub fn child(&self, name: &NodeName) -> Option<&Child> {
+        self.children.get(name)
+    }
+
+    /// All children, by name.
+    pub fn children(&self) -> impl Iterator<Item = (&NodeName, &Child)> {
+        self.children.iter()
+    }
+
+    /// How many frames were refused, by reason.
+    pub fn refused(&self) -> &BTreeMap<Refusal, u64> {
+        &self.refused
+    }
+
+    /// Sends a Ping; a Pong with its nonce shows as [`Happening::Pong`]. False if there is no session.
+    pub fn ping(&mut self, now: Moment, name: &NodeName) -> bool {
+        let Some(child) = self.children.get_mut(name) else {
+            return false;
+        };
+        // Nonces need not be secret, only never come twice within a life.
+        self.nonce = self
+            .nonce
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let nonce = self.nonce;
+        child.ping = Some(nonce);
+        let peer = child.peer.clone();
+        self.send(now, peer, Message::Ping { nonce });
+        true
+    }
+
+    /// Sends a message to a child; false if it never said Hello.
+    pub fn send_to(&mut self, now: Moment, name: &NodeName, message: Message) -> bool {
+        let Some(peer) = self.children.get(name).map(|child| child.peer.clone()) else {
+            return false;
+        };
+        self.send(now, peer, message);
+        true
+    }
+
+    /// A header for a frame that the driver completes (a signed order).
+    pub fn next_header(&mut self, now: Moment, target: Option<NodeName>) -> Header {
+        self.seq += 1;
+        Header {
+            origin: self.identity.name.clone(),
+            target,
+            boot_id: self.identity.boot_id,
+            agent_epoch: self.identity.agent_epoch,
+            seq: self.seq,
+            sent: now,
+            slot: now,
+            hops_left: Header::HOPS_MAX,
+            trace: 0,
+        }
+    }
+
+    /// Forgets a child and all it reported.
+    pub fn forget(&mut self, name: &NodeName) {
+        self.children.remove(name);
+        self.told.remove(name);
+    }
+
+    fn send(&mut self, now: Moment, peer: Peer, message: Message) {
+        let header = self.next_header(now, None);
+        self.outgoing.push_back((peer, Envelope { header, message }));
+    }
+
+    fn count(&mut self, refusal: Refusal) {
+        *self.refused.entry(refusal).or_default() += 1;
+    }
+
+    /// True if this peer may be told something unasked now.
+    fn may_tell(&mut self, now: Moment, name: &NodeName) -> bool {
+        if self.told.get(name).is_some_and(|at| now < *at + Self::TELL_AGAIN) {
+            return false;
+        }
+        self.told.insert(name.clone(), now);
+        true
+    }
+
+    fn refuse(&mut self, now: Moment, peer: Peer, seq: u64, refusal: Refusal, detail: String) {
+        self.count(refusal);
+        if self.may_tell(now, &peer.name) {
+            self.send(
+                now,
+                peer,
+                Message::Refused {
+                    seq,
+                    reason: refusal.as_str().to_string(),
+                    detail,
+                },
+            );
+        }
+    }
+
+    fn welcome(&self, child: &Child) -> Welcome {
+        Welcome {
+            identity: self.identity.clone(),
+            minor: 0,
+            capabilities: Capabilities(Capabilities::REPORTS | Capabilities::EVENTS | Capabilities::ORDERS),
+            beat_every: self.policy.beat,
+            ack_every: self.policy.ack_every,
+            parent_silence: self.policy.parent_silence,
+            term: self.policy.term,
+            digest: child.book.digest(),
+        }
+    }
+
+    /// Checks a Hello against the proven name; `Err` says why it is refused.
+    fn check_hello(&self, now: Moment, peer: &Peer, header: &Header, hello: &Hello) -> Result<(), (Refusal, String)> {
+        let id = &hello.identity;
+        if id.name != peer.name {
+            return Err((
+                Refusal::StolenName,
+                format!("your key stands for {}, not for {}", peer.name, id.name),
+            ));
+        }
+        if (id.boot_id, id.agent_epoch) != (header.boot_id, header.agent_epoch) {
+            return Err((
+                Refusal::BadHeader,
+                "boot id or epoch of header and identity differ".to_string(),
+            ));
+        }
+        if hello.minor_min != 0 {
+            return Err((
+                Refusal::NoCommonVersion,
+                "this node speaks minor version 0 of watchtree.link.v1".to_string(),
+            ));
+        }
+        let scope = match &self.policy.admission {
+            Admission::Hosts => (id.tier == Tier::Host)
+                .then(|| SubjectId::new(peer.name.as_str()).ok())
+                .flatten(),
+            Admission::Listed(listed) => listed.get(&peer.name).filter(|_| id.tier == Tier::Container).cloned(),
+        };
+        let Some(scope) = scope else {
+            return Err((
+                Refusal::NotAdmitted,
+                format!("a {} named {} is not expected here", id.tier.as_str(), id.name),
+            ));
+        };
+        if scope != hello.scope {
+            return Err((
+                Refusal::OutOfScope,
+                format!("your scope is {scope}, not {}", hello.scope),
+            ));
+        }
+        let Some(known) = self.children.get(&peer.name) else {
+            if Self::CHILDREN_MAX <= self.children.len() {
+                return Err((
+                    Refusal::NotAdmitted,
+                    format!("there are {} children already", Self::CHILDREN_MAX),
+                ));
+            }
+            return Ok(());
+        };
+        check_life(now, known, header, id)
+    }
+}
+
+/// Tells a restart, a reboot and a reinstall (all welcome) from a clone and from the past.
+fn check_life(now: Moment, known: &Child, header: &Header, id: &NodeIdentity) -> Result<(), (Refusal, String)> {
+    let last = &known.hello.identity;
+    let alive = known.is_fresh(now) && known.left.is_none();
+    let same_boot = last.boot_id == id.boot_id;
+    if last.node_id != id.node_id && alive {
+        let why = format!(
+            "two nodes show the name {}: node id {} lives, {} came; give one of them a name and a key of its own",
+            id.name, last.node_id, id.node_id
+        );
+        return Err((Refusal::Clone, why));
+    }
+    if last.node_id == id.node_id && !same_boot && alive {
+        let why = format!(
+            "node {} lives in boot {} and shows up in boot {}: a copied machine? remove its state folder",
+            id.name, last.boot_id, id.boot_id
+        );
+        return Err((Refusal::Clone, why));
+    }
+    if last.node_id == id.node_id && id.agent_epoch < last.agent_epoch && (same_boot || alive) {
+        let why = format!("epoch {} is over, {} has spoken", id.agent_epoch.0, last.agent_epoch.0);
+        return Err((Refusal::StaleEpoch, why));
+    }
+    if same_boot && id.agent_epoch == last.agent_epoch && last.node_id == id.node_id && header.seq <= known.last_seq {
+        return Err((
+            Refusal::ReplayedSeq,
+            format!("seq {} after {}", header.seq, known.last_seq),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

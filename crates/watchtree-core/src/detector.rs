@@ -65,11 +65,20 @@ impl Detector {
         self.heard(slot, received);
     }
 
+    /// A moment of our clock on the sender's, as well as the fastest sign of the window tells: never later than the truth.
+    pub fn theirs(&self, ours: Moment) -> Option<Moment> {
+        Some(shifted(ours, self.offset()?.saturating_neg()))
+    }
+
+    /// A moment of the sender's clock on ours.
+    pub fn ours(&self, theirs: Moment) -> Option<Moment> {
+        Some(shifted(theirs, self.offset()?))
+    }
+
     /// Until when the sender counts as fresh, on our clock; `None` before the first sign.
     pub fn fresh_until(&self) -> Option<Moment> {
         let (slot, _) = self.newest?;
-        let offset = self.samples.iter().map(|sample| sample.offset).min()?;
-        Some(shifted(slot, offset) + self.interval + self.margin)
+        Some(shifted(slot, self.offset()?) + self.interval + self.margin)
     }
 
     /// True while the freshness point of the next slot has not passed.
@@ -87,10 +96,12 @@ impl Detector {
         let Some((slot, received)) = self.newest else {
             return Duration::ZERO;
         };
-        let Some(offset) = self.samples.iter().map(|sample| sample.offset).min() else {
-            return Duration::ZERO;
-        };
-        received.since(shifted(slot, offset))
+        self.ours(slot)
+            .map_or(Duration::ZERO, |earliest| received.since(earliest))
+    }
+
+    fn offset(&self) -> Option<i64> {
+        self.samples.iter().map(|sample| sample.offset).min()
     }
 
     fn sample(&mut self, slot: Moment, received: Moment) {

@@ -19,6 +19,7 @@ pub mod manager;
 pub mod message;
 pub mod order;
 pub mod report;
+pub mod restart;
 pub mod subject;
 pub mod time;
 pub mod tree;

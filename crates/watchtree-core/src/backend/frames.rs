@@ -1,0 +1,361 @@
+//! What each frame of a child does to its session.
+
+use super::{Backend, Child, Detector, Happening, Peer, Refusal, Snapshotting};
+use crate::message::{Beat, BeatAck, Digest, Envelope, Goodbye, Header, Hello, Message, Report};
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use crate::tree::{Book, SUBJECTS_PER_CHILD_MAX};
+use crate::verdict::{State, Verdict};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+impl Backend {
+    pub(super) fn received(&mut self, now: Moment, peer: Peer, envelope: Envelope) {
+        let Envelope { header, message } = envelope;
+        if header.origin != peer.name {
+            let why = format!("your key stands for {}, not for {}", peer.name, header.origin);
+            return self.refuse(now, peer, header.seq, Refusal::StolenName, why);
+        }
+        if header.sent < header.slot {
+            let why = "the slot is later than the sending".to_string();
+            return self.refuse(now, peer, header.seq, Refusal::BadHeader, why);
+        }
+        match message {
+            Message::Hello(hello) => self.hello(now, peer, &header, hello),
+            message => self.in_session(now, peer, &header, message),
+        }
+    }
+
+    fn hello(&mut self, now: Moment, peer: Peer, header: &Header, hello: Hello) {
+        if let Err((refusal, why)) = self.check_hello(now, &peer, header, &hello) {
+            if refusal == Refusal::Clone {
+                self.happenings.push_back(Happening::Cloned {
+                    name: peer.name.clone(),
+                    why: why.clone(),
+                });
+            }
+            return self.refuse(now, peer, header.seq, refusal, why);
+        }
+        let name = peer.name.clone();
+        let known = self.children.remove(&name);
+        let life = |hello: &Hello| {
+            (
+                hello.identity.node_id,
+                hello.identity.boot_id,
+                hello.identity.agent_epoch,
+            )
+        };
+        let new_life = known.as_ref().is_none_or(|known| life(&known.hello) != life(&hello));
+        let mut child = match known {
+            Some(known) if !new_life => Child {
+                hello,
+                left: None,
+                peer: peer.clone(),
+                snapshot: None,
+                ..known
+            },
+            known => Child {
+                book: known.map(|known| known.book).unwrap_or_default(),
+                hello,
+                left: None,
+                beat: Beat::default(),
+                peer: peer.clone(),
+                detector: Detector::new(self.policy.beat, self.policy.margin),
+                last_seq: 0,
+                report_number: 0,
+                mismatches: 0,
+                snapshot: None,
+                ping: None,
+            },
+        };
+        take_sign(&mut child, now, header);
+        let welcome = self.welcome(&child);
+        let differs = differ(&child.hello.digest, &child.book.digest());
+        self.children.insert(name.clone(), child);
+        self.send(now, peer.clone(), Message::Welcome(welcome));
+        if differs {
+            self.send(now, peer, Message::SnapshotRequest);
+        }
+        self.happenings.push_back(Happening::Joined { name, new_life });
+    }
+
+    fn in_session(&mut self, now: Moment, peer: Peer, header: &Header, message: Message) {
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return self.ask_hello(now, peer);
+        };
+        let id = &child.hello.identity;
+        if id.boot_id != header.boot_id || id.agent_epoch < header.agent_epoch {
+            return self.ask_hello(now, peer);
+        }
+        if header.agent_epoch < id.agent_epoch {
+            let why = format!(
+                "epoch {} is over, {} has spoken",
+                header.agent_epoch.0, id.agent_epoch.0
+            );
+            return self.refuse(now, peer, header.seq, Refusal::StaleEpoch, why);
+        }
+        if header.seq <= child.last_seq {
+            let why = format!("seq {} after {}", header.seq, child.last_seq);
+            return self.refuse(now, peer, header.seq, Refusal::ReplayedSeq, why);
+        }
+        child.peer = peer.clone();
+        take_sign(child, now, header);
+        self.happenings.push_back(Happening::Heard(peer.name.clone()));
+        self.message(now, peer, header, message);
+    }
+
+    fn message(&mut self, now: Moment, peer: Peer, header: &Header, message: Message) {
+        match message {
+            Message::Beat(beat) => self.beat(now, peer, header, beat),
+            Message::Report(report) => self.report(now, peer, header, report),
+            Message::Snapshot {
+                scope,
+                chunk,
+                last,
+                verdicts,
+                ..
+            } => {
+                self.snapshot(now, peer, header, &scope, chunk, last, verdicts);
+            }
+            Message::Events { decisions, dropped } => self.events(now, peer, header, decisions, dropped),
+            Message::Pong { nonce, health } => self.pong(now, &peer, header, nonce, health),
+            Message::OrderResult(answer) => {
+                self.happenings.push_back(Happening::OrderAnswered {
+                    name: peer.name,
+                    answer,
+                });
+            }
+            Message::Goodbye(goodbye) => self.goodbye(&peer, goodbye),
+            // A child may refuse a frame of ours; the refusal is no frame to answer.
+            Message::Refused { .. } | Message::ProbeResult { .. } => (),
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::ReHello { .. }
+            | Message::BeatAck(_)
+            | Message::Ping { .. }
+            | Message::ReportAck { .. }
+            | Message::Order(_)
+            | Message::SnapshotRequest
+            | Message::ProbeRequest { .. } => {
+                let why = "only a parent sends this".to_string();
+                self.refuse(now, peer, header.seq, Refusal::WrongDirection, why);
+            }
+        }
+    }
+
+    fn ask_hello(&mut self, now: Moment, peer: Peer) {
+        if self.may_tell(now, &peer.name) {
+            self.send(
+                now,
+                peer,
+                Message::ReHello {
+                    why: "no session with this life of yours".to_string(),
+                },
+            );
+        }
+    }
+
+    fn beat(&mut self, now: Moment, peer: Peer, header: &Header, beat: Beat) {
+        let ack_every = u64::from(self.policy.ack_every);
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return;
+        };
+        let number = beat.number;
+        if differ(&beat.digest, &child.book.digest()) {
+            child.mismatches += 1;
+        } else {
+            child.mismatches = 0;
+        }
+        child.beat = beat;
+        let ask = Self::MISMATCHES_MAX <= child.mismatches;
+        if ask {
+            child.mismatches = 0;
+        }
+        if 0 < ack_every && number.is_multiple_of(ack_every) {
+            let ack = BeatAck {
+                number,
+                sent_echo: header.sent,
+                held: Duration::ZERO,
+            };
+            self.send(now, peer.clone(), Message::BeatAck(ack));
+        }
+        if ask {
+            self.send(now, peer, Message::SnapshotRequest);
+        }
+    }
+
+    fn report(&mut self, now: Moment, peer: Peer, header: &Header, report: Report) {
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return;
+        };
+        let scope = child.hello.scope.clone();
+        if let Some(stranger) = stranger(&scope, report.verdicts.iter().map(|v| &v.subject).chain(&report.gone)) {
+            let why = format!("{stranger} is not within {scope}");
+            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
+        }
+        if child.report_number < report.number {
+            let mut changed = Vec::new();
+            let mut full = false;
+            for verdict in report.verdicts {
+                full |= !put(&mut child.book, verdict, &mut changed);
+            }
+            let gone: Vec<SubjectId> = report
+                .gone
+                .into_iter()
+                .filter(|subject| child.book.remove(subject))
+                .collect();
+            child.report_number = report.number;
+            if !changed.is_empty() || !gone.is_empty() {
+                let name = peer.name.clone();
+                self.happenings.push_back(Happening::Changed {
+                    name,
+                    changed,
+                    gone,
+                    whole: false,
+                });
+            }
+            if full {
+                self.count(Refusal::TooManySubjects);
+            }
+        }
+        self.send(now, peer, Message::ReportAck { number: report.number });
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
+    fn snapshot(
+        &mut self,
+        now: Moment,
+        peer: Peer,
+        header: &Header,
+        scope: &SubjectId,
+        chunk: u32,
+        last: bool,
+        verdicts: Vec<Verdict>,
+    ) {
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return;
+        };
+        let top = child.hello.scope.clone();
+        if !scope.is_within(&top) || stranger(scope, verdicts.iter().map(|v| &v.subject)).is_some() {
+            let why = format!("a snapshot of {scope} with strangers to it, from the node of {top}");
+            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
+        }
+        if chunk == 0 {
+            child.snapshot = Some(Snapshotting {
+                next_chunk: 0,
+                verdicts: BTreeMap::new(),
+            });
+        }
+        let Some(taking) = child.snapshot.as_mut().filter(|taking| taking.next_chunk == chunk) else {
+            // A chunk was lost: this snapshot is void, the next beats' digests ask for another.
+            child.snapshot = None;
+            return;
+        };
+        taking.next_chunk += 1;
+        taking
+            .verdicts
+            .extend(verdicts.into_iter().map(|verdict| (verdict.subject.clone(), verdict)));
+        if SUBJECTS_PER_CHILD_MAX < taking.verdicts.len() {
+            child.snapshot = None;
+            return self.count(Refusal::TooManySubjects);
+        }
+        if !last {
+            return;
+        }
+        let Some(taken) = child.snapshot.take() else { return };
+        let missing = |subject: &SubjectId| subject.is_within(scope) && !taken.verdicts.contains_key(subject);
+        let gone: Vec<SubjectId> = child
+            .book
+            .iter()
+            .map(|verdict| verdict.subject.clone())
+            .filter(missing)
+            .collect();
+        for subject in &gone {
+            child.book.remove(subject);
+        }
+        let mut changed = Vec::new();
+        for verdict in taken.verdicts.into_values() {
+            put(&mut child.book, verdict, &mut changed);
+        }
+        child.mismatches = 0;
+        self.happenings.push_back(Happening::Changed {
+            name: peer.name,
+            changed,
+            gone,
+            whole: true,
+        });
+    }
+
+    fn events(
+        &mut self,
+        now: Moment,
+        peer: Peer,
+        header: &Header,
+        decisions: Vec<crate::decision::Decision>,
+        dropped: u64,
+    ) {
+        let Some(child) = self.children.get(&peer.name) else {
+            return;
+        };
+        let scope = child.hello.scope.clone();
+        if let Some(stranger) = stranger(&scope, decisions.iter().map(|decision| &decision.subject)) {
+            let why = format!("{stranger} is not within {scope}");
+            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
+        }
+        self.happenings.push_back(Happening::Events {
+            name: peer.name,
+            decisions,
+            dropped,
+        });
+    }
+
+    fn pong(&mut self, now: Moment, peer: &Peer, header: &Header, nonce: u64, health: crate::verdict::ObserverHealth) {
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return;
+        };
+        if child.ping != Some(nonce) {
+            return;
+        }
+        child.ping = None;
+        child.beat.health = health;
+        child.detector.confirmed(header.slot, now);
+        self.happenings.push_back(Happening::Pong(peer.name.clone()));
+    }
+
+    fn goodbye(&mut self, peer: &Peer, goodbye: Goodbye) {
+        if let Some(child) = self.children.get_mut(&peer.name) {
+            child.left = Some(goodbye);
+        }
+        self.happenings.push_back(Happening::Left {
+            name: peer.name.clone(),
+            goodbye,
+        });
+    }
+}
+
+/// Takes a frame as a sign of life, by its slot.
+fn take_sign(child: &mut Child, now: Moment, header: &Header) {
+    child.last_seq = header.seq;
+    child.detector.heard(header.slot, now);
+}
+
+/// Puts a verdict into the book and notes a changed state; false if the book is full.
+fn put(book: &mut Book, verdict: Verdict, changed: &mut Vec<(SubjectId, Option<State>)>) -> bool {
+    let (subject, state) = (verdict.subject.clone(), verdict.state);
+    let Some(before) = book.put(verdict) else { return false };
+    if before.0 != Some(state) {
+        changed.push((subject, before.0));
+    }
+    true
+}
+
+/// Digests of different algorithms cannot be compared: then nothing follows.
+fn differ(theirs: &Digest, ours: &Digest) -> bool {
+    (theirs.algorithm == ours.algorithm || theirs.algorithm.is_empty()) && theirs.value != ours.value
+}
+
+fn stranger<'a>(scope: &SubjectId, mut subjects: impl Iterator<Item = &'a SubjectId>) -> Option<SubjectId> {
+    subjects.find(|subject| !subject.is_within(scope)).cloned()
+}
