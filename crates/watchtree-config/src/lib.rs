@@ -1,1 +1,75 @@
-//! TOML, environment and flags, parsed into checked types.
+//! The configuration files of the daemons, parsed into types that cannot be wrong.
+//!
+//! The only crate that knows TOML. A mistake is one line: `FILE:LINE:COLUMN: what is wrong; how to mend it`. Nothing else
+//! is read or opened here: key files and sockets are looked at by those who use them.
+
+mod common;
+mod error;
+mod host;
+pub mod keys;
+mod manager;
+mod value;
+
+pub use common::{Http, Log, LogFormat};
+pub use error::ConfigError;
+pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent};
+pub use manager::{Hosts, ManagerConfig, ManagerKeys, Webhook};
+pub use value::{AbsPath, HostPort, Label, Span, Url};
+
+use std::path::Path;
+
+/// Largest configuration file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Reads and checks `manager.toml`.
+///
+/// # Errors
+/// [`ConfigError`]: the file cannot be read, or something in it is wrong.
+pub fn read_manager(file: &Path) -> Result<ManagerConfig, ConfigError> {
+    parse_manager(&read(file)?).map_err(|error| error.in_file(file))
+}
+
+/// Reads and checks `host.toml`.
+///
+/// # Errors
+/// As [`read_manager`].
+pub fn read_host(file: &Path) -> Result<HostConfig, ConfigError> {
+    parse_host(&read(file)?).map_err(|error| error.in_file(file))
+}
+
+/// Checks the text of a `manager.toml`.
+///
+/// # Errors
+/// [`ConfigError`] without a file name.
+pub fn parse_manager(text: &str) -> Result<ManagerConfig, ConfigError> {
+    let config: ManagerConfig = toml::from_str(text).map_err(|e| error::of_toml(text, &e, keys::MANAGER))?;
+    config.check().map_err(|error| error.find_in(text))?;
+    Ok(config)
+}
+
+/// Checks the text of a `host.toml`.
+///
+/// # Errors
+/// [`ConfigError`] without a file name.
+pub fn parse_host(text: &str) -> Result<HostConfig, ConfigError> {
+    let config: HostConfig = toml::from_str(text).map_err(|e| error::of_toml(text, &e, keys::HOST))?;
+    config.check().map_err(|error| error.find_in(text))?;
+    Ok(config)
+}
+
+/// Which of the two files a text is, by the tables it has: for `config check FILE` on a file of any name.
+pub fn looks_like_manager(text: &str) -> bool {
+    let manager_only = ["listen", "[hosts]", "[[webhook]]", "order_key ", "order_key="];
+    text.lines()
+        .map(str::trim_start)
+        .any(|line| manager_only.iter().any(|word| line.starts_with(word)))
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    let meta = std::fs::metadata(file).map_err(|e| error::of_io(file, &e))?;
+    if FILE_BYTES_MAX < meta.len() {
+        let what = format!("has {} bytes; a configuration has at most {FILE_BYTES_MAX}", meta.len());
+        return Err(ConfigError::new(what).in_file(file));
+    }
+    std::fs::read_to_string(file).map_err(|e| error::of_io(file, &e))
+}

@@ -1,0 +1,468 @@
+//! Every key of both files with its default and its meaning: the one source of docs/configuration.md and of the samples.
+//!
+//! Tests hold this table against what the parser really takes, so it can neither lack a key nor name one too many.
+
+use std::fmt::Write;
+
+/// How a key is shown in the sample file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shown {
+    /// Must be given: stands uncommented.
+    Required,
+    /// The value is the default: stands commented out.
+    Default,
+    /// Off by default; the value is an example: stands commented out.
+    Example,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Key {
+    /// `""` for the top, else as written: `[heal]`, `[[engine]]`.
+    pub table: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// Its value in TOML.
+    pub value: &'static str,
+    /// What `value` is.
+    pub shown: Shown,
+    /// One or two sentences with units and limits.
+    pub meaning: &'static str,
+}
+
+const fn key(table: &'static str, name: &'static str, value: &'static str, meaning: &'static str) -> Key {
+    Key {
+        table,
+        name,
+        value,
+        shown: Shown::Default,
+        meaning,
+    }
+}
+
+const fn required(table: &'static str, name: &'static str, value: &'static str, meaning: &'static str) -> Key {
+    Key {
+        table,
+        name,
+        value,
+        shown: Shown::Required,
+        meaning,
+    }
+}
+
+const fn example(table: &'static str, name: &'static str, value: &'static str, meaning: &'static str) -> Key {
+    Key {
+        table,
+        name,
+        value,
+        shown: Shown::Example,
+        meaning,
+    }
+}
+
+const STATE_DIR: Key = key(
+    "",
+    "state_dir",
+    "\"/var/lib/watchtree\"",
+    "Each daemon keeps its state in a folder of its own in here.",
+);
+const RUN_DIR: Key = key(
+    "",
+    "run_dir",
+    "\"/run/watchtree\"",
+    "Sockets, lock files and pid files. At most 64 bytes long.",
+);
+const LOG_LEVEL: Key = key(
+    "[log]",
+    "level",
+    "\"info\"",
+    "error, warn, info, debug or trace. The variable WATCHTREE_LOG overrules it.",
+);
+const LOG_FORMAT: Key = key(
+    "[log]",
+    "format",
+    "\"text\"",
+    "`text` (coloured on a terminal, plain elsewhere) or `json` (one object per line).",
+);
+const SOCKET_GROUP: Key = example(
+    "[http]",
+    "socket_group",
+    "\"watchtree\"",
+    "Group that may use the status socket (mode 0660) besides root. Without it: the group the daemon runs as.",
+);
+const HTTP_LISTEN: Key = example(
+    "[http]",
+    "listen",
+    "\"127.0.0.1:7412\"",
+    "Also answer reads (never hold, release or retry) on this loopback address. Off by default.",
+);
+
+/// The keys of `manager.toml`.
+pub const MANAGER: &[Key] = &[
+    key(
+        "",
+        "name",
+        "\"manager\"",
+        "The manager's name in the tree. 1 to 64 of A-Z a-z 0-9 . _ - @.",
+    ),
+    key(
+        "",
+        "listen",
+        "[\"0.0.0.0:7411\"]",
+        "Where host-watchdogs connect to (ZeroMQ with CURVE over tcp). 1 to 8 addresses.",
+    ),
+    STATE_DIR,
+    RUN_DIR,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    key(
+        "[keys]",
+        "key",
+        "\"/etc/watchtree/keys/manager.key\"",
+        "The manager's own secret CURVE key (mode 0600); `watchtree key gen` makes it.",
+    ),
+    key(
+        "[keys]",
+        "order_key",
+        "\"/etc/watchtree/keys/manager-order.key\"",
+        "The secret key that signs orders (mode 0600).",
+    ),
+    key(
+        "[keys]",
+        "allowed_dir",
+        "\"/etc/watchtree/allowed\"",
+        "One file NAME.pub for each node that may connect as NAME. Read again when it changes.",
+    ),
+    SOCKET_GROUP,
+    HTTP_LISTEN,
+    key(
+        "[hosts]",
+        "beat",
+        "\"500ms\"",
+        "Hosts beat this often. 100ms to 1m; `1s` and a longer margin for a WAN.",
+    ),
+    key(
+        "[hosts]",
+        "margin",
+        "\"1s\"",
+        "How late a beat may be before its host is suspected. Not shorter than beat.",
+    ),
+    key(
+        "[hosts]",
+        "ack_every",
+        "4",
+        "Every so many beats are acknowledged. 1 to 100.",
+    ),
+    key(
+        "[hosts]",
+        "look_within",
+        "\"700ms\"",
+        "Time for one look at a suspect: a Ping on the link, and whether its kernel answers.",
+    ),
+    key(
+        "[hosts]",
+        "rounds",
+        "2",
+        "Looks that must fail before the verdict is more than SUSPECT. 1 to 10.",
+    ),
+    key(
+        "[hosts]",
+        "look_again",
+        "\"2s\"",
+        "While a host is lost it is looked at this often.",
+    ),
+    key(
+        "[hosts]",
+        "settle",
+        "\"2s\"",
+        "After the manager's own start or stall nobody is judged for this long.",
+    ),
+    key(
+        "[hosts]",
+        "return_within",
+        "\"5s\"",
+        "A host known from before that is not back this long after settling is suspected.",
+    ),
+    key(
+        "[hosts]",
+        "unhealthy_after",
+        "\"1m\"",
+        "A container that stays unhealthy this long becomes an incident.",
+    ),
+    example(
+        "[[webhook]]",
+        "url",
+        "\"https://alerts.example.org/watchtree\"",
+        "Each change of an incident is posted here as JSON. http or https; at most 16 webhooks.",
+    ),
+    example(
+        "[[webhook]]",
+        "deadline",
+        "\"5s\"",
+        "Time for one attempt, answer included. Default 5s.",
+    ),
+    example(
+        "[[webhook]]",
+        "retries",
+        "8",
+        "More attempts after a failed one, with growing pauses. 0 to 100; default 8.",
+    ),
+];
+
+/// The keys of `host.toml`.
+pub const HOST: &[Key] = &[
+    required(
+        "",
+        "name",
+        "\"h1\"",
+        "This host's name in the tree: the name its key is allowed under at the manager. 1 to 64 of A-Z a-z 0-9 . _ - @.",
+    ),
+    key(
+        "",
+        "look_at",
+        "[]",
+        "At most 4 HOST:PORT at which the manager may look whether this machine's kernel answers (accepted or refused, both prove it lives); ssh's port is a good one.",
+    ),
+    STATE_DIR,
+    RUN_DIR,
+    example(
+        "",
+        "container_watchdog",
+        "\"/usr/local/bin/container-watchdog\"",
+        "The container-watchdog program. Without it: the one beside host-watchdog itself.",
+    ),
+    LOG_LEVEL,
+    LOG_FORMAT,
+    example(
+        "[parent]",
+        "connect",
+        "\"192.0.2.10:7411\"",
+        "The manager's HOST:PORT. Without [parent] the host heals alone.",
+    ),
+    example(
+        "[parent]",
+        "server_key",
+        "\"/etc/watchtree/keys/manager.pub\"",
+        "File with the manager's public CURVE key. Default as shown.",
+    ),
+    example(
+        "[keys]",
+        "key",
+        "\"/etc/watchtree/keys/h1.key\"",
+        "This host's own secret CURVE key (mode 0600). Default /etc/watchtree/keys/NAME.key.",
+    ),
+    key(
+        "[keys]",
+        "order_keys_dir",
+        "\"/etc/watchtree/order-keys\"",
+        "Public keys (*.pub) whose orders are obeyed here. Read again when it changes.",
+    ),
+    SOCKET_GROUP,
+    HTTP_LISTEN,
+    key(
+        "[heal]",
+        "budget",
+        "5",
+        "Restarts of one container within `window`; then hands off and a person is called. 1 to 100. Label watchtree.budget.",
+    ),
+    key(
+        "[heal]",
+        "window",
+        "\"10m\"",
+        "See budget. 10s to 7d. Label watchtree.window.",
+    ),
+    key(
+        "[heal]",
+        "delay_min",
+        "\"100ms\"",
+        "Pause before the second restart in a row; it doubles. The first one has none.",
+    ),
+    key("[heal]", "delay_max", "\"1m\"", "Longest pause between restarts."),
+    key(
+        "[heal]",
+        "clean_after",
+        "\"10m\"",
+        "A container that ran this long is clean: its next restart has no pause.",
+    ),
+    key(
+        "[heal]",
+        "stop_timeout",
+        "\"10s\"",
+        "Time between stop signal and kill where neither label nor container say. Label watchtree.stop-timeout.",
+    ),
+    key(
+        "[heal]",
+        "grace",
+        "\"10s\"",
+        "After a start a failing health check is not held against it for this long; grows with each restart. Label watchtree.grace.",
+    ),
+    key(
+        "[heal]",
+        "verify",
+        "\"10s\"",
+        "A restarted container must stay up this long to count as repaired.",
+    ),
+    key(
+        "[heal]",
+        "list_every",
+        "\"10s\"",
+        "The container list is compared this often whatever the events say. 1s to 10s.",
+    ),
+    key(
+        "[heal]",
+        "retry_given_up",
+        "\"10m\"",
+        "A container that was given up is tried once this often.",
+    ),
+    key(
+        "[heal]",
+        "parallel",
+        "8",
+        "Most repairs at one time on one engine. 1 to 64.",
+    ),
+    key(
+        "[figures]",
+        "disks",
+        "[\"/\", \"/var/lib/docker\"]",
+        "Paths on the file systems to look at; at most 8.",
+    ),
+    key(
+        "[figures]",
+        "disk_free_min",
+        "5",
+        "Per cent of each disk that must be free, or the host is DEGRADED.",
+    ),
+    key(
+        "[figures]",
+        "memory_available_min",
+        "5",
+        "Per cent of the memory that must be available.",
+    ),
+    key(
+        "[figures]",
+        "load_per_cpu_max",
+        "4",
+        "Load average per processor that is too much.",
+    ),
+    key(
+        "[figures]",
+        "pressure_max",
+        "40",
+        "Per cent of the time that work may wait for processor, memory or disk (PSI, where the kernel has it).",
+    ),
+    example(
+        "[[engine]]",
+        "name",
+        "\"docker\"",
+        "The engine's name in the tree. 1 to 24 of a-z 0-9 -. Without any [[engine]]: one named docker.",
+    ),
+    example(
+        "[[engine]]",
+        "socket",
+        "\"/var/run/docker.sock\"",
+        "Its API socket. Default as shown.",
+    ),
+    example(
+        "[[engine]]",
+        "heal",
+        "\"labelled\"",
+        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: look and tell only.",
+    ),
+    example(
+        "[[engine]]",
+        "select",
+        "[]",
+        "Only containers with all of these labels (\"key\" or \"key=value\") are looked at. At most 8.",
+    ),
+];
+
+/// The commented sample file of those keys.
+pub fn sample(intro: &str, keys: &[Key]) -> String {
+    let mut text = String::new();
+    for line in intro.lines() {
+        let _ = writeln!(text, "# {line}");
+    }
+    let mut table = "";
+    for key in keys {
+        let _ = writeln!(text);
+        if key.table != table {
+            table = key.table;
+            // A table of which all is an example would change the meaning by standing there empty.
+            let all_examples = keys
+                .iter()
+                .filter(|k| k.table == table)
+                .all(|k| k.shown == Shown::Example);
+            let _ = writeln!(text, "{}{table}", if all_examples { "#" } else { "" });
+        }
+        wrap(&mut text, key.meaning);
+        let mark = if key.shown == Shown::Required { "" } else { "#" };
+        let _ = writeln!(text, "{mark}{} = {}", key.name, key.value);
+    }
+    text
+}
+
+fn wrap(text: &mut String, meaning: &str) {
+    let mut width = 0;
+    for word in meaning.split(' ') {
+        if width == 0 || 116 < width + 1 + word.len() {
+            text.push_str(if width == 0 { "# " } else { "\n# " });
+            width = 2;
+        } else {
+            text.push(' ');
+            width += 1;
+        }
+        text.push_str(word);
+        width += word.len();
+    }
+    text.push('\n');
+}
+
+/// The intro of `manager.toml`'s sample.
+pub const MANAGER_INTRO: &str = "manager.toml: the manager-watchdog. Copy to /etc/watchtree/manager.toml.
+Lines that begin with # and a key show its default, or an example where the text says so.
+Check it with: manager-watchdog check-config /etc/watchtree/manager.toml";
+
+/// The intro of `host.toml`'s sample.
+pub const HOST_INTRO: &str =
+    "host.toml: the host-watchdog and its container-watchdogs. Copy to /etc/watchtree/host.toml.
+Lines that begin with # and a key show its default, or an example where the text says so.
+Check it with: host-watchdog check-config /etc/watchtree/host.toml";
+
+/// docs/configuration.md, whole.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Configuration\n\n<!-- Made from crates/watchtree-config/src/keys.rs; `UPDATE_EXPECT=1 cargo test -p watchtree-config` writes it anew. -->\n\n\
+        One TOML file per machine and role. `manager-watchdog check-config FILE`, `host-watchdog check-config FILE` and\n\
+        `watchtree config check FILE` read a file and open nothing else. A mistake is one line with its place and cure, and\n\
+        exit code 2; a file that may not be read is exit code 6:\n\n\
+        ```text\n/etc/watchtree/host.toml:12:1: unknown key `budgett`; did you mean `budget`?\n```\n\n\
+        Durations are a whole number with a unit: `500ms`, `30s`, `10m`, `2h`, `7d`. Paths are absolute. A file has at most\n\
+        256 KiB. Labels of a container overrule `[heal]` for that container; a bad label is named in the tree and the value\n\
+        of the file holds. The container-watchdogs of a host read the host's file.\n",
+    );
+    for (file, keys) in [("manager.toml", MANAGER), ("host.toml", HOST)] {
+        let _ = writeln!(
+            text,
+            "\n## {file}\n\nCommented sample: [deploy/samples/{file}](../deploy/samples/{file})\n"
+        );
+        let _ = writeln!(text, "| table | key | value | meaning |\n|---|---|---|---|");
+        for key in keys {
+            let table = if key.table.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", key.table)
+            };
+            let shown = match key.shown {
+                Shown::Required => "required, e.g. ",
+                Shown::Default => "",
+                Shown::Example => "e.g. ",
+            };
+            let _ = writeln!(
+                text,
+                "| {table} | `{}` | {shown}`{}` | {} |",
+                key.name, key.value, key.meaning
+            );
+        }
+    }
+    text
+}

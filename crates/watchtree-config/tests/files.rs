@@ -1,0 +1,243 @@
+//! The files themselves: defaults, mistakes and their lines, samples, and the documentation of every key.
+
+use expect_test::{Expect, expect, expect_file};
+use watchtree_config::keys::{self, Key, Shown};
+use watchtree_config::{HealMode, parse_host, parse_manager, read_host, read_manager};
+
+const REPO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+fn host_line(text: &str, expected: Expect) {
+    expected.assert_eq(&parse_host(text).map_or_else(|error| error.to_string(), |_| "fine".into()));
+}
+
+fn manager_line(text: &str, expected: Expect) {
+    expected.assert_eq(&parse_manager(text).map_or_else(|error| error.to_string(), |_| "fine".into()));
+}
+
+#[test]
+fn the_least_files() {
+    let host = parse_host("name = 'h1'").expect("a name is enough");
+    assert_eq!(host.container_node("docker").as_str(), "h1.docker.watchdog");
+    assert_eq!(
+        host.engine("docker").map(|engine| engine.heal),
+        Some(HealMode::Labelled)
+    );
+    assert_eq!(
+        host.children_socket().to_str(),
+        Some("/run/watchtree/host-children.sock")
+    );
+    assert_eq!(host.keys().key.to_str(), Some("/etc/watchtree/keys/h1.key"));
+    assert_eq!(
+        host.policy(),
+        Default::default(),
+        "a file that says nothing changes no number of the core"
+    );
+    let manager = parse_manager("").expect("everything has a default");
+    assert_eq!(manager.listen[0].endpoint(), "tcp://0.0.0.0:7411");
+    assert_eq!(
+        manager.policy(),
+        Default::default(),
+        "a file that says nothing changes no number of the core"
+    );
+}
+
+#[test]
+fn a_wrong_key_is_named_with_the_right_one() {
+    host_line(
+        "name = 'h1'\n\n[heal]\nbudgett = 3",
+        expect!["4:1: unknown key `budgett`; did you mean `budget`?"],
+    );
+    host_line(
+        "name = 'h1'\n[[engine]]\nname='docker'\nsokcet='/x'",
+        expect!["4:1: unknown key `sokcet`; did you mean `socket`?"],
+    );
+    host_line(
+        "name = 'h1'\nbudget = 3",
+        expect!["2:1: key `budget` does not belong here; it belongs under [heal]"],
+    );
+    host_line(
+        "name = 'h1'\n[heal]\ncolour = 3",
+        expect![
+            "3:1: unknown key `colour`; the keys here are budget, window, delay_min, delay_max, clean_after, stop_timeout, grace, verify, list_every, retry_given_up, parallel"
+        ],
+    );
+    manager_line(
+        "[hots]\nbeat = '1s'",
+        expect!["1:2: unknown key `hots`; did you mean `hosts`?"],
+    );
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_place_and_cure() {
+    host_line("", expect!["1:1: key `name` is missing; add it"]);
+    host_line(
+        "name = 'a b'",
+        expect!["1:8: name `a b`: a name consists of A-Z a-z 0-9 . _ - @, not of ' '"],
+    );
+    host_line(
+        "name = 'h1'\n[heal]\nwindow = '5'",
+        expect![[r#"3:10: `5` is no duration; write one such as "500ms", "30s", "10m", "2h""#]],
+    );
+    host_line(
+        "name = 'h1'\n[heal]\nwindow = 5",
+        expect![[r#"3:10: invalid type: integer `5`, expected a duration such as "500ms", "30s" or "10m""#]],
+    );
+    host_line(
+        "name = 'h1'\n[heal]\nlist_every = '20s'",
+        expect!["3:14: `20s` is out of bounds; give a duration from 1s to 10s"],
+    );
+    host_line(
+        "name = 'h1'\n[heal]\nbudget = 0",
+        expect![[r#"3:1: [heal] budget: give 1 to 100 restarts; to heal nothing set heal = "observe" at the engine"#]],
+    );
+    host_line(
+        "name = 'h1'\n[[engine]]\nname='d'\nheal='most'",
+        expect!["4:6: unknown variant `most`, expected one of `labelled`, `all`, `observe`"],
+    );
+    host_line(
+        "name = 'h1'\n[[engine]]\nname='d'\n[[engine]]\nname='e'",
+        expect!["4:1: [[engine]]: `d` and `e` share a name or a socket; keep one"],
+    );
+    host_line(
+        "name = 'h1'\nrun_dir = 'run'",
+        expect!["2:11: `run` is no absolute path; begin it with /"],
+    );
+    host_line(
+        "name = 'h1'\n[parent]\nconnect = 'm'",
+        expect![[
+            r#"3:11: `m` is not HOST:PORT; write one such as "192.0.2.10:7411", "manager.example.org:7411" or "[2001:db8::1]:7411""#
+        ]],
+    );
+    host_line("name = 'h1'\nname = 'h2'", expect!["2:1: duplicate key"]);
+    host_line("name = 'h1", expect!["1:11: invalid literal string, expected `'`"]);
+    manager_line(
+        "[http]\nlisten = '0.0.0.0:80'",
+        expect![
+            "2:1: [http] listen: `0.0.0.0:80` is open to the network; use 127.0.0.1:PORT and a proxy that asks who comes"
+        ],
+    );
+    manager_line(
+        "[hosts]\nbeat = '5s'",
+        expect!["1:1: [hosts] margin: is shorter than beat, so one lost beat would suspect a host; raise it"],
+    );
+    manager_line(
+        "[[webhook]]\nurl = 'ftp://x'",
+        expect!["2:7: `ftp://x` is no URL; begin it with http:// or https://"],
+    );
+    manager_line(
+        "[log]\nlevel = 'loud'",
+        expect!["2:9: `loud` is no log level; use error, warn, info, debug or trace"],
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    let missing = dir.path().join("host.toml");
+    let error = read_host(&missing).expect_err("there is none");
+    assert!(
+        error
+            .to_string()
+            .ends_with("host.toml: no such file; give the right one with --config"),
+        "{error}"
+    );
+    let error = read_manager(dir.path()).expect_err("a folder is no file");
+    assert!(error.to_string().contains("it is a directory"), "{error}");
+    std::fs::write(&missing, [0xff, 0xfe]).expect("it can be written");
+    assert!(
+        read_host(&missing)
+            .expect_err("no text")
+            .to_string()
+            .contains("not UTF-8")
+    );
+    std::fs::write(&missing, "name = 'h1'\nnmae = 1").expect("it can be written");
+    let error = read_host(&missing).expect_err("a wrong key").to_string();
+    assert!(
+        error.ends_with("host.toml:2:1: unknown key `nmae`; did you mean `name`?"),
+        "{error}"
+    );
+}
+
+/// Takes the marks off the commented-out keys: of defaults only, or of examples too.
+fn uncommented(sample: &str, keys: &[Key], examples: bool) -> String {
+    let mut out = String::new();
+    let mut table = String::new();
+    for line in sample.lines() {
+        let bare = line.strip_prefix('#').unwrap_or(line);
+        if bare.starts_with('[') {
+            table = bare.to_string();
+            out += if examples { bare } else { line };
+        } else {
+            let name = bare.split(" = ").next().unwrap_or_default();
+            let key = keys.iter().find(|key| key.table == table && key.name == name);
+            let take = key.is_some_and(|key| key.shown == Shown::Default || examples);
+            out += if take { bare } else { line };
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_samples_are_parsed_and_show_the_defaults() {
+    let manager = keys::sample(keys::MANAGER_INTRO, keys::MANAGER);
+    let host = keys::sample(keys::HOST_INTRO, keys::HOST);
+    expect_file![format!("{REPO}/deploy/samples/manager.toml")].assert_eq(&manager);
+    expect_file![format!("{REPO}/deploy/samples/host.toml")].assert_eq(&host);
+    let shipped = parse_manager(&manager).expect("the sample is good");
+    assert_eq!(
+        Ok(shipped),
+        parse_manager(&uncommented(&manager, keys::MANAGER, false)),
+        "a default shown is the default"
+    );
+    let shipped = parse_host(&host).expect("the sample is good");
+    assert_eq!(
+        Ok(&shipped),
+        parse_host(&uncommented(&host, keys::HOST, false)).as_ref(),
+        "a default shown is the default"
+    );
+    let all = parse_host(&uncommented(&host, keys::HOST, true)).expect("the examples are good");
+    assert_eq!(all.engines, shipped.engines, "the example engine is the default engine");
+    let all = parse_manager(&uncommented(&manager, keys::MANAGER, true)).expect("the examples are good");
+    assert_eq!(all.webhooks.len(), 1);
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    expect_file![format!("{REPO}/docs/configuration.md")].assert_eq(&keys::markdown());
+    for (keys, parse) in [
+        (
+            keys::MANAGER,
+            (|text| parse_manager(text).expect_err("a wrong key")) as fn(&str) -> _,
+        ),
+        (keys::HOST, |text| parse_host(text).expect_err("a wrong key")),
+    ] {
+        let mut tables: Vec<&str> = keys.iter().map(|key| key.table).collect();
+        tables.dedup();
+        for table in &tables {
+            let error = parse(&format!("{table}\nno_key_looks_like_this_0123456789 = 1")).to_string();
+            let taken = error
+                .split("the keys here are ")
+                .nth(1)
+                .unwrap_or_else(|| panic!("{table}: {error}"));
+            let mut taken: Vec<String> = taken.split(", ").map(str::to_string).collect();
+            if table.is_empty() {
+                let is_table = |key: &String| tables.iter().any(|table| table.trim_matches(['[', ']']) == key);
+                assert_eq!(
+                    taken.iter().filter(|key| is_table(key)).count(),
+                    tables.len() - 1,
+                    "{taken:?}"
+                );
+                taken.retain(|key| !is_table(key));
+            }
+            let mut listed: Vec<&str> = keys
+                .iter()
+                .filter(|key| key.table == *table)
+                .map(|key| key.name)
+                .collect();
+            taken.sort();
+            listed.sort_unstable();
+            assert_eq!(taken, listed, "keys of {table:?}");
+        }
+    }
+}
