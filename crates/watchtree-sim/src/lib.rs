@@ -1,1 +1,66 @@
-//! A whole fleet in one thread, from a seed.
+//! A whole fleet in one thread, from a seed: a manager, three hosts, ten containers each.
+//!
+//! The machines of `watchtree-core` run here exactly as in the daemons; only their drivers differ. A run is a pure
+//! function of its seed: faults for 80 virtual seconds, then calm, then the final rules. It ends at the first broken
+//! invariant, by name, with the seed that replays it; and it counts the faults that really happened, so that a green
+//! run is known not to be an empty one.
+
+pub mod engine;
+pub mod fault;
+mod inject;
+mod invariant;
+mod perform;
+pub mod process;
+pub mod rng;
+pub mod world;
+
+use fault::Counts;
+use rng::Rng;
+use watchtree_core::time::Duration;
+use world::{Bug, Happening, World};
+
+/// Hosts of a run.
+const HOSTS: usize = 3;
+/// Containers of each host.
+const CONTAINERS: usize = 10;
+/// Everything settles before the first fault.
+const WARM: Duration = Duration::from_secs(12);
+/// Faults begin within this span.
+const CHAOS: Duration = Duration::from_secs(80);
+/// Calm after the last fault began: longer than the longest fault, back-off and hold together.
+const CALM: Duration = Duration::from_secs(110);
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed it is a function of.
+    pub seed: u64,
+    /// Faults that really happened, by kind.
+    pub counts: Counts,
+    /// The first broken invariant: its name, what happened, the seed.
+    pub broken: Option<String>,
+    /// Happenings processed.
+    pub steps: u64,
+}
+
+/// Runs the world of one seed, with a defect switched on or none.
+pub fn run(seed: u64, bug: Option<Bug>) -> Report {
+    let mut world = World::new(seed, HOSTS, CONTAINERS, bug);
+    let begin = world.now;
+    let mut rng = Rng::new(seed ^ 0x00fa_0175);
+    let (from, till) = (begin + WARM, begin + WARM + CHAOS);
+    world.calm_from = till;
+    for (when, fault) in fault::schedule(&mut rng, from, till, HOSTS, CONTAINERS) {
+        world.at(when, Happening::Fault(fault));
+    }
+    world.run_until(till + CALM);
+    if world.broken.is_none() {
+        world.check_end();
+    }
+    Report {
+        seed,
+        counts: world.counts,
+        broken: world.broken,
+        steps: world.steps,
+    }
+}

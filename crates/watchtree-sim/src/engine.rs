@@ -1,0 +1,452 @@
+//! A model of one container engine: what Docker 20.10 was seen to do, no more.
+//!
+//! Containers run, crash, hang, are stopped by an operator or by us; calls take time and go on whatever becomes of their
+//! caller; events come a little after the fact, from a ring that forgets. The model keeps the truth that the invariants
+//! are checked against. It knows nothing of watchdogs.
+
+use crate::rng::Rng;
+use std::collections::{BTreeMap, VecDeque};
+use watchtree_core::container::io::{
+    ContainerView, EngineCall, EngineError, EngineEvent, EngineTime, EventAction, Health, ListEntry, Performed,
+    RestartPolicy, RunState,
+};
+use watchtree_core::time::{Duration, Moment};
+
+/// Events an engine remembers for `since` (moby: 256, of all types together).
+const RING_EVENTS_MAX: usize = 256;
+/// How long a hung container's health check takes to say so: 2 × (1 s + 1 s).
+pub const HANG_SEEN_AFTER: Duration = Duration::from_secs(4);
+/// How long after its start a container is healthy.
+const HEALTHY_AFTER: Duration = Duration::from_millis(1500);
+
+/// Who asked for something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asker {
+    /// The container-watchdog, by its epoch and ticket.
+    Watchdog {
+        /// Epoch of the caller.
+        epoch: u64,
+        /// Its ticket.
+        ticket: u64,
+    },
+    /// A person.
+    Operator,
+    /// The engine's own restart policy.
+    Policy,
+}
+
+/// Something the engine will do later.
+#[derive(Clone, Debug)]
+pub enum Due {
+    /// A start's work is done.
+    StartDone(usize, Asker),
+    /// A stop's patience with the container is over, or the container obeyed.
+    StopEnds(usize, Asker, bool),
+    /// The restart policy acts.
+    PolicyStarts(usize, u64),
+    /// The health check's view changes, if the life is still the same.
+    HealthTurns(usize, u64, Health),
+}
+
+/// What the engine tells the world.
+#[derive(Clone, Debug)]
+pub enum Out {
+    /// An event was logged.
+    Event(EngineEvent),
+    /// A call was answered.
+    Answered(Asker, Result<Performed, EngineError>),
+    /// Do this at that time.
+    Later(Moment, Due),
+}
+
+/// A container and the truth about it.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// What inspect would say.
+    pub view: ContainerView,
+    /// The truth: it does not answer any more, whatever its health check says yet.
+    pub hung: bool,
+    /// The truth: a person stopped it and has not started it since.
+    pub stopped_by_operator: bool,
+    /// The truth: removed by a person.
+    pub removed: bool,
+    /// Which life it is in; grows with each start.
+    pub life: u64,
+    /// Since when it is in this run state or hung.
+    pub changed: Moment,
+    /// Ends by themselves or by a hang, so far.
+    pub faults: u32,
+    /// Times of starts that we posted and the engine carried out.
+    pub our_starts: Vec<Moment>,
+    /// Starts under way.
+    starting: u32,
+    backoff: Duration,
+    manually_stopped: bool,
+}
+
+/// See the top of this file.
+pub struct Engine {
+    /// By index.
+    pub containers: Vec<Container>,
+    /// Remembered events.
+    ring: VecDeque<EngineEvent>,
+    rng: Rng,
+    out: Vec<Out>,
+    /// Event times are unique and grow.
+    last_event: u64,
+    /// The next end of this container is never told.
+    pub mute_die: Option<usize>,
+    seen_calls: BTreeMap<(u64, u64), u32>,
+}
+
+impl Engine {
+    /// `count` running containers; every third has a restart policy, every second a health check.
+    pub fn new(now: Moment, host: usize, count: usize, mut rng: Rng) -> Self {
+        let containers = (0..count)
+            .map(|i| {
+                let policy = if i % 3 == 2 {
+                    RestartPolicy::UnlessStopped
+                } else {
+                    RestartPolicy::No
+                };
+                let health = if i % 2 == 0 { Health::Healthy } else { Health::None };
+                let started = engine_time(now).0 - rng.range(60_000_000_000, 90_000_000_000);
+                Container {
+                    view: ContainerView {
+                        id: format!("{:064x}", (host as u64 + 1) * 1000 + i as u64),
+                        name: format!("c{i}"),
+                        run: RunState::Running,
+                        pid: 100 + i as u32,
+                        started_at_text: format!("T{started}"),
+                        started_at: EngineTime(started),
+                        health,
+                        restart_policy: policy,
+                        stop_signal: 15,
+                        labels: BTreeMap::from([("watchtree.enable".into(), "true".into())]),
+                        ..ContainerView::default()
+                    },
+                    hung: false,
+                    stopped_by_operator: false,
+                    removed: false,
+                    life: 0,
+                    changed: now,
+                    faults: 0,
+                    our_starts: Vec::new(),
+                    starting: 0,
+                    backoff: Duration::from_millis(100),
+                    manually_stopped: false,
+                }
+            })
+            .collect();
+        Self {
+            containers,
+            ring: VecDeque::new(),
+            rng,
+            out: Vec::new(),
+            last_event: 0,
+            mute_die: None,
+            seen_calls: BTreeMap::new(),
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn drain(&mut self) -> Vec<Out> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Events from `since` on that are still remembered.
+    pub fn remembered(&self, since: EngineTime) -> Vec<EngineEvent> {
+        self.ring.iter().filter(|event| since <= event.at).cloned().collect()
+    }
+
+    /// Forgets all events, as an engine's restart does.
+    pub fn forget_events(&mut self) {
+        self.ring.clear();
+    }
+
+    /// The list.
+    pub fn list(&self) -> Vec<ListEntry> {
+        let entry = |c: &Container| ListEntry {
+            id: c.view.id.clone(),
+            name: c.view.name.clone(),
+            run: c.view.run,
+            health: if c.view.run == RunState::Running {
+                c.view.health
+            } else {
+                Health::None
+            },
+        };
+        self.containers.iter().filter(|c| !c.removed).map(entry).collect()
+    }
+
+    /// Inspect.
+    pub fn inspect(&self, id: &str) -> Result<ContainerView, EngineError> {
+        self.find(id)
+            .map(|i| self.containers[i].view.clone())
+            .ok_or(EngineError::NotFound)
+    }
+
+    /// The stop mark.
+    pub fn stop_mark(&self, id: &str) -> Option<bool> {
+        self.find(id).map(|i| self.containers[i].manually_stopped)
+    }
+
+    /// How often the very same call was posted: more than once is a defect of the caller.
+    pub fn times_posted(&self, epoch: u64, ticket: u64) -> u32 {
+        self.seen_calls.get(&(epoch, ticket)).copied().unwrap_or(0)
+    }
+
+    fn find(&self, id: &str) -> Option<usize> {
+        self.containers.iter().position(|c| c.view.id == id && !c.removed)
+    }
+
+    fn event(&mut self, now: Moment, i: usize, action: EventAction) {
+        if matches!(action, EventAction::Die { .. }) && self.mute_die == Some(i) {
+            self.mute_die = None;
+            return;
+        }
+        self.last_event = (self.last_event + 1).max(engine_time(now).0);
+        let c = &self.containers[i];
+        let event = EngineEvent {
+            at: EngineTime(self.last_event),
+            id: c.view.id.clone(),
+            name: c.view.name.clone(),
+            compose: None,
+            action,
+        };
+        if self.ring.len() == RING_EVENTS_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(event.clone());
+        self.out.push(Out::Event(event));
+    }
+
+    /// A call arrives.
+    pub fn call(&mut self, now: Moment, id: &str, call: EngineCall, asker: Asker) {
+        if let Asker::Watchdog { epoch, ticket } = asker {
+            *self.seen_calls.entry((epoch, ticket)).or_default() += 1;
+        }
+        let Some(i) = self.find(id) else {
+            self.out.push(Out::Answered(asker, Err(EngineError::NotFound)));
+            return;
+        };
+        match call {
+            EngineCall::Start => self.begin_start(now, i, asker),
+            EngineCall::Stop { timeout_secs } => {
+                self.begin_stop(now, i, Duration::from_secs(u64::from(timeout_secs)), asker);
+            }
+        }
+    }
+
+    fn begin_start(&mut self, now: Moment, i: usize, asker: Asker) {
+        if self.containers[i].view.run != RunState::Exited {
+            self.out.push(Out::Answered(asker, Ok(Performed::AlreadySo)));
+            return;
+        }
+        self.containers[i].starting += 1;
+        if asker == Asker::Operator {
+            self.containers[i].stopped_by_operator = false;
+        }
+        let at = now + self.rng.millis(80, 500);
+        self.out.push(Out::Later(at, Due::StartDone(i, asker)));
+    }
+
+    fn begin_stop(&mut self, now: Moment, i: usize, patience: Duration, asker: Asker) {
+        if self.containers[i].view.run != RunState::Running {
+            self.out.push(Out::Answered(asker, Ok(Performed::AlreadySo)));
+            return;
+        }
+        let signal = self.containers[i].view.stop_signal;
+        self.event(now, i, EventAction::Kill { signal });
+        self.containers[i].manually_stopped = true;
+        if asker == Asker::Operator {
+            self.containers[i].stopped_by_operator = true;
+        }
+        let obeys = !self.containers[i].hung;
+        let after = if obeys { self.rng.millis(20, 60) } else { patience };
+        self.out.push(Out::Later(now + after, Due::StopEnds(i, asker, !obeys)));
+    }
+
+    /// An operator's `docker kill`.
+    pub fn kill(&mut self, now: Moment, i: usize) {
+        if self.containers[i].removed || self.containers[i].view.run != RunState::Running {
+            return;
+        }
+        self.event(now, i, EventAction::Kill { signal: 9 });
+        self.containers[i].manually_stopped = true;
+        self.containers[i].stopped_by_operator = true;
+        self.ends(now, i, 137);
+    }
+
+    /// An operator's `docker rm -f`.
+    pub fn remove(&mut self, now: Moment, i: usize) {
+        if self.containers[i].removed {
+            return;
+        }
+        self.kill(now, i);
+        self.event(now, i, EventAction::Destroy);
+        self.containers[i].removed = true;
+        self.containers[i].stopped_by_operator = true;
+    }
+
+    /// The container's init ends by itself.
+    pub fn crash(&mut self, now: Moment, i: usize, exit_code: i64) -> bool {
+        if self.containers[i].removed || self.containers[i].view.run != RunState::Running {
+            return false;
+        }
+        self.containers[i].faults += 1;
+        self.ends(now, i, exit_code);
+        true
+    }
+
+    /// The container stops answering; only those with a health check can be seen to.
+    pub fn hang(&mut self, now: Moment, i: usize) -> bool {
+        let c = &mut self.containers[i];
+        if c.removed || c.view.run != RunState::Running || c.view.health == Health::None || c.hung {
+            return false;
+        }
+        c.hung = true;
+        c.changed = now;
+        c.faults += 1;
+        self.out.push(Out::Later(
+            now + HANG_SEEN_AFTER,
+            Due::HealthTurns(i, c.life, Health::Unhealthy),
+        ));
+        true
+    }
+
+    fn ends(&mut self, now: Moment, i: usize, exit_code: i64) {
+        let c = &mut self.containers[i];
+        let ran = engine_time(now).0 - c.view.started_at.0;
+        c.view.run = RunState::Exited;
+        c.view.pid = 0;
+        c.view.exit_code = exit_code;
+        c.view.finished_at = engine_time(now);
+        c.hung = false;
+        c.changed = now;
+        let by_policy = c.view.restart_policy != RestartPolicy::No && !c.manually_stopped;
+        if 10_000_000_000 < ran {
+            c.backoff = Duration::from_millis(100);
+        }
+        let life = c.life;
+        let backoff = c.backoff;
+        self.event(now, i, EventAction::Die { exit_code });
+        if by_policy {
+            let c = &mut self.containers[i];
+            c.view.run = RunState::Restarting;
+            c.backoff = (c.backoff * 2).min(Duration::from_secs(60));
+            self.out.push(Out::Later(now + backoff, Due::PolicyStarts(i, life)));
+        }
+    }
+
+    /// The machine lost its power: whatever was under way is gone.
+    pub fn power_lost(&mut self) {
+        self.ring.clear();
+        for c in &mut self.containers {
+            c.starting = 0;
+        }
+    }
+
+    /// The machine boots: what ran and has no policy stays down, without any event; the rest is started by the engine.
+    pub fn boot(&mut self, now: Moment) {
+        for i in 0..self.containers.len() {
+            let c = &mut self.containers[i];
+            if c.removed || c.view.run == RunState::Exited {
+                continue;
+            }
+            c.hung = false;
+            c.changed = now;
+            c.view.exit_code = 255;
+            c.view.finished_at = engine_time(now);
+            c.view.pid = 0;
+            c.view.run = RunState::Exited;
+            if c.view.restart_policy != RestartPolicy::No && !c.manually_stopped {
+                c.starting += 1;
+                let at = now + self.rng.millis(200, 900);
+                self.out.push(Out::Later(at, Due::StartDone(i, Asker::Policy)));
+            }
+        }
+    }
+
+    /// Something that was put off is due.
+    pub fn due(&mut self, now: Moment, due: Due) {
+        match due {
+            Due::StartDone(i, asker) => self.start_done(now, i, asker),
+            Due::StopEnds(i, asker, by_force) => self.stop_ends(now, i, asker, by_force),
+            Due::PolicyStarts(i, life) => {
+                let c = &mut self.containers[i];
+                if c.life == life && c.view.run == RunState::Restarting && !c.removed {
+                    c.view.run = RunState::Exited;
+                    c.starting += 1;
+                    let at = now + self.rng.millis(80, 400);
+                    self.out.push(Out::Later(at, Due::StartDone(i, Asker::Policy)));
+                }
+            }
+            Due::HealthTurns(i, life, health) => {
+                let c = &mut self.containers[i];
+                let true_now = (health == Health::Unhealthy) == c.hung;
+                if c.life == life && c.view.run == RunState::Running && !c.removed && true_now {
+                    c.view.health = health;
+                    c.view.health_streak = if health == Health::Unhealthy { 2 } else { 0 };
+                    self.event(now, i, EventAction::Health(health));
+                }
+            }
+        }
+    }
+
+    fn start_done(&mut self, now: Moment, i: usize, asker: Asker) {
+        let c = &mut self.containers[i];
+        c.starting -= 1;
+        if c.removed {
+            self.out.push(Out::Answered(asker, Err(EngineError::NotFound)));
+            return;
+        }
+        if c.view.run == RunState::Running {
+            self.out.push(Out::Answered(asker, Ok(Performed::AlreadySo)));
+            return;
+        }
+        c.life += 1;
+        c.view.run = RunState::Running;
+        c.view.pid = 100 + i as u32;
+        c.view.started_at = engine_time(now);
+        c.view.started_at_text = format!("T{}", c.view.started_at.0);
+        c.manually_stopped = false;
+        c.changed = now;
+        match asker {
+            Asker::Watchdog { .. } => {
+                c.our_starts.push(now);
+                c.view.restart_count = 0;
+            }
+            Asker::Policy => c.view.restart_count += 1,
+            Asker::Operator => c.view.restart_count = 0,
+        }
+        if c.view.health != Health::None {
+            c.view.health = Health::Starting;
+            c.view.health_streak = 0;
+            self.out.push(Out::Later(
+                now + HEALTHY_AFTER,
+                Due::HealthTurns(i, c.life, Health::Healthy),
+            ));
+        }
+        self.event(now, i, EventAction::Start);
+        self.out.push(Out::Answered(asker, Ok(Performed::Done)));
+    }
+
+    fn stop_ends(&mut self, now: Moment, i: usize, asker: Asker, by_force: bool) {
+        if !self.containers[i].removed && self.containers[i].view.run == RunState::Running {
+            if by_force {
+                self.event(now, i, EventAction::Kill { signal: 9 });
+            }
+            self.ends(now, i, if by_force { 137 } else { 143 });
+        }
+        if !self.containers[i].removed {
+            self.event(now, i, EventAction::Stop);
+        }
+        self.out.push(Out::Answered(asker, Ok(Performed::Done)));
+    }
+}
+
+/// The engine's wall clock at a moment: the moment plus a constant, so that both are readable side by side.
+pub fn engine_time(now: Moment) -> EngineTime {
+    EngineTime(1_700_000_000_000_000_000 + now.as_micros() * 1000)
+}

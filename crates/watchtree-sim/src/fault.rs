@@ -1,0 +1,269 @@
+//! Which faults a run injects, and when: drawn from its seed before it begins.
+
+use crate::rng::Rng;
+use std::collections::BTreeMap;
+use watchtree_core::time::{Duration, Moment};
+
+/// Something that goes wrong, or that a person does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Fault {
+    /// A container's init ends with a failure.
+    Crash {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// A container crashes again and again: each new life ends after this long, so many times.
+    CrashLoop {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+        /// Crashes still to come.
+        left: u32,
+    },
+    /// A container stops answering.
+    Hang {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// A person stops a container.
+    OperatorStop {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// A person kills a container.
+    OperatorKill {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// A person removes a container.
+    OperatorRemove {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// A container hangs and, while it is being repaired, a person stops it.
+    StopIntoRepair {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// The event of a container's end is lost.
+    LostDie {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
+    /// The event stream breaks; with `forget` the engine forgot its events too.
+    StreamCut {
+        /// Host.
+        host: usize,
+        /// True = nothing can be replayed.
+        forget: bool,
+    },
+    /// The next answer to a call is lost: the engine did it, the caller hears nothing.
+    LostAnswer {
+        /// Host.
+        host: usize,
+    },
+    /// container-watchdog is killed.
+    KillChild {
+        /// Host.
+        host: usize,
+    },
+    /// container-watchdog is frozen; its host-watchdog should kill it.
+    FreezeChild {
+        /// Host.
+        host: usize,
+        /// How long, if nobody kills it.
+        lasts: Duration,
+    },
+    /// host-watchdog is killed.
+    KillHost {
+        /// Host.
+        host: usize,
+        /// How long until it is started again.
+        lasts: Duration,
+    },
+    /// host-watchdog is frozen.
+    FreezeHost {
+        /// Host.
+        host: usize,
+        /// How long.
+        lasts: Duration,
+    },
+    /// The machine loses its power and boots again.
+    PowerCut {
+        /// Host.
+        host: usize,
+        /// How long it is dark.
+        lasts: Duration,
+    },
+    /// No frame and no look passes between a host and the manager.
+    Cut {
+        /// Host.
+        host: usize,
+        /// How long.
+        lasts: Duration,
+    },
+    /// Frames of a host are held back, then its watchdog dies, then they trickle out one by one.
+    Backlog {
+        /// Host.
+        host: usize,
+    },
+    /// manager-watchdog is killed.
+    KillManager {
+        /// How long until it is started again.
+        lasts: Duration,
+    },
+    /// manager-watchdog is frozen.
+    FreezeManager {
+        /// How long.
+        lasts: Duration,
+    },
+    /// Some frames are lost, late or doubled for a while.
+    BadNetwork {
+        /// How long.
+        lasts: Duration,
+    },
+}
+
+impl Fault {
+    /// The kind's name: the key of the counts.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::CrashLoop { .. } => "crash_loop",
+            Self::Hang { .. } => "hang",
+            Self::OperatorStop { .. } => "operator_stop",
+            Self::OperatorKill { .. } => "operator_kill",
+            Self::OperatorRemove { .. } => "operator_remove",
+            Self::StopIntoRepair { .. } => "stop_into_repair",
+            Self::LostDie { .. } => "lost_die",
+            Self::StreamCut { forget: false, .. } => "stream_cut",
+            Self::StreamCut { forget: true, .. } => "stream_cut_and_forgotten",
+            Self::LostAnswer { .. } => "lost_answer",
+            Self::KillChild { .. } => "kill_container_watchdog",
+            Self::FreezeChild { .. } => "freeze_container_watchdog",
+            Self::KillHost { .. } => "kill_host_watchdog",
+            Self::FreezeHost { .. } => "freeze_host_watchdog",
+            Self::PowerCut { .. } => "power_cut",
+            Self::Cut { .. } => "cut",
+            Self::Backlog { .. } => "backlog",
+            Self::KillManager { .. } => "kill_manager",
+            Self::FreezeManager { .. } => "freeze_manager",
+            Self::BadNetwork { .. } => "bad_network",
+        }
+    }
+}
+
+/// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
+pub const PROMISED: [&str; 24] = [
+    "crash",
+    "crash_loop",
+    "hang",
+    "operator_stop",
+    "operator_kill",
+    "operator_remove",
+    "stop_into_repair",
+    "lost_die",
+    "stream_cut",
+    "stream_cut_and_forgotten",
+    "lost_answer",
+    "kill_container_watchdog",
+    "freeze_container_watchdog",
+    "kill_host_watchdog",
+    "freeze_host_watchdog",
+    "power_cut",
+    "cut",
+    "backlog",
+    "kill_manager",
+    "freeze_manager",
+    "bad_network",
+    "frame_lost",
+    "frame_late",
+    "frame_doubled",
+];
+
+/// How often each kind really happened.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// Draws the faults of a run between two moments.
+pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, containers: usize) -> Vec<(Moment, Fault)> {
+    let count = rng.range(12, 40);
+    let span = till.since(from).as_micros() as u64;
+    let mut faults: Vec<_> = (0..count)
+        .map(|_| {
+            (
+                from + Duration::from_micros(rng.range(0, span)),
+                draw(rng, hosts, containers),
+            )
+        })
+        .collect();
+    faults.sort();
+    faults
+}
+
+fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
+    let host = rng.range(0, hosts as u64) as usize;
+    let container = rng.range(0, containers as u64) as usize;
+    match rng.range(0, 32) {
+        0..6 => Fault::Crash { host, container },
+        6 => Fault::CrashLoop {
+            host,
+            container,
+            left: rng.range(4, 12) as u32,
+        },
+        7..10 => Fault::Hang { host, container },
+        10 => Fault::OperatorStop { host, container },
+        11 => Fault::OperatorKill { host, container },
+        12 => Fault::OperatorRemove { host, container },
+        13 => Fault::StopIntoRepair { host, container },
+        14 => Fault::LostDie { host, container },
+        15 => Fault::StreamCut { host, forget: false },
+        16 => Fault::StreamCut { host, forget: true },
+        17..19 => Fault::LostAnswer { host },
+        19..21 => Fault::KillChild { host },
+        21..23 => Fault::FreezeChild {
+            host,
+            lasts: rng.millis(500, 9000),
+        },
+        23 => Fault::KillHost {
+            host,
+            lasts: rng.millis(150, 9000),
+        },
+        24 => Fault::FreezeHost {
+            host,
+            lasts: rng.millis(500, 9000),
+        },
+        25 => Fault::PowerCut {
+            host,
+            lasts: rng.millis(4000, 12000),
+        },
+        26 => Fault::Cut {
+            host,
+            lasts: rng.millis(500, 9000),
+        },
+        27 => Fault::Backlog { host },
+        28 => Fault::KillManager {
+            lasts: rng.millis(200, 6000),
+        },
+        29 => Fault::FreezeManager {
+            lasts: rng.millis(500, 9000),
+        },
+        _ => Fault::BadNetwork {
+            lasts: rng.millis(2000, 20000),
+        },
+    }
+}

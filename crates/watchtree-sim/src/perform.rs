@@ -1,0 +1,416 @@
+//! Carries out the effects of the machines in the simulated world: the synchronous twin of the daemons' drivers.
+
+use crate::engine::Asker;
+use crate::fault::Fault;
+use crate::world::{Bug, Happening, Node, World};
+use watchtree_core::backend::{BackendInput, Peer};
+use watchtree_core::container::io::{
+    ContainerEffect, ContainerInput, EngineCall, EngineError, Performed, Record, Ticket,
+};
+use watchtree_core::frontend::FrontendInput;
+use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
+use watchtree_core::id::NodeName;
+use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
+use watchtree_core::message::{Envelope, Look, Message, OrderInput};
+use watchtree_core::order::SignedOrder;
+use watchtree_core::time::Duration;
+
+/// Name of the container-watchdog of a host.
+pub fn child_name(host: &NodeName) -> NodeName {
+    NodeName::new(&format!("{host}.docker.watchdog")).expect("a host's name and a short suffix")
+}
+
+impl World {
+    // --- container-watchdog ---
+
+    /// One effect of a container-watchdog.
+    pub fn child_effect(&mut self, h: usize, effect: ContainerEffect) {
+        let epoch = self.hosts[h].child.epoch;
+        match effect {
+            ContainerEffect::Subscribe { since } => {
+                self.hosts[h].subscription = (self.hosts[h].subscription.0 + 1, false);
+                let number = self.hosts[h].subscription.0;
+                let delay = self.rng.millis(2, 6);
+                self.after(delay, Happening::StreamOpens(h, epoch, number, since));
+            }
+            ContainerEffect::List => {
+                let delay = self.rng.millis(5, 20);
+                self.after(delay, Happening::ListRead(h, epoch));
+            }
+            ContainerEffect::Inspect { id } => {
+                let delay = self.rng.millis(1, 4);
+                self.after(delay, Happening::InspectRead(h, epoch, id));
+            }
+            ContainerEffect::ReadStopMark { id } => {
+                let delay = self.rng.millis(1, 2);
+                self.after(delay, Happening::MarkRead(h, epoch, id));
+            }
+            ContainerEffect::Journal(record) => self.journal(h, record),
+            ContainerEffect::Perform {
+                ticket,
+                id,
+                call,
+                within,
+            } => {
+                self.check_perform(h, &id, ticket);
+                self.hosts[h].calls.insert((epoch, ticket.0));
+                if matches!(call, EngineCall::Stop { .. }) {
+                    self.hosts[h].stops.insert((epoch, ticket.0), id.clone());
+                    self.spring_ambush(h, &id);
+                }
+                let delay = self.rng.millis(1, 3);
+                self.after(
+                    delay,
+                    Happening::CallArrives(
+                        h,
+                        id,
+                        call,
+                        Asker::Watchdog {
+                            epoch,
+                            ticket: ticket.0,
+                        },
+                    ),
+                );
+                self.after(within, Happening::CallDeadline(h, epoch, ticket));
+            }
+            ContainerEffect::Send(envelope) => self.child_sends(h, envelope),
+            ContainerEffect::Decided(decision) => self.check_decision(h, &decision),
+            ContainerEffect::LocalAnswer(_) | ContainerEffect::Condition { .. } => {}
+            ContainerEffect::Stopped => self.child_gone(h, ChildExit::Code(0)),
+        }
+    }
+
+    fn journal(&mut self, h: usize, record: Record) {
+        self.hosts[h].journal.apply(&record);
+    }
+
+    fn spring_ambush(&mut self, h: usize, id: &str) {
+        let Some(c) = self.hosts[h].ambush else { return };
+        if self.hosts[h].engine.containers[c].view.id == id {
+            self.hosts[h].ambush = None;
+            let delay = self.rng.millis(20, 6000);
+            self.counted("stop_into_repair");
+            self.after(delay, Happening::Fault(Fault::OperatorStop { host: h, container: c }));
+        }
+    }
+
+    /// A call reaches the engine.
+    pub fn call_arrives(&mut self, h: usize, id: &str, call: EngineCall, asker: Asker) {
+        if !self.hosts[h].powered {
+            return;
+        }
+        self.check_call(h, id, call, asker);
+        self.hosts[h].engine.call(self.now, id, call, asker);
+        self.engine_speaks(h);
+    }
+
+    /// The engine answers a call.
+    pub fn call_answered(&mut self, h: usize, asker: Asker, result: Result<Performed, EngineError>) {
+        let Asker::Watchdog { epoch, ticket } = asker else {
+            return;
+        };
+        self.hosts[h].calls.remove(&(epoch, ticket));
+        let id = self.hosts[h].stops.remove(&(epoch, ticket));
+        let mut result = result;
+        if 0 < self.hosts[h].lose_answers && self.hosts[h].child.epoch == epoch {
+            self.hosts[h].lose_answers -= 1;
+            self.counted("lost_answer");
+            result = Err(EngineError::BadAnswer("the connection broke before the answer".into()));
+            if self.bug == Some(Bug::PostedAgain) {
+                let call = if id.is_some() {
+                    EngineCall::Stop { timeout_secs: 10 }
+                } else {
+                    EngineCall::Start
+                };
+                let id = id.or_else(|| self.hosts[h].journal_target()).unwrap_or_default();
+                self.after(Duration::from_millis(1), Happening::CallArrives(h, id, call, asker));
+            }
+        }
+        let delay = self.rng.millis(1, 3);
+        let input = ContainerInput::Performed {
+            ticket: Ticket(ticket),
+            result,
+        };
+        self.after(delay, Happening::ToChild(h, epoch, input));
+    }
+
+    /// A call's deadline passes; said once, if the answer is still out.
+    pub fn call_deadline(&mut self, h: usize, epoch: u64, ticket: Ticket) {
+        if self.hosts[h].calls.contains(&(epoch, ticket.0)) {
+            let input = ContainerInput::Performed {
+                ticket,
+                result: Err(EngineError::Deadline),
+            };
+            self.after(Duration::ZERO, Happening::ToChild(h, epoch, input));
+        }
+    }
+
+    fn child_sends(&mut self, h: usize, envelope: Envelope) {
+        let world = &self.hosts[h];
+        if !world.host.exists() {
+            let (epoch, seq) = (world.child.epoch, envelope.header.seq);
+            let input = ContainerInput::Link(FrontendInput::NotSent { seq });
+            return self.after(Duration::from_micros(50), Happening::ToChild(h, epoch, input));
+        }
+        let peer = Peer {
+            name: child_name(&world.name),
+            connection: world.child.epoch,
+        };
+        let epoch = world.host.epoch;
+        let delay = self.rng.millis(0, 2) + Duration::from_micros(100);
+        let at = self.wire(Node::Child(h), Node::Host(h), delay);
+        let input = HostInput::Children(BackendInput::Received { peer, envelope });
+        self.at(at, Happening::ToHost(h, epoch, input));
+    }
+
+    // --- host-watchdog ---
+
+    /// One effect of a host-watchdog.
+    pub fn host_effect(&mut self, h: usize, effect: HostEffect) {
+        let epoch = self.hosts[h].host.epoch;
+        match effect {
+            HostEffect::Send(envelope) => self.host_sends(h, envelope),
+            HostEffect::SendToChild { to, envelope } => self.host_to_child(h, &to, envelope),
+            HostEffect::StartChild { engine } => {
+                self.start_child(h);
+                let result = Ok(self.hosts[h].pid);
+                let input = HostInput::ChildStarted { engine, result };
+                self.after(Duration::from_millis(2), Happening::ToHost(h, epoch, input));
+            }
+            HostEffect::SignalChild { engine: _, pid, signal } => self.signal_child(h, pid, signal),
+            HostEffect::ProbeEngine {
+                engine,
+                probe,
+                within: _,
+            } => {
+                let took = self.rng.millis(1, 20);
+                let input = HostInput::Probed {
+                    engine,
+                    probe,
+                    took,
+                    result: Ok("answers".into()),
+                };
+                self.after(took, Happening::ToHost(h, epoch, input));
+            }
+            HostEffect::ReadFigures => {
+                let figures = HostFigures {
+                    load1_milli: 100,
+                    cpus: 2,
+                    memory_available_milli: 800,
+                    ..HostFigures::default()
+                };
+                self.after(
+                    Duration::from_millis(1),
+                    Happening::ToHost(h, epoch, HostInput::Figures(figures)),
+                );
+            }
+            HostEffect::Decided(_) | HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
+            HostEffect::Stopped => self.hosts[h].host.kill(),
+        }
+    }
+
+    fn host_sends(&mut self, h: usize, mut envelope: Envelope) {
+        let (epoch, connection, seq) = (self.hosts[h].host.epoch, self.hosts[h].connection, envelope.header.seq);
+        if !self.manager.exists() {
+            let input = HostInput::Link(FrontendInput::NotSent { seq });
+            return self.after(Duration::from_micros(50), Happening::ToHost(h, epoch, input));
+        }
+        if self.now < self.hosts[h].cut_until {
+            return self.counted("frame_lost");
+        }
+        if let Some(held) = &mut self.hosts[h].backlog {
+            held.push(envelope);
+            return;
+        }
+        let mut delay = self.rng.millis(1, 5);
+        if self.now < self.bad_network_until {
+            match self.rng.range(0, 100) {
+                0..6 => return self.counted("frame_lost"),
+                6..12 => {
+                    self.counted("frame_late");
+                    delay = self.rng.millis(100, 1200);
+                }
+                12..17 => {
+                    self.counted("frame_doubled");
+                    let again = self.now + delay + Duration::from_millis(1);
+                    self.at(again, Happening::FrameUp(h, connection, envelope.clone()));
+                }
+                _ => {}
+            }
+        }
+        let at = self.wire(Node::Host(h), Node::Manager, delay);
+        self.judge_by_receipt(h, at, &mut envelope);
+        self.at(at, Happening::FrameUp(h, connection, envelope));
+    }
+
+    /// The defect `TimerResetOnReceipt`: the slot becomes the time of receipt, seen from the first frame on.
+    pub fn judge_by_receipt(&mut self, h: usize, at: watchtree_core::time::Moment, envelope: &mut Envelope) {
+        if self.bug == Some(Bug::TimerResetOnReceipt) {
+            let (slot, received) = *self.hosts[h].slot_shift.get_or_insert((envelope.header.slot, at));
+            envelope.header.slot = slot + at.since(received);
+        }
+    }
+
+    fn host_to_child(&mut self, h: usize, to: &Peer, envelope: Envelope) {
+        if !self.hosts[h].child.exists() || to.connection != self.hosts[h].child.epoch {
+            let input = HostInput::Children(BackendInput::NotSent {
+                peer: to.clone(),
+                seq: envelope.header.seq,
+            });
+            let epoch = self.hosts[h].host.epoch;
+            return self.after(Duration::from_micros(50), Happening::ToHost(h, epoch, input));
+        }
+        let epoch = self.hosts[h].child.epoch;
+        let delay = self.rng.millis(0, 2) + Duration::from_micros(100);
+        let at = self.wire(Node::Host(h), Node::Child(h), delay);
+        let input = match &envelope.message {
+            Message::Order(signed) => match self.order_of(signed) {
+                Some(input) => ContainerInput::Order(input),
+                None => return,
+            },
+            _ => ContainerInput::Link(FrontendInput::Received(envelope)),
+        };
+        self.at(at, Happening::ToChild(h, epoch, input));
+    }
+
+    fn order_of(&self, signed: &SignedOrder) -> Option<OrderInput> {
+        let number = u64::from_be_bytes(signed.bytes.as_slice().try_into().ok()?);
+        let order = self.orders.get(number as usize)?.clone();
+        Some(OrderInput { order, local: false })
+    }
+
+    fn signal_child(&mut self, h: usize, pid: u32, signal: ChildSignal) {
+        if self.hosts[h].pid != pid || !self.hosts[h].child.exists() {
+            return;
+        }
+        match signal {
+            ChildSignal::Kill => {
+                self.check_child_kill(h);
+                self.child_gone(h, ChildExit::Signal(9));
+            }
+            ChildSignal::Terminate => {
+                let epoch = self.hosts[h].child.epoch;
+                self.after(
+                    Duration::from_micros(200),
+                    Happening::ToChild(h, epoch, ContainerInput::Stop),
+                );
+            }
+        }
+    }
+
+    /// The container-watchdog's process ends; its host-watchdog learns it from the kernel.
+    pub fn child_gone(&mut self, h: usize, exit: ChildExit) {
+        self.hosts[h].child.kill();
+        self.hosts[h].subscription = (self.hosts[h].subscription.0 + 1, false);
+        let (epoch, pid) = (self.hosts[h].host.epoch, self.hosts[h].pid);
+        let input = HostInput::ChildExited {
+            engine: "docker".into(),
+            pid,
+            exit,
+            last_line: String::new(),
+        };
+        self.after(Duration::from_millis(1), Happening::ToHost(h, epoch, input));
+    }
+
+    // --- manager-watchdog ---
+
+    /// One effect of the manager.
+    pub fn manager_effect(&mut self, effect: ManagerEffect) {
+        match effect {
+            ManagerEffect::Send { to, envelope } => self.manager_sends(&to, envelope),
+            ManagerEffect::SignAndSend { to, header, order } => {
+                let number = self
+                    .orders
+                    .iter()
+                    .position(|known| *known == order)
+                    .unwrap_or(self.orders.len());
+                if number == self.orders.len() {
+                    self.orders.push(order);
+                }
+                let bytes = (number as u64).to_be_bytes().to_vec();
+                let signed = SignedOrder {
+                    bytes,
+                    key_id: "sim".into(),
+                    signature: Vec::new(),
+                };
+                self.manager_sends(
+                    &to,
+                    Envelope {
+                        header,
+                        message: Message::Order(signed),
+                    },
+                );
+            }
+            ManagerEffect::LookAt {
+                nonce,
+                host,
+                addresses: _,
+                within,
+            } => self.look(nonce, &host, within),
+            ManagerEffect::StoreHost(host) => {
+                self.store.hosts.insert(host.identity.name.clone(), host);
+            }
+            ManagerEffect::ForgetHost(name) => {
+                self.store.hosts.remove(&name);
+            }
+            ManagerEffect::IncidentOpened(incident)
+            | ManagerEffect::IncidentChanged(incident)
+            | ManagerEffect::IncidentNoted(incident) => {
+                self.store.next_incident = self.store.next_incident.max(incident.id + 1);
+                self.store.incidents.insert(incident.id, incident);
+            }
+            ManagerEffect::IncidentClosed(incident) => {
+                self.store.incidents.remove(&incident.id);
+            }
+            ManagerEffect::StateChanged { subject, from, to, why } => {
+                self.check_state_change(&subject, from, to, &why);
+            }
+            ManagerEffect::StoreDecision(_) | ManagerEffect::AskAnswered { .. } | ManagerEffect::Condition { .. } => {}
+            ManagerEffect::Stopped => self.manager.kill(),
+        }
+    }
+
+    /// The host of that name.
+    pub fn host_of(&self, name: &str) -> Option<usize> {
+        self.hosts.iter().position(|host| host.name.as_str() == name)
+    }
+
+    fn manager_sends(&mut self, to: &Peer, envelope: Envelope) {
+        let Some(h) = self.host_of(to.name.as_str()) else {
+            return;
+        };
+        if self.now < self.hosts[h].cut_until {
+            return self.counted("frame_lost");
+        }
+        if !self.hosts[h].host.exists() || self.hosts[h].connection != to.connection {
+            let input = ManagerInput::Hosts(BackendInput::NotSent {
+                peer: to.clone(),
+                seq: envelope.header.seq,
+            });
+            let epoch = self.manager.epoch;
+            return self.after(Duration::from_micros(50), Happening::ToManager(epoch, input));
+        }
+        if self.now < self.bad_network_until && self.rng.chance(60) {
+            return self.counted("frame_lost");
+        }
+        let delay = self.rng.millis(1, 5);
+        let at = self.wire(Node::Manager, Node::Host(h), delay);
+        let epoch = self.hosts[h].host.epoch;
+        self.at(
+            at,
+            Happening::ToHost(h, epoch, HostInput::Link(FrontendInput::Received(envelope))),
+        );
+    }
+
+    fn look(&mut self, nonce: u64, host: &NodeName, within: Duration) {
+        let epoch = self.manager.epoch;
+        let answers = self
+            .host_of(host.as_str())
+            .is_some_and(|h| self.hosts[h].powered && self.hosts[h].cut_until <= self.now);
+        let (look, delay) = match answers {
+            true => (Look::Answered("tcp refused".into()), Duration::from_millis(3)),
+            false => (Look::Silent("no answer".into()), within),
+        };
+        self.after(delay, Happening::ToManager(epoch, ManagerInput::Looked { nonce, look }));
+    }
+}
