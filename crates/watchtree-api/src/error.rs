@@ -1,5 +1,6 @@
 //! Errors of the API: one code, one line in words, one cure.
 
+use crate::types::ApiVersion;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -96,7 +97,7 @@ impl std::error::Error for ApiError {}
 pub struct ErrorBody {
     /// See [`crate::API_VERSION`].
     #[serde(rename = "apiVersion", default)]
-    pub api_version: String,
+    pub api_version: ApiVersion,
     /// What went wrong.
     pub error: ApiError,
 }

@@ -27,8 +27,8 @@ pub use client::{Client, ClientError, Endpoint};
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use query::{Ask, AskVerb, EventQuery, IncidentQuery, TreeQuery, parse_duration_ms};
 pub use types::{
-    AskAnswer, Condition, DecisionView, EventKind, EventView, EventsResponse, EvidenceView, ExplainResponse, GuardView,
-    Health, Incident, IncidentsResponse, TreeNode, TreeResponse,
+    ApiVersion, AskAnswer, Condition, DecisionView, EventKind, EventView, EventsResponse, EvidenceView,
+    ExplainResponse, GuardView, Health, Incident, IncidentsResponse, TreeNode, TreeResponse,
 };
 
 /// The value of `apiVersion` in every answer of this version.

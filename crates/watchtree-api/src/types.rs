@@ -6,8 +6,15 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-fn api_version() -> String {
-    crate::API_VERSION.to_string()
+/// The value of `apiVersion`. Its default is this version's, so that no answer goes out without it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiVersion(pub String);
+
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self(crate::API_VERSION.to_string())
+    }
 }
 
 /// One fact.
@@ -83,8 +90,8 @@ pub struct Condition {
 #[serde(default)]
 pub struct TreeResponse {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// Who answers.
     pub node: String,
     /// Its tier: `manager`, `host`, `container`.
@@ -118,12 +125,14 @@ pub struct Incident {
     pub id: String,
     /// About whom.
     pub subject: String,
-    /// What kind of subject.
-    pub kind: String,
     /// The state it is in, or was in at last: `agent_lost`.
     pub state: String,
     /// How sure.
     pub level: String,
+    /// True while only one vantage point could look: `UNREACHABLE (unconfirmed)`.
+    pub unconfirmed: bool,
+    /// How many subjects below are touched.
+    pub touched: u64,
     /// In words.
     pub why: String,
     /// Label of its opening, milliseconds since 1970.
@@ -140,8 +149,9 @@ pub struct Incident {
     /// The facts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<EvidenceView>,
-    /// Who says so.
-    pub observer: String,
+    /// Decisions that belong to it, by their ids, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<String>,
 }
 
 /// Answer: incidents, oldest first.
@@ -149,8 +159,8 @@ pub struct Incident {
 #[serde(default)]
 pub struct IncidentsResponse {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// Who answers.
     pub node: String,
     /// Label of now, milliseconds since 1970.
@@ -254,8 +264,8 @@ pub struct EventView {
 #[serde(default)]
 pub struct EventsResponse {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// Who answers.
     pub node: String,
     /// Changes when the cursors start anew (the daemon restarted): ask from the beginning then.
@@ -273,8 +283,8 @@ pub struct EventsResponse {
 #[serde(default)]
 pub struct ExplainResponse {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// Who answers.
     pub node: String,
     /// Label of now, milliseconds since 1970.
@@ -296,8 +306,8 @@ pub struct ExplainResponse {
 #[serde(default)]
 pub struct AskAnswer {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// The order's id in hex.
     pub id: String,
     /// True = carried out.
@@ -316,8 +326,8 @@ pub struct AskAnswer {
 #[serde(default)]
 pub struct Health {
     /// See [`crate::API_VERSION`].
-    #[serde(rename = "apiVersion", default = "api_version")]
-    pub api_version: String,
+    #[serde(rename = "apiVersion")]
+    pub api_version: ApiVersion,
     /// Is it?
     pub ok: bool,
     /// In words.

@@ -6,16 +6,21 @@
 pub mod clock;
 pub mod conditions;
 pub mod drive;
+pub mod events;
 pub mod exit;
+pub mod http;
 pub mod logging;
 pub mod pulse;
 pub mod signals;
 pub mod systemd;
+pub mod view;
 
 pub use clock::Clock;
 pub use conditions::Conditions;
 pub use drive::{Drive, Ended, NotAtHome, Perform, Visit, Visitor, drive};
+pub use events::EventLog;
 pub use exit::{Code, Exit};
+pub use http::{HttpError, HttpServer, Serving};
 pub use pulse::Pulse;
 pub use signals::{Asked, Signals};
 

@@ -1,0 +1,520 @@
+//! Serves the HTTP API: on a unix socket (0660, reads and writes) and, if configured, on loopback (reads only).
+//!
+//! Contract: a request never holds anything up but itself. One request per connection; a limit on connections for each
+//! listener; a deadline on the header, the body, the answer and the connection as a whole. Every error is JSON with one
+//! line and a cure. Two daemons never serve one socket: `PATH.lock` is held while one does, and a socket left behind by a
+//! dead one is replaced.
+//!
+//! Knows no role: what is answered comes from the [`Api`] handed in.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use watchtree_api::{
+    Api, ApiError, ApiVersion, Ask, AskVerb, ErrorBody, ErrorCode, EventQuery, Health, IncidentQuery,
+    REQUEST_BYTES_MAX, TreeQuery, WAIT_MS_MAX, path,
+};
+
+/// Most connections of one listener at one time; more wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Time for the request's header.
+const HEADER_WITHIN: Duration = Duration::from_secs(5);
+/// Time for the request's body.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
+/// Time for the answer of the daemon, besides the waiting time of a long poll. An order takes as long as it lives.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// Time for a whole connection, a slow reader included.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(60 + WAIT_MS_MAX / 1000);
+
+/// Why the API cannot be served. Each is for a person to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Another daemon serves there.
+    #[error("{place} is in use by another process: stop it, or set another `{key}` in the configuration")]
+    Taken {
+        /// Path or address.
+        place: String,
+        /// The key of the configuration.
+        key: &'static str,
+    },
+    /// Not a loopback address.
+    #[error("{0} is not a loopback address: the API has no log-in, so use 127.0.0.1 or [::1], or a tunnel")]
+    NotLoopback(SocketAddr),
+    /// Something that is no socket stands there.
+    #[error("{0} exists and is no socket: remove it or set another path in the configuration")]
+    NoSocket(PathBuf),
+    /// The system refused.
+    #[error("cannot listen on {place}: {source}")]
+    Io {
+        /// Path or address.
+        place: String,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl HttpError {
+    /// The exit code it stands for.
+    pub fn code(&self) -> crate::Code {
+        match self {
+            Self::Taken { .. } => crate::Code::Taken,
+            Self::NotLoopback(_) | Self::NoSocket(_) => crate::Code::BadInput,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => crate::Code::NoRights,
+                io::ErrorKind::AddrInUse => crate::Code::Taken,
+                io::ErrorKind::InvalidInput | io::ErrorKind::NotFound | io::ErrorKind::AddrNotAvailable => {
+                    crate::Code::BadInput
+                }
+                _ => crate::Code::Failed,
+            },
+        }
+    }
+}
+
+impl From<HttpError> for crate::Exit {
+    fn from(error: HttpError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// Listeners that are bound and not served yet. Bind early, so that a daemon fails before it does anything else.
+#[derive(Debug)]
+pub struct HttpServer {
+    unix: Option<(UnixListener, SocketGuard)>,
+    loopback: Option<TcpListener>,
+}
+
+impl HttpServer {
+    /// Binds. Must run inside a tokio runtime. The socket's folder is made (0755) if it is missing.
+    ///
+    /// # Errors
+    /// [`HttpError`]
+    pub fn bind(unix: Option<&Path>, loopback: Option<SocketAddr>) -> Result<Self, HttpError> {
+        let loopback = loopback.map(bind_loopback).transpose()?;
+        let unix = unix.map(bind_unix).transpose()?;
+        Ok(Self { unix, loopback })
+    }
+
+    /// The loopback address it listens on (with the real port, if port 0 was asked for).
+    pub fn loopback_addr(&self) -> Option<SocketAddr> {
+        self.loopback.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until the returned handle is dropped or [`Serving::shut_down`] is called.
+    pub fn serve(self, api: Arc<dyn Api>) -> Serving {
+        let mut tasks = JoinSet::new();
+        let mut guard = None;
+        if let Some((listener, socket)) = self.unix {
+            guard = Some(socket);
+            tasks.spawn(serve_listener(listener, router(Arc::clone(&api), Access::All)));
+        }
+        if let Some(listener) = self.loopback {
+            tasks.spawn(serve_listener(listener, router(api, Access::ReadsOnly)));
+        }
+        Serving { tasks, _guard: guard }
+    }
+}
+
+/// Listeners being served. Dropping it closes them and removes the socket.
+#[derive(Debug)]
+pub struct Serving {
+    tasks: JoinSet<()>,
+    _guard: Option<SocketGuard>,
+}
+
+impl Serving {
+    /// Closes the listeners and every open connection.
+    pub async fn shut_down(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+// === binding ===
+
+fn bind_loopback(address: SocketAddr) -> Result<TcpListener, HttpError> {
+    if !address.ip().is_loopback() {
+        return Err(HttpError::NotLoopback(address));
+    }
+    let place = address.to_string();
+    let listen = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    listen().map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => HttpError::Taken {
+            place,
+            key: "api.loopback",
+        },
+        _ => HttpError::Io { place, source },
+    })
+}
+
+/// Holds the lock beside the socket, and removes the socket at the end.
+#[derive(Debug)]
+struct SocketGuard {
+    socket: PathBuf,
+    _lock: OwnedFd,
+}
+
+impl Drop for SocketGuard {
+    fn drop(&mut self) {
+        // A socket that somebody removed already needs no removing; any other failure leaves a stale one, which the next
+        // start replaces.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn bind_unix(socket: &Path) -> Result<(UnixListener, SocketGuard), HttpError> {
+    let failed = |source: io::Error| HttpError::Io {
+        place: socket.display().to_string(),
+        source,
+    };
+    if let Some(folder) = socket.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let lock = lock_beside(socket)?;
+    match std::fs::symlink_metadata(socket) {
+        Ok(meta) if !meta.file_type().is_socket() => return Err(HttpError::NoSocket(socket.to_path_buf())),
+        Ok(_) | Err(_) => {}
+    }
+    // Bound under another name, given its mode, then renamed: nobody can connect before the mode is right, and an old
+    // socket is replaced in one step.
+    let fresh = with_suffix(socket, ".new");
+    match std::fs::remove_file(&fresh) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(&fresh).map_err(failed)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    std::fs::rename(&fresh, socket).map_err(failed)?;
+    Ok((
+        listener,
+        SocketGuard {
+            socket: socket.to_path_buf(),
+            _lock: lock,
+        },
+    ))
+}
+
+fn lock_beside(socket: &Path) -> Result<OwnedFd, HttpError> {
+    let path = with_suffix(socket, ".lock");
+    let place = || socket.display().to_string();
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(|errno| HttpError::Io {
+        place: path.display().to_string(),
+        source: errno.into(),
+    })?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(HttpError::Taken {
+            place: place(),
+            key: "api.socket",
+        }),
+        Err(errno) => Err(HttpError::Io {
+            place: place(),
+            source: errno.into(),
+        }),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+// === accepting ===
+
+/// A listener whose connections name their peer.
+trait Listen: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    fn accept_one(&self) -> impl Future<Output = io::Result<(Self::Stream, PeerName)>> + Send;
+}
+
+/// Who asks, as the kernel vouches for it: `uid 0`, `127.0.0.1`.
+#[derive(Clone, Debug)]
+struct PeerName(String);
+
+impl Listen for UnixListener {
+    type Stream = tokio::net::UnixStream;
+    async fn accept_one(&self) -> io::Result<(Self::Stream, PeerName)> {
+        let (stream, _) = self.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        Ok((stream, PeerName(format!("uid {uid}"))))
+    }
+}
+
+impl Listen for TcpListener {
+    type Stream = tokio::net::TcpStream;
+    async fn accept_one(&self) -> io::Result<(Self::Stream, PeerName)> {
+        let (stream, address) = self.accept().await?;
+        Ok((stream, PeerName(address.ip().to_string())))
+    }
+}
+
+/// Accepts for ever; a failed accept (out of file descriptors) is waited out, never fatal.
+async fn serve_listener<L: Listen>(listener: L, router: Router) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            return;
+        };
+        let (stream, peer) = match listener.accept_one().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "api connection not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(peer)));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_WITHIN)
+            .keep_alive(false)
+            .max_buf_size(REQUEST_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        connections.spawn(async move {
+            // A connection that breaks is the peer's affair: it has no answer, and nothing here changed by it.
+            let _ = tokio::time::timeout(CONNECTION_WITHIN, connection).await;
+            drop(permit);
+        });
+    }
+}
+
+// === routing ===
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Access {
+    All,
+    ReadsOnly,
+}
+
+type Shared = Arc<dyn Api>;
+
+fn router(api: Shared, access: Access) -> Router {
+    let mut router = Router::new()
+        .route(path::TREE, get(tree))
+        .route(path::INCIDENTS, get(incidents))
+        .route(path::EVENTS, get(events))
+        .route(path::EXPLAIN, get(explain))
+        .route(path::HOLD, post(hold))
+        .route(path::RELEASE, post(release))
+        .route(path::RETRY, post(retry))
+        .route(path::LIVEZ, get(livez))
+        .route(path::READYZ, get(readyz))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(api);
+    if access == Access::ReadsOnly {
+        router = router.layer(middleware::from_fn(reads_only));
+    }
+    router
+}
+
+/// The guard of the loopback listener: reads only, and only under a loopback name (a web page that had its own name
+/// resolved to 127.0.0.1 could read along otherwise).
+async fn reads_only(request: Request, next: Next) -> Response {
+    if request.method() != axum::http::Method::GET {
+        let error = ApiError::new(ErrorCode::ReadOnly, "this listener answers reads only")
+            .cure("use the unix socket for hold, release and retry");
+        return refuse(error);
+    }
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    if !is_loopback_name(host) {
+        let error = ApiError::new(ErrorCode::ReadOnly, "the Host header names no loopback address")
+            .cure("ask for http://127.0.0.1:PORT or http://localhost:PORT");
+        return refuse(error);
+    }
+    next.run(request).await
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+async fn no_such_path() -> Response {
+    let error = ApiError::new(ErrorCode::NotFound, "no such path")
+        .cure("the API is at /api/v1/tree, incidents, events, explain");
+    refuse(error)
+}
+
+async fn wrong_method() -> Response {
+    refuse(ApiError::new(
+        ErrorCode::WrongMethod,
+        "reads are GET; hold, release and retry are POST",
+    ))
+}
+
+fn refuse(error: ApiError) -> Response {
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = ErrorBody {
+        api_version: ApiVersion::default(),
+        error,
+    };
+    json(status, &body)
+}
+
+fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (status, headers, Body::from(bytes)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as json");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Runs one question under its deadline.
+async fn answer<T: Serialize>(within: Duration, asked: impl Future<Output = Result<T, ApiError>>) -> Response {
+    match tokio::time::timeout(within, asked).await {
+        Ok(Ok(body)) => json(StatusCode::OK, &body),
+        Ok(Err(error)) => refuse(error),
+        Err(_) => refuse(
+            ApiError::new(ErrorCode::Deadline, format!("no answer within {} s", within.as_secs()))
+                .cure("look at the daemon's log, then try again"),
+        ),
+    }
+}
+
+fn query_of<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    query
+        .map(|Query(query)| query)
+        .map_err(|rejection| ApiError::new(ErrorCode::BadRequest, rejection.body_text()))
+}
+
+async fn tree(State(api): State<Shared>, query: Result<Query<TreeQuery>, QueryRejection>) -> Response {
+    answer(ANSWER_WITHIN, async { api.tree(query_of(query)?).await }).await
+}
+
+async fn incidents(State(api): State<Shared>, query: Result<Query<IncidentQuery>, QueryRejection>) -> Response {
+    answer(ANSWER_WITHIN, async { api.incidents(query_of(query)?).await }).await
+}
+
+async fn events(State(api): State<Shared>, query: Result<Query<EventQuery>, QueryRejection>) -> Response {
+    let within = ANSWER_WITHIN + Duration::from_millis(WAIT_MS_MAX);
+    answer(within, async { api.events(query_of(query)?).await }).await
+}
+
+#[derive(Debug, Deserialize)]
+struct ExplainQuery {
+    subject: String,
+}
+
+async fn explain(State(api): State<Shared>, query: Result<Query<ExplainQuery>, QueryRejection>) -> Response {
+    answer(ANSWER_WITHIN, async { api.explain(query_of(query)?.subject).await }).await
+}
+
+async fn hold(State(api): State<Shared>, request: Request) -> Response {
+    ask(api, AskVerb::Hold, request).await
+}
+
+async fn release(State(api): State<Shared>, request: Request) -> Response {
+    ask(api, AskVerb::Release, request).await
+}
+
+async fn retry(State(api): State<Shared>, request: Request) -> Response {
+    ask(api, AskVerb::Retry, request).await
+}
+
+async fn ask(api: Shared, verb: AskVerb, request: Request) -> Response {
+    let peer = request
+        .extensions()
+        .get::<PeerName>()
+        .map_or("unknown", |peer| peer.0.as_str())
+        .to_string();
+    let ask = match tokio::time::timeout(BODY_WITHIN, to_bytes(request.into_body(), REQUEST_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => serde_json::from_slice::<Ask>(&bytes).map_err(|error| {
+            ApiError::new(
+                ErrorCode::BadRequest,
+                format!("the body is no request of this API: {error}"),
+            )
+            .cure(r#"send {"subject": "h1/docker/web", "lasts_ms": 1800000}"#)
+        }),
+        Ok(Err(_)) => Err(ApiError::new(
+            ErrorCode::TooLarge,
+            format!("a request has at most {REQUEST_BYTES_MAX} bytes"),
+        )),
+        Err(_) => Err(ApiError::new(
+            ErrorCode::Deadline,
+            "the request's body did not arrive in time",
+        )),
+    };
+    answer(ANSWER_WITHIN, async {
+        let mut ask = ask?;
+        ask.verb = verb;
+        ask.check()?;
+        let claimed: String = ask.asked_by.chars().filter(|c| !c.is_control()).take(64).collect();
+        ask.asked_by = if claimed.is_empty() {
+            peer
+        } else {
+            format!("{peer} ({claimed})")
+        };
+        api.ask(ask).await
+    })
+    .await
+}
+
+async fn livez(State(api): State<Shared>) -> Response {
+    health(api.live()).await
+}
+
+async fn readyz(State(api): State<Shared>) -> Response {
+    health(api.ready()).await
+}
+
+async fn health(asked: impl Future<Output = Result<Health, ApiError>>) -> Response {
+    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+        Ok(Ok(health)) => {
+            let status = if health.ok {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
+            json(status, &health)
+        }
+        Ok(Err(error)) => refuse(error),
+        Err(_) => refuse(ApiError::new(ErrorCode::Deadline, "no answer in time")),
+    }
+}
