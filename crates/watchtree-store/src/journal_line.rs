@@ -1,0 +1,549 @@
+//! What is inside a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
+//!
+//! A line is either one record as it was written, or a piece of a fold: what earlier records came to. Unknown fields are
+//! ignored; a line that cannot be read (of a newer version) is skipped by the reader.
+
+use serde::{Deserialize, Serialize};
+use watchtree_core::container::io::EngineTime;
+use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::id::{BootId, NodeName};
+use watchtree_core::subject::{Incarnation, SubjectId};
+use watchtree_core::time::{Moment, WallTime};
+use watchtree_core::verdict::{Evidence, EvidenceKind};
+
+/// A moment, its boot in hex, and the wall clock.
+type Stamp = (u64, String, u64);
+type CoreStamp = (Moment, BootId, WallTime);
+
+/// One frame's payload.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub(crate) enum Line {
+    LastEvent {
+        at: u64,
+        id: String,
+        action: String,
+    },
+    Desired {
+        subject: String,
+        id: String,
+        incarnation: String,
+        running: bool,
+    },
+    Charged {
+        subject: String,
+        stamp: Stamp,
+        #[serde(default)]
+        mass: bool,
+    },
+    StopSeen {
+        subject: String,
+        id: String,
+        at: u64,
+        signal: u32,
+    },
+    Cleared {
+        subject: String,
+    },
+    Repair {
+        subject: String,
+        repair: RepairLine,
+    },
+    GivenUp {
+        subject: String,
+        stamp: Stamp,
+    },
+    Held {
+        subject: String,
+        stamp: Stamp,
+    },
+    Released {
+        subject: String,
+    },
+    Ordered {
+        id: String,
+        done: bool,
+        detail: String,
+    },
+    Gone {
+        subject: String,
+    },
+    Decided(Box<DecisionLine>),
+    /// Of a fold: everything about one subject.
+    Subject(Box<SubjectLine>),
+    /// Of a fold: the charges of the host.
+    HostCharges {
+        stamps: Vec<Stamp>,
+    },
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct RepairLine {
+    id: String,
+    incarnation: String,
+    step: StepWord,
+    last_event: u64,
+    at: u64,
+    boot: String,
+    stop_timeout_secs: u32,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StepWord {
+    StopPosted,
+    StopAnswered,
+    StartPosted,
+    StartAnswered,
+    Ended,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct SubjectLine {
+    subject: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desired: Option<(String, String, bool)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_seen: Option<(String, u64, u32)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    charges: Vec<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<RepairLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Stamp>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct DecisionLine {
+    node: String,
+    epoch: u64,
+    count: u64,
+    at: u64,
+    wall: u64,
+    subject: String,
+    incarnation: String,
+    /// kind, detail, at
+    evidence: Vec<(String, String, u64)>,
+    /// guard, pass, detail
+    guards: Vec<(String, bool, String)>,
+    action: String,
+    budget_left: Option<u32>,
+    outcome: String,
+    why: String,
+    result: String,
+}
+
+impl Line {
+    /// The line of one record.
+    pub(crate) fn of(record: &Record) -> Self {
+        match record {
+            Record::LastEvent { at, id, action } => Self::LastEvent {
+                at: at.0,
+                id: id.clone(),
+                action: action.clone(),
+            },
+            Record::Desired {
+                subject,
+                id,
+                incarnation,
+                desired,
+            } => Self::Desired {
+                subject: subject.to_string(),
+                id: id.clone(),
+                incarnation: incarnation.0.clone(),
+                running: *desired == Desired::Running,
+            },
+            Record::Charged {
+                subject,
+                at,
+                boot_id,
+                wall,
+                mass,
+            } => Self::Charged {
+                subject: subject.to_string(),
+                stamp: stamp(&(*at, *boot_id, *wall)),
+                mass: *mass,
+            },
+            Record::StopSeen {
+                subject,
+                id,
+                at,
+                signal,
+            } => Self::StopSeen {
+                subject: subject.to_string(),
+                id: id.clone(),
+                at: at.0,
+                signal: *signal,
+            },
+            Record::Cleared { subject } => Self::Cleared {
+                subject: subject.to_string(),
+            },
+            Record::Repair {
+                subject,
+                id,
+                incarnation,
+                step,
+                last_event,
+                at,
+                boot_id,
+                stop_timeout_secs,
+            } => Self::Repair {
+                subject: subject.to_string(),
+                repair: RepairLine {
+                    id: id.clone(),
+                    incarnation: incarnation.0.clone(),
+                    step: step_word(*step),
+                    last_event: last_event.0,
+                    at: at.as_micros(),
+                    boot: boot_id.to_string(),
+                    stop_timeout_secs: *stop_timeout_secs,
+                },
+            },
+            Record::GivenUp {
+                subject,
+                at,
+                boot_id,
+                wall,
+            } => Self::GivenUp {
+                subject: subject.to_string(),
+                stamp: stamp(&(*at, *boot_id, *wall)),
+            },
+            Record::Held {
+                subject,
+                until,
+                boot_id,
+                until_wall,
+            } => Self::Held {
+                subject: subject.to_string(),
+                stamp: stamp(&(*until, *boot_id, *until_wall)),
+            },
+            Record::Released { subject } => Self::Released {
+                subject: subject.to_string(),
+            },
+            Record::Ordered { id, done, detail } => Self::Ordered {
+                id: BootId(*id).to_string(),
+                done: *done,
+                detail: detail.clone(),
+            },
+            Record::Gone { subject } => Self::Gone {
+                subject: subject.to_string(),
+            },
+            Record::Decided(decision) => Self::Decided(Box::new(DecisionLine::of(decision))),
+        }
+    }
+
+    /// Applies the line to the memory; false if it holds what this version cannot read.
+    pub(crate) fn apply_to(self, memory: &mut Recovered) -> bool {
+        match self {
+            Self::Subject(line) => line.apply_to(memory).is_some(),
+            Self::HostCharges { stamps } => {
+                memory.host_charges = stamps.iter().filter_map(core_stamp).collect();
+                true
+            }
+            record => record.into_record().map(|record| memory.apply(&record)).is_some(),
+        }
+    }
+
+    fn into_record(self) -> Option<Record> {
+        Some(match self {
+            Self::LastEvent { at, id, action } => Record::LastEvent {
+                at: EngineTime(at),
+                id,
+                action,
+            },
+            Self::Desired {
+                subject,
+                id,
+                incarnation,
+                running,
+            } => Record::Desired {
+                subject: subject_id(&subject)?,
+                id,
+                incarnation: Incarnation(incarnation),
+                desired: desired(running),
+            },
+            Self::Charged { subject, stamp, mass } => {
+                let (at, boot_id, wall) = core_stamp(&stamp)?;
+                Record::Charged {
+                    subject: subject_id(&subject)?,
+                    at,
+                    boot_id,
+                    wall,
+                    mass,
+                }
+            }
+            Self::StopSeen {
+                subject,
+                id,
+                at,
+                signal,
+            } => Record::StopSeen {
+                subject: subject_id(&subject)?,
+                id,
+                at: EngineTime(at),
+                signal,
+            },
+            Self::Cleared { subject } => Record::Cleared {
+                subject: subject_id(&subject)?,
+            },
+            Self::Repair { subject, repair } => {
+                let OpenRepair {
+                    id,
+                    incarnation,
+                    step,
+                    last_event,
+                    at,
+                    boot_id,
+                    stop_timeout_secs,
+                } = repair.into_core()?;
+                let subject = subject_id(&subject)?;
+                Record::Repair {
+                    subject,
+                    id,
+                    incarnation,
+                    step,
+                    last_event,
+                    at,
+                    boot_id,
+                    stop_timeout_secs,
+                }
+            }
+            Self::GivenUp { subject, stamp } => {
+                let (at, boot_id, wall) = core_stamp(&stamp)?;
+                Record::GivenUp {
+                    subject: subject_id(&subject)?,
+                    at,
+                    boot_id,
+                    wall,
+                }
+            }
+            Self::Held { subject, stamp } => {
+                let (until, boot_id, until_wall) = core_stamp(&stamp)?;
+                Record::Held {
+                    subject: subject_id(&subject)?,
+                    until,
+                    boot_id,
+                    until_wall,
+                }
+            }
+            Self::Released { subject } => Record::Released {
+                subject: subject_id(&subject)?,
+            },
+            Self::Ordered { id, done, detail } => Record::Ordered {
+                id: hex16(&id)?,
+                done,
+                detail,
+            },
+            Self::Gone { subject } => Record::Gone {
+                subject: subject_id(&subject)?,
+            },
+            Self::Decided(line) => Record::Decided(line.into_core()?),
+            Self::Subject(_) | Self::HostCharges { .. } => return None,
+        })
+    }
+}
+
+/// The lines a memory is written as: reading them into an empty memory gives the same one.
+pub(crate) fn fold(memory: &Recovered) -> impl Iterator<Item = Line> {
+    let last_event = memory.last_event.iter().map(|(at, id, action)| Line::LastEvent {
+        at: at.0,
+        id: id.clone(),
+        action: action.clone(),
+    });
+    let subjects = memory
+        .subjects
+        .iter()
+        .map(|(subject, it)| Line::Subject(Box::new(SubjectLine::of(subject, it))));
+    let host = Line::HostCharges {
+        stamps: memory.host_charges.iter().map(stamp).collect(),
+    };
+    let orders = memory.orders.iter().map(|(id, done, detail)| Line::Ordered {
+        id: BootId(*id).to_string(),
+        done: *done,
+        detail: detail.clone(),
+    });
+    let decisions = memory
+        .decisions
+        .iter()
+        .map(|decision| Line::Decided(Box::new(DecisionLine::of(decision))));
+    last_event.chain(subjects).chain([host]).chain(orders).chain(decisions)
+}
+
+impl SubjectLine {
+    fn of(subject: &SubjectId, it: &RecoveredSubject) -> Self {
+        let RecoveredSubject {
+            desired,
+            stop_seen,
+            charges,
+            repair,
+            given_up,
+            held,
+        } = it;
+        Self {
+            subject: subject.to_string(),
+            desired: desired
+                .as_ref()
+                .map(|(id, incarnation, desired)| (id.clone(), incarnation.0.clone(), *desired == Desired::Running)),
+            stop_seen: stop_seen.as_ref().map(|(id, at, signal)| (id.clone(), at.0, *signal)),
+            charges: charges.iter().map(stamp).collect(),
+            repair: repair.as_ref().map(RepairLine::of),
+            given_up: given_up.as_ref().map(stamp),
+            held: held.as_ref().map(stamp),
+        }
+    }
+
+    fn apply_to(self, memory: &mut Recovered) -> Option<()> {
+        let subject = subject_id(&self.subject)?;
+        let it = RecoveredSubject {
+            desired: self
+                .desired
+                .map(|(id, life, running)| (id, Incarnation(life), desired(running))),
+            stop_seen: self.stop_seen.map(|(id, at, signal)| (id, EngineTime(at), signal)),
+            charges: self.charges.iter().filter_map(core_stamp).collect(),
+            repair: self.repair.and_then(RepairLine::into_core),
+            given_up: self.given_up.as_ref().and_then(core_stamp),
+            held: self.held.as_ref().and_then(core_stamp),
+        };
+        memory.subjects.insert(subject, it);
+        Some(())
+    }
+}
+
+impl RepairLine {
+    fn of(repair: &OpenRepair) -> Self {
+        Self {
+            id: repair.id.clone(),
+            incarnation: repair.incarnation.0.clone(),
+            step: step_word(repair.step),
+            last_event: repair.last_event.0,
+            at: repair.at.as_micros(),
+            boot: repair.boot_id.to_string(),
+            stop_timeout_secs: repair.stop_timeout_secs,
+        }
+    }
+
+    fn into_core(self) -> Option<OpenRepair> {
+        Some(OpenRepair {
+            id: self.id,
+            incarnation: Incarnation(self.incarnation),
+            step: core_step(self.step),
+            last_event: EngineTime(self.last_event),
+            at: Moment::from_micros(self.at),
+            boot_id: BootId(hex16(&self.boot)?),
+            stop_timeout_secs: self.stop_timeout_secs,
+        })
+    }
+}
+
+impl DecisionLine {
+    fn of(decision: &Decision) -> Self {
+        let evidence = decision.evidence.iter();
+        let guards = decision.guards.iter();
+        Self {
+            node: decision.id.node.to_string(),
+            epoch: decision.id.epoch,
+            count: decision.id.count,
+            at: decision.at.as_micros(),
+            wall: decision.wall.0,
+            subject: decision.subject.to_string(),
+            incarnation: decision.incarnation.0.clone(),
+            evidence: evidence
+                .map(|it| (it.kind.as_str().to_owned(), it.detail.clone(), it.at.as_micros()))
+                .collect(),
+            guards: guards
+                .map(|it| (it.guard.as_str().to_owned(), it.pass, it.detail.clone()))
+                .collect(),
+            action: decision.action.as_str().to_owned(),
+            budget_left: decision.budget_left,
+            outcome: decision.outcome.as_str().to_owned(),
+            why: decision.why.clone(),
+            result: decision.result.clone(),
+        }
+    }
+
+    fn into_core(self) -> Option<Decision> {
+        // Facts of a kind that this version does not know are left out: the record is for people.
+        let evidence = self.evidence.into_iter().filter_map(|(kind, detail, at)| {
+            Some(Evidence::new(
+                EvidenceKind::from_word(&kind)?,
+                Moment::from_micros(at),
+                detail,
+            ))
+        });
+        let guards = self.guards.into_iter().filter_map(|(guard, pass, detail)| {
+            Some(GuardAnswer {
+                guard: Guard::from_word(&guard)?,
+                pass,
+                detail,
+            })
+        });
+        Some(Decision {
+            id: DecisionId {
+                node: NodeName::new(&self.node).ok()?,
+                epoch: self.epoch,
+                count: self.count,
+            },
+            at: Moment::from_micros(self.at),
+            wall: WallTime(self.wall),
+            subject: subject_id(&self.subject)?,
+            incarnation: Incarnation(self.incarnation),
+            evidence: evidence.collect(),
+            guards: guards.collect(),
+            action: ActionKind::from_word(&self.action)?,
+            budget_left: self.budget_left,
+            outcome: Outcome::from_word(&self.outcome)?,
+            why: self.why,
+            result: self.result,
+        })
+    }
+}
+
+fn stamp((at, boot, wall): &CoreStamp) -> Stamp {
+    (at.as_micros(), boot.to_string(), wall.0)
+}
+
+fn core_stamp((at, boot, wall): &Stamp) -> Option<CoreStamp> {
+    Some((Moment::from_micros(*at), BootId(hex16(boot)?), WallTime(*wall)))
+}
+
+fn subject_id(text: &str) -> Option<SubjectId> {
+    SubjectId::new(text).ok()
+}
+
+fn desired(running: bool) -> Desired {
+    if running { Desired::Running } else { Desired::Stopped }
+}
+
+fn step_word(step: RepairStep) -> StepWord {
+    match step {
+        RepairStep::StopPosted => StepWord::StopPosted,
+        RepairStep::StopAnswered => StepWord::StopAnswered,
+        RepairStep::StartPosted => StepWord::StartPosted,
+        RepairStep::StartAnswered => StepWord::StartAnswered,
+        RepairStep::Ended => StepWord::Ended,
+    }
+}
+
+fn core_step(word: StepWord) -> RepairStep {
+    match word {
+        StepWord::StopPosted => RepairStep::StopPosted,
+        StepWord::StopAnswered => RepairStep::StopAnswered,
+        StepWord::StartPosted => RepairStep::StartPosted,
+        StepWord::StartAnswered => RepairStep::StartAnswered,
+        StepWord::Ended => RepairStep::Ended,
+    }
+}
+
+fn hex16(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
