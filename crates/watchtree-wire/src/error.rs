@@ -81,7 +81,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// The snake_case word for `Refused::reason` and for counters. A closed set: see docs/protocol.md, "Refusals".
+    /// The snake_case word for counters, and the first of a `Refused`'s detail. A closed set: see docs/protocol.md, "Refusals".
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::PartCount { .. } => "bad_part_count",
@@ -97,6 +97,11 @@ impl DecodeError {
             Self::BadValue { .. } => "bad_value",
             Self::IdentityMismatch => "identity_mismatch",
         }
+    }
+
+    /// The word and the words: `too_large: the body has …`. The `detail` of a `Refused` with reason `undecodable`.
+    pub fn explained(&self) -> String {
+        format!("{}: {self}", self.reason())
     }
 
     /// All words [`DecodeError::reason`] can give, for tables and counters.

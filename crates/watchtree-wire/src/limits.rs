@@ -61,9 +61,9 @@ pub const KEY_ID_BYTES: usize = 16;
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 /// Shortest interval a parent may ask for.
-pub const BEAT_EVERY_US_MIN: u64 = 10_000;
+pub const BEAT_EVERY_US_MIN: u64 = 20_000;
 /// Longest interval a parent may ask for.
-pub const BEAT_EVERY_US_MAX: u64 = 600_000_000;
+pub const BEAT_EVERY_US_MAX: u64 = 60_000_000;
 /// Longest look.
 pub const LOOK_WITHIN_US_MAX: u64 = 60_000_000;
 /// What a Goodbye without a usable reason or time is taken to ask for.

@@ -184,7 +184,7 @@ pub(super) fn hello_in(hello: pb::Hello, header: &Header) -> DecodeResult<Hello>
     })
 }
 
-const BEAT_EVERY_MUST: &str = "must be 10 ms to 10 min";
+const BEAT_EVERY_MUST: &str = "must be 20 ms to 60 s";
 
 const fn is_interval(micros: u64) -> bool {
     BEAT_EVERY_US_MIN <= micros && micros <= BEAT_EVERY_US_MAX
