@@ -47,7 +47,9 @@ fn main() {
     let flags = format!("{} {}", env::var("CXXFLAGS").unwrap_or_default(), defines.join(" "));
     // SAFETY: a build script has one thread here; the `cc` crate reads the variable in this process.
     unsafe { env::set_var("CXXFLAGS", flags.trim()) };
-    zeromq_src::Build::new().with_libsodium(Some(zeromq_src::LibLocation::new(sodium_lib, sodium_include))).build();
+    zeromq_src::Build::new()
+        .with_libsodium(Some(zeromq_src::LibLocation::new(sodium_lib, sodium_include)))
+        .build();
 }
 
 fn dep(name: &str) -> PathBuf {

@@ -1,1 +1,47 @@
 //! ZeroMQ: link thread, CURVE, ZAP, monitors, reconnect. Moves frames, knows no meaning.
+//!
+//! Contract: [`Dealer::start`] (the child's side) and [`Router::start`] (the parent's side) each make one context and one
+//! OS thread, the only code that touches its sockets. Frames go in by [`LinkHandle::try_send`], which never blocks, and come
+//! out with events by a bounded tokio channel. On tcp CURVE is always on and a peer *is* the node name of its key; on ipc
+//! it is the credentials the kernel vouches for. Routing ids are never shown and never set. Everything has a limit; what is dropped is
+//! counted. Does not know what a frame says, who should be watched, or what the time is (the clock is passed in).
+//!
+//! ```text
+//!   tokio side                        thread "wt-router" / "wt-dealer"
+//!   LinkHandle ── commands, eventfd ──▶ poll(data, monitor, zap, eventfd)
+//!   Receiver<LinkEvent> ◀── bounded ──  drain monitor → zap → data → commands → timers
+//! ```
+
+mod commands;
+mod config;
+mod counters;
+mod dealer;
+mod error;
+mod event;
+mod frame;
+mod handle;
+mod ipc;
+mod monitor;
+mod outbox;
+mod peers;
+mod router;
+mod socket;
+mod zap;
+
+pub use config::{Clock, DealerConfig, Limits, Listen, RouterConfig, Upstream};
+pub use counters::Counters;
+pub use dealer::Dealer;
+pub use error::LinkError;
+pub use event::{DownReason, LinkEvent, LocalPeer, NotSent, Peer, Refusal};
+pub use handle::LinkHandle;
+pub use router::Router;
+
+/// Refuses to go on unless the linked libzmq is 4.3.5 or later and knows CURVE. `start` calls it too; a daemon calls it first of all.
+///
+/// # Errors
+/// [`LinkError::Library`] names what was linked.
+pub fn check() -> Result<(), LinkError> {
+    libzmq_curve_sys::check().map_err(|unfit| LinkError::Library {
+        what: unfit.to_string(),
+    })
+}

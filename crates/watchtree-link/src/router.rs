@@ -1,0 +1,345 @@
+//! The parent's side: one ROUTER, its authenticator, its monitor, in one thread.
+//!
+//! Contract: a frame is handed up only with a proven sender. What is sent goes to the connection that sender last spoke on, or is
+//! reported as not sent. Nothing here blocks but `poll`.
+
+use crate::commands::{Command, Shared};
+use crate::config::{Clock, Limits, Listen, RouterConfig};
+use crate::counters::count;
+use crate::error::LinkError;
+use crate::event::{LinkEvent, NotSent, Peer, Refusal};
+use crate::handle::LinkHandle;
+use crate::ipc::{self, Lock};
+use crate::monitor::{Monitor, ROUTER_EVENTS, Seen};
+use crate::outbox::Outbox;
+use crate::peers::{Heard, Peers};
+use crate::zap::{Allowed, Zap};
+use crate::{frame, socket};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver as Commands, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+use zmq::{Context, Error, PollEvents, PollItem, Socket};
+
+/// Most frames taken in, and most sent, in one pass.
+pub(crate) const FRAMES_PER_PASS_MAX: usize = 1000;
+/// While the receiver does not read, look again after this.
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+
+/// The parent's side of a link.
+#[derive(Debug)]
+pub struct Router;
+
+impl Router {
+    /// Binds and starts the link's thread. When it returns, children can connect.
+    ///
+    /// # Errors
+    /// [`LinkError`]: taken port or path, no rights, a bad endpoint; each with its exit code.
+    pub fn start(config: RouterConfig, clock: Clock) -> Result<(LinkHandle, Receiver<LinkEvent>), LinkError> {
+        let context = socket::context(config.io_threads)?;
+        let shared = Shared::new()?;
+        let limits = config.limits;
+        let (allowed, keys) = match &config.listen {
+            Listen::Tcp { keys, allowed, .. } => (Allowed::keys(allowed), Some(keys)),
+            Listen::Ipc { uids, .. } => (Allowed::users(uids), None),
+        };
+        let zap = Zap::new(&context, allowed)?;
+        let data = socket::router(&context, &limits, keys)?;
+        let monitor = Monitor::of(&context, &data, ROUTER_EVENTS)?;
+        let (lock, bound) = bind(&data, &config.listen)?;
+        let (sender, commands) = sync_channel(limits.commands_max.max(1));
+        let (up, events) = Outbox::new(limits.events_max, shared.clone());
+        let peers = Peers::new(limits.peers_max);
+        let thread = Thread {
+            context,
+            data,
+            monitor,
+            zap,
+            peers,
+            commands,
+            up,
+            clock,
+            limits,
+            lock,
+        };
+        std::thread::Builder::new()
+            .name("wt-router".into())
+            .spawn(move || thread.run())
+            .map_err(|error| LinkError::system("start the router's thread", error))?;
+        Ok((LinkHandle::new(sender, shared, limits, bound), events))
+    }
+}
+
+fn bind(data: &Socket, listen: &Listen) -> Result<(Option<Lock>, Vec<String>), LinkError> {
+    match listen {
+        Listen::Tcp { endpoints, .. } => {
+            if endpoints.is_empty() {
+                return Err(LinkError::Address {
+                    place: "tcp".into(),
+                    what: "give at least one address to listen at".into(),
+                });
+            }
+            let bound = endpoints
+                .iter()
+                .map(|endpoint| bind_tcp(data, endpoint))
+                .collect::<Result<_, _>>()?;
+            Ok((None, bound))
+        }
+        Listen::Ipc { path, .. } => {
+            let endpoint = ipc::endpoint(path)?;
+            let lock = ipc::claim(path)?;
+            data.bind(&endpoint).map_err(|error| bind_error(&endpoint, error))?;
+            ipc::open_to_group(path)?;
+            Ok((Some(lock), vec![endpoint]))
+        }
+    }
+}
+
+fn bind_tcp(data: &Socket, endpoint: &str) -> Result<String, LinkError> {
+    check_tcp(endpoint)?;
+    data.bind(endpoint).map_err(|error| bind_error(endpoint, error))?;
+    match data.get_last_endpoint() {
+        Ok(Ok(bound)) => Ok(bound),
+        _ => Ok(endpoint.to_string()),
+    }
+}
+
+/// Only tcp, and nothing that libzmq would read as an option of its own.
+pub(crate) fn check_tcp(endpoint: &str) -> Result<(), LinkError> {
+    let port = endpoint
+        .strip_prefix("tcp://")
+        .and_then(|rest| rest.rsplit_once(':'))
+        .filter(|(host, _)| !host.is_empty());
+    let fits = port.is_some_and(|(_, port)| port == "*" || port.parse::<u16>().is_ok())
+        && endpoint.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+    if fits {
+        return Ok(());
+    }
+    Err(LinkError::Address {
+        place: endpoint.into(),
+        what: "an endpoint has the form tcp://HOST:PORT".into(),
+    })
+}
+
+fn bind_error(endpoint: &str, error: Error) -> LinkError {
+    let place = endpoint.to_string();
+    match error {
+        Error::EADDRINUSE => LinkError::Taken {
+            place,
+            what: "another program listens there; stop it, or choose another port".into(),
+        },
+        Error::EACCES => LinkError::Rights {
+            place,
+            what: "this user may not listen there; choose a port above 1023".into(),
+        },
+        Error::EADDRNOTAVAIL | Error::ENODEV => LinkError::Address {
+            place,
+            what: "this machine has no such address; use one of its own, or *".into(),
+        },
+        other => LinkError::Address {
+            place,
+            what: format!("cannot listen there: {}", other.message()),
+        },
+    }
+}
+
+struct Thread {
+    context: Context,
+    data: Socket,
+    monitor: Monitor,
+    zap: Zap,
+    peers: Peers,
+    commands: Commands<Command>,
+    up: Outbox,
+    clock: Clock,
+    limits: Limits,
+    lock: Option<Lock>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut due = None;
+        let linger = loop {
+            self.wait(due);
+            self.watch();
+            self.zap.serve(&mut self.up);
+            let mut again = self.receive();
+            self.up.shared.drain_wake();
+            let requests = self.up.shared.take_requests();
+            if let Some(list) = requests.allowed {
+                self.allow(Allowed::keys(&list));
+            }
+            again |= self.send();
+            if let Some(linger) = requests.stop {
+                while self.send() {}
+                break linger;
+            }
+            if self.up.is_orphaned() {
+                break Duration::ZERO;
+            }
+            let now = Instant::now();
+            due = self.up.tick(now);
+            if again {
+                due = Some(now);
+            }
+            self.up.shared.counters.peers.store(self.peers.len() as u64, Relaxed);
+        };
+        self.up.tick(Instant::now());
+        let clean = socket::end(
+            self.context,
+            Some((self.data, self.monitor)),
+            Some(self.zap),
+            linger,
+            self.lock,
+        );
+        drop(self.commands);
+        self.up.close(clean);
+    }
+
+    /// Waits for anything. While the receiver is slow the data stays in libzmq, where TCP holds back the senders.
+    fn wait(&mut self, mut due: Option<Instant>) {
+        let now = Instant::now();
+        let paused = self.up.is_paused();
+        if paused {
+            let soon = now + PAUSE;
+            due = Some(due.map_or(soon, |due| due.max(soon)));
+        }
+        let mut items = [
+            PollItem::from_fd(self.up.shared.wake_fd(), PollEvents::POLLIN),
+            self.monitor.socket().as_poll_item(PollEvents::POLLIN),
+            self.zap.socket().as_poll_item(PollEvents::POLLIN),
+            self.data.as_poll_item(PollEvents::POLLIN),
+        ];
+        let count = if paused { 3 } else { 4 };
+        if let Err(error) = zmq::poll(&mut items[..count], frame::poll_ms(due, now)) {
+            // EINTR is a signal; anything else would repeat at once, so it must not spin.
+            if error != Error::EINTR {
+                tracing::warn!(%error, "link: poll failed");
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    fn watch(&mut self) {
+        for seen in self.monitor.drain() {
+            let counters = &self.up.shared.counters;
+            match seen {
+                Seen::HandshakeDone => count(&counters.handshakes),
+                // The authenticator has named and counted it.
+                Seen::HandshakeRefused(_) => count(&counters.handshakes_failed),
+                Seen::HandshakeBroken | Seen::HandshakeCut => {
+                    count(&counters.handshakes_failed);
+                    self.up.refuse(Refusal::BadHandshake, "");
+                }
+                Seen::AcceptFailed => self.up.refuse(Refusal::NotAccepted, ""),
+                Seen::Gone(fd) => {
+                    if let Some(peer) = self.peers.lost(fd) {
+                        self.up.tell(LinkEvent::PeerGone { peer });
+                    }
+                }
+                Seen::Connected | Seen::ConnectFailed | Seen::Retrying => {}
+            }
+        }
+    }
+
+    /// Takes in what has come; whether there may be more.
+    fn receive(&mut self) -> bool {
+        for _ in 0..FRAMES_PER_PASS_MAX {
+            if self.up.is_paused() {
+                return false;
+            }
+            let Some((mut routing_id, body)) = frame::receive(&self.data, &self.limits, true) else {
+                return false;
+            };
+            let Some(user_id) = routing_id.gets("User-Id").map(str::to_string) else {
+                let address = routing_id.gets("Peer-Address").unwrap_or_default().to_string();
+                self.up.refuse(Refusal::NoIdentity, &address);
+                continue;
+            };
+            let Some(peer) = self.zap.allowed.peer(&user_id) else {
+                self.up.refuse(Refusal::Revoked, &user_id);
+                continue;
+            };
+            let fd = routing_id.gets("__fd").and_then(|fd| fd.parse().ok());
+            if !self.bind_peer(&peer, &routing_id, fd, &user_id) {
+                continue;
+            }
+            match body {
+                Ok(parts) => self.up.frame(LinkEvent::Frame {
+                    peer,
+                    parts,
+                    at: (self.clock)(),
+                }),
+                Err(why) => self.up.refuse(why, &peer.to_string()),
+            }
+        }
+        true
+    }
+
+    /// Whether the peer has a place in the table.
+    fn bind_peer(&mut self, peer: &Peer, routing_id: &[u8], fd: Option<i32>, user_id: &str) -> bool {
+        if self.peers.is_bound(peer, routing_id, fd) {
+            return true;
+        }
+        // What the monitor has told before this message is about older connections, perhaps with the same descriptor.
+        self.watch();
+        match self.peers.hear(peer, routing_id, fd, user_id) {
+            Heard::Same => {}
+            Heard::Full => {
+                self.up.refuse(Refusal::TooManyPeers, &peer.to_string());
+                return false;
+            }
+            heard => {
+                if heard == Heard::Moved {
+                    count(&self.up.shared.counters.reconnects);
+                }
+                self.up.tell(LinkEvent::PeerSeen { peer: peer.clone() });
+            }
+        }
+        true
+    }
+
+    fn allow(&mut self, allowed: Allowed) {
+        if matches!(self.zap.allowed, Allowed::Users(_)) {
+            tracing::warn!("link: an allow-list of keys was given to an ipc router; it is not used");
+            return;
+        }
+        self.zap.allowed = allowed;
+        let allowed = &self.zap.allowed;
+        for peer in self
+            .peers
+            .retain(|user_id, peer| allowed.peer(user_id).as_ref() == Some(peer))
+        {
+            self.up.tell(LinkEvent::PeerGone { peer });
+        }
+    }
+
+    /// Sends what was handed in; whether there may be more.
+    fn send(&mut self) -> bool {
+        for _ in 0..FRAMES_PER_PASS_MAX {
+            match self.commands.try_recv() {
+                Ok(command) => self.send_one(command),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return false,
+            }
+        }
+        true
+    }
+
+    fn send_one(&mut self, Command { peer, parts }: Command) {
+        let Some(routing_id) = self.peers.routing_id(&peer) else {
+            return self.up.not_sent(peer, NotSent::NoPeer);
+        };
+        match frame::send(&self.data, Some(routing_id), parts) {
+            Ok(()) => self.up.sent(),
+            Err(Error::EAGAIN) => self.up.not_sent(peer, NotSent::PeerFull),
+            Err(error) => {
+                if error != Error::EHOSTUNREACH {
+                    tracing::warn!(%error, %peer, "link: send failed");
+                }
+                self.peers.forget(&peer);
+                self.up.tell(LinkEvent::PeerGone { peer: peer.clone() });
+                self.up.not_sent(peer, NotSent::NoPeer);
+            }
+        }
+    }
+}
