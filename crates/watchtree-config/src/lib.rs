@@ -10,7 +10,7 @@ pub mod keys;
 mod manager;
 mod value;
 
-pub use common::{Http, Log, LogFormat};
+pub use common::{Http, Level, Log, LogFormat};
 pub use error::ConfigError;
 pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent};
 pub use manager::{Hosts, ManagerConfig, ManagerKeys, Webhook};

@@ -1,1 +1,15 @@
-//! pidfd, procfs, child processes, flock: the only crate with unsafe system calls.
+//! The machine: processes, files that must not be torn, locks, figures, and whether the machine goes down.
+//!
+//! The only crate with unsafe system calls. Linux only. Knows no engine, no protocol, no role; decides nothing.
+
+pub mod build;
+pub mod figures;
+pub mod identity;
+pub mod lock;
+pub mod process;
+pub mod shutdown;
+pub mod spawn;
+
+pub use lock::{LockError, LockFile};
+pub use process::{Exit, Process, Signal};
+pub use spawn::Spawn;

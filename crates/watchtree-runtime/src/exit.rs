@@ -1,7 +1,12 @@
 //! How every program of Watchtree ends: one line for a person, one documented code for a script.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
+
+/// Names a file in which a daemon that ends leaves its last line for the parent that started it: a pipe would break, and
+/// with it the child's log, when the parent dies.
+pub const LAST_WORDS_ENV: &str = "WATCHTREE_LAST_WORDS";
 
 /// The exit codes. docs and unit files name them by number: never renumber.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,9 +66,14 @@ impl Exit {
         Self::new(code, line)
     }
 
-    /// Prints `PROGRAM: LINE` to stderr and gives the code to `main`.
+    /// Prints `PROGRAM: LINE` to stderr, leaves the line in the file named by [`LAST_WORDS_ENV`] if a parent wants it,
+    /// and gives the code to `main`.
     pub fn report(&self, program: &str) -> ExitCode {
-        eprintln!("{program}: {}", self.line);
+        // Not `eprintln!`: that panics where nobody listens any more.
+        let _ = writeln!(std::io::stderr(), "{program}: {}", self.line);
+        if let Some(file) = std::env::var_os(LAST_WORDS_ENV) {
+            let _ = std::fs::write(file, &self.line);
+        }
         self.exit_code()
     }
 

@@ -1,0 +1,219 @@
+//! Who this machine, this boot and this daemon are.
+//!
+//! A daemon's own part lies in its state folder, file `identity`: the node id, made once, and the epoch, one more at each
+//! start. A wiped folder gives a new node id, which tells the parent what happened. On a full disk the epoch is written
+//! over its old digits in place, which needs no new block.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId};
+
+/// This boot of the machine.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn boot_id() -> io::Result<BootId> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    hex16(&text)
+        .map(BootId)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "boot_id is no uuid"))
+}
+
+/// This installation: `/etc/machine-id`; all zero where there is none (some containers).
+pub fn machine_id() -> MachineId {
+    let text = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    MachineId(hex16(&text).unwrap_or_default())
+}
+
+/// 32 hex digits, dashes allowed.
+fn hex16(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text.trim().bytes().filter(|byte| *byte != b'-').collect();
+    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let text = std::str::from_utf8(&digits).ok()?;
+    u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
+}
+
+/// 16 bytes that nobody else has, from the kernel.
+///
+/// # Errors
+/// `/dev/urandom` is not there.
+pub fn random16() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A daemon's start: who it is and which start this is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Life {
+    /// Made once.
+    pub node_id: NodeId,
+    /// This start.
+    pub epoch: AgentEpoch,
+    /// Why the state folder could not be trusted or written, in words with the cure; the daemon runs all the same.
+    pub degraded: Option<String>,
+}
+
+/// Begins a life in that state folder (made if it is missing, mode 0700): reads the identity, counts the epoch up and
+/// writes it down. Never fails: a folder that cannot be used gives a life that is only remembered in memory, and says so.
+pub fn begin_life(folder: &Path) -> Life {
+    let file = folder.join("identity");
+    let made = make_folder(folder);
+    let (node_id, last, remark) = match read_identity(&file) {
+        Ok(Some((node_id, epoch))) => (node_id, epoch, None),
+        Ok(None) => (fresh_id(), 0, None),
+        Err(error) => (
+            fresh_id(),
+            0,
+            Some(format!(
+                "{} cannot be used ({error}); made a new node id",
+                file.display()
+            )),
+        ),
+    };
+    let text = identity_text(node_id, last + 1);
+    let written = made.and_then(|()| write_atomic(&file, text.as_bytes()).or_else(|_| write_in_place(&file, &text)));
+    match written {
+        Ok(()) => Life {
+            node_id,
+            epoch: AgentEpoch(last + 1),
+            degraded: remark,
+        },
+        Err(error) => Life {
+            node_id,
+            // Another number than any start before or after it, without the file's help.
+            epoch: AgentEpoch(last + 1 + seconds_since_1970()),
+            degraded: Some(format!(
+                "{} cannot be written ({error}); going on from memory, make room or give rights",
+                file.display()
+            )),
+        },
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn fresh_id() -> NodeId {
+    NodeId(random16().unwrap_or_default())
+}
+
+fn seconds_since_1970() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs())
+}
+
+/// Always the same length, so that it can be written in place.
+fn identity_text(node_id: NodeId, epoch: u64) -> String {
+    format!("node_id={node_id}\nepoch={epoch:020}\n")
+}
+
+fn read_identity(file: &Path) -> io::Result<Option<(NodeId, u64)>> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let node_id = value("node_id").and_then(hex16).map(NodeId);
+    let epoch = value("epoch").and_then(|digits| digits.parse().ok());
+    match node_id.zip(epoch) {
+        Some(both) => Ok(Some(both)),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged")),
+    }
+}
+
+/// Writes a whole file or nothing: a file beside it, synced, then renamed over it (mode 0600).
+///
+/// # Errors
+/// The kernel's; the old content is still there then.
+pub fn write_atomic(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(file);
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        let mut new = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        new.write_all(bytes)?;
+        new.sync_all()?;
+        std::fs::rename(&beside, file)
+    })();
+    if written.is_err() {
+        // Best effort: the half-written file is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written?;
+    if let Some(folder) = file.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(".new");
+    file.with_file_name(name)
+}
+
+fn write_in_place(file: &Path, text: &str) -> io::Result<()> {
+    let old = OpenOptions::new().write(true).open(file)?;
+    if old.metadata()?.len() != text.len() as u64 {
+        return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for it"));
+    }
+    old.write_all_at(text.as_bytes(), 0)?;
+    old.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_start_is_one_more_and_a_wiped_folder_is_another_node() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let folder = dir.path().join("state/host");
+        let first = begin_life(&folder);
+        let second = begin_life(&folder);
+        assert_eq!((first.epoch.0, second.epoch.0), (1, 2));
+        assert_eq!(first.node_id, second.node_id);
+        assert_eq!(second.degraded, None);
+        std::fs::remove_dir_all(&folder).expect("it can be wiped");
+        let third = begin_life(&folder);
+        assert_eq!(third.epoch.0, 1);
+        assert_ne!(third.node_id, first.node_id);
+        std::fs::write(folder.join("identity"), "garbage").expect("it can be damaged");
+        let fourth = begin_life(&folder);
+        assert!(fourth.degraded.is_some_and(|why| why.contains("it is damaged")));
+        assert_eq!(begin_life(&folder).node_id, fourth.node_id);
+    }
+
+    #[test]
+    fn a_full_disk_and_no_folder_at_all_end_nobody() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let life = begin_life(&dir.path().join("ok"));
+        let file = dir.path().join("ok/identity");
+        write_in_place(&file, &identity_text(life.node_id, 7)).expect("the old blocks are there");
+        assert_eq!(begin_life(&dir.path().join("ok")).epoch.0, 8);
+        std::fs::write(dir.path().join("file"), "").expect("it can be written");
+        let life = begin_life(&dir.path().join("file/under"));
+        assert!(life.degraded.is_some());
+        assert!(life.epoch.0 > 1_600_000_000, "unlike any counted one");
+    }
+
+    #[test]
+    fn ids_are_read() {
+        assert_eq!(hex16("0123456789abcdef0123456789abcdef\n").map(|id| id[0]), Some(0x01));
+        assert_eq!(hex16("a-b"), None);
+        assert_ne!(boot_id().expect("Linux has one"), BootId::default());
+    }
+}

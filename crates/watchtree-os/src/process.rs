@@ -1,0 +1,258 @@
+//! A process held by its pidfd: no signal can hit another one that got its number later.
+
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use tokio::io::unix::AsyncFd;
+
+pub use rustix::process::Signal;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It is gone; it was no child of ours, so the kernel does not say how.
+    Unknown,
+}
+
+/// A living (or just ended) process.
+#[derive(Debug)]
+pub struct Process {
+    pid: u32,
+    fd: OwnedFd,
+}
+
+impl Process {
+    /// Takes hold of a process by number. What it is must be checked *after* this: from here on the number cannot come
+    /// to mean another process.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a pid of 0 or 1 (a signal to them would hit a whole group, or init); `NotFound` if there is
+    /// none.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        let checked = i32::try_from(pid).ok().filter(|pid| 1 < *pid).and_then(Pid::from_raw);
+        let Some(raw) = checked else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("pid {pid} is never a child of ours"),
+            ));
+        };
+        match pidfd_open(raw, PidfdFlags::empty()) {
+            Ok(fd) => Ok(Self { pid, fd }),
+            Err(rustix::io::Errno::SRCH) => Err(io::Error::new(io::ErrorKind::NotFound, format!("no process {pid}"))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal. One that has ended already is no error.
+    ///
+    /// # Errors
+    /// The kernel's: no right to.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A second hold of the same process.
+    ///
+    /// # Errors
+    /// The kernel's: too many open files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            pid: self.pid,
+            fd: self.fd.try_clone()?,
+        })
+    }
+
+    /// Waits for its end and, if it is our child, reaps it. Told by the kernel at once, also for a process that is not
+    /// our child. Safe to drop half-way. One waiter per hold at a time: a second one needs [`Process::try_clone`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub async fn wait(&self) -> io::Result<Exit> {
+        // SAFETY: the borrow keeps the descriptor open for as long as `watched` lives, and it always names this pidfd.
+        let watched = unsafe { AsyncFd::register_with_interest(self.fd.as_fd(), tokio::io::Interest::READABLE) }
+            .map_err(io::Error::from)?;
+        // Readable once and for ever when it has ended.
+        let _ready = watched.readable().await?;
+        self.reap()
+    }
+
+    /// How it ended, if it has; reaps a child of ours.
+    fn reap(&self) -> io::Result<Exit> {
+        match waitid(WaitId::PidFd(self.fd.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Unknown,
+            }),
+            Ok(None) | Err(rustix::io::Errno::CHILD) => Ok(Exit::Unknown),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What `/proc` says of a process that may be a lost child of ours.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Seen {
+    uid: u32,
+    started: u64,
+    args: Vec<String>,
+}
+
+/// Finds the living processes that run a program of that file name with exactly these arguments, as our user and in our
+/// own pid namespace (processes in containers have another one): the children of a former life of this daemon. The
+/// oldest comes first.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn find(program: &str, args: &[String]) -> io::Result<Vec<Process>> {
+    let own_namespace = std::fs::read_link("/proc/self/ns/pid")?;
+    let own_uid = rustix::process::getuid().as_raw();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry
+            .ok()
+            .and_then(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        if pid == std::process::id() {
+            continue;
+        }
+        // Hold it first, then look: what is seen then is this very process.
+        let Ok(process) = Process::open(pid) else { continue };
+        let Some(seen) = look(pid, &own_namespace) else {
+            continue;
+        };
+        let name = seen.args.first().map(PathBuf::from);
+        let name_fits = name
+            .as_ref()
+            .and_then(|path| path.file_name())
+            .is_some_and(|file| file == program);
+        if name_fits && seen.uid == own_uid && seen.args.get(1..) == Some(args) {
+            found.push((seen.started, process));
+        }
+    }
+    found.sort_by_key(|(started, process)| (*started, process.pid()));
+    Ok(found.into_iter().map(|(_, process)| process).collect())
+}
+
+/// `None` for a process that has ended, is none of this namespace, or cannot be looked at.
+fn look(pid: u32, namespace: &std::path::Path) -> Option<Seen> {
+    let dir = PathBuf::from(format!("/proc/{pid}"));
+    let args = std::fs::read(dir.join("cmdline"))
+        .ok()
+        .filter(|bytes| !bytes.is_empty())?;
+    let args = args.strip_suffix(b"\0").unwrap_or(&args);
+    let args = args
+        .split(|byte| *byte == 0)
+        .map(|arg| String::from_utf8_lossy(arg).into_owned())
+        .collect();
+    if std::fs::read_link(dir.join("ns/pid")).ok()? != namespace {
+        return None;
+    }
+    let stat = std::fs::read_to_string(dir.join("stat")).ok()?;
+    let (state, started) = parse_stat(&stat)?;
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&dir).ok()?);
+    (state != 'Z' && state != 'X').then_some(Seen { uid, started, args })
+}
+
+/// State and start time (clock ticks since boot) of a line of `/proc/PID/stat`. The name in it may hold anything.
+fn parse_stat(line: &str) -> Option<(char, u64)> {
+    let rest = &line[line.rfind(')')? + 1..];
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // `starttime` is field 22; the state is field 3.
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spawn::Spawn;
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn sleeper(seconds: &str) -> Process {
+        Spawn::new(Path::new("/bin/sleep"))
+            .arg(seconds)
+            .start()
+            .expect("sleep can be started")
+    }
+
+    #[test]
+    fn nobody_signals_init_or_a_group() {
+        for pid in [0, 1, u32::MAX] {
+            assert_eq!(
+                Process::open(pid).map(|_| ()).map_err(|e| e.kind()),
+                Err(io::ErrorKind::InvalidInput),
+                "{pid}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_with_its_cause() {
+        let child = sleeper("0");
+        assert_eq!(child.wait().await.expect("it can be waited for"), Exit::Code(0));
+        child.signal(Signal::TERM).expect("one that ended is no error");
+        let child = sleeper("100");
+        child.signal(Signal::KILL).expect("it can be killed");
+        let end = tokio::time::timeout(Duration::from_secs(5), child.wait())
+            .await
+            .expect("at once");
+        assert_eq!(end.expect("it can be waited for"), Exit::Signal(9));
+        assert!(Process::open(child.pid()).is_err(), "it was reaped");
+    }
+
+    #[tokio::test]
+    async fn a_frozen_child_can_be_killed() {
+        let child = sleeper("100");
+        child.signal(Signal::STOP).expect("it can be frozen");
+        child.signal(Signal::KILL).expect("it can be killed");
+        assert_eq!(child.wait().await.expect("it can be waited for"), Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn a_lost_child_is_found_by_its_arguments() {
+        let unique = format!("98765.{:09}", std::process::id());
+        let child = sleeper(&unique);
+        // Between fork and exec it still looks like this test.
+        let args = [unique];
+        let mut found = Vec::new();
+        for _ in 0..500 {
+            found = find("sleep", &args).expect("/proc can be read");
+            if !found.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(found.iter().map(Process::pid).collect::<Vec<_>>(), [child.pid()]);
+        assert!(
+            find("sleep", &["1".into(), "2".into()])
+                .expect("/proc can be read")
+                .is_empty()
+        );
+        found[0].signal(Signal::KILL).expect("it can be killed");
+        assert_eq!(child.wait().await.expect("it can be waited for"), Exit::Signal(9));
+    }
+
+    #[test]
+    fn a_name_with_brackets_does_not_confuse() {
+        let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1";
+        assert_eq!(parse_stat(line), Some(('S', 777)));
+        assert_eq!(parse_stat("nonsense"), None);
+    }
+}

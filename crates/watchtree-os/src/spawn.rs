@@ -1,0 +1,63 @@
+//! Starts a child that outlives us.
+//!
+//! It gets a session of its own (no Ctrl-C of our terminal, no hang-up), no pipe to us (our death must not break its
+//! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours.
+
+use crate::process::Process;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A child to be started.
+#[derive(Debug)]
+pub struct Spawn(Command);
+
+impl Spawn {
+    /// Of this program; standard input is empty, standard output and error are ours.
+    pub fn new(program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.0.arg(arg);
+        self
+    }
+
+    /// Sets a variable for the child.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Takes a variable of ours away from the child.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.0.env_remove(name);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The kernel's: no such program, no right to run it, too many processes.
+    pub fn start(mut self) -> io::Result<Process> {
+        // SAFETY: between fork and exec only setsid is called, which is one system call, allocates nothing and takes no
+        // lock.
+        unsafe {
+            self.0.pre_exec(|| {
+                rustix::process::setsid()?;
+                Ok(())
+            });
+        }
+        let child = self.0.spawn()?;
+        // It cannot have been reaped yet, so the number is still its own even if it has ended.
+        Process::open(child.id())
+    }
+}
