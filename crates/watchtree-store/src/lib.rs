@@ -4,3 +4,6 @@ pub mod journal;
 mod journal_frame;
 mod journal_line;
 mod journal_sync;
+pub mod sqlite;
+mod sqlite_file;
+mod sqlite_rows;

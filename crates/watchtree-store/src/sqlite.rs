@@ -1,0 +1,368 @@
+//! The manager's memory on disk: hosts, incidents, decisions, the term.
+//!
+//! ```text
+//!   put ──▶ Pending (bounded, latest wins per key) ──▶ writer thread ──▶ one transaction ──▶ disk
+//!                  ▲                                        │ failed: merged back, tried again every 2 s
+//!                  └────────────────────────────────────────┘
+//! ```
+//!
+//! Putting never waits for the disk. A missing, read-only or full disk ends nothing: what was put stays in memory (up to
+//! the limits of [`Pending`]), the health callback says so in one line, and the next write that works says that it is over.
+
+use crate::sqlite_file::File;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use watchtree_core::decision::{Decision, DecisionId};
+use watchtree_core::id::NodeName;
+use watchtree_core::incident::{Incident, IncidentId};
+use watchtree_core::manager::io::KnownHost;
+
+/// Decisions that are loaded at the start, and kept in memory while the disk cannot be written.
+pub const DECISIONS_MAX: usize = 4096;
+/// Closed incidents that are kept in memory for the API.
+pub const CLOSED_INCIDENTS_MAX: usize = 1000;
+/// A write that failed is tried again after this.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Why the disk could not be used, in words.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub(crate) String);
+
+/// What the disk held.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// Hosts, by name.
+    pub hosts: Vec<KnownHost>,
+    /// Open incidents, oldest first.
+    pub incidents: Vec<Incident>,
+    /// The newest closed incidents, oldest first; at most [`CLOSED_INCIDENTS_MAX`].
+    pub closed_incidents: Vec<Incident>,
+    /// The newest decisions, oldest first; at most [`DECISIONS_MAX`].
+    pub decisions: Vec<Decision>,
+    /// The number of the next incident.
+    pub next_incident: IncidentId,
+    /// The last term that was used; 0 = none.
+    pub term: u64,
+    /// Rows that this version cannot read.
+    pub unreadable: u64,
+}
+
+/// What waits to be written. The latest wins per key, so that it is bounded by what there is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    /// `None` = forget it.
+    pub(crate) hosts: BTreeMap<NodeName, Option<KnownHost>>,
+    pub(crate) incidents: BTreeMap<IncidentId, Incident>,
+    pub(crate) decisions: BTreeMap<DecisionId, Decision>,
+    pub(crate) term: Option<u64>,
+}
+
+impl Pending {
+    /// Most hosts that wait; more are dropped and counted.
+    const HOSTS_MAX: usize = 20_000;
+    /// Most incidents that wait; the oldest are dropped and counted.
+    const INCIDENTS_MAX: usize = 8192;
+
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.incidents.is_empty() && self.decisions.is_empty() && self.term.is_none()
+    }
+
+    /// Puts back what could not be written; what was put meanwhile is newer and wins.
+    fn merge_older(&mut self, older: Self) {
+        for (name, host) in older.hosts {
+            self.hosts.entry(name).or_insert(host);
+        }
+        for (id, incident) in older.incidents {
+            self.incidents.entry(id).or_insert(incident);
+        }
+        for (id, decision) in older.decisions {
+            self.decisions.entry(id).or_insert(decision);
+        }
+        self.term = self.term.max(older.term);
+    }
+
+    /// Keeps the limits; gives back how much was dropped.
+    fn cut(&mut self) -> u64 {
+        let mut dropped = 0;
+        while DECISIONS_MAX < self.decisions.len() {
+            // The oldest by time, not by name: names order by node.
+            let oldest = self
+                .decisions
+                .values()
+                .min_by_key(|decision| decision.wall)
+                .map(|decision| decision.id.clone());
+            let Some(oldest) = oldest else { break };
+            self.decisions.remove(&oldest);
+            dropped += 1;
+        }
+        while Self::INCIDENTS_MAX < self.incidents.len() {
+            self.incidents.pop_first();
+            dropped += 1;
+        }
+        while Self::HOSTS_MAX < self.hosts.len() {
+            self.hosts.pop_last();
+            dropped += 1;
+        }
+        dropped
+    }
+}
+
+/// Told when the store's health changes; must not block. The first call comes from [`ManagerStore::open`] itself if the
+/// disk cannot be used at the start.
+pub type OnHealth = Box<dyn Fn(Result<String, String>) + Send>;
+
+/// The store. Dropping it writes what waits, if the disk lets it, within 2 s.
+pub struct ManagerStore {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Pending,
+    /// True while the writer is at work on a batch that is not in `pending`.
+    writing: bool,
+    dropped: u64,
+    stop: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ManagerStore {
+    /// Opens `path` and starts the writer. Never fails: with a disk that cannot be used it begins empty, in memory, says
+    /// so through `on_health`, and goes on trying. Then `next_incident` begins at `wall_secs`, so that numbers do not
+    /// meet those on the disk when it comes back.
+    pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth) -> (Self, Found) {
+        let opened = File::open(path).and_then(|(file, words)| {
+            let found = file.load(DECISIONS_MAX, CLOSED_INCIDENTS_MAX)?;
+            Ok((file, words, found))
+        });
+        let (file, found, ill) = match opened {
+            Ok((file, words, found)) => {
+                if let Some(words) = words {
+                    on_health(Err(words.clone()));
+                    on_health(Ok(words));
+                }
+                (Some(file), found, None)
+            }
+            Err(error) => {
+                on_health(Err(in_memory(&error)));
+                (
+                    None,
+                    Found {
+                        next_incident: wall_secs,
+                        ..Found::default()
+                    },
+                    Some(error),
+                )
+            }
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+        });
+        let mut writer = Writer {
+            shared: Arc::clone(&shared),
+            path: path.to_path_buf(),
+            file,
+            ill,
+            said_dropped: 0,
+            on_health,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || writer.run());
+        // Without the thread all stays in memory, as with a disk that cannot be written.
+        (
+            Self {
+                shared,
+                writer: thread.ok(),
+            },
+            found,
+        )
+    }
+
+    /// Keeps a host.
+    pub fn put_host(&self, host: KnownHost) {
+        self.put(|pending| {
+            pending.hosts.insert(host.identity.name.clone(), Some(host));
+        });
+    }
+
+    /// Forgets a host.
+    pub fn forget_host(&self, name: NodeName) {
+        self.put(|pending| {
+            pending.hosts.insert(name, None);
+        });
+    }
+
+    /// Keeps a decision; the same id replaces the older record.
+    pub fn put_decision(&self, decision: Decision) {
+        self.put(|pending| {
+            pending.decisions.insert(decision.id.clone(), decision);
+        });
+    }
+
+    /// Keeps an incident; the same id replaces the older record.
+    pub fn put_incident(&self, incident: Incident) {
+        self.put(|pending| {
+            pending.incidents.insert(incident.id, incident);
+        });
+    }
+
+    /// Keeps the term that is in use; the highest wins.
+    pub fn put_term(&self, term: u64) {
+        self.put(|pending| pending.term = pending.term.max(Some(term)));
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Pending)) {
+        let mut state = self.shared.lock();
+        change(&mut state.pending);
+        let dropped = state.pending.cut();
+        state.dropped += dropped;
+        drop(state);
+        self.shared.wake.notify_all();
+    }
+
+    /// Waits until everything that was put is on disk; false if it is not within `within`.
+    pub fn flush(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let mut state = self.shared.lock();
+        while !state.pending.is_empty() || state.writing {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.wake.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Drop for ManagerStore {
+    fn drop(&mut self) {
+        self.flush(RETRY);
+        self.shared.lock().stop = true;
+        self.shared.wake.notify_all();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has said so on stderr; there is nothing left to do for it here.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn in_memory(error: &StoreError) -> String {
+    format!("{error}; going on in memory, tried again every {} s", RETRY.as_secs())
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    file: Option<File>,
+    ill: Option<StoreError>,
+    said_dropped: u64,
+    on_health: OnHealth,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Some(batch) = self.next_batch() {
+            let result = self.write(&batch);
+            let mut state = self.shared.lock();
+            if result.is_err() {
+                state.pending.merge_older(batch);
+                let dropped = state.pending.cut();
+                state.dropped += dropped;
+            }
+            state.writing = false;
+            let dropped = state.dropped;
+            drop(state);
+            self.shared.wake.notify_all();
+            self.tell(result.err(), dropped);
+            if self.ill.is_some() && !self.pause() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to write; `None` = stop.
+    fn next_batch(&self) -> Option<Pending> {
+        let mut state = self.shared.lock();
+        loop {
+            // A store that is ill tries to write (nothing, if need be) without being asked: so it learns of its recovery.
+            if !state.pending.is_empty() || (self.ill.is_some() && !state.stop) {
+                state.writing = true;
+                return Some(std::mem::take(&mut state.pending));
+            }
+            if state.stop {
+                return None;
+            }
+            state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn write(&mut self, batch: &Pending) -> Result<(), StoreError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::open(&self.path)?.0),
+        };
+        let written = file.write(batch);
+        if written.is_err() {
+            // Opened anew for the next try: the disk may have been mounted again, or the file removed.
+            self.file = None;
+        }
+        written
+    }
+
+    fn tell(&mut self, error: Option<StoreError>, dropped: u64) {
+        match (&self.ill, &error) {
+            (None, Some(error)) => (self.on_health)(Err(in_memory(error))),
+            (Some(_), None) => {
+                let lost = dropped - std::mem::replace(&mut self.said_dropped, dropped);
+                let lost = if lost == 0 {
+                    String::new()
+                } else {
+                    format!(" ({lost} records were lost meanwhile)")
+                };
+                (self.on_health)(Ok(format!("{} is written again{lost}", self.path.display())));
+            }
+            _ => {}
+        }
+        self.ill = error;
+    }
+
+    /// Waits between two tries; false = stop.
+    fn pause(&self) -> bool {
+        let until = Instant::now() + RETRY;
+        let mut state = self.shared.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.stop {
+                return false;
+            }
+            if left.is_zero() {
+                return true;
+            }
+            state = self
+                .shared
+                .wake
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The manager's database file: schema, rows in and out, retention. One connection, used by one thread.
+//!
+//! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
+//! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
+
+use crate::sqlite::{Found, Pending, StoreError};
+use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Version of the schema, in `PRAGMA user_version`. One more for each change that an older program cannot live with.
+const SCHEMA_VERSION: i64 = 1;
+/// Most decision records on disk; the oldest go first.
+pub(crate) const DECISIONS_ON_DISK_MAX: u64 = 100_000;
+/// Most closed incidents on disk; the oldest go first.
+pub(crate) const INCIDENTS_ON_DISK_MAX: u64 = 10_000;
+/// The write-ahead log is cut back to this at a checkpoint.
+const WAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+const SCHEMA: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE hosts(name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE incidents(id INTEGER PRIMARY KEY, subject TEXT NOT NULL, open INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX incidents_open ON incidents(open, id);
+CREATE TABLE decisions(
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    node TEXT NOT NULL, epoch INTEGER NOT NULL, count INTEGER NOT NULL,
+    subject TEXT NOT NULL, body TEXT NOT NULL,
+    UNIQUE(node, epoch, count)
+) STRICT;
+PRAGMA user_version = 1;
+";
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct File {
+    connection: Connection,
+    decisions_since_prune: u64,
+}
+
+impl File {
+    /// Opens or makes it. A file that is no database is set aside as `PATH.corrupt`, and that is told in words.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Option<String>), StoreError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| StoreError(format!("cannot make {}: {error}", folder.display())))?;
+        }
+        match Self::open_once(path) {
+            Err(OpenError::Corrupt(why)) => {
+                let aside = PathBuf::from(format!("{}.corrupt", path.display()));
+                std::fs::rename(path, &aside)
+                    .map_err(|error| StoreError(format!("cannot set {} aside: {error}", path.display())))?;
+                let words = format!(
+                    "{} was damaged ({why}): set aside as {}",
+                    path.display(),
+                    aside.display()
+                );
+                let file = Self::open_once(path).map_err(|error| error.words(path))?;
+                Ok((file, Some(words)))
+            }
+            result => result.map(|file| (file, None)).map_err(|error| error.words(path)),
+        }
+    }
+
+    fn open_once(path: &Path) -> Result<Self, OpenError> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(1))?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(OpenError::Other(format!(
+                "the file system allows no write-ahead log (mode {mode})"
+            )));
+        }
+        connection.pragma_update(None, "journal_size_limit", signed(WAL_BYTES_MAX))?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == 0 {
+            connection.execute_batch(&format!("BEGIN IMMEDIATE;{SCHEMA}COMMIT;"))?;
+        } else if SCHEMA_VERSION < version {
+            return Err(OpenError::Other(format!(
+                "it was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}): install that version, or move the file away"
+            )));
+        }
+        Ok(Self {
+            connection,
+            decisions_since_prune: 0,
+        })
+    }
+
+    /// Everything the manager wants at its start. Rows that cannot be read are counted, not fatal.
+    pub(crate) fn load(&self, decisions_max: usize, closed_max: usize) -> Result<Found, StoreError> {
+        let mut found = Found::default();
+        let mut unreadable = 0;
+        found.hosts = self.bodies(
+            "SELECT body FROM hosts ORDER BY name LIMIT ?1",
+            20_000,
+            HostRow::read,
+            &mut unreadable,
+        )?;
+        let open = "SELECT body FROM incidents WHERE open = 1 ORDER BY id LIMIT ?1";
+        found.incidents = self.bodies(open, 10_000, IncidentRow::read, &mut unreadable)?;
+        let closed = "SELECT body FROM incidents WHERE open = 0 ORDER BY id DESC LIMIT ?1";
+        found.closed_incidents = self.bodies(closed, closed_max, IncidentRow::read, &mut unreadable)?;
+        found.closed_incidents.reverse();
+        let newest = "SELECT body FROM decisions ORDER BY place DESC LIMIT ?1";
+        found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
+        found.decisions.reverse();
+        found.unreadable = unreadable;
+        let highest: Option<i64> = self
+            .connection
+            .query_row("SELECT max(id) FROM incidents", [], |row| row.get(0))?;
+        found.next_incident = highest.map_or(0, unsigned) + 1;
+        found.term = self.meta("term")?.unwrap_or(0);
+        Ok(found)
+    }
+
+    fn bodies<R: DeserializeOwned, T>(
+        &self,
+        sql: &str,
+        limit: usize,
+        read: fn(R) -> Option<T>,
+        unreadable: &mut u64,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([signed(limit as u64)])?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let body: String = row.get(0)?;
+            match serde_json::from_str::<R>(&body).ok().and_then(read) {
+                Some(value) => all.push(value),
+                None => *unreadable += 1,
+            }
+        }
+        Ok(all)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        let value: Option<i64> = self.connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+        Ok(value.map(unsigned))
+    }
+
+    /// Writes a batch in one transaction: all of it or nothing.
+    pub(crate) fn write(&mut self, batch: &Pending) -> Result<(), StoreError> {
+        let synchronous = if batch.incidents.is_empty() && batch.term.is_none() {
+            "NORMAL"
+        } else {
+            "FULL"
+        };
+        self.connection.pragma_update(None, "synchronous", synchronous)?;
+        let transaction = self.connection.transaction()?;
+        write_rows(&transaction, batch)?;
+        self.decisions_since_prune += batch.decisions.len() as u64;
+        if 1000 <= self.decisions_since_prune || !batch.incidents.is_empty() {
+            prune(&transaction)?;
+            self.decisions_since_prune = 0;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), StoreError> {
+    if let Some(term) = batch.term {
+        let sql = "INSERT INTO meta(key, value) VALUES('term', ?1)
+                   ON CONFLICT(key) DO UPDATE SET value = max(value, excluded.value)";
+        transaction.execute(sql, [signed(term)])?;
+    }
+    let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO hosts(name, body) VALUES(?1, ?2)")?;
+    let mut forget = transaction.prepare_cached("DELETE FROM hosts WHERE name = ?1")?;
+    for (name, host) in &batch.hosts {
+        match host {
+            Some(host) => put.execute(params![name.as_str(), body(&HostRow::of(host))?])?,
+            None => forget.execute([name.as_str()])?,
+        };
+    }
+    let sql = "INSERT OR REPLACE INTO incidents(id, subject, open, body) VALUES(?1, ?2, ?3, ?4)";
+    let mut put = transaction.prepare_cached(sql)?;
+    for (id, incident) in &batch.incidents {
+        let open = incident.closed_wall.is_none();
+        put.execute(params![
+            signed(*id),
+            incident.subject.as_str(),
+            open,
+            body(&IncidentRow::of(incident))?
+        ])?;
+    }
+    // A record that comes again keeps its place: it is told once, where it first happened.
+    let sql = "INSERT INTO decisions(node, epoch, count, subject, body) VALUES(?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT(node, epoch, count) DO UPDATE SET body = excluded.body";
+    let mut put = transaction.prepare_cached(sql)?;
+    for (id, decision) in &batch.decisions {
+        let body = body(&DecisionRow::of(decision))?;
+        put.execute(params![
+            id.node.as_str(),
+            signed(id.epoch),
+            signed(id.count),
+            decision.subject.as_str(),
+            body
+        ])?;
+    }
+    Ok(())
+}
+
+fn prune(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let sql = "DELETE FROM decisions WHERE place <= (SELECT max(place) FROM decisions) - ?1";
+    transaction.execute(sql, [signed(DECISIONS_ON_DISK_MAX)])?;
+    let sql = "DELETE FROM incidents WHERE open = 0 AND id IN
+               (SELECT id FROM incidents WHERE open = 0 ORDER BY id DESC LIMIT -1 OFFSET ?1)";
+    transaction.execute(sql, [signed(INCIDENTS_ON_DISK_MAX)])?;
+    Ok(())
+}
+
+/// SQLite knows signed integers only; nothing counted here comes near their end.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn body<T: Serialize>(row: &T) -> Result<String, StoreError> {
+    serde_json::to_string(row).map_err(|error| StoreError(error.to_string()))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_string(),
+            _ => error.to_string(),
+        })
+    }
+}
+
+enum OpenError {
+    Corrupt(String),
+    Other(String),
+}
+
+impl OpenError {
+    fn words(self, path: &Path) -> StoreError {
+        match self {
+            Self::Corrupt(why) | Self::Other(why) => StoreError(format!("{}: {why}", path.display())),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+                Self::Corrupt(error.to_string())
+            }
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                Self::Other("another process has it open: two managers must not share one state folder".into())
+            }
+            _ => Self::Other(StoreError::from(error).0),
+        }
+    }
+}
