@@ -6,7 +6,7 @@
 use crate::{needs, sh, tidy, victim};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What the steps gave so far.
@@ -172,13 +172,6 @@ fn strip_colour(line: &str) -> String {
         }
     }
     plain
-}
-
-/// Whether there is an engine to talk to: a client that gets an answer from a server.
-pub(crate) fn engine_answers() -> bool {
-    let mut version = Command::new("docker");
-    version.args(["version", "--format", "{{.Server.Version}}"]);
-    sh::read(&mut version).is_ok_and(|text| !text.trim().is_empty())
 }
 
 #[cfg(test)]

@@ -3,11 +3,19 @@
 //! It builds, starts and looks at the product from outside; it uses none of the product's crates, so that a defect in
 //! one of them cannot hide itself.
 
+mod bench;
+mod demo;
+mod dist;
+mod engine;
+mod fleet;
 mod gate;
+mod http;
+mod interrupt;
 mod needs;
 mod sh;
 mod tidy;
 mod victim;
+mod victims;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,12 +33,36 @@ enum Command {
     Tidy,
     /// The whole gate: fmt, tidy, clippy, docs, every test. What CI runs.
     Test,
+    /// Shows the whole product on this machine: hurts containers and daemons, and tells what came of it.
+    Demo,
+    /// Measures.
+    Bench {
+        #[command(subcommand)]
+        bench: Bench,
+    },
+    /// Makes one tarball: programs, units, samples, licences, checksums.
+    Dist,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// From kill -9 of a container's init to its new process: ours, the floor, and the engine's own restart.
+    Recover {
+        /// A few runs, to see that it works; writes no documents.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test => gate::run(),
+        Command::Demo => demo::run(),
+        Command::Bench {
+            bench: Bench::Recover { quick },
+        } => bench::recover(quick),
+        Command::Dist => dist::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,6 +26,15 @@ pub(crate) const BUILD: &[Need] = &[
     need("c++", "g++", "to build libzmq"),
 ];
 
+/// For `cargo xtask dist`.
+pub(crate) const DIST: &[Need] = &[
+    need("cc", "gcc", "to build libsodium and SQLite"),
+    need("c++", "g++", "to build libzmq"),
+    need("objdump", "binutils", "to read which libraries the programs need"),
+    need("sha256sum", "coreutils", "for the checksums"),
+    need("tar", "tar", "for the tarball"),
+];
+
 /// For `cargo xtask test`.
 pub(crate) const TESTS: &[Need] = &[
     need("cc", "gcc", "to build libsodium and SQLite"),

@@ -1,0 +1,270 @@
+//! `cargo xtask bench recover`: how long from the end of a container's init to its new process answering.
+//!
+//! Three arms, interleaved in one run on one machine: ours (the daemons as shipped, journal on), the floor (wait for
+//! `die`, post `/start`), and the engine's own `--restart always` at its best (after more than 10 s up). Every victim is
+//! killed once, so that nobody's budget or back-off plays a part. The host's network is judged; the bridge is reported.
+
+mod floor;
+mod proxy;
+mod report;
+mod stats;
+
+use crate::engine::Engine;
+use crate::fleet::{self, Containers, Fleet, Plan};
+use crate::victims::{self, Network, Victim, Wish};
+use crate::{interrupt, needs};
+use anyhow::{Context, Result, bail};
+use floor::Floor;
+use proxy::Notes;
+use rustix::process::{Pid, Signal, kill_process};
+use stats::Stats;
+use std::time::{Duration, Instant};
+
+/// How long a victim may be away.
+const AWAY_MAX: Duration = Duration::from_secs(30);
+/// The engine starts its back-off anew for a container that was up this long.
+const ALWAYS_UP: Duration = Duration::from_millis(10_500);
+/// Pause between two kills, so that the engine has finished with the one before.
+const PAUSE: Duration = Duration::from_millis(150);
+const IMAGE: &str = "watchtree-victim:bench";
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Amount {
+    batches: usize,
+    /// Victims of ours, and as many of the floor, in one batch.
+    pairs: usize,
+    /// Victims of `--restart always` in one batch.
+    always: usize,
+}
+
+/// The times of one network.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) ours: Vec<Duration>,
+    pub(crate) floor: Vec<Duration>,
+    pub(crate) always: Vec<Duration>,
+    /// From `die` on the socket to the start request on the socket.
+    pub(crate) share: Vec<Duration>,
+}
+
+/// Who restarts a victim.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Arm {
+    Ours,
+    Floor,
+    Always,
+}
+
+struct Bench<'a> {
+    engine: &'a Engine,
+    run: &'a str,
+    floor: Floor,
+    notes: Notes,
+    made: usize,
+}
+
+/// Measures, prints, and (unless `quick`) writes `docs/benchmarks.md` and its JSON.
+///
+/// # Errors
+/// Something could not be measured, or a figure misses what is to be reached.
+pub(crate) fn recover(quick: bool) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("bench recover kills the init processes of containers: run it as root");
+    }
+    needs::satisfy(needs::BUILD)?;
+    let engine = Engine::here()?;
+    let version = engine.version().context("the bench needs an engine that answers")?;
+    println!("building the daemons for release, and the victim");
+    let programs = fleet::build()?;
+    victims::make_image(&engine, IMAGE)?;
+    interrupt::catch()?;
+
+    let run = fleet::run_name("bench");
+    let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
+    let _containers = Containers {
+        engine: engine.clone(),
+        run: run.clone(),
+    };
+    let socket = folder.path().join("engine.sock");
+    let notes = proxy::start(&socket, engine.socket())?;
+    let plan = Plan {
+        programs: &programs,
+        folder: folder.path(),
+        run: &run,
+        engine: &socket,
+        webhook: None,
+    };
+    let fleet = Fleet::start(&plan)?;
+    let floor = Floor::start(&engine)?;
+    let mut bench = Bench {
+        engine: &engine,
+        run: &run,
+        floor,
+        notes,
+        made: 0,
+    };
+
+    let (host, bridge) = if quick {
+        (
+            Amount {
+                batches: 1,
+                pairs: 12,
+                always: 2,
+            },
+            Amount {
+                batches: 1,
+                pairs: 4,
+                always: 0,
+            },
+        )
+    } else {
+        (
+            Amount {
+                batches: 10,
+                pairs: 20,
+                always: 3,
+            },
+            Amount {
+                batches: 3,
+                pairs: 20,
+                always: 3,
+            },
+        )
+    };
+    let measured = (|| {
+        let host = bench.measure(&fleet, Network::Host, host)?;
+        Ok((host, bench.measure(&fleet, Network::Bridge, bridge)?))
+    })();
+    let (host, bridge) = measured.map_err(|error: anyhow::Error| error.context(fleet.log_ends()))?;
+    drop(fleet);
+    report::publish(&version, &host, &bridge, quick)
+}
+
+impl Bench<'_> {
+    fn measure(&mut self, fleet: &Fleet, network: Network, amount: Amount) -> Result<Times> {
+        let mut times = Times::default();
+        for batch in 0..amount.batches {
+            self.batch(fleet, network, amount, &mut times)?;
+            let (ours, floor) = (Stats::of(&times.ours), Stats::of(&times.floor));
+            println!(
+                "{network:?} batch {}/{}: ours {:.1} ms, floor {:.1} ms (medians of {} and {}), own share p99 {:.2} ms",
+                batch + 1,
+                amount.batches,
+                ours.median_ms,
+                floor.median_ms,
+                ours.n,
+                floor.n,
+                Stats::of(&times.share).p99_ms,
+            );
+        }
+        Ok(times)
+    }
+
+    /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them.
+    fn batch(&mut self, fleet: &Fleet, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
+        let mut order = Vec::new();
+        for index in 0..amount.pairs {
+            // Which of the two comes first alternates, so that neither always follows the other's dust.
+            let pair = if index % 2 == 0 {
+                [Arm::Ours, Arm::Floor]
+            } else {
+                [Arm::Floor, Arm::Ours]
+            };
+            order.extend(pair);
+        }
+        order.extend([Arm::Always].repeat(amount.always));
+        let mut victims = Vec::new();
+        for arm in order {
+            interrupt::check()?;
+            victims.push((arm, self.make(arm, network)?));
+        }
+        let last_start = Instant::now();
+        let mut known = Vec::new();
+        for (arm, victim) in &victims {
+            victim.await_life(None, Instant::now(), AWAY_MAX)?;
+            match arm {
+                Arm::Ours => known.push(victim),
+                Arm::Floor => self.floor.guard(&victim.id),
+                Arm::Always => (),
+            }
+        }
+        await_known(fleet, &known)?;
+        let up = |_: &()| ALWAYS_UP < last_start.elapsed();
+        interrupt::wait("a while of rest", last_start, ALWAYS_UP * 2, PAUSE, || {
+            Ok(Some(()).filter(up))
+        })?;
+
+        for (arm, victim) in &victims {
+            let took = self.kill_and_wait(victim)?;
+            match arm {
+                Arm::Floor => times.floor.push(took),
+                Arm::Always => times.always.push(took),
+                Arm::Ours => {
+                    times.ours.push(took);
+                    let share = self.notes.share(&victim.id);
+                    times
+                        .share
+                        .push(share.with_context(|| format!("{}: its restart did not pass the proxy", victim.name))?);
+                }
+            }
+            self.floor.check()?;
+            std::thread::sleep(PAUSE);
+        }
+        for (_, victim) in &victims {
+            self.floor.release(&victim.id);
+            self.engine.remove(&victim.id)?;
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, arm: Arm, network: Network) -> Result<Victim> {
+        self.made += 1;
+        let wish = Wish {
+            name: format!("wt-{}-{}", self.run, self.made),
+            image: IMAGE.to_owned(),
+            run: self.run.to_owned(),
+            network,
+            healed: arm == Arm::Ours,
+            labels: Vec::new(),
+            env: Vec::new(),
+            health: None,
+            restart: if arm == Arm::Always { "always" } else { "no" },
+        };
+        Victim::start(self.engine, &wish)
+    }
+
+    fn kill_and_wait(&self, victim: &Victim) -> Result<Duration> {
+        let old = victim.life().with_context(|| format!("{} answers", victim.name))?;
+        let pid = self.engine.look(&victim.id)?.pid;
+        let pid = Pid::from_raw(pid)
+            .filter(|_| 1 < pid)
+            .with_context(|| format!("{} has a process", victim.name))?;
+        let start = Instant::now();
+        kill_process(pid, Signal::KILL)?;
+        let every = Duration::from_micros(500);
+        let what = format!("{} does not come back", victim.name);
+        let look = || Ok(victim.life().filter(|life| *life != old));
+        interrupt::wait(&what, start, AWAY_MAX, every, look).map(|(_, took)| took)
+    }
+}
+
+/// Waits until container-watchdog's tree has all of these.
+fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
+    let what = "container-watchdog does not know all victims";
+    interrupt::wait(
+        what,
+        Instant::now(),
+        Duration::from_secs(30),
+        Duration::from_millis(100),
+        || {
+            let answer = fleet.get("container-docker", "/api/v1/tree")?.ok("the tree")?;
+            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            Ok(victims
+                .iter()
+                .all(|victim| text.contains(&format!("/{}\"", victim.name)))
+                .then_some(()))
+        },
+    )
+    .map(drop)
+}

@@ -1,0 +1,260 @@
+//! `cargo xtask demo`: the whole product on this machine, hurt before the reader's eyes.
+//!
+//! Three separate daemons on their production edges watch containers that the demo made, and no others. Every time is
+//! taken from outside: the victim's new process answers, the alert's POST arrives. It ends with a table, with 1 if a
+//! row failed, and with nothing left behind, also on Ctrl-C.
+
+mod prepare;
+mod receiver;
+mod scenes;
+mod stage;
+mod table;
+mod ui;
+
+use crate::engine::Engine;
+use crate::fleet::{self, Containers, Fleet, Plan};
+use crate::victims::{self, Network, Victim, Wish};
+use crate::{interrupt, needs};
+use anyhow::{Result, bail};
+use receiver::Receiver;
+use rustix::process::Signal;
+use scenes::{HEALTH, LoopPolicy, STOP_SHIPPED, STOP_SHORT};
+use stage::Stage;
+use std::time::{Duration, Instant};
+use table::Row;
+use ui::{Tone, Ui};
+
+const IMAGE: &str = "watchtree-victim:demo";
+
+/// After a start a failing health check is not held against a container for this long (the shipped grace).
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs it.
+///
+/// # Errors
+/// Something is missing here, or a row failed.
+pub(crate) fn run() -> Result<()> {
+    let ui = Ui::new();
+    let engine = prepare::engine(&ui)?;
+    needs::satisfy(needs::BUILD)?;
+    ui.say(
+        Tone::Plain,
+        "building the daemons for release (the first time takes minutes), and the victim",
+    );
+    let programs = fleet::build()?;
+    victims::make_image(&engine, IMAGE)?;
+    interrupt::catch()?;
+
+    let built = Instant::now();
+    let run = fleet::run_name("demo");
+    let folder = tempfile::Builder::new().prefix("wt-demo-").tempdir()?;
+    let _image = Image { engine: engine.clone() };
+    let _containers = Containers {
+        engine: engine.clone(),
+        run: run.clone(),
+    };
+    let receiver = Receiver::start()?;
+    let cast = Cast::start(&engine, &run)?;
+    ui.say(
+        Tone::Plain,
+        &format!(
+            "{} containers run; starting manager, host and container-watchdog",
+            cast.all().len()
+        ),
+    );
+    let webhook = receiver.url();
+    let plan = Plan {
+        programs: &programs,
+        folder: folder.path(),
+        run: &run,
+        engine: engine.socket(),
+        webhook: Some(&webhook),
+    };
+    let mut fleet = Fleet::start(&plan)?;
+    let stage = Stage {
+        ui: &ui,
+        engine: &engine,
+        receiver: &receiver,
+    };
+    let played = play(&stage, &mut fleet, &cast);
+    let rows = played.map_err(|error| error.context(fleet.log_ends()))?;
+    let all_held = table::print(&ui, &rows);
+    if !all_held {
+        println!("{}", fleet.log_ends());
+    }
+    ui.say(Tone::Plain, "cleaning up");
+    drop(fleet);
+    println!("{:.0} s after the build", built.elapsed().as_secs_f64());
+    if !all_held {
+        bail!("a row failed");
+    }
+    Ok(())
+}
+
+/// The containers, each for one scene: so that every first restart is a first one.
+struct Cast {
+    run: String,
+    started: Instant,
+    crash: Victim,
+    killed: Victim,
+    frozen: Victim,
+    hang_shipped: Victim,
+    hang_short: Victim,
+    stopped: Victim,
+    manager: Victim,
+    bystander: Victim,
+}
+
+impl Cast {
+    fn start(engine: &Engine, run: &str) -> Result<Self> {
+        let victim = |name: &str, change: &dyn Fn(&mut Wish)| {
+            interrupt::check()?;
+            let mut wish = wish(run, name);
+            change(&mut wish);
+            Victim::start(engine, &wish)
+        };
+        let plain = |_: &mut Wish| ();
+        let healthy = |wish: &mut Wish| wish.health = Some(HEALTH);
+        let short = |wish: &mut Wish| {
+            wish.health = Some(HEALTH);
+            wish.labels.push((
+                "watchtree.stop-timeout".to_owned(),
+                format!("{}s", STOP_SHORT.as_secs()),
+            ));
+        };
+        Ok(Self {
+            run: run.to_owned(),
+            hang_shipped: victim("hang", &healthy)?,
+            hang_short: victim("hang-short", &short)?,
+            crash: victim("crash", &plain)?,
+            killed: victim("orphan", &plain)?,
+            frozen: victim("unwatched", &plain)?,
+            stopped: victim("stopped", &plain)?,
+            manager: victim("headless", &plain)?,
+            bystander: victim("bystander", &plain)?,
+            started: Instant::now(),
+        })
+    }
+
+    fn all(&self) -> Vec<&Victim> {
+        vec![
+            &self.crash,
+            &self.killed,
+            &self.frozen,
+            &self.hang_shipped,
+            &self.hang_short,
+            &self.stopped,
+            &self.manager,
+            &self.bystander,
+        ]
+    }
+}
+
+fn wish(run: &str, name: &str) -> Wish {
+    Wish {
+        name: format!("wt-{run}-{name}"),
+        image: IMAGE.to_owned(),
+        run: run.to_owned(),
+        network: Network::Host,
+        healed: true,
+        labels: Vec::new(),
+        env: Vec::new(),
+        health: None,
+        restart: "no",
+    }
+}
+
+fn play(stage: &Stage<'_>, fleet: &mut Fleet, cast: &Cast) -> Result<Vec<Row>> {
+    for victim in cast.all() {
+        victim.await_life(None, Instant::now(), Duration::from_secs(10))?;
+    }
+    let subjects: Vec<String> = cast.all().into_iter().map(stage::subject).collect();
+    let took = stage.await_states(fleet, "manager", &subjects, "ok", Duration::from_secs(30))?;
+    stage.say(
+        Tone::Plain,
+        &format!(
+            "the manager's tree has them all, and all are OK (after {:.1} s)",
+            took.as_secs_f64()
+        ),
+    );
+
+    let mut rows = Vec::new();
+    stage.ui.heading("One container crashes");
+    rows.push(scenes::crash(stage, fleet, &cast.crash, "crash"));
+
+    stage
+        .ui
+        .heading("The watchdog itself is killed, then frozen; a container crashes while it is away");
+    let (killed, frozen) = (Duration::from_secs(1), Duration::from_secs(4));
+    rows.push(scenes::watcher_away(stage, fleet, &cast.killed, Signal::KILL, killed));
+    fleet.await_ready("container-docker")?;
+    rows.push(scenes::watcher_away(stage, fleet, &cast.frozen, Signal::STOP, frozen));
+    fleet.await_ready("container-docker")?;
+
+    stage
+        .ui
+        .heading("At one time: two hangs, a crash loop, and a person's docker stop");
+    interrupt::wait(
+        "the grace after a start",
+        cast.started,
+        GRACE * 2,
+        stage::LOOK_EVERY,
+        || Ok((GRACE < cast.started.elapsed()).then_some(())),
+    )?;
+    rows.extend(side_by_side(stage, fleet, cast)?);
+
+    stage
+        .ui
+        .heading("The manager is killed; a container crashes while it is away");
+    rows.push(scenes::manager_away(stage, fleet, &cast.manager));
+    let top = [fleet::HOST.to_owned(), stage::subject(&cast.bystander)];
+    stage.await_states(fleet, "manager", &top, "ok", Duration::from_secs(10))?;
+    stage.say(Tone::Plain, "the manager is back, and so is the host in its tree");
+
+    stage.ui.heading("The host-watchdog is frozen");
+    rows.push(scenes::host_frozen(
+        stage,
+        fleet,
+        &[cast.bystander.clone(), cast.crash.clone()],
+    ));
+    Ok(rows)
+}
+
+fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row>> {
+    let shipped = LoopPolicy {
+        budget: 5,
+        delay_min: Duration::from_millis(100),
+    };
+    let start_loop = || {
+        let mut wish = wish(&cast.run, "loop");
+        wish.env.push("VICTIM_MODE=crash-loop".to_owned());
+        Victim::start(stage.engine, &wish)
+    };
+    let rows = std::thread::scope(|scope| {
+        let shipped_name = "hang, shipped stop timeout";
+        let short_name = "hang, label watchtree.stop-timeout=1s";
+        let scenes = [
+            scope.spawn(|| scenes::hang(stage, fleet, &cast.hang_shipped, STOP_SHIPPED, shipped_name)),
+            scope.spawn(|| scenes::hang(stage, fleet, &cast.hang_short, STOP_SHORT, short_name)),
+            scope.spawn(|| scenes::crash_loop(stage, fleet, &shipped, start_loop)),
+            scope.spawn(|| scenes::operator_stop(stage, fleet, &cast.stopped)),
+        ];
+        scenes.map(|scene| scene.join())
+    });
+    rows.into_iter()
+        .map(|row| row.map_err(|_| anyhow::anyhow!("a scene panicked")))
+        .collect()
+}
+
+/// Removes the victim's image at the end.
+struct Image {
+    engine: Engine,
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if let Err(error) = self.engine.remove_image(IMAGE) {
+            eprintln!("while cleaning up: {error:#}");
+        }
+    }
+}

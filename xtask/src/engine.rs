@@ -1,0 +1,167 @@
+//! The container engine, asked directly on its socket: what demo and bench need of it, nothing else.
+
+use crate::http::{self, Answer};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Label of everything that demo and bench make, so that it can be found and removed; the value tells runs apart.
+pub(crate) const RUN_LABEL: &str = "watchtree.xtask.run";
+
+/// How long a call may take; stopping a hung container takes its whole stop timeout.
+const CALL: Duration = Duration::from_secs(60);
+
+/// An engine's socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    socket: PathBuf,
+}
+
+/// What inspect tells that matters here.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Look {
+    pub(crate) running: bool,
+    pub(crate) pid: i32,
+    pub(crate) started_at: String,
+    pub(crate) restart_count: u64,
+}
+
+impl Engine {
+    /// The engine of `DOCKER_HOST` (a unix socket), or the usual one.
+    ///
+    /// # Errors
+    /// `DOCKER_HOST` is not a unix socket.
+    pub(crate) fn here() -> Result<Self> {
+        let Some(host) = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) else {
+            return Ok(Self {
+                socket: "/var/run/docker.sock".into(),
+            });
+        };
+        match host.strip_prefix("unix://") {
+            Some(path) => Ok(Self { socket: path.into() }),
+            None => bail!("DOCKER_HOST={host}: only an engine on a unix socket of this machine can be used"),
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {
+        http::ask(&self.socket, method, path, body, CALL).with_context(|| format!("{method} {path}"))
+    }
+
+    /// The engine's version; an error if it does not answer.
+    pub(crate) fn version(&self) -> Result<String> {
+        let answer = http::ask(&self.socket, "GET", "/version", &[], Duration::from_secs(5))?.ok("GET /version")?;
+        Ok(answer.json()?["Version"].as_str().unwrap_or("unknown").to_owned())
+    }
+
+    /// Makes an image of one layer from a tar file.
+    pub(crate) fn import(&self, image: &str, tar: &[u8]) -> Result<()> {
+        let (repo, tag) = image.split_once(':').unwrap_or((image, "latest"));
+        let path = format!("/images/create?fromSrc=-&repo={repo}&tag={tag}");
+        let answer = self.call("POST", &path, tar)?.ok("import of the victim's image")?;
+        let text = String::from_utf8_lossy(&answer.body);
+        if text.contains("\"error\"") {
+            bail!("import of the victim's image: {}", text.trim());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove_image(&self, image: &str) -> Result<()> {
+        self.call("DELETE", &format!("/images/{image}?force=1"), &[])?
+            .ok("remove the image")
+            .map(drop)
+    }
+
+    /// Makes a container; gives its id.
+    pub(crate) fn create(&self, name: &str, settings: &Value) -> Result<String> {
+        let path = format!("/containers/create?name={name}");
+        let answer = self
+            .call("POST", &path, settings.to_string().as_bytes())?
+            .ok(&format!("create {name}"))?;
+        Ok(answer.json()?["Id"]
+            .as_str()
+            .context("the engine gives an id")?
+            .to_owned())
+    }
+
+    pub(crate) fn start(&self, id: &str) -> Result<u16> {
+        let answer = self
+            .call("POST", &format!("/containers/{id}/start"), &[])?
+            .ok(&format!("start {id}"))?;
+        Ok(answer.status)
+    }
+
+    /// What `docker stop` does.
+    pub(crate) fn stop(&self, id: &str) -> Result<()> {
+        self.call("POST", &format!("/containers/{id}/stop"), &[])?
+            .ok(&format!("stop {id}"))
+            .map(drop)
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> Result<()> {
+        let answer = self.call("DELETE", &format!("/containers/{id}?force=1"), &[])?;
+        if answer.status == 404 {
+            return Ok(()); // gone already is what was wanted
+        }
+        answer.ok(&format!("remove {id}")).map(drop)
+    }
+
+    pub(crate) fn look(&self, id: &str) -> Result<Look> {
+        let json = self
+            .call("GET", &format!("/containers/{id}/json"), &[])?
+            .ok(&format!("inspect {id}"))?
+            .json()?;
+        Ok(Look {
+            running: json["State"]["Running"].as_bool().unwrap_or(false),
+            pid: json["State"]["Pid"]
+                .as_i64()
+                .and_then(|pid| i32::try_from(pid).ok())
+                .unwrap_or(0),
+            started_at: json["State"]["StartedAt"].as_str().unwrap_or_default().to_owned(),
+            restart_count: json["RestartCount"].as_u64().unwrap_or(0),
+        })
+    }
+
+    /// Ids of the containers of one run, or of every run.
+    pub(crate) fn of_run(&self, run: Option<&str>) -> Result<Vec<String>> {
+        let label = run.map_or_else(|| RUN_LABEL.to_owned(), |run| format!("{RUN_LABEL}={run}"));
+        let filters = percent_encode(&json!({ "label": [label] }).to_string());
+        let answer = self
+            .call("GET", &format!("/containers/json?all=1&filters={filters}"), &[])?
+            .ok("list")?;
+        let list = answer.json()?;
+        let ids = list.as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        Ok(ids
+            .filter_map(|entry| entry["Id"].as_str().map(str::to_owned))
+            .collect())
+    }
+
+    /// Removes every container of one run; gives what could not be removed.
+    pub(crate) fn remove_run(&self, run: &str) -> Vec<String> {
+        let ids = match self.of_run(Some(run)) {
+            Ok(ids) => ids,
+            Err(error) => return vec![format!("{error:#}")],
+        };
+        ids.iter()
+            .filter_map(|id| self.remove(id).err().map(|error| format!("{error:#}")))
+            .collect()
+    }
+}
+
+/// For a query value.
+pub(crate) fn percent_encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}

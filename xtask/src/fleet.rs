@@ -1,0 +1,365 @@
+//! The three daemons as production runs them, for demo and bench: separate processes, tcp with CURVE to the manager on
+//! loopback, ipc between host and container-watchdog; keys, state and configuration in a folder of their own.
+//!
+//! Dropping a `Fleet` ends every process it started, also the container-watchdog that the host-watchdog started.
+
+use crate::engine::{Engine, RUN_LABEL};
+use crate::http::{self, Answer};
+use crate::{interrupt, sh, victim, victims};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Name of the host in the tree.
+pub(crate) const HOST: &str = "h1";
+/// Name of the engine in the tree.
+pub(crate) const ENGINE: &str = "docker";
+
+/// How long a daemon may take to be ready, and to end in order.
+const READY: Duration = Duration::from_secs(15);
+const END: Duration = Duration::from_secs(15);
+
+/// Builds what is installed, for release.
+///
+/// # Errors
+/// The build failed.
+pub(crate) fn build() -> Result<PathBuf> {
+    sh::run(sh::cargo().args(["build", "--locked", "--release"]))?;
+    Ok(victim::target_dir()?.join("release"))
+}
+
+/// What a fleet shall watch.
+pub(crate) struct Plan<'a> {
+    /// Folder with the programs.
+    pub(crate) programs: &'a Path,
+    /// Folder for everything the fleet writes; not long, for there are sockets in it.
+    pub(crate) folder: &'a Path,
+    /// The run whose containers, and no others, exist for it.
+    pub(crate) run: &'a str,
+    /// The engine's socket.
+    pub(crate) engine: &'a Path,
+    /// Where alerts are posted to.
+    pub(crate) webhook: Option<&'a str>,
+}
+
+/// A process that is held by its pidfd, so that a number that was given away again hits nobody.
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    handle: OwnedFd,
+}
+
+impl Process {
+    fn open(pid: i32) -> Result<Self> {
+        let raw = Pid::from_raw(pid)
+            .filter(|_| 1 < pid)
+            .with_context(|| format!("{pid} is no process of ours"))?;
+        let handle = pidfd_open(raw, PidfdFlags::empty()).with_context(|| format!("process {pid}"))?;
+        Ok(Self { pid, handle })
+    }
+
+    /// Sends it a signal; one that has ended is no error.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        match pidfd_send_signal(&self.handle, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("signal to process {}", self.pid)),
+        }
+    }
+}
+
+/// The running daemons.
+pub(crate) struct Fleet {
+    programs: PathBuf,
+    folder: PathBuf,
+    manager: Child,
+    host: Child,
+}
+
+impl Fleet {
+    /// Makes keys and configuration, and starts manager and host. The containers must be known to nobody else.
+    ///
+    /// # Errors
+    /// A daemon does not start or is not ready in time; its log's end is in the error.
+    pub(crate) fn start(plan: &Plan<'_>) -> Result<Self> {
+        make_keys(plan)?;
+        write_configuration(plan)?;
+        let manager = spawn(plan.programs, plan.folder, "manager")?;
+        let host = match spawn(plan.programs, plan.folder, "host") {
+            Ok(host) => host,
+            Err(error) => {
+                end(manager);
+                return Err(error);
+            }
+        };
+        let (programs, folder) = (plan.programs.to_owned(), plan.folder.to_owned());
+        let fleet = Self {
+            programs,
+            folder,
+            manager,
+            host,
+        };
+        for daemon in ["manager", "host", "container-docker"] {
+            fleet.await_ready(daemon)?;
+        }
+        Ok(fleet)
+    }
+
+    /// The status socket of `manager`, `host` or `container-docker`.
+    fn socket(&self, daemon: &str) -> PathBuf {
+        self.folder.join("run").join(format!("{daemon}.sock"))
+    }
+
+    /// Asks a daemon's API.
+    pub(crate) fn get(&self, daemon: &str, path: &str) -> Result<Answer> {
+        http::ask(&self.socket(daemon), "GET", path, &[], Duration::from_secs(5))
+    }
+
+    /// Waits until it says that it knows what it is there to know.
+    pub(crate) fn await_ready(&self, daemon: &str) -> Result<Duration> {
+        let start = Instant::now();
+        let mut last = String::from("it does not answer");
+        let waited = interrupt::wait(
+            &format!("{daemon} is not ready"),
+            start,
+            READY,
+            Duration::from_millis(10),
+            || {
+                Ok(match self.get(daemon, "/readyz") {
+                    Ok(answer) if answer.status == 200 => Some(()),
+                    Ok(answer) => {
+                        last = String::from_utf8_lossy(&answer.body).trim().to_owned();
+                        None
+                    }
+                    Err(error) => {
+                        last = format!("{error:#}");
+                        None
+                    }
+                })
+            },
+        );
+        match waited {
+            Ok(((), took)) => Ok(took),
+            Err(error) => Err(error.context(format!("last answer: {last}\n{}", self.log_ends()))),
+        }
+    }
+
+    /// The process that listens on a daemon's status socket, by the kernel's word.
+    pub(crate) fn process(&self, daemon: &str) -> Result<Process> {
+        let stream = UnixStream::connect(self.socket(daemon)).with_context(|| format!("{daemon} does not listen"))?;
+        let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+        Process::open(peer.pid.as_raw_nonzero().get())
+    }
+
+    /// The host-watchdog's process.
+    pub(crate) fn host_process(&self) -> Result<Process> {
+        Process::open(i32::try_from(self.host.id())?)
+    }
+
+    /// Kills the manager and waits for its end.
+    pub(crate) fn kill_manager(&mut self) -> Result<()> {
+        self.manager.kill().context("kill the manager")?;
+        self.manager.wait().map(drop).context("the manager's end")
+    }
+
+    /// Starts the manager again on its state.
+    pub(crate) fn start_manager(&mut self) -> Result<()> {
+        self.manager = spawn(&self.programs, &self.folder, "manager")?;
+        self.await_ready("manager").map(drop)
+    }
+
+    /// The last lines of every log, for a failure's report.
+    pub(crate) fn log_ends(&self) -> String {
+        let mut text = String::new();
+        for name in ["manager", "host"] {
+            let path = self.folder.join(format!("{name}.log"));
+            let log = std::fs::read_to_string(&path).unwrap_or_else(|error| format!("(cannot be read: {error})"));
+            let lines: Vec<&str> = log.lines().collect();
+            text.push_str(&format!(
+                "--- end of {name}'s log\n{}\n",
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            ));
+        }
+        text
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        // Thawed first: a frozen process does not end in order. The child is taken before its parent is gone.
+        let child = self.process("container-docker");
+        let host = self.host_process();
+        for process in child.iter().chain(&host) {
+            report(process.signal(Signal::CONT));
+        }
+        report(host.and_then(|host| host.signal(Signal::TERM)));
+        await_end(&mut self.host);
+        if let Ok(child) = child {
+            report(child.signal(Signal::TERM));
+            let gone = || Ok(pidfd_has_ended(&child.handle).then_some(()));
+            let waited = wait_uninterrupted(END, gone);
+            if waited.is_err() {
+                report(child.signal(Signal::KILL));
+            }
+        }
+        report(Process::open(i32::try_from(self.manager.id()).unwrap_or(0)).and_then(|m| m.signal(Signal::TERM)));
+        await_end(&mut self.manager);
+    }
+}
+
+fn report(result: Result<()>) {
+    if let Err(error) = result {
+        eprintln!("while cleaning up: {error:#}");
+    }
+}
+
+fn pidfd_has_ended(handle: &OwnedFd) -> bool {
+    let mut fds = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec::default();
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| 0 < ready)
+}
+
+fn wait_uninterrupted(within: Duration, mut look: impl FnMut() -> Result<Option<()>>) -> Result<()> {
+    let start = Instant::now();
+    while look()?.is_none() {
+        if within < start.elapsed() {
+            bail!("not within {} s", within.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn await_end(child: &mut Child) {
+    if wait_uninterrupted(END, || Ok(child.try_wait()?.map(drop))).is_err() {
+        eprintln!(
+            "while cleaning up: process {} does not end on SIGTERM, killing it",
+            child.id()
+        );
+        report(child.kill().context("kill"));
+        report(child.wait().map(drop).context("wait"));
+    }
+}
+
+fn end(mut child: Child) {
+    report(child.kill().context("kill"));
+    report(child.wait().map(drop).context("wait"));
+}
+
+fn spawn(programs: &Path, folder: &Path, role: &str) -> Result<Child> {
+    let program = programs.join(format!("{role}-watchdog"));
+    let log = folder.join(format!("{role}.log"));
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .with_context(|| log.display().to_string())?;
+    let mut command = Command::new(&program);
+    command
+        .arg("run")
+        .arg("--config")
+        .arg(folder.join(format!("{role}.toml")));
+    // In a group of its own: the terminal's Ctrl-C is for us, and we end it in order.
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0);
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))
+}
+
+fn make_keys(plan: &Plan<'_>) -> Result<()> {
+    let keys = plan.folder.join("keys");
+    std::fs::DirBuilder::new().mode(0o700).create(&keys)?;
+    for (kind, name) in [("curve", "manager"), ("order", "manager-order"), ("curve", HOST)] {
+        let file = keys.join(format!("{name}.key"));
+        sh::read(
+            Command::new(plan.programs.join("watchtree"))
+                .args(["key", "gen", kind])
+                .arg(file),
+        )?;
+    }
+    for (folder, name) in [("allowed", HOST), ("order-keys", "manager-order")] {
+        let to = plan.folder.join(folder);
+        std::fs::create_dir_all(&to)?;
+        let file = format!("{name}.pub");
+        std::fs::copy(keys.join(&file), to.join(&file)).with_context(|| format!("the public key of {name}"))?;
+    }
+    Ok(())
+}
+
+fn write_configuration(plan: &Plan<'_>) -> Result<()> {
+    let folder = plan.folder.display();
+    let port = victims::free_port()?;
+    // Nobody listens there: a kernel that refuses a connection is alive.
+    let closed = victims::free_port()?;
+    let webhook = plan
+        .webhook
+        .map_or_else(String::new, |url| format!("\n[[webhook]]\nurl = \"{url}\"\n"));
+    let manager = format!(
+        "name = \"manager\"
+listen = [\"127.0.0.1:{port}\"]
+state_dir = \"{folder}/state\"
+run_dir = \"{folder}/run\"
+
+[keys]
+key = \"{folder}/keys/manager.key\"
+order_key = \"{folder}/keys/manager-order.key\"
+allowed_dir = \"{folder}/allowed\"
+{webhook}"
+    );
+    let host = format!(
+        "name = \"{HOST}\"
+look_at = [\"127.0.0.1:{closed}\"]
+state_dir = \"{folder}/state\"
+run_dir = \"{folder}/run\"
+
+[parent]
+connect = \"127.0.0.1:{port}\"
+server_key = \"{folder}/keys/manager.pub\"
+
+[keys]
+key = \"{folder}/keys/{HOST}.key\"
+order_keys_dir = \"{folder}/order-keys\"
+
+[[engine]]
+name = \"{ENGINE}\"
+socket = \"{socket}\"
+select = [\"{RUN_LABEL}={run}\"]
+",
+        socket = plan.engine.display(),
+        run = plan.run,
+    );
+    for (file, text) in [("manager.toml", manager), ("host.toml", host)] {
+        std::fs::write(plan.folder.join(file), text).with_context(|| format!("cannot write {file}"))?;
+    }
+    std::fs::create_dir_all(plan.folder.join("run"))?;
+    std::fs::create_dir_all(plan.folder.join("state"))?;
+    Ok(())
+}
+
+/// A name for one run of demo or bench, short and not used by another one that runs now.
+pub(crate) fn run_name(what: &str) -> String {
+    format!("{what}-{:x}", std::process::id())
+}
+
+/// Removes a run's containers at its end, whatever happened.
+pub(crate) struct Containers {
+    pub(crate) engine: Engine,
+    pub(crate) run: String,
+}
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        for failure in self.engine.remove_run(&self.run) {
+            eprintln!("while cleaning up: {failure}");
+        }
+    }
+}

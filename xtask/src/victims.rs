@@ -1,0 +1,191 @@
+//! Containers to be hurt: made, asked and removed. A victim tells by itself which of its lives is answering.
+
+use crate::engine::{Engine, RUN_LABEL};
+use crate::{sh, victim};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long one question may take: a victim that hangs accepts and never answers.
+const QUESTION: Duration = Duration::from_millis(250);
+
+/// Puts the victim's static file, alone, into an image of that name.
+///
+/// # Errors
+/// The build, `tar`, or the engine failed.
+pub(crate) fn make_image(engine: &Engine, image: &str) -> Result<()> {
+    let file = victim::build()?;
+    let folder = file.parent().context("the victim lies in a folder")?;
+    let mut tar = Command::new("tar");
+    tar.arg("--create")
+        .arg("--directory")
+        .arg(folder)
+        .args(["--owner=0", "--group=0", "--mode=0755"]);
+    tar.args(["--transform=s/.*/victim/", "watchtree-victim"]);
+    let output = tar.output().context("cannot start `tar`")?;
+    if !output.status.success() {
+        bail!(
+            "`{}` failed: {}",
+            sh::line(&tar),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    engine.import(image, &output.stdout)
+}
+
+/// Which network a victim lives in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Network {
+    /// The host's own: no network is made or unmade at a start.
+    Host,
+    /// The engine's bridge.
+    Bridge,
+}
+
+/// What a victim shall be.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) name: String,
+    pub(crate) image: String,
+    pub(crate) run: String,
+    pub(crate) network: Network,
+    /// Whether it says that it wants to be healed.
+    pub(crate) healed: bool,
+    /// Further labels.
+    pub(crate) labels: Vec<(String, String)>,
+    /// Further environment, `NAME=value`.
+    pub(crate) env: Vec<String>,
+    /// Interval, timeout and retries of a health check.
+    pub(crate) health: Option<(Duration, Duration, u32)>,
+    /// The engine's restart policy, `no` or `always`.
+    pub(crate) restart: &'static str,
+}
+
+/// A container that can be hurt.
+#[derive(Clone, Debug)]
+pub(crate) struct Victim {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    address: SocketAddr,
+}
+
+impl Victim {
+    /// Makes and starts it, on a free port of this machine.
+    ///
+    /// # Errors
+    /// The engine refused.
+    pub(crate) fn start(engine: &Engine, wish: &Wish) -> Result<Self> {
+        let port = free_port()?;
+        let id = engine.create(&wish.name, &settings(wish, port))?;
+        let victim = Self {
+            name: wish.name.clone(),
+            id,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+        };
+        engine.start(&victim.id)?;
+        Ok(victim)
+    }
+
+    /// Says one command and reads one line.
+    fn say(&self, command: &str) -> std::io::Result<String> {
+        let stream = TcpStream::connect_timeout(&self.address, QUESTION)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(QUESTION))?;
+        (&stream).write_all(format!("{command}\n").as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(&stream).read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Which life of it answers; `None` if none does.
+    pub(crate) fn life(&self) -> Option<String> {
+        let answer = self.say("ping").ok()?;
+        answer.strip_prefix("pong ").map(str::to_owned)
+    }
+
+    /// Waits for an answer of a life other than `old`; gives it.
+    pub(crate) fn await_life(&self, old: Option<&str>, start: Instant, within: Duration) -> Result<(String, Duration)> {
+        let what = format!("{} does not answer", self.name);
+        crate::interrupt::wait(&what, start, within, Duration::from_millis(3), || {
+            Ok(self.life().filter(|life| Some(life.as_str()) != old))
+        })
+    }
+
+    /// Its process ends with 1, at once. The moment is just before the command was sent.
+    pub(crate) fn crash(&self) -> Result<Instant> {
+        let at = Instant::now();
+        match self.say("crash") {
+            Ok(answer) if !answer.is_empty() => bail!("{} does not crash, it says {answer:?}", self.name),
+            _closed => Ok(at),
+        }
+    }
+
+    /// It answers nothing from now on and ignores SIGTERM.
+    pub(crate) fn hang(&self) -> Result<Instant> {
+        let at = Instant::now();
+        let answer = self
+            .say("hang")
+            .with_context(|| format!("{} cannot be told to hang", self.name))?;
+        if answer != "hanging" {
+            bail!("{} does not hang, it says {answer:?}", self.name);
+        }
+        Ok(at)
+    }
+}
+
+fn settings(wish: &Wish, port: u16) -> Value {
+    let mut labels = serde_json::Map::new();
+    labels.insert(RUN_LABEL.to_owned(), wish.run.clone().into());
+    if wish.healed {
+        labels.insert("watchtree.enable".to_owned(), "true".into());
+    }
+    for (name, value) in &wish.labels {
+        labels.insert(name.clone(), value.clone().into());
+    }
+    let mut env = vec![format!("VICTIM_PORT={port}")];
+    let mut host = json!({ "RestartPolicy": { "Name": wish.restart } });
+    let mut exposed = json!({});
+    match wish.network {
+        Network::Host => host["NetworkMode"] = "host".into(),
+        Network::Bridge => {
+            env.push("VICTIM_ADDRESS=0.0.0.0".to_owned());
+            let inside = format!("{port}/tcp");
+            host["PortBindings"] = json!({ &inside: [{ "HostIp": "127.0.0.1", "HostPort": port.to_string() }] });
+            exposed = json!({ &inside: {} });
+        }
+    }
+    env.extend(wish.env.iter().cloned());
+    let mut settings = json!({
+        "Image": wish.image,
+        "Entrypoint": ["/victim"],
+        "Cmd": ["serve"],
+        "Env": env,
+        "Labels": labels,
+        "ExposedPorts": exposed,
+        "HostConfig": host,
+    });
+    if let Some((interval, timeout, retries)) = wish.health {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        settings["Healthcheck"] = json!({
+            "Test": ["CMD", "/victim", "healthcheck", "500"],
+            "Interval": nanos(interval),
+            "Timeout": nanos(timeout),
+            "Retries": retries,
+        });
+    }
+    settings
+}
+
+/// A port nobody listens on just now.
+///
+/// # Errors
+/// None can be had.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .context("a free port")?
+        .local_addr()?
+        .port())
+}
