@@ -46,11 +46,11 @@ pub enum BackendInput {
         /// What.
         envelope: Envelope,
     },
-    /// Frames of this peer could not be decoded or broke a limit; only counted.
+    /// A frame of this peer could not be decoded or broke a limit; counted and told.
     Undecodable {
         /// Whose.
         peer: Peer,
-        /// In words.
+        /// The word and the words of the wire (`DecodeError::explained`).
         why: String,
     },
     /// The transport reported a disconnect: a hint, nobody is judged by it.
@@ -320,7 +320,7 @@ impl Backend {
     pub fn handle(&mut self, now: Moment, input: BackendInput) {
         match input {
             BackendInput::Received { peer, envelope } => self.received(now, peer, envelope),
-            BackendInput::Undecodable { .. } => self.count(Refusal::Undecodable),
+            BackendInput::Undecodable { peer, why } => self.refuse(now, peer, 0, Refusal::Undecodable, why),
             BackendInput::PeerGone { name, why } => self.happenings.push_back(Happening::Gone { name, why }),
             // Reports are repeated by the child, orders by the manager, everything else is of the moment.
             BackendInput::NotSent { .. } => (),
