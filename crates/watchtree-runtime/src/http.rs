@@ -64,6 +64,9 @@ pub enum HttpError {
     /// Something that is no socket stands there.
     #[error("{0} exists and is no socket: remove it or set another path in the configuration")]
     NoSocket(PathBuf),
+    /// No such group in /etc/group.
+    #[error("[http] socket_group: no group {0:?} in /etc/group: make it (groupadd) or leave the key out")]
+    NoGroup(String),
     /// The system refused.
     #[error("cannot listen on {place}: {source}")]
     Io {
@@ -79,7 +82,7 @@ impl HttpError {
     pub fn code(&self) -> crate::Code {
         match self {
             Self::Taken { .. } => crate::Code::Taken,
-            Self::NotLoopback(_) | Self::NoSocket(_) => crate::Code::BadInput,
+            Self::NotLoopback(_) | Self::NoSocket(_) | Self::NoGroup(_) => crate::Code::BadInput,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => crate::Code::NoRights,
                 io::ErrorKind::AddrInUse => crate::Code::Taken,
@@ -106,13 +109,14 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Binds. Must run inside a tokio runtime. The socket's folder is made (0755) if it is missing.
+    /// Binds. Must run inside a tokio runtime. The socket's folder is made (0755) if it is missing; `group` may use the
+    /// socket besides the daemon's own user.
     ///
     /// # Errors
     /// [`HttpError`]
-    pub fn bind(unix: Option<&Path>, loopback: Option<SocketAddr>) -> Result<Self, HttpError> {
+    pub fn bind(unix: Option<&Path>, group: Option<&str>, loopback: Option<SocketAddr>) -> Result<Self, HttpError> {
         let loopback = loopback.map(bind_loopback).transpose()?;
-        let unix = unix.map(bind_unix).transpose()?;
+        let unix = unix.map(|socket| bind_unix(socket, group)).transpose()?;
         Ok(Self { unix, loopback })
     }
 
@@ -165,7 +169,7 @@ fn bind_loopback(address: SocketAddr) -> Result<TcpListener, HttpError> {
     listen().map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => HttpError::Taken {
             place,
-            key: "api.loopback",
+            key: "[http] listen",
         },
         _ => HttpError::Io { place, source },
     })
@@ -186,7 +190,8 @@ impl Drop for SocketGuard {
     }
 }
 
-fn bind_unix(socket: &Path) -> Result<(UnixListener, SocketGuard), HttpError> {
+fn bind_unix(socket: &Path, group: Option<&str>) -> Result<(UnixListener, SocketGuard), HttpError> {
+    let gid = group.map(group_id).transpose()?;
     let failed = |source: io::Error| HttpError::Io {
         place: socket.display().to_string(),
         source,
@@ -209,6 +214,9 @@ fn bind_unix(socket: &Path) -> Result<(UnixListener, SocketGuard), HttpError> {
     }
     let listener = UnixListener::bind(&fresh).map_err(failed)?;
     std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    if let Some(gid) = gid {
+        std::os::unix::fs::chown(&fresh, None, Some(gid)).map_err(failed)?;
+    }
     std::fs::rename(&fresh, socket).map_err(failed)?;
     Ok((
         listener,
@@ -217,6 +225,22 @@ fn bind_unix(socket: &Path) -> Result<(UnixListener, SocketGuard), HttpError> {
             _lock: lock,
         },
     ))
+}
+
+/// Read from the file itself: a static program resolves no other source of groups.
+fn group_id(name: &str) -> Result<u32, HttpError> {
+    let place = "/etc/group".to_string();
+    let groups = std::fs::read_to_string(&place).map_err(|source| HttpError::Io { place, source })?;
+    let id_of = |line: &str| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    };
+    groups
+        .lines()
+        .find_map(id_of)
+        .ok_or_else(|| HttpError::NoGroup(name.to_string()))
 }
 
 fn lock_beside(socket: &Path) -> Result<OwnedFd, HttpError> {
@@ -231,7 +255,7 @@ fn lock_beside(socket: &Path) -> Result<OwnedFd, HttpError> {
         Ok(()) => Ok(lock),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(HttpError::Taken {
             place: place(),
-            key: "api.socket",
+            key: "run_dir",
         }),
         Err(errno) => Err(HttpError::Io {
             place: place(),

@@ -79,7 +79,7 @@ impl Api for Small {
 
 fn serve(socket: &Path) -> (Serving, EventLog) {
     let log = EventLog::new("small", "1");
-    let server = HttpServer::bind(Some(socket), None).expect("the socket can be bound");
+    let server = HttpServer::bind(Some(socket), None, None).expect("the socket can be bound");
     (server.serve(Arc::new(Small(log.clone()))), log)
 }
 
@@ -234,7 +234,7 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let socket = dir.path().join("m.sock");
     drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket that nobody serves"));
     let (serving, _log) = serve(&socket);
-    match HttpServer::bind(Some(&socket), None) {
+    match HttpServer::bind(Some(&socket), None, None) {
         Err(error @ HttpError::Taken { .. }) => assert_eq!(error.code(), Code::Taken),
         other => panic!("{other:?}"),
     }
@@ -243,22 +243,26 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
     let file = dir.path().join("file");
     std::fs::write(&file, "precious").expect("written");
     assert!(matches!(
-        HttpServer::bind(Some(&file), None),
+        HttpServer::bind(Some(&file), Some("root"), None),
         Err(HttpError::NoSocket(_))
     ));
+    match HttpServer::bind(Some(&file), Some("no-such-group"), None) {
+        Err(error @ HttpError::NoGroup(_)) => assert_eq!(error.code(), Code::BadInput),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(std::fs::read_to_string(&file).expect("still there"), "precious");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loopback_answers_reads_only() {
     let log = EventLog::new("small", "1");
-    let server = HttpServer::bind(None, Some(([127, 0, 0, 1], 0).into())).expect("bound");
+    let server = HttpServer::bind(None, None, Some(([127, 0, 0, 1], 0).into())).expect("bound");
     let address = server.loopback_addr().expect("an address");
-    match HttpServer::bind(None, Some(address)) {
+    match HttpServer::bind(None, None, Some(address)) {
         Err(error @ HttpError::Taken { .. }) => assert_eq!(error.code(), Code::Taken),
         other => panic!("{other:?}"),
     }
-    match HttpServer::bind(None, Some(([0, 0, 0, 0], 0).into())) {
+    match HttpServer::bind(None, None, Some(([0, 0, 0, 0], 0).into())) {
         Err(error @ HttpError::NotLoopback(_)) => assert_eq!(error.code(), Code::BadInput),
         other => panic!("{other:?}"),
     }
