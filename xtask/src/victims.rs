@@ -12,28 +12,49 @@ use std::time::{Duration, Instant};
 /// How long one question may take: a victim that hangs accepts and never answers.
 const QUESTION: Duration = Duration::from_millis(250);
 
-/// Puts the victim's static file, alone, into an image of that name.
-///
-/// # Errors
-/// The build, `tar`, or the engine failed.
-pub(crate) fn make_image(engine: &Engine, image: &str) -> Result<()> {
-    let file = victim::build()?;
-    let folder = file.parent().context("the victim lies in a folder")?;
-    let mut tar = Command::new("tar");
-    tar.arg("--create")
-        .arg("--directory")
-        .arg(folder)
-        .args(["--owner=0", "--group=0", "--mode=0755"]);
-    tar.args(["--transform=s/.*/victim/", "watchtree-victim"]);
-    let output = tar.output().context("cannot start `tar`")?;
-    if !output.status.success() {
-        bail!(
-            "`{}` failed: {}",
-            sh::line(&tar),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+/// An image that holds the victim's static file and nothing else; removed when dropped.
+pub(crate) struct Image {
+    engine: Engine,
+    pub(crate) name: String,
+}
+
+impl Image {
+    /// Builds the victim and puts it into an image of that run.
+    ///
+    /// # Errors
+    /// The build, `tar`, or the engine failed.
+    pub(crate) fn make(engine: &Engine, run: &str) -> Result<Self> {
+        let file = victim::build()?;
+        let folder = file.parent().context("the victim lies in a folder")?;
+        let mut tar = Command::new("tar");
+        tar.arg("--create")
+            .arg("--directory")
+            .arg(folder)
+            .args(["--owner=0", "--group=0", "--mode=0755"]);
+        tar.args(["--transform=s/.*/victim/", "watchtree-victim"]);
+        let output = tar.output().context("cannot start `tar`")?;
+        if !output.status.success() {
+            bail!(
+                "`{}` failed: {}",
+                sh::line(&tar),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        let name = format!("watchtree-victim:{run}");
+        engine.import(&name, &output.stdout)?;
+        Ok(Self {
+            engine: engine.clone(),
+            name,
+        })
     }
-    engine.import(image, &output.stdout)
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        if let Err(error) = self.engine.remove_image(&self.name) {
+            eprintln!("while cleaning up: {error:#}");
+        }
+    }
 }
 
 /// Which network a victim lives in.

@@ -11,7 +11,7 @@ mod stats;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
-use crate::victims::{self, Network, Victim, Wish};
+use crate::victims::{Image, Network, Victim, Wish};
 use crate::{interrupt, needs};
 use anyhow::{Context, Result, bail};
 use floor::Floor;
@@ -26,7 +26,6 @@ const AWAY_MAX: Duration = Duration::from_secs(30);
 const ALWAYS_UP: Duration = Duration::from_millis(10_500);
 /// Pause between two kills, so that the engine has finished with the one before.
 const PAUSE: Duration = Duration::from_millis(150);
-const IMAGE: &str = "watchtree-victim:bench";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +57,7 @@ enum Arm {
 
 struct Bench<'a> {
     engine: &'a Engine,
+    image: &'a str,
     run: &'a str,
     floor: Floor,
     notes: Notes,
@@ -77,10 +77,10 @@ pub(crate) fn recover(quick: bool) -> Result<()> {
     let version = engine.version().context("the bench needs an engine that answers")?;
     println!("building the daemons for release, and the victim");
     let programs = fleet::build()?;
-    victims::make_image(&engine, IMAGE)?;
     interrupt::catch()?;
 
     let run = fleet::run_name("bench");
+    let image = Image::make(&engine, &run)?;
     let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
     let _containers = Containers {
         engine: engine.clone(),
@@ -222,7 +222,7 @@ impl Bench<'_> {
         self.made += 1;
         let wish = Wish {
             name: format!("wt-{}-{}", self.run, self.made),
-            image: IMAGE.to_owned(),
+            image: self.image.to_owned(),
             run: self.run.to_owned(),
             network,
             healed: arm == Arm::Ours,
@@ -267,4 +267,57 @@ fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
         },
     )
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AWAY_MAX, Floor};
+    use crate::engine::Engine;
+    use crate::fleet::{Containers, run_name};
+    use crate::victims::{Image, Network, Victim, Wish};
+    use std::time::Instant;
+
+    /// The arm everything is compared with does what it says, on the engine that is here.
+    #[test]
+    fn the_floor_restarts_what_it_guards() {
+        let engine = Engine::here().expect("DOCKER_HOST is a unix socket or unset");
+        if engine.version().is_err() && std::env::var_os("CI").is_none() {
+            eprintln!("skipped: no engine answers here");
+            return;
+        }
+        let run = run_name("floor");
+        let image = Image::make(&engine, &run).expect("the victim's image");
+        let _containers = Containers {
+            engine: engine.clone(),
+            run: run.clone(),
+        };
+        let floor = Floor::start(&engine).expect("the event stream");
+        let victim = |name: &str| {
+            let wish = Wish {
+                name: format!("wt-{run}-{name}"),
+                image: image.name.clone(),
+                run: run.clone(),
+                network: Network::Host,
+                healed: false,
+                labels: Vec::new(),
+                env: Vec::new(),
+                health: None,
+                restart: "no",
+            };
+            let victim = Victim::start(&engine, &wish).expect("a victim");
+            let (life, _) = victim.await_life(None, Instant::now(), AWAY_MAX).expect("it answers");
+            (victim, life)
+        };
+        let (guarded, life) = victim("guarded");
+        let (other, _) = victim("other");
+        floor.guard(&guarded.id);
+        other.crash().expect("it crashes");
+        let at = guarded.crash().expect("it crashes");
+        guarded.await_life(Some(&life), at, AWAY_MAX).expect("a new life");
+        floor.check().expect("the thread lives");
+        assert!(
+            !engine.look(&other.id).expect("it is there").running,
+            "only what is guarded is started"
+        );
+    }
 }

@@ -13,7 +13,7 @@ mod ui;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
-use crate::victims::{self, Network, Victim, Wish};
+use crate::victims::{Image, Network, Victim, Wish};
 use crate::{interrupt, needs};
 use anyhow::{Result, bail};
 use receiver::Receiver;
@@ -23,8 +23,6 @@ use stage::Stage;
 use std::time::{Duration, Instant};
 use table::Row;
 use ui::{Tone, Ui};
-
-const IMAGE: &str = "watchtree-victim:demo";
 
 /// After a start a failing health check is not held against a container for this long (the shipped grace).
 const GRACE: Duration = Duration::from_secs(10);
@@ -42,19 +40,18 @@ pub(crate) fn run() -> Result<()> {
         "building the daemons for release (the first time takes minutes), and the victim",
     );
     let programs = fleet::build()?;
-    victims::make_image(&engine, IMAGE)?;
     interrupt::catch()?;
+    let run = fleet::run_name("demo");
+    let image = Image::make(&engine, &run)?;
 
     let built = Instant::now();
-    let run = fleet::run_name("demo");
     let folder = tempfile::Builder::new().prefix("wt-demo-").tempdir()?;
-    let _image = Image { engine: engine.clone() };
     let _containers = Containers {
         engine: engine.clone(),
         run: run.clone(),
     };
     let receiver = Receiver::start()?;
-    let cast = Cast::start(&engine, &run)?;
+    let cast = Cast::start(&engine, &image.name, &run)?;
     ui.say(
         Tone::Plain,
         &format!(
@@ -93,6 +90,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// The containers, each for one scene: so that every first restart is a first one.
 struct Cast {
+    image: String,
     run: String,
     started: Instant,
     crash: Victim,
@@ -106,10 +104,10 @@ struct Cast {
 }
 
 impl Cast {
-    fn start(engine: &Engine, run: &str) -> Result<Self> {
+    fn start(engine: &Engine, image: &str, run: &str) -> Result<Self> {
         let victim = |name: &str, change: &dyn Fn(&mut Wish)| {
             interrupt::check()?;
-            let mut wish = wish(run, name);
+            let mut wish = wish(image, run, name);
             change(&mut wish);
             Victim::start(engine, &wish)
         };
@@ -123,6 +121,7 @@ impl Cast {
             ));
         };
         Ok(Self {
+            image: image.to_owned(),
             run: run.to_owned(),
             hang_shipped: victim("hang", &healthy)?,
             hang_short: victim("hang-short", &short)?,
@@ -150,10 +149,10 @@ impl Cast {
     }
 }
 
-fn wish(run: &str, name: &str) -> Wish {
+fn wish(image: &str, run: &str, name: &str) -> Wish {
     Wish {
         name: format!("wt-{run}-{name}"),
-        image: IMAGE.to_owned(),
+        image: image.to_owned(),
         run: run.to_owned(),
         network: Network::Host,
         healed: true,
@@ -226,7 +225,7 @@ fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row
         delay_min: Duration::from_millis(100),
     };
     let start_loop = || {
-        let mut wish = wish(&cast.run, "loop");
+        let mut wish = wish(&cast.image, &cast.run, "loop");
         wish.env.push("VICTIM_MODE=crash-loop".to_owned());
         Victim::start(stage.engine, &wish)
     };
@@ -244,17 +243,4 @@ fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row
     rows.into_iter()
         .map(|row| row.map_err(|_| anyhow::anyhow!("a scene panicked")))
         .collect()
-}
-
-/// Removes the victim's image at the end.
-struct Image {
-    engine: Engine,
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        if let Err(error) = self.engine.remove_image(IMAGE) {
-            eprintln!("while cleaning up: {error:#}");
-        }
-    }
 }
