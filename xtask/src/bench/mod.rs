@@ -98,6 +98,7 @@ pub(crate) fn recover(quick: bool) -> Result<()> {
     let fleet = Fleet::start(&plan)?;
     let floor = Floor::start(&engine)?;
     let mut bench = Bench {
+        image: &image.name,
         engine: &engine,
         run: &run,
         floor,
