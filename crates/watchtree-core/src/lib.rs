@@ -10,6 +10,7 @@ pub mod backend;
 pub mod container;
 pub mod decision;
 pub mod detector;
+pub mod explain;
 pub mod frontend;
 pub mod host;
 pub mod id;

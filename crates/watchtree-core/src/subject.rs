@@ -12,7 +12,7 @@
 //! h1/docker/nginx         a container without compose, by name
 //! ```
 
-use crate::id::{NAME_BYTES_MAX, NameError, check_name};
+use crate::id::{NAME_BYTES_MAX, NameError, NodeName, check_name};
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -37,6 +37,11 @@ impl SubjectId {
         }
         path.split('/').try_for_each(check_name)?;
         Ok(Self(path.to_string()))
+    }
+
+    /// The subject of a node itself (a host, a manager): its name.
+    pub fn of_node(name: &NodeName) -> Self {
+        Self(name.as_str().to_string())
     }
 
     /// This subject's child with that last segment. Bytes that no name may have become `_`, and a long segment is cut:

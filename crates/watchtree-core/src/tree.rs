@@ -182,6 +182,7 @@ pub fn lines(
         let mut shown = line_of(verdict.clone(), cause, clock(verdict.since));
         if covered.is_some() {
             shown.state = covered_state(verdict.state);
+            shown.worst = shown.state;
         }
         all.insert(key, shown);
         add_groups(&mut all, top, &verdict.subject);

@@ -142,6 +142,7 @@ pub enum AskError {
 
 /// Everything the manager role may be told.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are frames")]
 pub enum ManagerInput {
     /// The ROUTER of the hosts.
     Hosts(BackendInput),

@@ -1,0 +1,205 @@
+//! What the backend is told, and what it tells its owner: peers, refusals, happenings.
+
+use crate::id::NodeName;
+use crate::message::{Envelope, Goodbye};
+use crate::order::OrderAnswer;
+use crate::subject::SubjectId;
+use crate::time::Duration;
+use crate::verdict::State;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Who a frame came from, as the link proved it, and over which of its connections.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Peer {
+    /// The name its key (tcp) or its process (ipc) stands for: never what the frame says of itself.
+    pub name: NodeName,
+    /// Names the connection until it is gone; the link makes it of the ROUTER's routing id. A reconnect is another one.
+    pub connection: u64,
+}
+
+/// What the link tells the backend.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are frames")]
+pub enum BackendInput {
+    /// A frame, decoded and within limits.
+    Received {
+        /// From whom.
+        peer: Peer,
+        /// What.
+        envelope: Envelope,
+    },
+    /// A frame of this peer could not be decoded or broke a limit; counted and told.
+    Undecodable {
+        /// Whose.
+        peer: Peer,
+        /// The word and the words of the wire (`DecodeError::explained`).
+        why: String,
+    },
+    /// The transport reported a disconnect: a hint, nobody is judged by it.
+    PeerGone {
+        /// Who; the link may not know which connection it was.
+        name: NodeName,
+        /// In words.
+        why: String,
+    },
+    /// A frame could not be handed over (connection gone, queue full): it is lost.
+    NotSent {
+        /// To whom.
+        peer: Peer,
+        /// Its `seq`.
+        seq: u64,
+    },
+}
+
+/// Which children may say Hello, and at the top of what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Admission {
+    /// Every authenticated node of tier host; its scope must be its own name (manager).
+    Hosts,
+    /// These container-watchdogs, each with its scope (host).
+    Listed(BTreeMap<NodeName, SubjectId>),
+}
+
+/// The numbers and words a backend greets with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BackendPolicy {
+    /// See [`Admission`].
+    pub admission: Admission,
+    /// Children beat this often.
+    pub beat: Duration,
+    /// Freshness point: slot + interval + offset + this.
+    pub margin: Duration,
+    /// A BeatAck every so many beats; 0 = never.
+    pub ack_every: u32,
+    /// A child that hears nothing for this long reconnects.
+    pub parent_silence: Duration,
+    /// The manager's term; 0 where there is none.
+    pub term: u64,
+}
+
+/// Why a frame was refused. Each has a word on the wire.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Refusal {
+    /// `header.origin` or the identity is not the authenticated name.
+    StolenName,
+    /// Two living nodes show one name.
+    Clone,
+    /// An older life of the same node.
+    StaleEpoch,
+    /// `seq` did not grow: a replay or a duplicate.
+    ReplayedSeq,
+    /// The frame's header and its identity contradict each other, or its slot is later than its sending.
+    BadHeader,
+    /// This node is not expected here (tier, name).
+    NotAdmitted,
+    /// A subject outside the child's scope.
+    OutOfScope,
+    /// No common minor version.
+    NoCommonVersion,
+    /// A message that only parents send.
+    WrongDirection,
+    /// More subjects than a child may report.
+    TooManySubjects,
+    /// It could not be decoded.
+    Undecodable,
+}
+
+impl Refusal {
+    /// All, for tables.
+    pub const ALL: [Self; 11] = [
+        Self::StolenName,
+        Self::Clone,
+        Self::StaleEpoch,
+        Self::ReplayedSeq,
+        Self::BadHeader,
+        Self::NotAdmitted,
+        Self::OutOfScope,
+        Self::NoCommonVersion,
+        Self::WrongDirection,
+        Self::TooManySubjects,
+        Self::Undecodable,
+    ];
+
+    /// snake_case word: on the wire, in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StolenName => "stolen_name",
+            Self::Clone => "clone",
+            Self::StaleEpoch => "stale_epoch",
+            Self::ReplayedSeq => "replayed_seq",
+            Self::BadHeader => "bad_header",
+            Self::NotAdmitted => "not_admitted",
+            Self::OutOfScope => "out_of_scope",
+            Self::NoCommonVersion => "no_common_version",
+            Self::WrongDirection => "wrong_direction",
+            Self::TooManySubjects => "too_many_subjects",
+            Self::Undecodable => "undecodable",
+        }
+    }
+}
+
+/// What happened among the children; the owner takes it with [`Backend::poll_happening`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Happening {
+    /// A child said Hello and was welcomed.
+    Joined {
+        /// Who.
+        name: NodeName,
+        /// True if it is another life (or another node) than before.
+        new_life: bool,
+    },
+    /// A sign of life was taken; how fresh the child is may have changed.
+    Heard(NodeName),
+    /// Verdicts changed or are gone.
+    Changed {
+        /// Whose.
+        name: NodeName,
+        /// Subjects whose state is another one than before, with that one; `None` = new.
+        changed: Vec<(SubjectId, Option<State>)>,
+        /// Subjects that are gone.
+        gone: Vec<SubjectId>,
+        /// True if this completes a snapshot: the book is the child's whole truth now.
+        whole: bool,
+    },
+    /// Decision records came up.
+    Events {
+        /// Through whom.
+        name: NodeName,
+        /// The records, oldest first.
+        decisions: Vec<crate::decision::Decision>,
+        /// How many were dropped below.
+        dropped: u64,
+    },
+    /// An order was answered.
+    OrderAnswered {
+        /// Through whom.
+        name: NodeName,
+        /// How.
+        answer: OrderAnswer,
+    },
+    /// Our Ping was answered.
+    Pong(NodeName),
+    /// A child said goodbye.
+    Left {
+        /// Who.
+        name: NodeName,
+        /// How.
+        goodbye: Goodbye,
+    },
+    /// Two living nodes show one name; the later one is refused.
+    Cloned {
+        /// Which name.
+        name: NodeName,
+        /// In words.
+        why: String,
+    },
+    /// The transport says that a child's connection ended: a hint.
+    Gone {
+        /// Who.
+        name: NodeName,
+        /// In words.
+        why: String,
+    },
+}

@@ -1,0 +1,131 @@
+//! The newest decision records by subject, for `explain`: bounded per subject and in all; older ones are in the store.
+
+use crate::decision::{Decision, DecisionId};
+use crate::subject::SubjectId;
+use alloc::collections::{BTreeMap, VecDeque};
+
+/// A bounded memory of decisions.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionLog {
+    by_subject: BTreeMap<SubjectId, VecDeque<Decision>>,
+    /// All of them in the order they came, oldest first.
+    order: VecDeque<(SubjectId, DecisionId)>,
+}
+
+impl DecisionLog {
+    /// Most records of one subject.
+    pub const PER_SUBJECT_MAX: usize = 64;
+    /// Most records in all.
+    pub const TOTAL_MAX: usize = 4096;
+
+    /// Keeps a record; one with the same id is replaced. True if the id is new.
+    pub fn put(&mut self, decision: Decision) -> bool {
+        let subject = decision.subject.clone();
+        let ring = self.by_subject.entry(subject.clone()).or_default();
+        if let Some(old) = ring.iter_mut().rev().find(|old| old.id == decision.id) {
+            *old = decision;
+            return false;
+        }
+        self.order.push_back((subject.clone(), decision.id.clone()));
+        ring.push_back(decision);
+        if Self::PER_SUBJECT_MAX < ring.len() {
+            ring.pop_front();
+        }
+        // Entries of records that fell out of their subject's ring are skipped here, so `order` stays bounded too.
+        while Self::TOTAL_MAX < self.order.len() {
+            self.drop_oldest();
+        }
+        true
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some((subject, id)) = self.order.pop_front() else {
+            return;
+        };
+        let Some(ring) = self.by_subject.get_mut(&subject) else {
+            return;
+        };
+        ring.retain(|decision| decision.id != id);
+        if ring.is_empty() {
+            self.by_subject.remove(&subject);
+        }
+    }
+
+    /// The records of one subject, oldest first.
+    pub fn of(&self, subject: &SubjectId) -> impl Iterator<Item = &Decision> + use<'_> {
+        self.by_subject.get(subject).into_iter().flatten()
+    }
+
+    /// The records of a subject and everything below it, by subject.
+    pub fn within<'a>(&'a self, top: &'a SubjectId) -> impl Iterator<Item = &'a Decision> {
+        self.by_subject
+            .range(top.clone()..)
+            .take_while(|(subject, _)| subject.as_str().starts_with(top.as_str()))
+            .filter(|(subject, _)| subject.is_within(top))
+            .flat_map(|(_, ring)| ring)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The log's limits.
+    use super::*;
+    use crate::decision::{ActionKind, Outcome};
+    use crate::id::NodeName;
+    use crate::subject::Incarnation;
+    use crate::time::{Moment, WallTime};
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    fn decision(subject: &str, count: u64) -> Decision {
+        Decision {
+            id: DecisionId {
+                node: NodeName::new("n").unwrap(),
+                epoch: 1,
+                count,
+            },
+            at: Moment::ZERO,
+            wall: WallTime(0),
+            subject: SubjectId::new(subject).unwrap(),
+            incarnation: Incarnation::default(),
+            evidence: Vec::new(),
+            guards: Vec::new(),
+            action: ActionKind::None,
+            budget_left: None,
+            outcome: Outcome::NotTaken,
+            why: String::new(),
+            result: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_record_with_the_same_id_replaces_the_older() {
+        let mut log = DecisionLog::default();
+        assert!(log.put(decision("h/d/a", 1)));
+        let mut again = decision("h/d/a", 1);
+        again.outcome = Outcome::Succeeded;
+        assert!(!log.put(again));
+        let subject = SubjectId::new("h/d/a").unwrap();
+        assert_eq!(
+            log.of(&subject).map(|d| d.outcome).collect::<Vec<_>>(),
+            [Outcome::Succeeded]
+        );
+    }
+
+    #[test]
+    fn it_is_bounded_per_subject_and_in_all() {
+        let mut log = DecisionLog::default();
+        for count in 0..10_000 {
+            log.put(decision(&format!("h/d/{}", count % 1000), count));
+        }
+        for count in 10_000..11_000 {
+            log.put(decision("h/d/one", count));
+        }
+        let top = SubjectId::new("h").unwrap();
+        assert!(log.within(&top).count() <= DecisionLog::TOTAL_MAX);
+        let one = SubjectId::new("h/d/one").unwrap();
+        assert_eq!(log.of(&one).count(), DecisionLog::PER_SUBJECT_MAX);
+        assert_eq!(log.of(&one).last().map(|d| d.id.count), Some(10_999));
+    }
+}

@@ -1,0 +1,424 @@
+//! Incidents at the manager: opened once per illness, explained by what is ill above, closed when it is well again.
+//!
+//! ```text
+//!                    stays ill long enough, or Escalate                well, ended on purpose, or gone
+//!   (nothing) ─────────────────────────────────────────▶ open ─────────────────────────────────────────▶ closed
+//!                                                        │  ▲
+//!                                                        └──┘ state changed (told), facts added (only kept)
+//! ```
+//!
+//! A subject under a lost host, or under an engine that does not answer, opens none of its own: it is part of theirs.
+
+use super::io::ManagerEffect;
+use super::{ManagerAgent, hosts::Phase};
+use crate::decision::{ActionKind, Decision, Outcome};
+use crate::id::NodeName;
+use crate::incident::{Incident, IncidentId};
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, Level, State, Verdict};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// A verdict of DOWN that is repaired within this time is no incident.
+const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// Closed incidents kept in memory; all are in the store.
+const CLOSED_MAX: usize = 256;
+
+/// The open incidents, those that wait to become one, and the newest closed ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Incidents {
+    open: BTreeMap<SubjectId, Incident>,
+    pending: BTreeMap<SubjectId, Moment>,
+    due: BTreeSet<(Moment, SubjectId)>,
+    closed: VecDeque<Incident>,
+    next: IncidentId,
+}
+
+impl Incidents {
+    pub(super) fn new(open: Vec<Incident>, next: IncidentId) -> Self {
+        let highest = open.iter().map(|incident| incident.id + 1).max().unwrap_or(1);
+        let open = open
+            .into_iter()
+            .map(|incident| (incident.subject.clone(), incident))
+            .collect();
+        Self {
+            open,
+            next: next.max(highest),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values()
+    }
+
+    pub(super) fn closed(&self) -> impl Iterator<Item = &Incident> {
+        self.closed.iter()
+    }
+
+    fn wait(&mut self, subject: &SubjectId, until: Moment) {
+        if !self.pending.contains_key(subject) {
+            self.pending.insert(subject.clone(), until);
+            self.due.insert((until, subject.clone()));
+        }
+    }
+
+    fn wait_no_more(&mut self, subject: &SubjectId) {
+        if let Some(at) = self.pending.remove(subject) {
+            self.due.remove(&(at, subject.clone()));
+        }
+    }
+
+    /// The nearest subject above whose own open incident explains this one.
+    fn cause_of(&self, subject: &SubjectId) -> Option<SubjectId> {
+        let mut above = subject.parent();
+        while let Some(candidate) = above {
+            let explains =
+                |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
+            if self.open.get(&candidate).is_some_and(explains) {
+                return Some(candidate);
+            }
+            above = candidate.parent();
+        }
+        None
+    }
+
+    fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
+        self.open
+            .keys()
+            .filter(|subject| subject.is_within(top))
+            .cloned()
+            .collect()
+    }
+}
+
+/// States in which an incident has come to its end. In between (starting, repairing, unknown) it stays open, so that one
+/// illness is one incident.
+const fn is_over(state: State) -> bool {
+    matches!(state, State::Ok | State::Finished | State::Stopped | State::Degraded)
+}
+
+impl ManagerAgent {
+    /// Verdicts of a host changed or are gone.
+    pub(super) fn changed(
+        &mut self,
+        now: Moment,
+        name: &NodeName,
+        changed: &[(SubjectId, Option<State>)],
+        gone: &[SubjectId],
+        whole: bool,
+    ) {
+        for (subject, before) in changed {
+            let Some(verdict) = self.backend.child(name).and_then(|child| child.book.get(subject)) else {
+                continue;
+            };
+            let (from, to, why) = (before.unwrap_or(State::Unknown), verdict.state, verdict.why.clone());
+            // A healthy newcomer is no news.
+            if from != to && (before.is_some() || !is_over(to)) {
+                self.effects.push_back(ManagerEffect::StateChanged {
+                    subject: subject.clone(),
+                    from,
+                    to,
+                    why,
+                });
+            }
+            self.evaluate(now, name, subject);
+        }
+        for subject in gone {
+            self.evaluate(now, name, subject);
+        }
+        if whole {
+            self.evaluate_open(now, name);
+        }
+    }
+
+    fn evaluate_open(&mut self, now: Moment, name: &NodeName) {
+        let Some(scope) = self.hosts.get(name).map(|watch| watch.known.scope.clone()) else {
+            return;
+        };
+        for subject in self.incidents.within(&scope) {
+            if subject != scope {
+                self.evaluate(now, name, &subject);
+            }
+        }
+    }
+
+    /// Holds a reported subject against its incident.
+    fn evaluate(&mut self, now: Moment, name: &NodeName, subject: &SubjectId) {
+        let well = self
+            .hosts
+            .get(name)
+            .is_some_and(|watch| matches!(watch.phase, Phase::Well));
+        if !well || self.hosts.get(name).is_some_and(|watch| watch.known.scope == *subject) {
+            return;
+        }
+        let verdict = self
+            .backend
+            .child(name)
+            .and_then(|child| child.book.get(subject))
+            .cloned();
+        let Some(verdict) = verdict else {
+            self.incidents.wait_no_more(subject);
+            return self.close(now, subject, "it is gone");
+        };
+        if is_over(verdict.state) {
+            self.incidents.wait_no_more(subject);
+            let why = format!("{}: {}", verdict.state.as_str(), verdict.why);
+            return self.close(now, subject, &why);
+        }
+        if self.incidents.open.contains_key(subject) {
+            if verdict.state.is_incident() {
+                self.update(subject, &verdict, false);
+            }
+            return;
+        }
+        if !verdict.state.is_incident() {
+            return self.incidents.wait_no_more(subject);
+        }
+        if self.incidents.cause_of(subject).is_some() {
+            return;
+        }
+        let after = match verdict.state {
+            State::Unhealthy => self.policy.unhealthy_after,
+            State::Down => DOWN_AFTER,
+            _ => Duration::ZERO,
+        };
+        if after.is_zero() {
+            self.incidents.wait_no_more(subject);
+            self.open(now, &verdict, false, 0);
+        } else {
+            self.incidents.wait(subject, now + after);
+        }
+    }
+
+    /// Illnesses that have lasted long enough.
+    pub(super) fn incidents_due(&mut self, now: Moment) {
+        while let Some((at, subject)) = self.incidents.due.first().cloned() {
+            if now < at {
+                return;
+            }
+            self.incidents.wait_no_more(&subject);
+            let Some(name) = self.host_of(&subject).cloned() else {
+                continue;
+            };
+            let Some(verdict) = self
+                .backend
+                .child(&name)
+                .and_then(|child| child.book.get(&subject))
+                .cloned()
+            else {
+                continue;
+            };
+            let explained = self.incidents.cause_of(&subject).is_some();
+            if verdict.state.is_incident() && !explained && !self.incidents.open.contains_key(&subject) {
+                self.open(now, &verdict, false, 0);
+            }
+        }
+    }
+
+    fn open(&mut self, now: Moment, verdict: &Verdict, unconfirmed: bool, touched: usize) {
+        if Incident::OPEN_MAX <= self.incidents.open.len() {
+            let why = format!("{} incidents are open; no more are opened", Incident::OPEN_MAX);
+            return self.set_condition("incidents".to_string(), Err(why));
+        }
+        let id = self.incidents.next;
+        self.incidents.next += 1;
+        let newest = self.log.of(&verdict.subject).map(|decision| decision.id.clone());
+        let decisions: Vec<_> = newest.collect();
+        let skip = decisions.len().saturating_sub(4);
+        let incident = Incident {
+            id,
+            subject: verdict.subject.clone(),
+            state: verdict.state,
+            level: verdict.level,
+            unconfirmed,
+            why: verdict.why.clone(),
+            root_cause: None,
+            touched: touched as u64,
+            opened: now,
+            opened_wall: self.wall(now),
+            closed_wall: None,
+            closed_why: String::new(),
+            evidence: verdict.evidence.clone(),
+            decisions: decisions.into_iter().skip(skip).collect(),
+        };
+        self.incidents.open.insert(incident.subject.clone(), incident.clone());
+        self.effects.push_back(ManagerEffect::IncidentOpened(incident));
+    }
+
+    /// Another state, level or cause is told to people; other facts are only kept.
+    fn update(&mut self, subject: &SubjectId, verdict: &Verdict, unconfirmed: bool) {
+        let Some(incident) = self.incidents.open.get_mut(subject) else {
+            return;
+        };
+        let told = (incident.state, incident.level, incident.unconfirmed);
+        let noted = incident.why.clone();
+        incident.state = verdict.state;
+        incident.level = verdict.level;
+        incident.unconfirmed = unconfirmed;
+        incident.why = verdict.why.clone();
+        incident.evidence = verdict.evidence.clone();
+        if told != (verdict.state, verdict.level, unconfirmed) {
+            self.effects.push_back(ManagerEffect::IncidentChanged(incident.clone()));
+        } else if noted != incident.why {
+            self.effects.push_back(ManagerEffect::IncidentNoted(incident.clone()));
+        }
+    }
+
+    fn close(&mut self, now: Moment, subject: &SubjectId, why: &str) {
+        let wall = self.wall(now);
+        let Some(mut incident) = self.incidents.open.remove(subject) else {
+            return;
+        };
+        incident.closed_wall = Some(wall);
+        incident.closed_why = why.to_string();
+        if CLOSED_MAX <= self.incidents.closed.len() {
+            self.incidents.closed.pop_front();
+        }
+        self.incidents.closed.push_back(incident.clone());
+        self.effects.push_back(ManagerEffect::IncidentClosed(incident));
+        self.set_condition("incidents".to_string(), Ok("incidents are opened again".to_string()));
+    }
+
+    pub(super) fn close_within(&mut self, now: Moment, top: &SubjectId, why: &str) {
+        for subject in self.incidents.within(top) {
+            self.close(now, &subject, why);
+        }
+    }
+
+    /// The host is heard again: its own incident ends, and what it says of those below counts again.
+    pub(super) fn host_is_well(&mut self, now: Moment, name: &NodeName) {
+        let Some(scope) = self.hosts.get(name).map(|watch| watch.known.scope.clone()) else {
+            return;
+        };
+        self.close(now, &scope, "it is heard again");
+        for subject in self.incidents.within(&scope) {
+            let Some(incident) = self.incidents.open.get_mut(&subject) else {
+                continue;
+            };
+            if incident.root_cause.take().is_some() {
+                self.effects.push_back(ManagerEffect::IncidentNoted(incident.clone()));
+            }
+        }
+        let Some(child) = self.backend.child(name) else { return };
+        let ill = child.book.iter().filter(|verdict| verdict.state.is_incident());
+        let ill: Vec<SubjectId> = ill.map(|verdict| verdict.subject.clone()).collect();
+        for subject in ill {
+            self.evaluate(now, name, &subject);
+        }
+        // What was well all the time ends here too; what is not in the book waits for the snapshot.
+        let known = |subject: &SubjectId| child_has(self, name, subject);
+        let open: Vec<SubjectId> = self.incidents.within(&scope).into_iter().filter(known).collect();
+        for subject in open {
+            self.evaluate(now, name, &subject);
+        }
+    }
+
+    /// The manager's own word lies over the host now: one incident for all, unless it is we who are cut off.
+    pub(super) fn host_is_eclipsed(&mut self, now: Moment, name: &NodeName) {
+        let Some(watch) = self.hosts.get(name) else { return };
+        let (verdict, unconfirmed) = (watch.verdict.clone(), watch.unconfirmed);
+        let scope = watch.known.scope.clone();
+        if matches!(watch.phase, Phase::Lost(_)) {
+            if self.incidents.open.contains_key(&scope) {
+                self.update(&scope, &verdict, unconfirmed);
+            } else if !self.cut_off {
+                let touched = self.backend.child(name).map_or(0, |child| child.book.len());
+                self.open(now, &verdict, unconfirmed, touched);
+            }
+        }
+        for subject in self.incidents.within(&scope) {
+            self.incidents.wait_no_more(&subject);
+            let Some(incident) = self
+                .incidents
+                .open
+                .get_mut(&subject)
+                .filter(|incident| incident.subject != scope)
+            else {
+                continue;
+            };
+            if incident.root_cause.as_ref() != Some(&scope) {
+                incident.root_cause = Some(scope.clone());
+                self.effects.push_back(ManagerEffect::IncidentNoted(incident.clone()));
+            }
+        }
+    }
+
+    pub(super) fn open_own_incident(&mut self, now: Moment, why: String) {
+        let verdict = Verdict {
+            why,
+            state: State::Degraded,
+            level: Level::Strong,
+            ..self.own_verdict(now)
+        };
+        let touched = self.tally.silent;
+        if !self.incidents.open.contains_key(&verdict.subject) {
+            self.open(now, &verdict, false, touched);
+        }
+    }
+
+    pub(super) fn close_own_incident(&mut self, now: Moment) {
+        let subject = self.subject.clone();
+        self.close(now, &subject, "most hosts are heard again");
+    }
+
+    /// A decision record came up. An escalation is an incident, once.
+    pub(super) fn take_decision(&mut self, now: Moment, decision: Decision) {
+        let new = self.keep(decision.clone());
+        let subject = decision.subject.clone();
+        if let Some(incident) = self.incidents.open.get_mut(&subject) {
+            if !incident.decisions.contains(&decision.id) && incident.decisions.len() < Incident::DECISIONS_MAX {
+                incident.decisions.push(decision.id.clone());
+                self.effects.push_back(ManagerEffect::IncidentNoted(incident.clone()));
+            }
+            return;
+        }
+        if !new || decision.action != ActionKind::Escalate || decision.outcome == Outcome::NotTaken {
+            return;
+        }
+        let Some(name) = self.host_of(&subject).cloned() else {
+            return;
+        };
+        let reported = self
+            .backend
+            .child(&name)
+            .and_then(|child| child.book.get(&subject))
+            .cloned();
+        let Some(base) = reported.or_else(|| self.backend.child(&name).and_then(|c| c.book.iter().next()).cloned())
+        else {
+            return;
+        };
+        let state = if base.subject == subject && base.state.is_incident() {
+            base.state
+        } else {
+            State::GivenUp
+        };
+        let mut evidence = decision.evidence.clone();
+        evidence.truncate(Evidence::COUNT_MAX);
+        let verdict = Verdict {
+            subject: subject.clone(),
+            state,
+            level: Level::Certain,
+            why: decision.why.clone(),
+            evidence,
+            incarnation: decision.incarnation.clone(),
+            ..base
+        };
+        self.incidents.wait_no_more(&subject);
+        self.open(now, &verdict, false, 0);
+    }
+}
+
+fn child_has(manager: &ManagerAgent, name: &NodeName, subject: &SubjectId) -> bool {
+    manager
+        .backend
+        .child(name)
+        .is_some_and(|child| child.book.get(subject).is_some())
+}

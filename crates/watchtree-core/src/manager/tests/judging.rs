@@ -1,0 +1,357 @@
+//! Who is lost, who is not, and whose fault it is.
+
+use super::*;
+
+fn seconds_until(world: &World, from: Moment, what: &str) -> f64 {
+    let line = world
+        .told
+        .iter()
+        .find(|line| line.ends_with(what))
+        .unwrap_or_else(|| panic!("{what}: {:?}", world.told));
+    let at: f64 = line.split(' ').next().unwrap().parse().unwrap();
+    at - from.as_micros() as f64 / 1e6
+}
+
+#[test]
+fn well_hosts_are_ok_and_nothing_is_told() {
+    let mut world = World::of(3);
+    world.run_ms(60_000);
+    assert_eq!(world.told, Vec::<String>::new());
+    assert_eq!(world.looked, 0);
+    assert!(world.refused.is_empty());
+    assert_eq!(
+        world.shown(&TreeFilter {
+            depth: Some(0),
+            ..TreeFilter::default()
+        }),
+        ["manager OK", "h1 OK", "h2 OK", "h3 OK"]
+    );
+}
+
+#[test]
+fn a_frozen_agent_is_agent_lost_within_4_s_and_back_when_it_runs_again() {
+    let mut world = World::of(1);
+    let from = world.now;
+    world.host("h1").frozen = true;
+    world.run_ms(10_000);
+    assert!(seconds_until(&world, from, "h1 SUSPECT") <= 1.6);
+    assert!(seconds_until(&world, from, "h1 AGENT LOST") <= 4.0, "{:?}", world.told);
+    assert_eq!(world.opened.len(), 1);
+    assert_eq!(
+        (world.opened[0].state, world.opened[0].level),
+        (State::AgentLost, Level::Strong)
+    );
+    assert!(
+        world.opened[0]
+            .evidence
+            .iter()
+            .any(|e| e.kind == crate::verdict::EvidenceKind::KernelAnswers)
+    );
+    // Below it nobody is called ill: unwatched, with the root cause.
+    let web = world.manager.line(world.now, &subject("h1/docker/web")).unwrap();
+    assert_eq!((web.state, web.root_cause), (State::Unwatched, Some(subject("h1"))));
+    world.host("h1").frozen = false;
+    world.run_ms(1000);
+    assert_eq!(world.state("h1"), State::Ok);
+    assert_eq!(world.state("h1/docker/web"), State::Ok);
+    assert_eq!(world.closed.len(), 1);
+}
+
+#[test]
+fn a_cut_host_is_unreachable_unconfirmed_within_4_s() {
+    let mut world = World::of(2);
+    let from = world.now;
+    world.host("h1").cut = true;
+    world
+        .kernels
+        .insert(name("h1"), Look::Silent("tcp h1:22: no answer in 0.7 s".to_string()));
+    world.run_ms(6000);
+    assert!(seconds_until(&world, from, "h1 UNREACHABLE") <= 4.0, "{:?}", world.told);
+    assert!(world.opened[0].unconfirmed);
+    assert_eq!(world.opened[0].level, Level::Strong);
+    assert_eq!(world.state("h2"), State::Ok);
+    world.host("h1").cut = false;
+    world.run_ms(1000);
+    assert_eq!(world.state("h1"), State::Ok);
+    assert_eq!(world.closed.len(), 1);
+}
+
+#[test]
+fn a_look_that_could_not_run_is_named_and_is_no_silence() {
+    let mut world = World::of(1);
+    world.host("h1").cut = true;
+    world
+        .kernels
+        .insert(name("h1"), Look::NotPossible("no route (NAT)".to_string()));
+    world.run_ms(6000);
+    assert_eq!(world.state("h1"), State::Unreachable);
+    assert_eq!(world.opened[0].level, Level::Weak);
+    assert!(
+        world.opened[0].why.contains("could not be looked at: no route (NAT)"),
+        "{}",
+        world.opened[0].why
+    );
+    let kinds: Vec<_> = world.opened[0]
+        .evidence
+        .iter()
+        .map(|evidence| evidence.kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["missed_slot", "ping", "no_look"]);
+}
+
+#[test]
+fn a_look_that_never_comes_back_counts_as_no_look() {
+    let mut world = World::of(1);
+    world.host("h1").cut = true;
+    world.kernels.clear();
+    world.run_ms(6000);
+    assert!(
+        world.opened[0].why.contains("the look itself did not come back"),
+        "{}",
+        world.opened[0].why
+    );
+}
+
+#[test]
+fn down_is_never_said_from_silence() {
+    let mut world = World::of(2);
+    world.host("h1").cut = true;
+    world.kernels.insert(name("h1"), Look::Silent("nothing".to_string()));
+    world.run_ms(24 * 3600 * 1000);
+    assert!(!world.told.iter().any(|line| line.contains("DOWN")));
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
+fn agent_lost_and_unreachable_follow_what_the_kernel_does() {
+    let mut world = World::of(1);
+    world.host("h1").frozen = true;
+    world.run_ms(5000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    world.kernels.insert(name("h1"), Look::Silent("nothing".to_string()));
+    world.run_ms(10_000);
+    assert_eq!(world.state("h1"), State::Unreachable);
+    world
+        .kernels
+        .insert(name("h1"), Look::Answered("icmp echo".to_string()));
+    world.run_ms(5000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    assert_eq!(world.opened.len(), 1);
+    assert!(world.told.iter().any(|line| line.ends_with("changed h1 UNREACHABLE")));
+    let looked = world.looked;
+    world.run_ms(60_000);
+    assert!(
+        world.looked - looked <= 30,
+        "looks are rationed: {}",
+        world.looked - looked
+    );
+}
+
+#[test]
+fn queued_stale_beats_do_not_keep_alive() {
+    let mut world = World::of(1);
+    world.host("h1").held_back = true;
+    world.run_ms(1000);
+    world.host("h1").frozen = true;
+    world.run_ms(4000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    // The queue empties at last; the host is still frozen.
+    world.host("h1").frozen = false;
+    let peer = Peer {
+        name: name("h1"),
+        connection: world.host("h1").connection,
+    };
+    let queued: Vec<Envelope> = world.host("h1").queue.drain(..).collect();
+    world.host("h1").frozen = true;
+    assert!(!queued.is_empty());
+    for envelope in queued {
+        world.receive(peer.clone(), envelope);
+    }
+    assert_eq!(world.state("h1"), State::AgentLost);
+    world.run_ms(10_000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
+fn a_stall_of_the_manager_judges_nobody() {
+    for stall in [400, 1500, 5000, 60_000] {
+        let mut world = World::of(5);
+        world.stall_manager(stall);
+        world.run_ms(20_000);
+        assert_eq!(world.told, Vec::<String>::new(), "stall {stall}");
+        assert!(world.manager.is_settled(world.now));
+    }
+}
+
+#[test]
+fn a_stall_without_its_news_is_noticed_by_the_late_wake_up() {
+    let mut world = World::of(3);
+    // Nothing is handed in and nothing told: only the timer comes late.
+    world.now += Duration::from_secs(30);
+    let now = world.now;
+    world.manager.handle_timeout(now);
+    assert!(!world.manager.is_settled(now));
+    world.settle();
+    world.run_ms(20_000);
+    assert!(world.told.is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn after_a_stall_the_really_lost_are_still_found() {
+    let mut world = World::of(5);
+    world.host("h1").frozen = true;
+    world.stall_manager(5000);
+    world.run_ms(8000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
+fn after_its_restart_nobody_is_judged_and_all_living_are_back_within_5_s() {
+    let mut world = World::of(10);
+    world.restart_manager();
+    assert_eq!(world.state("h3"), State::Unknown);
+    assert_eq!(world.state("h3/docker/web"), State::Unknown);
+    world.run_ms(5000);
+    for i in 1..=10 {
+        assert_eq!(world.state(&format!("h{i}/docker/web")), State::Ok);
+        assert_eq!(world.state(&format!("h{i}")), State::Ok);
+    }
+    world.run_ms(60_000);
+    assert!(world.opened.is_empty());
+    assert!(
+        !world.told.iter().any(|line| line.contains("SUSPECT")),
+        "{:?}",
+        world.told
+    );
+}
+
+#[test]
+fn a_host_that_does_not_come_back_after_the_restart_is_found_and_its_incident_is_not_doubled() {
+    let mut world = World::of(3);
+    world.host("h1").frozen = true;
+    world.run_ms(5000);
+    assert_eq!(world.opened.len(), 1);
+    world.restart_manager();
+    world.run_ms(20_000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+    assert_eq!(world.opened.len(), 1, "{:?}", world.told);
+    assert_eq!(world.manager.open_incidents().count(), 1);
+    world.host("h1").frozen = false;
+    world.run_ms(3000);
+    assert_eq!(world.closed.len(), 1);
+}
+
+#[test]
+fn most_of_the_view_silent_is_our_own_cut() {
+    let mut world = World::of(10);
+    for i in 1..=6 {
+        world.host(&format!("h{i}")).cut = true;
+        world
+            .kernels
+            .insert(name(&format!("h{i}")), Look::Silent("nothing".to_string()));
+    }
+    world.run_ms(10_000);
+    let subjects: Vec<String> = world
+        .opened
+        .iter()
+        .map(|incident| incident.subject.to_string())
+        .collect();
+    assert_eq!(subjects, ["manager"]);
+    assert_eq!(world.manager.own_verdict(world.now).state, State::Degraded);
+    // Two come back: the other four are incidents of their own now.
+    world.host("h1").cut = false;
+    world.host("h2").cut = false;
+    world.run_ms(3000);
+    assert_eq!(world.closed.len(), 1);
+    assert_eq!(world.manager.open_incidents().count(), 4);
+}
+
+#[test]
+fn half_of_the_view_silent_are_incidents_of_their_own() {
+    let mut world = World::of(10);
+    for i in 1..=5 {
+        world.host(&format!("h{i}")).cut = true;
+        world
+            .kernels
+            .insert(name(&format!("h{i}")), Look::Silent("nothing".to_string()));
+    }
+    world.run_ms(10_000);
+    assert_eq!(world.manager.open_incidents().count(), 5);
+}
+
+#[test]
+fn a_goodbye_is_unwatched_and_never_down() {
+    let mut world = World::of(1);
+    world.say("h1", |frontend, now| {
+        frontend.goodbye(
+            now,
+            Goodbye::Restart {
+                back_within: Duration::from_secs(30),
+            },
+        )
+    });
+    world.host("h1").frozen = true;
+    world.run_ms(29_000);
+    assert_eq!(world.state("h1"), State::Unwatched);
+    assert_eq!(world.state("h1/docker/web"), State::Unwatched);
+    assert!(world.opened.is_empty());
+    // It is not back in the time it asked for.
+    world.run_ms(10_000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+}
+
+#[test]
+fn a_restart_with_goodbye_is_welcome() {
+    let mut world = World::of(1);
+    world.say("h1", |frontend, now| {
+        frontend.goodbye(
+            now,
+            Goodbye::Restart {
+                back_within: Duration::from_secs(30),
+            },
+        )
+    });
+    world.run_ms(0);
+    world.add("h1", 2);
+    world.run_ms(3000);
+    assert_eq!(world.state("h1"), State::Ok);
+    assert_eq!(world.state("h1/docker/web"), State::Ok);
+    assert!(world.opened.is_empty());
+}
+
+#[test]
+fn an_announced_power_off_stays_unwatched() {
+    let mut world = World::of(1);
+    world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::HostShutdown));
+    world.host("h1").frozen = true;
+    world.run_ms(3600 * 1000);
+    assert_eq!(world.state("h1"), State::Unwatched);
+    assert!(world.opened.is_empty());
+}
+
+#[test]
+fn who_leaves_for_good_is_forgotten() {
+    let mut world = World::of(2);
+    world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::Leaving));
+    world.host("h1").frozen = true;
+    assert!(world.manager.line(world.now, &subject("h1")).is_none());
+    world.run_ms(60_000);
+    assert!(world.opened.is_empty());
+}
+
+#[test]
+fn the_same_script_twice_gives_the_same_story() {
+    let story = || {
+        let mut world = World::of(6);
+        world.host("h1").frozen = true;
+        world.host("h2").cut = true;
+        world.run_ms(7000);
+        world.stall_manager(3000);
+        world.host("h1").frozen = false;
+        world.run_ms(7000);
+        world.told
+    };
+    assert_eq!(story(), story());
+}
