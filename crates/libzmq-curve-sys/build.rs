@@ -29,17 +29,17 @@ const PLATFORM: &[&str] = &[
 ];
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=DEP_ZMQ_SUPPLIED_BY");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=DEP_ZMQ_SUPPLIED_BY");
     if env::var("DEP_ZMQ_SUPPLIED_BY").as_deref() != Ok("libzmq-curve-sys") {
         // Cargo finds .cargo/config.toml from the working directory upward: `--manifest-path` from elsewhere misses it,
         // and a target without its own table does too.
         println!(
-            "cargo:error=libzmq would be built without CURVE: .cargo/config.toml was not read for target {}; \
+            "cargo::error=libzmq would be built without CURVE: .cargo/config.toml was not read for target {}; \
              run cargo inside the workspace folder, or add the table [target.<triple>.zmq] for this target",
             env::var("TARGET").unwrap_or_default()
         );
-        std::process::exit(1);
+        return;
     }
     let sodium_include = dep("DEP_SODIUM_INCLUDE");
     let sodium_lib = dep("DEP_SODIUM_LIB");

@@ -14,7 +14,8 @@ pub type Clock = Arc<dyn Fn() -> Moment + Send + Sync>;
 pub enum Upstream {
     /// Over the network, encrypted by CURVE.
     Tcp {
-        /// `tcp://HOST:PORT`
+        /// `tcp://HOST:PORT`. A name is looked up again at each attempt, and its first IPv4 address is used; an IPv6 address is
+        /// given as such, `tcp://[2001:db8::1]:7411`.
         endpoint: String,
         /// Our own key: who we are to the parent.
         keys: CurveKeys,

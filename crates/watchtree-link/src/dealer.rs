@@ -116,7 +116,7 @@ fn connect(
         ),
         Upstream::Ipc { .. } => (None, IPC_RECONNECT),
     };
-    let data = socket::dealer(context, &config.limits, keys, reconnect)?;
+    let data = socket::dealer(context, &config.limits, keys, reconnect, endpoint.contains('['))?;
     let monitor = Monitor::of(context, &data, DEALER_EVENTS)?;
     data.connect(endpoint).map_err(|error| LinkError::Address {
         place: endpoint.to_string(),

@@ -39,12 +39,20 @@ impl Router {
         let context = socket::context(config.io_threads)?;
         let shared = Shared::new()?;
         let limits = config.limits;
-        let (allowed, keys) = match &config.listen {
-            Listen::Tcp { keys, allowed, .. } => (Allowed::keys(allowed), Some(keys)),
-            Listen::Ipc { uids, .. } => (Allowed::users(uids), None),
+        let (allowed, keys, ipv6) = match &config.listen {
+            Listen::Tcp {
+                keys,
+                allowed,
+                endpoints,
+            } => {
+                // With this option libzmq shows all addresses as IPv6: only where it is needed.
+                let ipv6 = endpoints.iter().any(|endpoint| endpoint.contains(['[', '*']));
+                (Allowed::keys(allowed), Some(keys), ipv6)
+            }
+            Listen::Ipc { uids, .. } => (Allowed::users(uids), None, false),
         };
         let zap = Zap::new(&context, allowed)?;
-        let data = socket::router(&context, &limits, keys)?;
+        let data = socket::router(&context, &limits, keys, ipv6)?;
         let monitor = Monitor::of(&context, &data, ROUTER_EVENTS)?;
         let (lock, bound) = bind(&data, &config.listen)?;
         let (sender, commands) = sync_channel(limits.commands_max.max(1));

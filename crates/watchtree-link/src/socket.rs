@@ -49,12 +49,16 @@ fn network(socket: &Socket, heartbeat_ms: i32, timeout_ms: i32) -> Result<(), Er
     socket.set_tcp_keepalive(1)?;
     socket.set_tcp_keepalive_idle(60)?;
     socket.set_tcp_keepalive_intvl(15)?;
-    socket.set_tcp_keepalive_cnt(4)?;
-    socket.set_ipv6(true)
+    socket.set_tcp_keepalive_cnt(4)
 }
 
-/// A ROUTER, not yet bound. With keys for tcp, without for ipc.
-pub(crate) fn router(context: &Context, limits: &Limits, keys: Option<&CurveKeys>) -> Result<Socket, LinkError> {
+/// A ROUTER, not yet bound. With keys for tcp, without for ipc. With `ipv6` an address `*` means both families.
+pub(crate) fn router(
+    context: &Context,
+    limits: &Limits,
+    keys: Option<&CurveKeys>,
+    ipv6: bool,
+) -> Result<Socket, LinkError> {
     let make = || {
         let mut socket = common(context, SocketType::ROUTER, limits)?;
         socket.set_router_mandatory(true)?;
@@ -65,6 +69,7 @@ pub(crate) fn router(context: &Context, limits: &Limits, keys: Option<&CurveKeys
         set_int(&mut socket, ZAP_ENFORCE_DOMAIN, 1)?;
         if let Some(keys) = keys {
             network(&socket, 20_000, 60_000)?;
+            socket.set_ipv6(ipv6)?;
             socket.set_curve_server(true)?;
             socket.set_curve_secretkey(keys.secret_bytes())?;
         }
@@ -75,11 +80,13 @@ pub(crate) fn router(context: &Context, limits: &Limits, keys: Option<&CurveKeys
 
 /// A DEALER, not yet connected. With keys (ours, the parent's) for tcp, without for ipc. The wait before an attempt to
 /// reconnect is random between `reconnect` and twice that: libzmq draws it anew each time as long as no maximum is set.
+/// `ipv6` only for a literal IPv6 address: libzmq tries a name's first address alone, and for `localhost` that would be `::1`.
 pub(crate) fn dealer(
     context: &Context,
     limits: &Limits,
     keys: Option<(&CurveKeys, &CurvePublic)>,
     reconnect: Duration,
+    ipv6: bool,
 ) -> Result<Socket, LinkError> {
     let make = || {
         let socket = common(context, SocketType::DEALER, limits)?;
@@ -89,6 +96,7 @@ pub(crate) fn dealer(
         socket.set_reconnect_ivl(i32::try_from(reconnect.as_millis()).unwrap_or(i32::MAX).max(1))?;
         if let Some((own, server)) = keys {
             network(&socket, 5000, 15_000)?;
+            socket.set_ipv6(ipv6)?;
             socket.set_curve_serverkey(&server.0)?;
             socket.set_curve_publickey(&own.public().0)?;
             socket.set_curve_secretkey(own.secret_bytes())?;

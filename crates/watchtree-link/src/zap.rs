@@ -123,7 +123,9 @@ impl Zap {
     fn answer(&self, request: &[Vec<u8>], up: &mut Outbox) -> [Vec<u8>; 6] {
         // version, request id, domain, address, routing id of *our* socket, mechanism, credentials
         let part = |index: usize| request.get(index).map(Vec::as_slice);
-        let address = String::from_utf8_lossy(part(3).unwrap_or_default()).into_owned();
+        let address = String::from_utf8_lossy(part(3).unwrap_or_default());
+        // A socket of both families shows IPv4 addresses in this form.
+        let address = address.strip_prefix("::ffff:").unwrap_or(&address).to_string();
         let decision = match part(0) {
             Some(b"1.0") => self.allowed.decide(part(5).unwrap_or_default(), &address, part(6)),
             _ => Err(Refusal::BadRequest),

@@ -1,0 +1,156 @@
+//! What the link's tests share: ends of a link with deadlines, keys, raw ZeroMQ peers.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+use watchtree_core::id::NodeName;
+use watchtree_core::time::Moment;
+use watchtree_keys::{AllowList, CurveKeys, CurvePublic};
+use watchtree_link::{
+    Clock, Dealer, DealerConfig, LinkEvent, LinkHandle, Listen, Peer, Router, RouterConfig, Upstream,
+};
+
+/// Everything here happens within this, or fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+pub(crate) struct End {
+    pub(crate) handle: LinkHandle,
+    pub(crate) events: Receiver<LinkEvent>,
+}
+
+impl End {
+    /// The next event that `pick` takes; others are passed over.
+    pub(crate) async fn until<T>(&mut self, what: &str, mut pick: impl FnMut(LinkEvent) -> Option<T>) -> T {
+        let mut passed = Vec::new();
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            match tokio::time::timeout_at(deadline, self.events.recv()).await {
+                Ok(Some(event)) => {
+                    let text: String = format!("{event:?}").chars().take(200).collect();
+                    match pick(event) {
+                        Some(found) => return found,
+                        None => passed.push(text),
+                    }
+                }
+                Ok(None) => panic!("the link ended before: {what}; passed over: {passed:#?}"),
+                Err(_) => panic!(
+                    "not within {DEADLINE:?}: {what}; {:?}; passed over: {passed:#?}",
+                    self.handle.counters()
+                ),
+            }
+        }
+    }
+
+    pub(crate) async fn until_event(&mut self, wanted: LinkEvent) {
+        self.until(&format!("{wanted:?}"), |event| (event == wanted).then_some(()))
+            .await;
+    }
+
+    /// The next frame.
+    pub(crate) async fn frame(&mut self) -> (Peer, Vec<Vec<u8>>) {
+        self.until("a frame", |event| match event {
+            LinkEvent::Frame { peer, parts, .. } => Some((peer, parts)),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) fn send(&self, peer: &Peer, text: &str) {
+        self.handle
+            .try_send(peer, vec![b"WT1".to_vec(), b"header".to_vec(), text.into()])
+            .unwrap();
+    }
+
+    /// Stops it and waits for the end; how long it took, and whether it was clean.
+    pub(crate) async fn stop(mut self, linger: Duration) -> (Duration, bool) {
+        let begin = Instant::now();
+        self.handle.stop(linger);
+        let clean = self
+            .until("Closed", |event| match event {
+                LinkEvent::Closed { clean } => Some(clean),
+                _ => None,
+            })
+            .await;
+        assert_eq!(self.events.recv().await, None, "Closed is the last event");
+        (begin.elapsed(), clean)
+    }
+}
+
+pub(crate) fn clock() -> Clock {
+    let begin = Instant::now();
+    Arc::new(move || Moment::ZERO + begin.elapsed())
+}
+
+pub(crate) fn node(name: &str) -> Peer {
+    Peer::Node(NodeName::new(name).unwrap())
+}
+
+pub(crate) fn keys() -> CurveKeys {
+    CurveKeys::generate().unwrap()
+}
+
+pub(crate) fn allow(pairs: &[(&str, &CurveKeys)]) -> Arc<AllowList> {
+    Arc::new(
+        pairs
+            .iter()
+            .map(|(name, keys)| (keys.public(), (*name).to_string()))
+            .collect(),
+    )
+}
+
+pub(crate) fn router(config: RouterConfig) -> End {
+    let (handle, events) = Router::start(config, clock()).unwrap();
+    End { handle, events }
+}
+
+pub(crate) fn tcp_config(keys: &CurveKeys, allowed: Arc<AllowList>) -> RouterConfig {
+    let endpoints = vec!["tcp://127.0.0.1:*".to_string()];
+    RouterConfig::new(Listen::Tcp {
+        endpoints,
+        keys: keys.clone(),
+        allowed,
+    })
+}
+
+/// A router on a free port, and that endpoint.
+pub(crate) fn tcp_router(keys: &CurveKeys, allowed: Arc<AllowList>) -> (End, String) {
+    let end = router(tcp_config(keys, allowed));
+    let endpoint = end.handle.bound()[0].clone();
+    (end, endpoint)
+}
+
+pub(crate) fn dealer(upstream: Upstream) -> End {
+    let (handle, events) = Dealer::start(DealerConfig::new(upstream), clock()).unwrap();
+    End { handle, events }
+}
+
+pub(crate) fn tcp_dealer(endpoint: &str, keys: &CurveKeys, server: &[CurvePublic]) -> End {
+    dealer(Upstream::Tcp {
+        endpoint: endpoint.into(),
+        keys: keys.clone(),
+        server_keys: server.to_vec(),
+    })
+}
+
+/// A peer that is not ours: a bare DEALER with CURVE.
+pub(crate) fn raw_dealer(context: &zmq::Context, endpoint: &str, keys: &CurveKeys, server: CurvePublic) -> zmq::Socket {
+    let socket = context.socket(zmq::DEALER).unwrap();
+    socket.set_linger(0).unwrap();
+    socket.set_curve_serverkey(&server.0).unwrap();
+    socket.set_curve_publickey(&keys.public().0).unwrap();
+    socket.set_curve_secretkey(keys.secret_bytes()).unwrap();
+    socket.set_rcvtimeo(DEADLINE.as_millis() as i32).unwrap();
+    socket.set_sndtimeo(DEADLINE.as_millis() as i32).unwrap();
+    socket.connect(endpoint).unwrap();
+    socket
+}
+
+/// Waits until something holds, looking every few milliseconds.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

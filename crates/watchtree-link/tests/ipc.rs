@@ -1,0 +1,109 @@
+//! Router and dealer over ipc: credentials, the path's lock and modes, a parent that comes back.
+
+mod common;
+
+use common::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use watchtree_link::{DownReason, LinkError, LinkEvent, Listen, LocalPeer, Peer, Router, RouterConfig, Upstream};
+
+fn listen(path: &Path) -> RouterConfig {
+    RouterConfig::new(Listen::Ipc {
+        path: path.into(),
+        uids: Vec::new(),
+    })
+}
+
+fn us() -> Peer {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    Peer::Local(LocalPeer {
+        uid,
+        gid,
+        pid: std::process::id(),
+    })
+}
+
+#[tokio::test]
+async fn the_peer_is_the_process_and_the_path_is_guarded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run/host-children.sock");
+    let mut parent = router(listen(&path));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o660, 0o750));
+    let mut child = dealer(Upstream::Ipc { path: path.clone() });
+    child.until_event(LinkEvent::Up).await;
+    child.send(&Peer::Parent, "hello");
+    assert_eq!(parent.frame().await.0, us());
+    parent.send(&us(), "welcome");
+    assert_eq!(child.frame().await.1[2], b"welcome");
+    drop(child);
+    parent.until_event(LinkEvent::PeerGone { peer: us() }).await;
+    assert!(parent.stop(Duration::ZERO).await.1);
+    // Free again, and a stale file is no obstacle.
+    drop(std::os::unix::net::UnixListener::bind(&path));
+    assert!(router(listen(&path)).stop(Duration::ZERO).await.1);
+}
+
+#[tokio::test]
+async fn a_second_bind_is_refused_and_takes_nothing_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let mut parent = router(listen(&path));
+    let error = Router::start(listen(&path), clock()).err().unwrap();
+    assert!(matches!(error, LinkError::Taken { .. }), "{error}");
+    assert_eq!(error.exit_code(), 8);
+    let mut child = dealer(Upstream::Ipc { path });
+    child.until_event(LinkEvent::Up).await;
+    child.send(&Peer::Parent, "hello");
+    assert_eq!(parent.frame().await.0, us());
+}
+
+#[tokio::test]
+async fn bad_paths_are_named_with_their_cure() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |path: &Path, expected: &str| {
+        let error = Router::start(listen(path), clock()).err().unwrap();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    };
+    refused(Path::new("relative.sock"), "absolute");
+    refused(&dir.path().join("x".repeat(108)), "107 bytes");
+    let file = dir.path().join("precious");
+    fs::write(&file, "data").unwrap();
+    refused(&file, "no socket");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "data");
+    let open = dir.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    refused(&open.join("a.sock"), "chmod o-w");
+}
+
+#[tokio::test]
+async fn a_parent_that_was_away_for_long_is_seen_within_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let parent = router(listen(&path));
+    let mut child = dealer(Upstream::Ipc { path: path.clone() });
+    child.until_event(LinkEvent::Up).await;
+    assert!(parent.stop(Duration::ZERO).await.1);
+    child
+        .until_event(LinkEvent::Down {
+            why: DownReason::Disconnected,
+        })
+        .await;
+    // The outage itself: long enough for a growing wait to show.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let attempts = child.handle.counters().reconnects;
+    assert!(
+        (25..=65).contains(&attempts),
+        "one attempt every 50 to 100 ms, not {attempts} in 3 s"
+    );
+    let mut parent = router(listen(&path));
+    let begin = Instant::now();
+    child.until_event(LinkEvent::Up).await;
+    child.send(&Peer::Parent, "again");
+    assert_eq!(parent.frame().await.0, us());
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
