@@ -1,14 +1,11 @@
 //! An ICMP echo, by an unprivileged datagram socket where the system allows it, else by a raw one.
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, ipproto, recv, send, socket_with,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
 use watchtree_core::message::Look;
 
 /// Tells our echoes apart from those of other looks of this process.
@@ -44,7 +41,7 @@ pub(crate) async fn look(ip: IpAddr, within: Duration) -> Look {
 
 /// A socket connected to one address: the kernel hands over only what comes from there.
 struct Echo {
-    socket: AsyncFd<OwnedFd>,
+    socket: UdpSocket,
     v4: bool,
     /// On a raw socket the id is ours; on a datagram socket the kernel sets it.
     id: u16,
@@ -65,7 +62,8 @@ impl Echo {
             result => result?,
         };
         connect(&socket, &SocketAddr::new(ip, 0))?;
-        let socket = AsyncFd::register(socket).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        // To tokio every connected socket that moves packets is a "UDP socket"; nothing of UDP is used.
+        let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket)).map_err(errno_of)?;
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let id = (std::process::id() & 0xffff) as u16;
         Ok(Self {
@@ -78,19 +76,13 @@ impl Echo {
 
     /// Sends one request and waits for its reply.
     async fn exchange(&self) -> Result<(), Errno> {
-        send(self.socket.get_ref(), &self.request(), SendFlags::empty())?;
+        self.socket.send(&self.request()).await.map_err(errno_of)?;
         let mut buffer = [0; 512];
         loop {
-            let Ok(mut ready) = self.socket.readable().await else {
-                return Err(Errno::IO);
-            };
-            match recv(self.socket.get_ref(), &mut buffer, RecvFlags::empty()) {
-                Ok((read, _)) if self.is_reply(&buffer[..read.min(buffer.len())]) => return Ok(()),
-                // Somebody else's packet: a raw socket sees them all.
-                Ok(_) => {}
-                Err(Errno::WOULDBLOCK) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
+            let read = self.socket.recv(&mut buffer).await.map_err(errno_of)?;
+            // Else somebody else's packet: a raw socket sees them all.
+            if self.is_reply(&buffer[..read]) {
+                return Ok(());
             }
         }
     }
@@ -119,6 +111,10 @@ impl Echo {
             && body.get(6..8) == Some(&self.sequence.to_be_bytes())
             && body.get(8..8 + PAYLOAD.len()) == Some(PAYLOAD)
     }
+}
+
+fn errno_of(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 fn checksum(packet: &[u8]) -> u16 {

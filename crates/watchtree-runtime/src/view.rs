@@ -1,7 +1,7 @@
 //! Core types → the JSON types of the API. The edge: core types never learn to serialise themselves.
 //!
 //! A tree answer is made in two steps, so that the working loop is held up as little as possible: [`TreeCollector::add`]
-//! inside a visit of the machine (counts everything, copies only what is shown), [`TreeCollector::finish`] outside.
+//! inside a visit of the machine or over lines copied in one, [`TreeCollector::finish`] outside.
 
 use std::collections::BTreeMap;
 use watchtree_api as api;
@@ -11,6 +11,7 @@ use watchtree_core::incident::Incident;
 use watchtree_core::order::OrderAnswer;
 use watchtree_core::subject::{SubjectId, SubjectKind};
 use watchtree_core::time::{Moment, WallTime};
+use watchtree_core::tree::TreeLine;
 use watchtree_core::verdict::{Evidence, State, Verdict};
 
 /// The word of a state in JSON: `agent_lost`.
@@ -48,6 +49,21 @@ pub fn node(now: Option<Moment>, verdict: &Verdict, root_cause: Option<&SubjectI
         root_cause: root_cause.map(ToString::to_string),
         children: Vec::new(),
     }
+}
+
+/// One line of a core's tree without those below; `None` for a group, which is no subject itself. `now` is our clock.
+pub fn line_node(now: Moment, line: &TreeLine) -> Option<TreeNode> {
+    let verdict = line.verdict.as_ref()?;
+    // The observer's clock now: as long after its own `since` as ours is after the same moment.
+    let theirs = line.since.map(|since| verdict.since + now.since(since));
+    let mut node = node(theirs, verdict, line.root_cause.as_ref());
+    if let Some(cause) = &line.root_cause {
+        let reported = verdict.state.as_str();
+        node.why = format!("{cause} explains it; last reported {reported}: {}", verdict.why);
+    }
+    node.state = state_word(line.state);
+    node.worst = state_word(line.worst);
+    Some(node)
 }
 
 /// A decision record. Its evidence carries ages relative to the decision, not to now: `age_ms` is how old the fact was
@@ -207,27 +223,35 @@ impl TreeCollector {
         }
     }
 
-    /// Takes one verdict. Cheap for what is not shown. `now`: see [`node`].
+    /// Takes one verdict. `now`: see [`node`].
     pub fn add(&mut self, now: Option<Moment>, verdict: &Verdict, root_cause: Option<&SubjectId>) {
         *self.counts.entry(verdict.state).or_default() += 1;
-        let path = verdict.subject.as_str();
-        let depth = path.bytes().filter(|&byte| byte == b'/').count();
+        self.place(node(now, verdict, root_cause), verdict.state, Some(verdict.kind));
+    }
+
+    fn place(&mut self, node: TreeNode, state: State, kind: Option<SubjectKind>) {
+        let depth = node.subject.bytes().filter(|&byte| byte == b'/').count();
         let depth_max = self.query.depth.map_or(usize::MAX, |depth| depth as usize);
-        self.spread(path, depth_max, verdict.state);
+        self.spread(&node.subject, depth_max, state);
         if depth_max < depth {
             return;
         }
-        if !self.fits(verdict) {
-            if verdict.kind != SubjectKind::Container && self.above.len() < TREE_NODES_MAX {
-                self.above.insert(path.to_string(), node(now, verdict, root_cause));
+        if !self.fits(&node, state) {
+            if kind != Some(SubjectKind::Container) && self.above.len() < TREE_NODES_MAX {
+                self.above.insert(node.subject.clone(), node);
             }
-            return;
-        }
-        if TREE_NODES_MAX <= self.shown.len() {
+        } else if TREE_NODES_MAX <= self.shown.len() {
             self.omitted += 1;
-            return;
+        } else {
+            self.shown.push(node);
         }
-        self.shown.push(node(now, verdict, root_cause));
+    }
+
+    /// Takes one line of a core's tree: what the line shows wins over what its verdict says. `now` is our own clock.
+    pub fn add_line(&mut self, now: Moment, line: &TreeLine) {
+        let Some(node) = line_node(now, line) else { return };
+        *self.counts.entry(line.state).or_default() += 1;
+        self.place(node, line.state, line.kind);
     }
 
     fn spread(&mut self, path: &str, depth_max: usize, state: State) {
@@ -244,11 +268,11 @@ impl TreeCollector {
         }
     }
 
-    fn fits(&self, verdict: &Verdict) -> bool {
+    fn fits(&self, node: &TreeNode, state: State) -> bool {
         match self.query.filter.as_deref() {
             None | Some("") => true,
-            Some("ill") => verdict.state.is_incident(),
-            Some(filter) => verdict.subject.as_str().contains(filter) || state_word(verdict.state) == filter,
+            Some("ill") => state.is_incident() || state == State::Suspect,
+            Some(filter) => node.subject.contains(filter) || node.state == filter,
         }
     }
 
