@@ -288,6 +288,25 @@ def out_of_scope(child, args):
     return child.refused(lambda: child.send("REPORT", body), "out_of_scope")
 
 
+def clone(child, args):
+    """A copied machine: another node id under the same name and key, while the first one lives."""
+    if not child.join(args.seconds):
+        return False
+    copy = Child(args, read_key(args.key))
+    copy.me.node_id = os.urandom(16)
+    try:
+        if not copy.wait(args.seconds, lambda: copy.up, beats=False):
+            return False
+        child.wait(0.3)
+        told = copy.refused(copy.hello, "clone")
+    finally:
+        copy.close()
+    # The first one goes on undisturbed.
+    acknowledged = child.out.count("REPORT_ACK")
+    child.report([child.verdict("docker/original")])
+    return told and child.wait(3, lambda: child.out.count("REPORT_ACK") > acknowledged)
+
+
 MODES = {
     "live": live,
     "unknown-key": unknown_key,
@@ -297,6 +316,7 @@ MODES = {
     "replay": replay,
     "order-up": order_up,
     "out-of-scope": out_of_scope,
+    "clone": clone,
 }
 
 
@@ -306,6 +326,10 @@ def run(args):
     child = Child(args, keys, args.steal if args.mode == "stolen-name" else None)
     try:
         good = MODES[args.mode](child, args)
+        if args.linger:
+            # Whoever started us looks at the parent now, while the child still lives.
+            child.out.say("done", ok=good)
+            child.wait(args.linger)
         child.out.say("end", mode=args.mode, ok=good, kinds={k: child.out.count(k) for k in {g[0] for g in child.out.got}})
         return good
     finally:

@@ -36,6 +36,7 @@ def arguments():
     down.add_argument("--mode", choices=list(child.MODES), default="live")
     down.add_argument("--report", nargs="*", default=["docker/foreign"], help="subjects below our name")
     down.add_argument("--goodbye", choices=["RESTART", "HOST_SHUTDOWN", "LEAVING"])
+    down.add_argument("--linger", type=float, default=0, help="then beat on for so many seconds")
     down.add_argument("--steal", default="h1", help="whose name or scope to steal")
 
     up = sides.add_parser("parent", parents=[both])

@@ -19,7 +19,7 @@ def read_schema(document=DOCUMENT):
     """({message: {field: (number, type, mark)}}, {enum: {number: value without prefix}}) from the document's table."""
     text = document.read_text(encoding="utf-8").split("## 5. Fields", 1)[1].split("## 6.", 1)[0]
     messages, enums = {}, {}
-    for name, rest in re.findall(r"^- `(\w+)`: (.*)$", text, re.M):
+    for name, rest in re.findall(r"^- `(\w+)`: (.*)$", text, re.MULTILINE):
         fields = re.findall(r"(\d+) `(\w+)` (\w+)(\[\]|\?)?", rest)
         if fields or rest == "no fields":
             messages[name] = {field: (int(number), kind, mark) for number, field, kind, mark in fields}
@@ -34,7 +34,7 @@ MESSAGES, ENUMS = read_schema()
 # Section 2: which message is the body of which kind.
 BODIES = {
     kind: message
-    for kind, message in re.findall(r"^\| \d+ \| `(\w+)` \| `(\w+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.M)
+    for kind, message in re.findall(r"^\| \d+ \| `(\w+)` \| `(\w+)` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
 }
 
 
