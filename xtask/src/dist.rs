@@ -15,11 +15,11 @@ const DOCUMENTS: [&str; 5] = [
     "SECURITY.md",
 ];
 
-/// Makes `dist/watchtree-VERSION-ARCH-linux-gnu.tar.gz` and its checksum beside it.
+/// Makes `dist/watchtree-VERSION-ARCH-linux-gnu.tar.gz` and its checksum beside it; gives its path.
 ///
 /// # Errors
 /// The build, a missing file, or a tool failed.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn make() -> Result<PathBuf> {
     needs::satisfy(needs::DIST)?;
     let programs = fleet::build()?;
     let root = sh::root();

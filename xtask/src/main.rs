@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod dist;
+mod documents;
 mod engine;
 mod fleet;
 mod gate;
@@ -42,6 +43,11 @@ enum Command {
     },
     /// Makes one tarball: programs, units, samples, licences, checksums.
     Dist,
+    /// Runs the commands of the set-up documents on machines with systemd, from the tarball.
+    Documents {
+        /// `one-host`, `two-hosts`; both if none is named.
+        only: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -62,7 +68,8 @@ fn main() -> ExitCode {
         Command::Bench {
             bench: Bench::Recover { quick },
         } => bench::recover(quick),
-        Command::Dist => dist::run(),
+        Command::Dist => dist::make().map(drop),
+        Command::Documents { only } => documents::run(&only),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

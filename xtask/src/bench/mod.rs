@@ -18,6 +18,7 @@ use floor::Floor;
 use proxy::Notes;
 use rustix::process::{Pid, Signal, kill_process};
 use stats::Stats;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a victim may be away.
@@ -58,7 +59,12 @@ enum Arm {
 struct Bench<'a> {
     engine: &'a Engine,
     image: &'a str,
-    run: &'a str,
+    /// The run of the victims that exist for our daemons, and that of the others.
+    ours: &'a str,
+    others: &'a str,
+    programs: &'a Path,
+    /// The engine's socket with the pass-through in front.
+    socket: &'a Path,
     floor: Floor,
     notes: Notes,
     made: usize,
@@ -82,25 +88,21 @@ pub(crate) fn recover(quick: bool) -> Result<()> {
     let run = fleet::run_name("bench");
     let image = Image::make(&engine, &run)?;
     let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
-    let _containers = Containers {
+    let others = format!("{run}-others");
+    let _containers = [&run, &others].map(|run| Containers {
         engine: engine.clone(),
         run: run.clone(),
-    };
+    });
     let socket = folder.path().join("engine.sock");
     let notes = proxy::start(&socket, engine.socket())?;
-    let plan = Plan {
-        programs: &programs,
-        folder: folder.path(),
-        run: &run,
-        engine: &socket,
-        webhook: None,
-    };
-    let fleet = Fleet::start(&plan)?;
     let floor = Floor::start(&engine)?;
     let mut bench = Bench {
-        image: &image.name,
         engine: &engine,
-        run: &run,
+        image: &image.name,
+        ours: &run,
+        others: &others,
+        programs: &programs,
+        socket: &socket,
         floor,
         notes,
         made: 0,
@@ -122,31 +124,27 @@ pub(crate) fn recover(quick: bool) -> Result<()> {
     } else {
         (
             Amount {
-                batches: 10,
-                pairs: 20,
-                always: 3,
+                batches: 8,
+                pairs: 25,
+                always: 4,
             },
             Amount {
-                batches: 3,
-                pairs: 20,
-                always: 3,
+                batches: 2,
+                pairs: 25,
+                always: 4,
             },
         )
     };
-    let measured = (|| {
-        let host = bench.measure(&fleet, Network::Host, host)?;
-        Ok((host, bench.measure(&fleet, Network::Bridge, bridge)?))
-    })();
-    let (host, bridge) = measured.map_err(|error: anyhow::Error| error.context(fleet.log_ends()))?;
-    drop(fleet);
+    let host = bench.measure(Network::Host, host)?;
+    let bridge = bench.measure(Network::Bridge, bridge)?;
     report::publish(&version, &host, &bridge, quick)
 }
 
 impl Bench<'_> {
-    fn measure(&mut self, fleet: &Fleet, network: Network, amount: Amount) -> Result<Times> {
+    fn measure(&mut self, network: Network, amount: Amount) -> Result<Times> {
         let mut times = Times::default();
         for batch in 0..amount.batches {
-            self.batch(fleet, network, amount, &mut times)?;
+            self.batch(network, amount, &mut times)?;
             let (ours, floor) = (Stats::of(&times.ours), Stats::of(&times.floor));
             println!(
                 "{network:?} batch {}/{}: ours {:.1} ms, floor {:.1} ms (medians of {} and {}), own share p99 {:.2} ms",
@@ -162,8 +160,9 @@ impl Bench<'_> {
         Ok(times)
     }
 
-    /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them.
-    fn batch(&mut self, fleet: &Fleet, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
+    /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them. The daemons are
+    /// those of a new host each time: one host may restart 30 containers in 10 minutes, and that is not changed here.
+    fn batch(&mut self, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
         let mut order = Vec::new();
         for index in 0..amount.pairs {
             // Which of the two comes first alternates, so that neither always follows the other's dust.
@@ -181,6 +180,15 @@ impl Bench<'_> {
             victims.push((arm, self.make(arm, network)?));
         }
         let last_start = Instant::now();
+        let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
+        let plan = Plan {
+            programs: self.programs,
+            folder: folder.path(),
+            run: self.ours,
+            engine: self.socket,
+            webhook: None,
+        };
+        let fleet = Fleet::start(&plan)?;
         let mut known = Vec::new();
         for (arm, victim) in &victims {
             victim.await_life(None, Instant::now(), AWAY_MAX)?;
@@ -190,14 +198,14 @@ impl Bench<'_> {
                 Arm::Always => (),
             }
         }
-        await_known(fleet, &known)?;
+        await_known(&fleet, &known)?;
         let up = |_: &()| ALWAYS_UP < last_start.elapsed();
         interrupt::wait("a while of rest", last_start, ALWAYS_UP * 2, PAUSE, || {
             Ok(Some(()).filter(up))
         })?;
 
         for (arm, victim) in &victims {
-            let took = self.kill_and_wait(victim)?;
+            let took = self.kill_and_wait(victim).with_context(|| fleet.log_ends())?;
             match arm {
                 Arm::Floor => times.floor.push(took),
                 Arm::Always => times.always.push(took),
@@ -212,6 +220,7 @@ impl Bench<'_> {
             self.floor.check()?;
             std::thread::sleep(PAUSE);
         }
+        drop(fleet);
         for (_, victim) in &victims {
             self.floor.release(&victim.id);
             self.engine.remove(&victim.id)?;
@@ -222,9 +231,9 @@ impl Bench<'_> {
     fn make(&mut self, arm: Arm, network: Network) -> Result<Victim> {
         self.made += 1;
         let wish = Wish {
-            name: format!("wt-{}-{}", self.run, self.made),
+            name: format!("wt-{}-{}", self.ours, self.made),
             image: self.image.to_owned(),
-            run: self.run.to_owned(),
+            run: if arm == Arm::Ours { self.ours } else { self.others }.to_owned(),
             network,
             healed: arm == Arm::Ours,
             labels: Vec::new(),

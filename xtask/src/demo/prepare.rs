@@ -39,7 +39,10 @@ pub(crate) fn engine(ui: &Ui) -> Result<Engine> {
         ui.say(Tone::Plain, "no engine here: installing the distribution's (docker.io)");
         needs::install(&["docker.io"])?;
     }
-    start(ui)?;
+    // The package may have started it.
+    if engine.version().is_err() {
+        start(ui)?;
+    }
     let (version, took) = interrupt::wait(
         "the engine",
         Instant::now(),

@@ -137,11 +137,11 @@ pub(crate) struct LoopPolicy {
 }
 
 impl LoopPolicy {
-    /// Each restart of the budget as slow as a crash may be healed, the pauses with their jitter (at most half as much
-    /// again), and a second for the alert.
+    /// Each restart of the budget as slow as a crash may be healed, the pauses (jitter only shortens them), and a
+    /// second for the alert.
     fn bound(&self) -> Duration {
         let pauses = self.delay_min * ((1 << (self.budget - 1)) - 1);
-        CRASH * self.budget + pauses * 3 / 2 + Duration::from_secs(1)
+        CRASH * self.budget + pauses + Duration::from_secs(1)
     }
 }
 
