@@ -71,7 +71,7 @@ pub(crate) fn make() -> Result<PathBuf> {
         size as f64 / 1e6,
         sum.trim()
     );
-    Ok(())
+    Ok(tarball)
 }
 
 fn version() -> Result<String> {
