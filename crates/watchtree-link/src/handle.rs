@@ -4,6 +4,7 @@ use crate::commands::{Command, Shared};
 use crate::config::Limits;
 use crate::counters::{Counters, count};
 use crate::event::{NotSent, Peer};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -99,6 +100,12 @@ impl LinkHandle {
     /// Router: the endpoints it listens at, with the real ports. Empty for a dealer.
     pub fn bound(&self) -> &[String] {
         &self.inner.bound
+    }
+
+    /// Tcp router: where that node connected from last, also when it is gone by now; `None` if it was never seen. Behind NAT this is
+    /// the NAT's address.
+    pub fn peer_address(&self, peer: &Peer) -> Option<IpAddr> {
+        self.inner.shared.address(peer)
     }
 
     /// Reads all counters.

@@ -15,6 +15,7 @@ use crate::outbox::Outbox;
 use crate::peers::{Heard, Peers};
 use crate::zap::{Allowed, Zap};
 use crate::{frame, socket};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver as Commands, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
@@ -151,6 +152,11 @@ fn bind_error(endpoint: &str, error: Error) -> LinkError {
     }
 }
 
+/// The address of a tcp peer; a socket of both families shows IPv4 as a mapped IPv6 address.
+fn ip(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
 struct Thread {
     context: Context,
     data: Socket,
@@ -269,8 +275,11 @@ impl Thread {
                 continue;
             };
             let fd = routing_id.gets("__fd").and_then(|fd| fd.parse().ok());
-            if !self.bind_peer(&peer, &routing_id, fd, &user_id) {
-                continue;
+            if !self.peers.is_bound(&peer, &routing_id, fd) {
+                let address = routing_id.gets("Peer-Address").and_then(ip);
+                if !self.bind_peer(&peer, &routing_id, fd, &user_id, address) {
+                    continue;
+                }
             }
             match body {
                 Ok(parts) => self.up.frame(LinkEvent::Frame {
@@ -284,11 +293,15 @@ impl Thread {
         true
     }
 
-    /// Whether the peer has a place in the table.
-    fn bind_peer(&mut self, peer: &Peer, routing_id: &[u8], fd: Option<i32>, user_id: &str) -> bool {
-        if self.peers.is_bound(peer, routing_id, fd) {
-            return true;
-        }
+    /// Binds a peer to the connection its message came by; whether it has a place in the table.
+    fn bind_peer(
+        &mut self,
+        peer: &Peer,
+        routing_id: &[u8],
+        fd: Option<i32>,
+        user_id: &str,
+        address: Option<IpAddr>,
+    ) -> bool {
         // What the monitor has told before this message is about older connections, perhaps with the same descriptor.
         self.watch();
         match self.peers.hear(peer, routing_id, fd, user_id) {
@@ -300,6 +313,9 @@ impl Thread {
             heard => {
                 if heard == Heard::Moved {
                     count(&self.up.shared.counters.reconnects);
+                }
+                if let Some(address) = address {
+                    self.up.shared.set_address(peer, address, self.limits.peers_max);
                 }
                 self.up.tell(LinkEvent::PeerSeen { peer: peer.clone() });
             }

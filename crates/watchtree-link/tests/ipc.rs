@@ -7,7 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use watchtree_link::{DownReason, LinkError, LinkEvent, Listen, LocalPeer, Peer, Router, RouterConfig, Upstream};
+use watchtree_link::{
+    DownReason, LinkError, LinkEvent, Listen, LocalPeer, Peer, Refusal, Router, RouterConfig, Upstream,
+};
 
 fn listen(path: &Path) -> RouterConfig {
     RouterConfig::new(Listen::Ipc {
@@ -106,4 +108,63 @@ async fn a_parent_that_was_away_for_long_is_seen_within_a_second() {
     child.send(&Peer::Parent, "again");
     assert_eq!(parent.frame().await.0, us());
     assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+/// Where the child of the next test finds the socket.
+const SOCKET: &str = "WATCHTREE_LINK_TEST_SOCKET";
+const NOBODY: u32 = 65_534;
+
+/// Not a test of its own: the other process of the next one, as another user.
+#[tokio::test]
+async fn as_another_user() {
+    let Some(path) = std::env::var_os(SOCKET) else { return };
+    let mut child = dealer(Upstream::Ipc { path: path.into() });
+    child
+        .until_event(LinkEvent::Down {
+            why: DownReason::Refused,
+        })
+        .await;
+    eventually("it tries again with a new socket", || {
+        child.handle.counters().handshakes_failed >= 2
+    })
+    .await;
+    assert!(!child.handle.is_up());
+}
+
+#[tokio::test]
+async fn another_user_is_refused_even_where_the_modes_let_it_in() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let mut parent = router(listen(&path));
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let mut other = std::process::Command::new("/proc/self/exe");
+    other.args(["--exact", "as_another_user"]).env(SOCKET, &path);
+    let mut other = std::os::unix::process::CommandExt::uid(&mut other, NOBODY)
+        .spawn()
+        .unwrap();
+    let address = parent
+        .until("a refusal", |event| match event {
+            LinkEvent::Refused {
+                why: Refusal::UnknownUser,
+                address,
+                ..
+            } => Some(address),
+            _ => None,
+        })
+        .await;
+    assert!(
+        address.contains(&format!(":{NOBODY}:")) && address.ends_with(&other.id().to_string()),
+        "{address}"
+    );
+    let status = tokio::task::spawn_blocking(move || other.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(parent.handle.counters().frames_in, 0);
 }

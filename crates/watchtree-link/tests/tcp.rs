@@ -47,6 +47,11 @@ async fn frames_go_both_ways_under_the_names_of_the_keys() {
     );
     drop(h1);
     parent.until_event(LinkEvent::PeerGone { peer: node("h1") }).await;
+    assert_eq!(
+        parent.handle.peer_address(&node("h1")),
+        Some("127.0.0.1".parse().unwrap())
+    );
+    assert_eq!(parent.handle.peer_address(&node("h3")), None);
 }
 
 #[tokio::test]
