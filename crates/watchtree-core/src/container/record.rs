@@ -186,24 +186,49 @@ impl Recovered {
     pub fn apply(&mut self, record: &Record) {
         match record {
             Record::LastEvent { at, id, action } => self.last_event = Some((*at, id.clone(), action.clone())),
-            Record::Desired { subject, id, incarnation, desired } => self.with(subject, |it| {
+            Record::Desired {
+                subject,
+                id,
+                incarnation,
+                desired,
+            } => self.with(subject, |it| {
                 it.desired = Some((id.clone(), incarnation.clone(), *desired));
             }),
-            Record::Charged { subject, at, boot_id, wall, mass } => {
+            Record::Charged {
+                subject,
+                at,
+                boot_id,
+                wall,
+                mass,
+            } => {
                 let charge = (*at, *boot_id, *wall);
                 if !*mass {
                     push_bounded(&mut self.host_charges, charge, Self::HOST_CHARGES_MAX);
                 }
                 self.with(subject, |it| push_bounded(&mut it.charges, charge, Self::CHARGES_MAX));
             }
-            Record::StopSeen { subject, id, at, signal } => {
+            Record::StopSeen {
+                subject,
+                id,
+                at,
+                signal,
+            } => {
                 self.with(subject, |it| it.stop_seen = Some((id.clone(), *at, *signal)));
             }
             Record::Cleared { subject } => self.with(subject, |it| {
                 it.charges.clear();
                 it.given_up = None;
             }),
-            Record::Repair { subject, id, incarnation, step, last_event, at, boot_id, stop_timeout_secs } => {
+            Record::Repair {
+                subject,
+                id,
+                incarnation,
+                step,
+                last_event,
+                at,
+                boot_id,
+                stop_timeout_secs,
+            } => {
                 let open = (*step != RepairStep::Ended).then(|| OpenRepair {
                     id: id.clone(),
                     incarnation: incarnation.clone(),
@@ -215,10 +240,20 @@ impl Recovered {
                 });
                 self.with(subject, |it| it.repair = open);
             }
-            Record::GivenUp { subject, at, boot_id, wall } => {
+            Record::GivenUp {
+                subject,
+                at,
+                boot_id,
+                wall,
+            } => {
                 self.with(subject, |it| it.given_up = Some((*at, *boot_id, *wall)));
             }
-            Record::Held { subject, until, boot_id, until_wall } => {
+            Record::Held {
+                subject,
+                until,
+                boot_id,
+                until_wall,
+            } => {
                 self.with(subject, |it| it.held = Some((*until, *boot_id, *until_wall)));
             }
             Record::Released { subject } => self.with(subject, |it| it.held = None),

@@ -1,0 +1,491 @@
+//! Why is it down? And the common path of every subject: what it does now, and what follows.
+//!
+//! ```text
+//!  stop signal or stop by somebody else seen ─────────────────────────▶ operator
+//!  never seen to run, nor by the journal ─────────────────────────────▶ first sight: reported
+//!  exit 0 without a policy, one-off, auto-remove ─────────────────────▶ finished
+//!  every event since it was last well was seen, and none of them a stop ▶ crash: at once
+//!  else: settle, then the engine's own mark: stopped ▶ operator, not ▶ crash, unreadable ▶ cannot tell
+//! ```
+
+use super::agent::{ContainerAgent, Mode};
+use super::facts::{Facts, Mark, Status, secs};
+use super::io::{ContainerEffect, Record, RestartPolicy};
+use super::observe::is_unhealthy;
+use super::record::Desired;
+use super::subject::{Cause, Death, Subject, is_oneoff};
+use crate::decision::Guard;
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind, Level, State};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+
+/// An end that only a list showed: its event may be on the way.
+const EVENT_ON_THE_WAY: Duration = Duration::from_secs(1);
+/// Reading the engine's mark must be answered within this time.
+const MARK_WITHIN: Duration = Duration::from_secs(5);
+
+/// What became of judging an end.
+pub(crate) enum Judged {
+    Wait(Moment, &'static str),
+    Cause(Cause, bool, Evidence),
+}
+
+impl ContainerAgent {
+    /// Does what follows from what is known of that subject.
+    pub(crate) fn reconcile(&mut self, now: Moment, sid: &SubjectId) {
+        let Some(mut subject) = self.subjects.remove(sid) else {
+            return;
+        };
+        if let Some(at) = subject.armed.take() {
+            self.wakes.remove(&(at, sid.clone()));
+        }
+        subject.wake = None;
+        self.queued.remove(sid);
+        let facts = subject.container.clone().and_then(|id| self.facts.remove(&id));
+        let gone = match facts {
+            Some(mut facts) => {
+                self.step(now, sid, &mut subject, &mut facts);
+                self.facts.insert(facts.id.clone(), facts);
+                false
+            }
+            None => self.without_container(now, sid, &mut subject),
+        };
+        if gone {
+            return;
+        }
+        self.tell(now, sid, &subject);
+        if let Some(at) = subject.wake {
+            subject.armed = Some(at);
+            self.wakes.insert((at, sid.clone()));
+        }
+        self.subjects.insert(sid.clone(), subject);
+    }
+
+    fn without_container(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject) -> bool {
+        if !self.list.done {
+            // From the journal; the first list will show whether it is still there.
+            return false;
+        }
+        if let Some(repair) = subject.repair.take() {
+            let why = repair
+                .overruled
+                .clone()
+                .unwrap_or_else(|| "the container is gone".to_string());
+            self.end_repair(now, sid, subject, repair, crate::decision::Outcome::Overruled, why);
+        }
+        subject.say(
+            now,
+            State::Unknown,
+            Level::Certain,
+            "its container was removed; a successor may come",
+        );
+        self.outlived(now, sid, subject)
+    }
+
+    fn step(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &mut Facts) {
+        if matches!(self.mode, Mode::HandsOff | Mode::Gone) {
+            subject.say(
+                now,
+                State::Unwatched,
+                Level::None,
+                "the host is shutting down: hands off",
+            );
+            return;
+        }
+        if let Some(open) = subject.recovering.clone() {
+            return self.recover(now, sid, subject, facts, &open);
+        }
+        if subject.repair.is_some() && !self.drive(now, sid, subject, facts) {
+            return;
+        }
+        self.count_engine_restarts(now, sid, subject, facts);
+        if !facts.life_known {
+            // A look is under way; the list repeats it.
+            if facts.inspecting.is_none() && facts.view.is_none() {
+                self.look(now, facts);
+            }
+            return;
+        }
+        match facts.status() {
+            Status::Unknown => {}
+            Status::Created if subject.death.is_some() => self.on_down(now, sid, subject, facts),
+            Status::Created => subject.say(now, State::Stopped, Level::Certain, "made, but never started"),
+            Status::Removing => subject.say(now, State::Stopped, Level::Certain, "it is being removed"),
+            Status::Paused => {
+                self.lives(now, sid, subject, facts);
+                subject.say(now, State::Stopped, Level::Certain, "a person paused it");
+            }
+            Status::Running => self.on_running(now, sid, subject, facts),
+            Status::Backoff => self.on_backoff(now, sid, subject, facts),
+            Status::Down => self.on_down(now, sid, subject, facts),
+        }
+    }
+
+    /// It runs: notes the life, and that it is meant to.
+    fn lives(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+        let incarnation = facts.incarnation();
+        if subject.life != incarnation {
+            // A life that began before we looked is old enough.
+            subject.life_since = match facts.born_at {
+                Some(born) => born,
+                None if subject.life.0.is_empty() => Moment::ZERO,
+                None => now,
+            };
+            subject.life = incarnation.clone();
+            subject.signal_at = None;
+        }
+        subject.death = None;
+        subject.forced = false;
+        let known = subject
+            .desired
+            .as_ref()
+            .is_some_and(|(id, life, desired)| *id == facts.id && *life == incarnation && *desired == Desired::Running);
+        if !known {
+            subject.desired = Some((facts.id.clone(), incarnation.clone(), Desired::Running));
+            let (subject, id) = (sid.clone(), facts.id.clone());
+            self.journal(Record::Desired {
+                subject,
+                id,
+                incarnation,
+                desired: Desired::Running,
+            });
+        }
+        self.forgive(now, sid, subject);
+    }
+
+    /// Given up, but it has run for a whole window since: the slate is clean.
+    fn forgive(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject) {
+        if subject.given_up.is_none() {
+            return;
+        }
+        let at = subject.life_since + subject.labels.policy(&self.settings.policy).window;
+        if at <= now {
+            subject.given_up = None;
+            subject.ledger.clear();
+            self.journal(Record::Cleared { subject: sid.clone() });
+        } else {
+            subject.wake_at(at);
+        }
+    }
+
+    fn on_running(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &mut Facts) {
+        self.lives(now, sid, subject, facts);
+        if is_unhealthy(facts) {
+            return self.want_stop_then_start(now, sid, subject, facts);
+        }
+        subject.noted = None;
+        let proven = subject.life_since + subject.labels.policy(&self.settings.policy).verify;
+        if subject.given_up.is_some() && now < proven {
+            subject.wake_at(proven);
+            return subject.say(
+                now,
+                State::GivenUp,
+                Level::Certain,
+                "given up; it runs again, but has not proven to stay",
+            );
+        }
+        let health = facts.view.as_ref().map_or(super::io::Health::None, |_| facts.health);
+        match health {
+            super::io::Health::Starting => {
+                subject.say(now, State::Starting, Level::Certain, "running, health check starting");
+            }
+            _ if !subject.labels.remarks.is_empty() => {
+                subject.say(now, State::Degraded, Level::Certain, "running, with a bad label");
+            }
+            super::io::Health::Healthy => subject.say(now, State::Ok, Level::Certain, "running, healthy"),
+            _ => subject.say(now, State::Ok, Level::Certain, "running"),
+        }
+    }
+
+    fn on_backoff(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+        if let Some(why) = self.operator_in_backoff(facts) {
+            let why = format!("stopped while the engine was about to restart it: {why}");
+            return subject.say(now, State::Stopped, Level::Certain, why);
+        }
+        let exit = facts.exit_code();
+        if subject.given_up.is_some() {
+            let why = format!("exits again and again ({exit}); given up, the engine goes on restarting it");
+            subject.say(now, State::GivenUp, Level::Certain, why);
+        } else {
+            let why = format!("exited ({exit}); the engine restarts it by its own policy");
+            subject.say(now, State::Repairing, Level::Certain, why);
+        }
+        let _ = sid;
+        // Its start event, or the next list, goes on from here.
+    }
+
+    fn operator_in_backoff(&self, facts: &Facts) -> Option<String> {
+        let ended = facts.ended();
+        facts
+            .stops
+            .iter()
+            .any(|(at, own)| !own && ended <= *at)
+            .then(|| "a stop was carried out".to_string())
+    }
+
+    /// The engine's own restarts are flaps too.
+    fn count_engine_restarts(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+        let Some(view) = &facts.view else { return };
+        let count = view.restart_count;
+        let before = subject.engine_restarts.replace((facts.id.clone(), count));
+        let Some((id, before)) = before else { return };
+        if id != facts.id || count <= before {
+            return;
+        }
+        let new = (count - before).min(u64::from(crate::restart::BUDGET_MAX));
+        self.counters.engine_restarts += new;
+        let budgeted = subject.labels.heals_crash(self.settings.heal).is_ok();
+        for _ in 0..new {
+            subject.ledger.charge(now);
+            if budgeted {
+                self.charge_record(now, sid, true);
+            }
+        }
+        let policy = subject.labels.policy(&self.settings.policy);
+        if budgeted && subject.given_up.is_none() && subject.ledger.left(now, policy.window, policy.budget) == 0 {
+            let mut evidence = vec![Evidence::new(
+                EvidenceKind::EngineRestart,
+                now,
+                format!("the engine has restarted it {count} times since its last start by hand"),
+            )];
+            evidence.push(Evidence::new(
+                EvidenceKind::Exited,
+                now,
+                format!("exit code {}", facts.exit_code()),
+            ));
+            self.give_up(now, sid, subject, facts.incarnation(), &policy, evidence);
+        }
+    }
+
+    fn on_down(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &mut Facts) {
+        let life = facts.incarnation();
+        let died_at = *facts.died_at.get_or_insert(now);
+        if subject.death.as_ref().is_none_or(|death| death.life != life) {
+            match self.judge(now, subject, facts) {
+                Judged::Wait(until, what) => {
+                    subject.wake_at(until);
+                    let why = format!("exited ({}); {what}", facts.exit_code());
+                    return subject.say(now, State::Suspect, Level::Certain, why);
+                }
+                Judged::Cause(cause, mass, proof) => {
+                    let mut evidence = vec![exit_evidence(facts, died_at)];
+                    if facts.oom
+                        || facts
+                            .view
+                            .as_ref()
+                            .is_some_and(|view| view.oom_killed && facts.died_at <= Some(now))
+                    {
+                        evidence.push(Evidence::new(
+                            EvidenceKind::OutOfMemory,
+                            died_at,
+                            "the kernel killed it for memory",
+                        ));
+                    }
+                    evidence.push(proof);
+                    let death = Death {
+                        life,
+                        cause,
+                        at: died_at,
+                        start_at: None,
+                        mass,
+                        evidence,
+                        hopeless: None,
+                    };
+                    self.note_death(now, sid, &death);
+                    subject.death = Some(death);
+                }
+            }
+        }
+        self.after_death(now, sid, subject, facts);
+    }
+
+    fn note_death(&mut self, now: Moment, sid: &SubjectId, death: &Death) {
+        if matches!(death.cause, Cause::Crash(_)) {
+            let window = self.settings.host_policy.mass_window;
+            self.crashes
+                .retain(|(at, known)| now.since(*at) < window && known != sid);
+            self.crashes.push_back((now, sid.clone()));
+            if 1024 < self.crashes.len() {
+                self.crashes.pop_front();
+            }
+        }
+    }
+
+    fn after_death(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &mut Facts) {
+        let Some(death) = subject.death.clone() else { return };
+        match &death.cause {
+            Cause::Operator(why) => {
+                self.stays_down(sid, subject, facts);
+                let text = format!("stopped by a person: {why}");
+                self.note(now, sid, subject, Guard::OperatorIntent, why, &text);
+                subject.say(now, State::Stopped, Level::Certain, text);
+            }
+            Cause::Finished(why) => {
+                self.stays_down(sid, subject, facts);
+                let text = format!("finished: {why}");
+                self.note(now, sid, subject, Guard::MeantToRun, why, &text);
+                subject.say(now, State::Finished, Level::Certain, text);
+            }
+            Cause::FirstSight(why) => {
+                let text = format!("exited ({}) before anybody watched it: {why}", facts.exit_code());
+                self.note(now, sid, subject, Guard::KnownCause, why, &text);
+                subject.say(now, State::Unknown, Level::Certain, text);
+            }
+            Cause::CannotTell(why) => {
+                let text = format!(
+                    "exited ({}), and nothing can tell whether a person stopped it: {why}",
+                    facts.exit_code()
+                );
+                self.note(now, sid, subject, Guard::KnownCause, why, &text);
+                subject.say(now, State::GivenUp, Level::Certain, text);
+            }
+            Cause::Crash(_) => self.want_start(now, sid, subject, facts),
+        }
+    }
+
+    fn stays_down(&mut self, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+        let now = (facts.id.clone(), facts.incarnation(), Desired::Stopped);
+        if subject.desired.as_ref() != Some(&now) {
+            subject.desired = Some(now);
+            let (id, incarnation) = (facts.id.clone(), facts.incarnation());
+            self.journal(Record::Desired {
+                subject: sid.clone(),
+                id,
+                incarnation,
+                desired: Desired::Stopped,
+            });
+        }
+    }
+
+    fn judge(&mut self, now: Moment, subject: &Subject, facts: &mut Facts) -> Judged {
+        let cause = |cause: Cause, kind: EvidenceKind, detail: &str, mass: bool| {
+            Judged::Cause(cause, mass, Evidence::new(kind, now, detail))
+        };
+        let foreign = facts.foreign_stop();
+        if let (Some(why), false) = (&foreign, facts.doubt) {
+            return cause(Cause::Operator(why.clone()), EvidenceKind::OperatorStop, why, false);
+        }
+        let memory = subject.desired.as_ref().filter(|(id, _, _)| *id == facts.id);
+        let same_life = memory.filter(|(_, life, _)| *life == facts.incarnation());
+        // An exit code of 0 that an engine's going down brought about is nobody's wish.
+        if let (Some(why), false) = (finished(facts), facts.doubt) {
+            return cause(Cause::Finished(why.to_string()), EvidenceKind::Exited, why, false);
+        }
+        if same_life.is_some_and(|(_, _, desired)| *desired == Desired::Stopped) {
+            let why = "the journal remembers that a person stopped it";
+            return cause(Cause::Operator(why.to_string()), EvidenceKind::Journal, why, false);
+        }
+        if memory.is_none() && facts.alive_at.is_none() && !facts.died_by_event {
+            let why = "nobody knows whether it is meant to run";
+            return cause(Cause::FirstSight(why.to_string()), EvidenceKind::Journal, why, false);
+        }
+        if let Some(until) = self.stream.gap_until() {
+            return Judged::Wait(until, "waits until the event stream is whole again");
+        }
+        // A death seen live was preceded by life until just then.
+        let alive = if facts.died_by_event {
+            facts.died_at
+        } else {
+            facts.alive_at
+        };
+        let covered = !facts.doubt && self.stream.covers(facts.born_at, alive, facts.stop_window());
+        let died_at = facts.died_at.unwrap_or(now);
+        if !covered {
+            return self.judge_by_mark(now, facts, died_at, foreign);
+        }
+        let settled = if facts.has_foreign_signal() {
+            died_at + self.settings.settle
+        } else if facts.died_by_event {
+            died_at
+        } else {
+            died_at + EVENT_ON_THE_WAY
+        };
+        if now < settled {
+            return Judged::Wait(settled, "finding out whether somebody stopped it");
+        }
+        let why = format!("exit code {}", facts.exit_code());
+        let detail = "no stop signal was seen on an unbroken event stream";
+        cause(Cause::Crash(why), EvidenceKind::NobodyStoppedIt, detail, false)
+    }
+
+    /// Events may be missing: the engine's own note of a person's stop decides.
+    fn judge_by_mark(&mut self, now: Moment, facts: &mut Facts, died_at: Moment, foreign: Option<String>) -> Judged {
+        let settled = died_at + self.settings.settle;
+        if now < settled {
+            return Judged::Wait(settled, "events may be missing: settling");
+        }
+        let answer = match facts.mark {
+            Mark::NotAsked => {
+                facts.mark = Mark::Asked(now);
+                self.effects
+                    .push_back(ContainerEffect::ReadStopMark { id: facts.id.clone() });
+                return Judged::Wait(now + MARK_WITHIN, "events may be missing: asking the engine's own mark");
+            }
+            Mark::Asked(at) if now < at + MARK_WITHIN => {
+                return Judged::Wait(at + MARK_WITHIN, "events may be missing: asking the engine's own mark");
+            }
+            Mark::Asked(_) => None,
+            Mark::Known(answer) => answer,
+        };
+        let proof = |kind: EvidenceKind, detail: &str| Evidence::new(kind, now, detail);
+        match (answer, foreign) {
+            (Some(true), _) => {
+                let why = "the engine has marked it as stopped by a person".to_string();
+                Judged::Cause(
+                    Cause::Operator(why.clone()),
+                    false,
+                    proof(EvidenceKind::OperatorStop, &why),
+                )
+            }
+            (Some(false), _) => {
+                let why = format!("exit code {}", facts.exit_code());
+                let detail = "events may be missing, but the engine has no mark of a person's stop";
+                Judged::Cause(Cause::Crash(why), true, proof(EvidenceKind::NobodyStoppedIt, detail))
+            }
+            (None, Some(why)) => Judged::Cause(
+                Cause::Operator(why.clone()),
+                false,
+                proof(EvidenceKind::OperatorStop, &why),
+            ),
+            (None, None) => {
+                let why = "events are missing and the engine's mark cannot be read".to_string();
+                Judged::Cause(
+                    Cause::CannotTell(why.clone()),
+                    false,
+                    proof(EvidenceKind::StreamBroken, &why),
+                )
+            }
+        }
+    }
+}
+
+/// Why an end is as it should be, if it is.
+fn finished(facts: &Facts) -> Option<&'static str> {
+    let view = facts.view.as_ref()?;
+    let clean = facts.exit_code() == 0;
+    match view.restart_policy {
+        _ if view.auto_remove => Some("the engine removes it when it ends"),
+        _ if is_oneoff(view) => Some("a one-off container of compose"),
+        RestartPolicy::No if clean => Some("exit code 0 and no restart policy"),
+        RestartPolicy::OnFailure { .. } if clean => Some("exit code 0 and a restart policy for failures only"),
+        _ => None,
+    }
+}
+
+fn exit_evidence(facts: &Facts, at: Moment) -> Evidence {
+    let how = if facts.died_by_event {
+        "by its event"
+    } else {
+        "by a look, its event never came"
+    };
+    let began = facts.began();
+    let lasted = Duration::from_nanos(facts.ended().0.saturating_sub(began.0));
+    Evidence::new(
+        EvidenceKind::Exited,
+        at,
+        format!("exit code {} after {}, seen {how}", facts.exit_code(), secs(lasted)),
+    )
+}

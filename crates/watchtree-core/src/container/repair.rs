@@ -1,0 +1,180 @@
+//! One repair of one container, from the decision to its end, and whose signals are whose meanwhile.
+//!
+//! ```text
+//!  crash ───────────────────────────────────────────────┐
+//!                                                        ▼
+//!  unhealthy ─▶ Stopping ─answer─▶ AwaitDeath ─die─▶ StartDue ─▶ Starting ─answer─▶ AwaitLife ─▶ Verifying ─▶ ended
+//!                  │  answer lost: look, never post again │  ▲      │ 304: look      │
+//!                  └──────────────────────────────────────┘  └──────┴────────────────┘ not running after all
+//!  journal ─▶ Recovering ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
+//! ```
+
+use super::facts::plus;
+use super::io::{ContainerId, EngineTime, Ticket};
+use crate::decision::{ActionKind, Decision};
+use crate::subject::Incarnation;
+use crate::time::{Duration, Moment};
+use alloc::format;
+use alloc::string::{String, ToString};
+
+/// How much earlier than ordered the engine's own SIGKILL may be stamped.
+const KILL_SLACK: Duration = Duration::from_millis(100);
+
+/// Where a repair is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// Known from the journal only; nothing is done before the container was looked at and the stream was judged.
+    Recovering,
+    /// `/stop` is posted; `lost` once its deadline passed.
+    Stopping { ticket: Ticket, lost: bool },
+    /// `/stop` was answered, or was seen to be under way after a restart of ours: waits for the end it causes.
+    AwaitDeath { until: Moment },
+    /// It is down; `/start` comes at `at`, after a look (where `look` is set).
+    StartDue { at: Moment, look: Option<Moment> },
+    /// `/start` is posted; `lost` once its deadline passed.
+    Starting { ticket: Ticket, lost: bool },
+    /// `/start` was answered: a new life must show.
+    AwaitLife { since: Moment },
+    /// It lives; it must stay.
+    Verifying { since: Moment, until: Moment },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Repair {
+    pub(crate) decision: Decision,
+    pub(crate) kind: ActionKind,
+    pub(crate) id: ContainerId,
+    /// The life that is being ended or has ended.
+    pub(crate) incarnation: Incarnation,
+    pub(crate) step: Step,
+    pub(crate) own: Option<OwnStop>,
+    /// The newest event when it began.
+    pub(crate) last_event: EngineTime,
+    pub(crate) stop_secs: u32,
+    /// Posts of `/start` that changed nothing (304, connection refused).
+    pub(crate) tries: u32,
+    pub(crate) overruled: Option<String>,
+    /// True once `/start` was posted.
+    pub(crate) started: bool,
+}
+
+impl Repair {
+    /// True while a call of it is or may be under way in the engine.
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(self.step, Step::Stopping { .. } | Step::Starting { .. })
+    }
+
+    /// True for steps that leave the container down by our own doing.
+    pub(crate) fn is_half_done(&self) -> bool {
+        self.kind == ActionKind::StopThenStart
+            && matches!(
+                self.step,
+                Step::Stopping { .. } | Step::AwaitDeath { .. } | Step::StartDue { .. }
+            )
+    }
+}
+
+/// What a `/stop` of ours does to the event stream: one stop signal, at most one SIGKILL and that not before its time,
+/// one `stop`. Whatever is more is somebody else's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct OwnStop {
+    /// Events after this are looked at.
+    since: EngineTime,
+    stop_signal: u32,
+    timeout: Duration,
+    first: Option<EngineTime>,
+    killed: bool,
+    stopped: bool,
+}
+
+impl OwnStop {
+    pub(crate) fn new(since: EngineTime, stop_signal: u32, timeout: Duration) -> Self {
+        Self {
+            since,
+            stop_signal,
+            timeout,
+            first: None,
+            killed: false,
+            stopped: false,
+        }
+    }
+
+    /// Has the stop reached the engine?
+    pub(crate) fn is_seen(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// A stop signal (by the container's meaning) was sent.
+    ///
+    /// # Errors
+    /// Not ours; why, in words.
+    pub(crate) fn signal(&mut self, at: EngineTime, signal: u32) -> Result<(), String> {
+        if at <= self.since {
+            return Err(format!(
+                "signal {signal} was sent through the engine just before our stop"
+            ));
+        }
+        match self.first {
+            None if signal == self.stop_signal => {
+                self.first = Some(at);
+                Ok(())
+            }
+            None => Err(format!(
+                "signal {signal} was sent through the engine, ours is {}",
+                self.stop_signal
+            )),
+            Some(first) if signal == 9 && !self.killed => {
+                if plus(first, self.timeout) <= plus(at, KILL_SLACK) {
+                    self.killed = true;
+                    Ok(())
+                } else {
+                    Err("SIGKILL was sent through the engine before our stop's time was up".to_string())
+                }
+            }
+            Some(_) => Err(format!(
+                "a further signal {signal} was sent through the engine during our stop"
+            )),
+        }
+    }
+
+    /// A `stop` event came.
+    ///
+    /// # Errors
+    /// Not ours; why, in words.
+    pub(crate) fn stop(&mut self, at: EngineTime) -> Result<(), String> {
+        if at <= self.since || self.stopped {
+            return Err("a second stop was carried out through the engine during our own".to_string());
+        }
+        self.stopped = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Whose signal is whose.
+    use super::*;
+
+    fn at(ms: u64) -> EngineTime {
+        EngineTime(ms * 1_000_000)
+    }
+
+    #[test]
+    fn our_own_stop_is_ours_and_more_is_not() {
+        let fresh = OwnStop::new(at(100), 15, Duration::from_secs(2));
+        let mut own = fresh.clone();
+        assert!(own.signal(at(110), 15).is_ok());
+        assert!(own.signal(at(2050), 9).is_ok());
+        assert!(own.stop(at(2100)).is_ok());
+        assert!(own.stop(at(2101)).is_err());
+        assert!(own.signal(at(2102), 9).is_err());
+        let mut own = fresh.clone();
+        assert!(own.signal(at(110), 15).is_ok());
+        assert!(own.clone().signal(at(500), 9).is_err(), "too early to be ours");
+        assert!(own.signal(at(500), 15).is_err(), "a second one");
+        let mut own = fresh.clone();
+        assert!(own.signal(at(110), 9).is_err(), "not our signal");
+        let mut own = OwnStop::new(at(100), 9, Duration::ZERO);
+        assert!(own.signal(at(110), 9).is_ok() && own.signal(at(111), 9).is_ok());
+    }
+}

@@ -1,0 +1,92 @@
+//! How the container role is set up: checked values only, made by `watchtree-config` and the binary.
+
+use crate::id::NodeIdentity;
+use crate::message::default_beat;
+use crate::restart::{HostPolicy, RestartPolicy};
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment, WallTime};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Which containers are healed. All are watched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HealMode {
+    /// None: decisions say what would have been done.
+    Observe,
+    /// Those labelled `watchtree.enable=true` (and, when unhealthy only, `autoheal=true`).
+    #[default]
+    Labelled,
+    /// All but those labelled `watchtree.enable=false`.
+    All,
+}
+
+/// The settings of a [`super::ContainerAgent`].
+#[derive(Clone, Debug)]
+pub struct ContainerSettings {
+    /// Who this watchdog is.
+    pub identity: NodeIdentity,
+    /// The engine whose containers it heals, for example `h1/docker`: the parent of all their subjects.
+    pub engine: SubjectId,
+    /// Which containers are healed.
+    pub heal: HealMode,
+    /// Heal only containers with this label and value. Only labels that a [`super::io::ContainerView`] carries can be
+    /// named: those that begin with `watchtree.`, `autoheal` or `com.docker.compose.`.
+    pub selector: Option<(String, String)>,
+    /// Limits of one container, where no label says otherwise.
+    pub policy: RestartPolicy,
+    /// Limits of all together.
+    pub host_policy: HostPolicy,
+    /// Time between the stop signal and SIGKILL where neither a label nor the container says otherwise.
+    pub stop_timeout: Duration,
+    /// Time between two container lists; at most 10 s.
+    pub list_every: Duration,
+    /// How long to wait for late events before a stop of unknown cause is judged.
+    pub settle: Duration,
+    /// How long a compose service is left alone after the last sign of its deployment.
+    pub deploy_quiet: Duration,
+    /// Wait for the answer of `/start`. `/stop` gets its stop timeout and 15 s on top.
+    pub start_deadline: Duration,
+    /// At a stop of this daemon, how long calls under way are waited for.
+    pub stop_bound: Duration,
+    /// What a goodbye promises the parent.
+    pub back_within: Duration,
+    /// How often to beat until the parent says otherwise.
+    pub beat_wanted: Duration,
+    /// Where this machine's kernel may be looked at from outside.
+    pub look_at: Vec<String>,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// The wall clock at the start of the monotonic one: labels, and ages across a reboot, come from it.
+    pub wall_at_zero: WallTime,
+}
+
+impl ContainerSettings {
+    /// The shipped values for that node and engine.
+    pub fn new(identity: NodeIdentity, engine: SubjectId) -> Self {
+        let beat_wanted = default_beat(identity.tier);
+        Self {
+            identity,
+            engine,
+            heal: HealMode::default(),
+            selector: None,
+            policy: RestartPolicy::default(),
+            host_policy: HostPolicy::default(),
+            stop_timeout: Duration::from_secs(10),
+            list_every: Duration::from_secs(5),
+            settle: Duration::from_secs(2),
+            deploy_quiet: Duration::from_secs(30),
+            start_deadline: Duration::from_secs(30),
+            stop_bound: Duration::from_secs(5),
+            back_within: Duration::from_secs(10),
+            beat_wanted,
+            look_at: Vec::new(),
+            seed: 0,
+            wall_at_zero: WallTime(0),
+        }
+    }
+
+    /// The wall clock at that moment: a label.
+    pub fn wall(&self, now: Moment) -> WallTime {
+        WallTime(self.wall_at_zero.0.saturating_add(now.as_micros() / 1000))
+    }
+}

@@ -1,0 +1,201 @@
+//! Whether the event stream can be trusted: its continuity across breaks.
+//!
+//! ```text
+//!            StreamOpened                 anchor seen again: nothing was lost, old coverage stands
+//! Opening ────────────────▶ Gap open ──────────────────────────────────────────────────▶ Whole
+//!    ▲   │ StreamEnded          │  settled (2 s) without it: coverage begins at the opening   ▲
+//!    │   └──▶ Closed ──retry──┐ └─────────────────────────────────────────────────────────────┘
+//!    └────────────────────────┘
+//! ```
+//!
+//! The *anchor* is the newest event that was taken before the break. The engine's memory of events is a ring: if it
+//! still holds the anchor, it still holds everything after it.
+
+use super::io::{ContainerId, EngineTime};
+use crate::time::{Duration, Moment};
+use alloc::string::String;
+
+/// Time and container and word of an event.
+pub(crate) type Place = (EngineTime, ContainerId, String);
+
+/// Without a stream for that long, the list alone must do.
+const BLIND_MAX: Duration = Duration::from_secs(10);
+/// Longest and shortest pause between two tries to open the stream.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+/// The stream's opening must be answered within this time.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// From when on every event was seen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Coverage {
+    /// Since before this process, by the journal.
+    Always,
+    From(Moment),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Pipe {
+    Closed { again: Moment },
+    Opening { since: Moment },
+    Open,
+}
+
+#[derive(Clone, Debug)]
+struct Gap {
+    anchor: Option<Place>,
+    opened: Option<Moment>,
+    deadline: Moment,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pipe: Pipe,
+    gap: Option<Gap>,
+    pub(crate) coverage: Coverage,
+    /// The newest event taken.
+    pub(crate) last: Option<Place>,
+    failures: u32,
+    settle: Duration,
+    /// How often continuity was lost for good.
+    pub(crate) losses: u64,
+}
+
+/// How a gap ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Healed {
+    /// Nothing was lost.
+    Whole,
+    /// Events may have been lost.
+    Lossy,
+}
+
+impl Stream {
+    pub(crate) fn new(now: Moment, last: Option<Place>, settle: Duration) -> Self {
+        let gap = Gap {
+            anchor: last.clone(),
+            opened: None,
+            deadline: now + BLIND_MAX,
+        };
+        Self {
+            pipe: Pipe::Opening { since: now },
+            gap: Some(gap),
+            coverage: Coverage::Always,
+            last,
+            failures: 0,
+            settle,
+            losses: 0,
+        }
+    }
+
+    /// The stream is broken, or this process did not look for a while. True if a new one is to be opened at once.
+    pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
+        let anchor = match self.gap.take() {
+            // A break within a gap: what was anchored first still decides.
+            Some(gap) => gap.anchor,
+            None => self.last.clone(),
+        };
+        self.gap = Some(Gap {
+            anchor,
+            opened: None,
+            deadline: now + BLIND_MAX,
+        });
+        let failed_again = ended && !matches!(self.pipe, Pipe::Open);
+        self.failures = if failed_again {
+            self.failures.saturating_add(1)
+        } else {
+            0
+        };
+        if failed_again {
+            let pause = RETRY_MIN.saturating_mul(1 << self.failures.min(5)).min(RETRY_MAX);
+            self.pipe = Pipe::Closed { again: now + pause };
+            return false;
+        }
+        self.pipe = Pipe::Opening { since: now };
+        true
+    }
+
+    pub(crate) fn opened(&mut self, now: Moment) {
+        self.pipe = Pipe::Open;
+        self.failures = 0;
+        if let Some(gap) = &mut self.gap {
+            gap.opened = Some(now);
+            gap.deadline = now + self.settle;
+        }
+    }
+
+    /// An event came. Returns how the gap ended if this ended it.
+    pub(crate) fn saw(&mut self, place: &Place) -> Option<Healed> {
+        let is_anchor = self
+            .gap
+            .as_ref()
+            .is_some_and(|gap| gap.opened.is_some() && gap.anchor.as_ref() == Some(place));
+        if self.last.as_ref().is_none_or(|(at, _, _)| *at <= place.0) {
+            self.last = Some(place.clone());
+        }
+        is_anchor.then(|| {
+            self.gap = None;
+            Healed::Whole
+        })
+    }
+
+    /// True if it is time to open the stream again.
+    pub(crate) fn wants_open(&mut self, now: Moment) -> bool {
+        let due = match self.pipe {
+            Pipe::Closed { again } => again <= now,
+            Pipe::Opening { since } => since + OPEN_WITHIN <= now,
+            Pipe::Open => false,
+        };
+        if due {
+            self.pipe = Pipe::Opening { since: now };
+        }
+        due
+    }
+
+    /// Ends a gap whose time is up.
+    pub(crate) fn settle(&mut self, now: Moment) -> Option<Healed> {
+        let gap = self.gap.as_ref()?;
+        if now < gap.deadline {
+            return None;
+        }
+        self.coverage = Coverage::From(gap.opened.unwrap_or(now));
+        self.gap = None;
+        self.losses += 1;
+        Some(Healed::Lossy)
+    }
+
+    /// While a gap is open: when it ends at the latest.
+    pub(crate) fn gap_until(&self) -> Option<Moment> {
+        self.gap.as_ref().map(|gap| gap.deadline)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.pipe == Pipe::Open
+    }
+
+    /// Where to subscribe from.
+    pub(crate) fn since(&self) -> Option<EngineTime> {
+        let anchor = self.gap.as_ref().and_then(|gap| gap.anchor.as_ref());
+        anchor.or(self.last.as_ref()).map(|(at, _, _)| *at)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        let pipe = match self.pipe {
+            Pipe::Closed { again } => Some(again),
+            Pipe::Opening { since } => Some(since + OPEN_WITHIN),
+            Pipe::Open => None,
+        };
+        [pipe, self.gap_until()].into_iter().flatten().min()
+    }
+
+    /// Was every stop signal that could have led to an end seen, if the life's start was seen at `born` (or not), and
+    /// the container was last known alive at `alive`?
+    pub(crate) fn covers(&self, born: Option<Moment>, alive: Option<Moment>, window: Duration) -> bool {
+        match self.coverage {
+            Coverage::Always => true,
+            Coverage::From(from) => {
+                born.is_some_and(|born| from <= born) || alive.is_some_and(|alive| from + window <= alive)
+            }
+        }
+    }
+}
