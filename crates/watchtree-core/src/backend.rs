@@ -185,6 +185,15 @@ impl Backend {
         true
     }
 
+    /// Sends a message under a header of [`Backend::next_header`]; false if the child never said Hello.
+    pub fn send_with(&mut self, name: &NodeName, header: Header, message: Message) -> bool {
+        let Some(peer) = self.children.get(name).map(|child| child.peer.clone()) else {
+            return false;
+        };
+        self.outgoing.push_back((peer, Envelope { header, message }));
+        true
+    }
+
     /// A header for a frame that the driver completes (a signed order).
     pub fn next_header(&mut self, now: Moment, target: Option<NodeName>) -> Header {
         self.seq += 1;

@@ -2,27 +2,27 @@
 
 use watchtree_core::id::NameError;
 
-/// Why a frame (or an order) was not taken. [`DecodeError::reason`] is the word for `Refused` and for counters, its
-/// `Display` the detail, with what would have been accepted.
+/// Why a frame (or an order) was not taken. [`DecodeError::reason`] is the word for counters; `Display` is that word and
+/// what would have been accepted (`too_large: the body has …`): the `detail` of a `Refused` with reason `undecodable`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// A frame is not three parts.
-    #[error("a frame has 3 parts (WT1, header, body), this one has {parts}")]
+    #[error("bad_part_count: a frame has 3 parts (WT1, header, body), this one has {parts}")]
     PartCount {
         /// Parts it had.
         parts: usize,
     },
     /// Part 1 is not of this protocol at all.
-    #[error("part 1 of a frame is WT1")]
+    #[error("bad_magic: part 1 of a frame is WT1")]
     BadMagic,
     /// Part 1 names another major version.
-    #[error("major version {major:?} is not spoken here, only 1 (part 1 = WT1)")]
+    #[error("unsupported_version: major version {major:?} is not spoken here, only 1 (part 1 = WT1)")]
     UnsupportedVersion {
         /// The character after `WT`.
         major: char,
     },
     /// Part 2 or 3 is over its limit.
-    #[error("the {part} has {bytes} bytes, at most {limit} are taken")]
+    #[error("too_large: the {part} has {bytes} bytes, at most {limit} are taken")]
     TooLarge {
         /// `header`, `body` or `order`.
         part: &'static str,
@@ -32,13 +32,13 @@ pub enum DecodeError {
         limit: usize,
     },
     /// Part 2 is no `Header`.
-    #[error("the header is no protobuf message watchtree.link.v1.Header")]
+    #[error("bad_header: the header is no protobuf message watchtree.link.v1.Header")]
     BadHeader,
     /// Part 3 is not the message that the header names.
-    #[error("the body is no protobuf message of the kind that the header names")]
+    #[error("bad_body: the body is no protobuf message of the kind that the header names")]
     BadBody,
     /// The header names a kind that this version does not know.
-    #[error("message kind {kind} is not known here, only 1 to {known}")]
+    #[error("unknown_kind: message kind {kind} is not known here, only 1 to {known}")]
     UnknownKind {
         /// The number.
         kind: i32,
@@ -46,7 +46,7 @@ pub enum DecodeError {
         known: i32,
     },
     /// A field is longer, larger or more often there than allowed.
-    #[error("{field}: at most {limit} are taken")]
+    #[error("over_limit: {field}: at most {limit} are taken")]
     OverLimit {
         /// Its name in the proto file.
         field: &'static str,
@@ -54,7 +54,7 @@ pub enum DecodeError {
         limit: u64,
     },
     /// A name or a subject is none.
-    #[error("{field}: {error}")]
+    #[error("bad_name: {field}: {error}")]
     BadName {
         /// Its name in the proto file.
         field: &'static str,
@@ -62,13 +62,13 @@ pub enum DecodeError {
         error: NameError,
     },
     /// A field that must be there is not.
-    #[error("{field} is missing")]
+    #[error("missing_field: {field} is missing")]
     MissingField {
         /// Its name in the proto file.
         field: &'static str,
     },
     /// A field has a value that means nothing.
-    #[error("{field}: {must}")]
+    #[error("bad_value: {field}: {must}")]
     BadValue {
         /// Its name in the proto file.
         field: &'static str,
@@ -76,7 +76,7 @@ pub enum DecodeError {
         must: &'static str,
     },
     /// Hello or Welcome names another node, boot or epoch than its header.
-    #[error("name, boot_id and agent_epoch of the identity must equal the header's")]
+    #[error("identity_mismatch: name, boot_id and agent_epoch of the identity must equal the header's")]
     IdentityMismatch,
 }
 
@@ -97,11 +97,6 @@ impl DecodeError {
             Self::BadValue { .. } => "bad_value",
             Self::IdentityMismatch => "identity_mismatch",
         }
-    }
-
-    /// The word and the words: `too_large: the body has …`. The `detail` of a `Refused` with reason `undecodable`.
-    pub fn explained(&self) -> String {
-        format!("{}: {self}", self.reason())
     }
 
     /// All words [`DecodeError::reason`] can give, for tables and counters.

@@ -39,7 +39,7 @@ pub fn encode(envelope: &Envelope) -> Result<Vec<Vec<u8>>, EncodeError> {
 /// Reads a frame.
 ///
 /// # Errors
-/// [`DecodeError`]: count it by its `reason()`, and answer `Refused` with [`seq_of`] the parts and its `explained()`.
+/// [`DecodeError`]: count it by its `reason()`, and answer `Refused` with [`seq_of`] the parts and its `Display`.
 pub fn decode(parts: &[Vec<u8>]) -> Result<Envelope, DecodeError> {
     let Routing { header, kind } = decode_header(parts)?;
     let kind = match pb::MessageKind::try_from(kind) {

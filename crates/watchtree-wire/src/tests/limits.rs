@@ -24,7 +24,12 @@ fn frame(kind: MessageKind, body: Vec<u8>) -> Vec<Vec<u8>> {
 }
 
 fn reason(parts: &[Vec<u8>]) -> &'static str {
-    decode(parts).expect_err("must be refused").reason()
+    let error = decode(parts).expect_err("must be refused");
+    assert!(
+        error.to_string().starts_with(&format!("{}: ", error.reason())),
+        "{error}"
+    );
+    error.reason()
 }
 
 #[test]
