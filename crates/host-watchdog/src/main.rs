@@ -1,3 +1,64 @@
-//! host-watchdog: see ARCHITECTURE.md.
+//! host-watchdog: keeps the container-watchdogs of one machine alive and reports the machine to its manager.
+//!
+//! This file is the table of contents; the role's brain is `watchtree_core::host`.
 
-fn main() {}
+mod api;
+mod children;
+mod figures;
+mod links;
+mod orders;
+mod perform;
+mod probes;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use watchtree_runtime::{Code, Exit, exit};
+
+/// Keeps the container-watchdogs of this machine alive and reports the machine to its manager.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Works until it is asked to stop.
+    Run {
+        /// The configuration.
+        #[arg(long, default_value = "/etc/watchtree/host.toml")]
+        config: PathBuf,
+    },
+    /// Checks a configuration and does nothing else.
+    CheckConfig {
+        /// The configuration.
+        #[arg(default_value = "/etc/watchtree/host.toml")]
+        file: PathBuf,
+    },
+}
+
+const PROGRAM: &str = "host-watchdog";
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run { config } => run::run(&config),
+        Command::CheckConfig { file } => run::read_config(&file).map(|config| {
+            println!(
+                "{}: fine: host {}, {} engine(s)",
+                file.display(),
+                config.name,
+                config.engines.len()
+            );
+        }),
+    };
+    match result {
+        Ok(()) => ExitCode::from(Code::Ok as u8),
+        Err(error) => match error.downcast_ref::<Exit>() {
+            Some(exit) => exit.report(PROGRAM),
+            None => exit::finish(PROGRAM, error.as_ref()),
+        },
+    }
+}

@@ -4,6 +4,7 @@ use crate::error::ConfigError;
 use crate::value::{AbsPath, HostPort};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use watchtree_core::id::NodeName;
 
 /// `[log]`
@@ -65,6 +66,14 @@ pub struct Http {
 }
 
 impl Http {
+    /// `listen` as an address; `localhost` is 127.0.0.1.
+    pub fn loopback(&self) -> Option<SocketAddr> {
+        let listen = self.listen.as_ref()?;
+        let bare = listen.host().trim_start_matches('[').trim_end_matches(']');
+        let address: IpAddr = bare.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Some(SocketAddr::new(address, listen.port()))
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.listen {
             Some(listen) if !listen.is_loopback() => Err(ConfigError::new(format!(

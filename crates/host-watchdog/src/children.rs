@@ -1,0 +1,246 @@
+//! The container-watchdogs as processes: found, started, signalled, waited for. Decides nothing.
+//!
+//! They outlive us by design: no pipe, no group, no parent-death signal ties them to us. What ties them is known to the
+//! kernel: their arguments, by which a later life of ours finds them again, and their pid, by which the ipc socket
+//! vouches for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+use watchtree_config::HostConfig;
+use watchtree_core::host::io::{ChildExit, ChildSignal, HostInput};
+use watchtree_core::id::NodeName;
+use watchtree_os::process::{self, Exit, Process, Signal};
+use watchtree_os::{Spawn, build};
+use watchtree_runtime::exit::LAST_WORDS_ENV;
+use watchtree_runtime::systemd;
+
+/// Name of the program beside ours.
+const PROGRAM: &str = "container-watchdog";
+/// Longest last line that is passed on, in bytes.
+const LAST_LINE_BYTES_MAX: usize = 512;
+
+/// Which process is which node. Shared with the ipc socket's reader.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Arc<Mutex<BTreeMap<u32, NodeName>>>);
+
+impl Names {
+    /// The node that this process is, if it is a child of ours.
+    pub(crate) fn of(&self, pid: u32) -> Option<NodeName> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).cloned()
+    }
+
+    fn set(&self, pid: u32, name: NodeName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, name);
+    }
+
+    fn remove(&self, pid: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    }
+}
+
+/// The children.
+#[derive(Debug)]
+pub(crate) struct Children {
+    program: PathBuf,
+    config_file: PathBuf,
+    run_dir: PathBuf,
+    engines: BTreeMap<String, NodeName>,
+    held: BTreeMap<String, Process>,
+    names: Names,
+    inputs: mpsc::Sender<HostInput>,
+}
+
+impl Children {
+    pub(crate) fn new(config: &HostConfig, config_file: &Path, inputs: mpsc::Sender<HostInput>) -> Self {
+        let beside = || std::env::current_exe().unwrap_or_default().with_file_name(PROGRAM);
+        let engines = config
+            .engines
+            .iter()
+            .map(|engine| (engine.name.clone(), config.container_node(&engine.name)));
+        Self {
+            program: config.container_watchdog().map_or_else(beside, Path::to_path_buf),
+            config_file: config_file.to_path_buf(),
+            run_dir: config.run_dir().to_path_buf(),
+            engines: engines.collect(),
+            held: BTreeMap::new(),
+            names: Names::default(),
+            inputs,
+        }
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        self.names.clone()
+    }
+
+    /// Of the container-watchdog that would be started now: a running child that says another one in its Hello is of
+    /// another build.
+    pub(crate) fn version(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        build::version_of(&self.program, version).unwrap_or_else(|error| {
+            tracing::warn!(program = %self.program.display(), %error, "the container-watchdog cannot be found");
+            version.to_string()
+        })
+    }
+
+    fn arguments(&self, engine: &str) -> Vec<String> {
+        let file = self.config_file.display().to_string();
+        ["run", "--config", &file, "--engine", engine]
+            .map(str::to_string)
+            .to_vec()
+    }
+
+    /// Tells the living children of a former life, and then that all were told.
+    pub(crate) async fn look_for(&mut self) {
+        for (engine, name) in self.engines.clone() {
+            let found = process::find(PROGRAM, &self.arguments(&engine)).unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot look for living children");
+                Vec::new()
+            });
+            let mut found = found.into_iter();
+            if let Some(process) = found.next() {
+                let pid = process.pid();
+                tracing::info!(engine, pid, "found a living container-watchdog");
+                self.names.set(pid, name);
+                self.hold(&engine, process);
+                self.tell(HostInput::ChildFound {
+                    engine: engine.clone(),
+                    pid,
+                })
+                .await;
+            }
+            // Only one can hold the engine; another is a leftover that waits for it.
+            for extra in found {
+                tracing::warn!(engine, pid = extra.pid(), "ending a surplus container-watchdog");
+                if let Err(error) = extra.signal(Signal::TERM) {
+                    tracing::warn!(%error, "it cannot be ended");
+                }
+            }
+        }
+        self.tell(HostInput::ChildrenLookedFor).await;
+    }
+
+    async fn tell(&self, input: HostInput) {
+        // The loop is not running yet and the inbox has room for more than there are engines; it cannot be closed.
+        let _ = self.inputs.send(input).await;
+    }
+
+    /// Starts the child of that engine; the answer goes to the inbox.
+    pub(crate) fn start(&mut self, engine: &str) {
+        let result = self.spawn(engine);
+        if let Err(why) = &result {
+            tracing::warn!(engine, why, "cannot start a container-watchdog");
+        }
+        send_later(
+            &self.inputs,
+            HostInput::ChildStarted {
+                engine: engine.to_string(),
+                result,
+            },
+        );
+    }
+
+    fn spawn(&mut self, engine: &str) -> Result<u32, String> {
+        let Some(name) = self.engines.get(engine).cloned() else {
+            return Err(format!("no engine {engine} is configured"));
+        };
+        let words = self.last_words(engine);
+        // A line of an earlier life must not be taken for one of this.
+        let _ = std::fs::remove_file(&words);
+        let mut spawn = Spawn::new(&self.program).env(LAST_WORDS_ENV, &words);
+        for argument in self.arguments(engine) {
+            spawn = spawn.arg(argument);
+        }
+        for variable in systemd::ENV_NAMES {
+            spawn = spawn.without_env(variable);
+        }
+        let process = spawn
+            .start()
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let pid = process.pid();
+        tracing::info!(engine, pid, "started a container-watchdog");
+        self.names.set(pid, name);
+        self.hold(engine, process);
+        Ok(pid)
+    }
+
+    /// Keeps it for signals and waits for its end.
+    fn hold(&mut self, engine: &str, process: Process) {
+        let waiting = match process.try_clone() {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::warn!(engine, %error, "cannot wait for a child; its silence will show its end");
+                self.held.insert(engine.to_string(), process);
+                return;
+            }
+        };
+        self.held.insert(engine.to_string(), process);
+        let (inputs, names) = (self.inputs.clone(), self.names.clone());
+        let (engine, words) = (engine.to_string(), self.last_words(engine));
+        tokio::spawn(async move {
+            let pid = waiting.pid();
+            let exit = match waiting.wait().await {
+                Ok(Exit::Code(code)) => ChildExit::Code(code),
+                Ok(Exit::Signal(signal)) => ChildExit::Signal(signal),
+                Ok(Exit::Unknown) => ChildExit::Unknown,
+                Err(error) => {
+                    tracing::warn!(engine, pid, %error, "cannot tell how a child ended");
+                    ChildExit::Unknown
+                }
+            };
+            names.remove(pid);
+            let last_line = last_line(&words);
+            tracing::info!(engine, pid, ?exit, last_line, "a container-watchdog ended");
+            // If the loop has ended, nobody needs to know any more.
+            let _ = inputs
+                .send(HostInput::ChildExited {
+                    engine,
+                    pid,
+                    exit,
+                    last_line,
+                })
+                .await;
+        });
+    }
+
+    /// Sends a signal, if that process is still the one we hold.
+    pub(crate) fn signal(&self, engine: &str, pid: u32, signal: ChildSignal) {
+        let Some(process) = self.held.get(engine).filter(|process| process.pid() == pid) else {
+            return;
+        };
+        let result = match signal {
+            // A frozen one gets to see the signal only when it is thawed.
+            ChildSignal::Terminate => process.signal(Signal::TERM).and_then(|()| process.signal(Signal::CONT)),
+            ChildSignal::Kill => process.signal(Signal::KILL),
+        };
+        if let Err(error) = result {
+            tracing::warn!(engine, pid, %error, "cannot signal a child");
+        }
+    }
+
+    fn last_words(&self, engine: &str) -> PathBuf {
+        self.run_dir.join(format!("container-{engine}.last-words"))
+    }
+}
+
+fn last_line(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().next_back().unwrap_or_default();
+    let cut = (0..=line.len().min(LAST_LINE_BYTES_MAX))
+        .rev()
+        .find(|&at| line.is_char_boundary(at))
+        .unwrap_or(0);
+    line[..cut].to_string()
+}
+
+/// Puts an input into the inbox from the loop itself, which must not wait for room.
+pub(crate) fn send_later(inputs: &mpsc::Sender<HostInput>, input: HostInput) {
+    if let Err(mpsc::error::TrySendError::Full(input)) = inputs.try_send(input) {
+        let inputs = inputs.clone();
+        tokio::spawn(async move {
+            // If the loop has ended, nobody needs to know any more.
+            let _ = inputs.send(input).await;
+        });
+    }
+}

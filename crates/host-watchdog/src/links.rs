@@ -1,0 +1,272 @@
+//! The two sockets: a DEALER towards the manager, a ROUTER for the container-watchdogs. Bytes become envelopes here.
+//!
+//! On ipc a peer is what the kernel says of its process; only processes that we started or adopted have a name.
+
+use crate::children::{Children, Names};
+use crate::orders::OrderDesk;
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use watchtree_config::HostConfig;
+use watchtree_core::backend::{BackendInput, Peer};
+use watchtree_core::frontend::FrontendInput;
+use watchtree_core::host::io::HostInput;
+use watchtree_core::message::Envelope;
+use watchtree_keys::{CurveKeys, CurvePublic, KeyError};
+use watchtree_link::{
+    Clock, Dealer, DealerConfig, LinkError, LinkEvent, LinkHandle, Listen, Peer as LinkPeer, Router, RouterConfig,
+    Upstream,
+};
+use watchtree_runtime::{Code, Exit};
+
+/// Strangers on the ipc socket that are named in the log, so that one of them cannot fill it.
+const STRANGERS_MAX: usize = 32;
+
+/// Reads the keys for the way up; `None` without a `[parent]`.
+pub(crate) fn upstream(config: &HostConfig) -> Result<Option<Upstream>> {
+    let Some(parent) = &config.parent else { return Ok(None) };
+    let keys = CurveKeys::load(&config.keys().key).map_err(bad_key)?;
+    let server_keys = CurvePublic::load(parent.server_key()).map_err(bad_key)?;
+    Ok(Some(Upstream::Tcp {
+        endpoint: parent.connect.endpoint(),
+        keys,
+        server_keys,
+    }))
+}
+
+fn bad_key(error: KeyError) -> Exit {
+    Exit::new(
+        if error.is_permission() {
+            Code::NoRights
+        } else {
+            Code::BadInput
+        },
+        error.to_string(),
+    )
+}
+
+fn bad_link(error: LinkError) -> Exit {
+    let code = match error.exit_code() {
+        2 => Code::BadInput,
+        6 => Code::NoRights,
+        8 => Code::Taken,
+        _ => Code::Failed,
+    };
+    Exit::new(code, error.to_string())
+}
+
+/// Which connection of which process a core peer stands for.
+type Connections = Arc<Mutex<BTreeMap<Peer, LinkPeer>>>;
+
+/// Both sockets, running.
+pub(crate) struct Links {
+    up: Option<LinkHandle>,
+    down: LinkHandle,
+    connections: Connections,
+    inputs: mpsc::Sender<HostInput>,
+    pumps: Vec<JoinHandle<()>>,
+}
+
+impl Links {
+    /// Binds and connects.
+    pub(crate) fn start(
+        config: &HostConfig,
+        upstream: Option<Upstream>,
+        children: &Children,
+        orders: OrderDesk,
+        inputs: mpsc::Sender<HostInput>,
+    ) -> Result<Self> {
+        let clock: Clock = Arc::new(|| watchtree_runtime::Clock.now());
+        let listen = Listen::Ipc {
+            path: config.children_socket(),
+            uids: Vec::new(),
+        };
+        let (down, events) = Router::start(RouterConfig::new(listen), Arc::clone(&clock)).map_err(bad_link)?;
+        let connections = Connections::default();
+        let pump = DownPump {
+            names: children.names(),
+            connections: Arc::clone(&connections),
+            inputs: inputs.clone(),
+        };
+        let mut pumps = vec![tokio::spawn(pump.run(events))];
+        let up = match upstream {
+            None => None,
+            Some(upstream) => {
+                let (up, events) = Dealer::start(DealerConfig::new(upstream), clock).map_err(bad_link)?;
+                pumps.push(tokio::spawn(pump_up(events, orders, inputs.clone())));
+                Some(up)
+            }
+        };
+        Ok(Self {
+            up,
+            down,
+            connections,
+            inputs,
+            pumps,
+        })
+    }
+
+    /// Hands a frame to the manager's link. Without a manager it is lost, as on a link that is down.
+    pub(crate) fn send_up(&self, envelope: &Envelope) {
+        let Some(up) = &self.up else { return };
+        let sent = watchtree_wire::encode(envelope)
+            .map_err(|error| error.to_string())
+            .and_then(|parts| up.try_send(&LinkPeer::Parent, parts).map_err(|error| error.to_string()));
+        if let Err(why) = sent {
+            tracing::debug!(why, seq = envelope.header.seq, "a frame to the manager is lost");
+            let lost = FrontendInput::NotSent {
+                seq: envelope.header.seq,
+            };
+            crate::children::send_later(&self.inputs, HostInput::Link(lost));
+        }
+    }
+
+    /// Hands a frame to a child's connection.
+    pub(crate) fn send_down(&self, to: Peer, envelope: &Envelope) {
+        let peer = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&to)
+            .cloned();
+        let sent = peer
+            .ok_or_else(|| "that connection is gone".to_string())
+            .and_then(|peer| {
+                let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
+                self.down.try_send(&peer, parts).map_err(|error| error.to_string())
+            });
+        if let Err(why) = sent {
+            tracing::debug!(why, to = %to.name, seq = envelope.header.seq, "a frame to a child is lost");
+            let lost = BackendInput::NotSent {
+                peer: to,
+                seq: envelope.header.seq,
+            };
+            crate::children::send_later(&self.inputs, HostInput::Children(lost));
+        }
+    }
+
+    /// Lets what was sent leave, then closes both.
+    pub(crate) async fn stop(self, linger: Duration) {
+        for handle in self.up.iter().chain([&self.down]) {
+            handle.stop(linger);
+        }
+        for pump in self.pumps {
+            // The link closes its channel within its own bound; a pump that waits for the ended loop ends with that.
+            let _ = tokio::time::timeout(linger + Duration::from_secs(1), pump).await;
+        }
+    }
+}
+
+async fn pump_up(mut events: mpsc::Receiver<LinkEvent>, orders: OrderDesk, inputs: mpsc::Sender<HostInput>) {
+    while let Some(event) = events.recv().await {
+        let input = match event {
+            LinkEvent::Up => HostInput::Link(FrontendInput::Up),
+            LinkEvent::Down { why } => HostInput::Link(FrontendInput::Down { why: why.to_string() }),
+            LinkEvent::Frame { parts, .. } => match watchtree_wire::decode(&parts) {
+                Ok(envelope) => orders.input_of(envelope),
+                Err(error) => {
+                    tracing::warn!(%error, "a frame of the manager cannot be read");
+                    continue;
+                }
+            },
+            LinkEvent::NotSent { why, count, .. } => {
+                tracing::debug!(%why, count, "frames to the manager are lost");
+                continue;
+            }
+            LinkEvent::Refused { why, count, address } => {
+                tracing::warn!(?why, count, address, "refused something on the way to the manager");
+                continue;
+            }
+            LinkEvent::PeerSeen { .. } | LinkEvent::PeerGone { .. } => continue,
+            LinkEvent::Closed { .. } => return,
+        };
+        if inputs.send(input).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads the ipc socket.
+struct DownPump {
+    names: Names,
+    connections: Connections,
+    inputs: mpsc::Sender<HostInput>,
+}
+
+impl DownPump {
+    async fn run(self, mut events: mpsc::Receiver<LinkEvent>) {
+        let mut last_connection = 0;
+        let mut peers: BTreeMap<LinkPeer, Peer> = BTreeMap::new();
+        let mut strangers = Vec::new();
+        while let Some(event) = events.recv().await {
+            let input = match event {
+                LinkEvent::PeerSeen { peer } => {
+                    self.forget(&mut peers, &peer);
+                    let LinkPeer::Local(local) = &peer else { continue };
+                    match self.names.of(local.pid) {
+                        Some(name) => {
+                            last_connection += 1;
+                            let known = Peer {
+                                name,
+                                connection: last_connection,
+                            };
+                            self.lock().insert(known.clone(), peer.clone());
+                            peers.insert(peer, known);
+                        }
+                        None if strangers.len() < STRANGERS_MAX && !strangers.contains(&local.pid) => {
+                            strangers.push(local.pid);
+                            tracing::warn!(%peer, "no child of ours: its frames are refused");
+                        }
+                        None => {}
+                    }
+                    continue;
+                }
+                LinkEvent::PeerGone { peer } => match self.forget(&mut peers, &peer) {
+                    Some(known) => BackendInput::PeerGone {
+                        name: known.name,
+                        why: "it closed the connection".into(),
+                    },
+                    None => continue,
+                },
+                LinkEvent::Frame { peer, parts, .. } => {
+                    let Some(known) = peers.get(&peer).cloned() else {
+                        continue;
+                    };
+                    match watchtree_wire::decode(&parts) {
+                        Ok(envelope) => BackendInput::Received { peer: known, envelope },
+                        Err(error) => BackendInput::Undecodable {
+                            peer: known,
+                            why: format!("{}: {error}", error.reason()),
+                        },
+                    }
+                }
+                LinkEvent::NotSent { peer, why, count } => {
+                    tracing::debug!(%peer, %why, count, "frames to a child are lost");
+                    continue;
+                }
+                LinkEvent::Refused { why, count, address } => {
+                    tracing::warn!(?why, count, address, "refused something on the children's socket");
+                    continue;
+                }
+                LinkEvent::Up | LinkEvent::Down { .. } => continue,
+                LinkEvent::Closed { .. } => return,
+            };
+            if self.inputs.send(HostInput::Children(input)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn forget(&self, peers: &mut BTreeMap<LinkPeer, Peer>, peer: &LinkPeer) -> Option<Peer> {
+        let known = peers.remove(peer)?;
+        self.lock().remove(&known);
+        Some(known)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Peer, LinkPeer>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,63 @@
+//! Looks at the engines, each in a task of its own and with a deadline. Reports only.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use watchtree_config::HostConfig;
+use watchtree_core::container::io::EngineError;
+use watchtree_core::host::io::{EngineProbe, HostInput};
+use watchtree_docker::Engine;
+
+/// The engines by name.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    engines: BTreeMap<String, Engine>,
+    inputs: mpsc::Sender<HostInput>,
+}
+
+impl Prober {
+    pub(crate) fn new(config: &HostConfig, inputs: mpsc::Sender<HostInput>) -> Self {
+        let engines = config
+            .engines
+            .iter()
+            .map(|engine| (engine.name.clone(), Engine::new(engine.socket())));
+        Self {
+            engines: engines.collect(),
+            inputs,
+        }
+    }
+
+    /// Begins a look; its answer, or its deadline, goes to the inbox.
+    pub(crate) fn begin(&self, engine: String, probe: EngineProbe, within: Duration) {
+        let target = self.engines.get(&engine).cloned();
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let result = match target {
+                Some(target) => tokio::time::timeout(within, look(&target, probe))
+                    .await
+                    .unwrap_or(Err(EngineError::Deadline)),
+                None => Err(EngineError::Unreachable(format!("no engine {engine} is configured"))),
+            };
+            let answer = HostInput::Probed {
+                engine,
+                probe,
+                took: began.elapsed(),
+                result,
+            };
+            // If the loop has ended, nobody needs to know any more.
+            let _ = inputs.send(answer).await;
+        });
+    }
+}
+
+async fn look(engine: &Engine, probe: EngineProbe) -> Result<String, EngineError> {
+    match probe {
+        EngineProbe::Ping => engine.ping().await.map(|()| "answers".to_string()),
+        EngineProbe::List => engine.list().await.map(|list| format!("{} containers", list.len())),
+        EngineProbe::Info => engine.info().await.map(|info| {
+            let live_restore = if info.live_restore { "on" } else { "off" };
+            format!("{}, live-restore {live_restore}", info.version)
+        }),
+    }
+}

@@ -1,0 +1,126 @@
+//! The host-watchdog and its child as real processes: each is killed, frozen and stopped; the right one acts, once.
+
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+use watchtree_e2e::host_support::HostRig;
+use watchtree_os::process::Signal;
+
+const START: Duration = Duration::from_secs(10);
+const CHILD: &str = "h1/docker/@watchdog";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_host_leaves_its_child_healing_and_adopts_it() -> Result<()> {
+    let mut rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let child = rig.child()?.pid();
+    rig.kill_host().await?;
+    // Whoever asks the engine now is the child.
+    let before = rig.engine.count("GET", "/containers/json");
+    let began = Instant::now();
+    while rig.engine.count("GET", "/containers/json") == before {
+        ensure!(began.elapsed() < Duration::from_secs(15), "the child does not act without its parent\n{}", rig.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(rig.child()?.pid() == child, "the child lives on");
+    rig.start_host()?;
+    rig.await_state(CHILD, "ok", START).await?;
+    ensure!(rig.child()?.pid() == child, "the same child is adopted\n{}", rig.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_child_is_revived_within_a_second() -> Result<()> {
+    let rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let child = rig.child()?;
+    child.signal(Signal::KILL)?;
+    rig.await_other_child(child.pid(), Duration::from_secs(1)).await?;
+    rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_child_is_killed_and_revived_within_four_seconds() -> Result<()> {
+    let rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let child = rig.child()?;
+    child.signal(Signal::STOP)?;
+    let (_, took) = rig.await_other_child(child.pid(), Duration::from_secs(4)).await?;
+    println!("frozen child replaced after {took:?}");
+    rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_host_restarts_nothing_when_it_is_thawed() -> Result<()> {
+    let rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let (host, child) = (rig.host()?, rig.child()?.pid());
+    host.signal(Signal::STOP)?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    host.signal(Signal::CONT)?;
+    // Long enough for every freshness point and ping that a wrong judgement would need.
+    let thawed = Instant::now();
+    while thawed.elapsed() < Duration::from_secs(5) {
+        ensure!(rig.child()?.pid() == child, "the child keeps its process\n{}", rig.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_frozen_and_thawed_go_on_as_they_were() -> Result<()> {
+    let rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let (host, child) = (rig.host()?, rig.child()?);
+    host.signal(Signal::STOP)?;
+    child.signal(Signal::STOP)?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    child.signal(Signal::CONT)?;
+    host.signal(Signal::CONT)?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    ensure!(rig.child()?.pid() == child.pid(), "the child keeps its process\n{}", rig.log());
+    rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_stops_the_child_in_order() -> Result<()> {
+    let mut rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    rig.host()?.signal(Signal::TERM)?;
+    let status = rig.host_end(Duration::from_secs(10)).await?;
+    ensure!(status.success(), "in order: {status}\n{}", rig.log());
+    ensure!(rig.children()?.is_empty(), "no child is left behind\n{}", rig.log());
+    ensure!(rig.log().contains("exit=Code(0)"), "the child ended by itself\n{}", rig.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_host_watchdog_is_refused() -> Result<()> {
+    let mut rig = HostRig::start("")?;
+    rig.await_state(CHILD, "ok", START).await?;
+    let first = rig.host()?;
+    rig.start_host()?;
+    let status = rig.host_end(Duration::from_secs(5)).await?;
+    ensure!(status.code() == Some(8), "{status}\n{}", rig.log());
+    ensure!(rig.log().contains("another host-watchdog runs here"), "{}", rig.log());
+    first.signal(Signal::KILL)?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_is_one_line_and_exit_code_two() -> Result<()> {
+    for (more, words) in [
+        ("[heal]\nbudgett = 1\n", "unknown key `budgett`; did you mean `budget`?"),
+        ("[parent]\nconnect = \"127.0.0.1:7411\"\n[keys]\nkey = \"/no/such/h1.key\"\n", "/no/such/h1.key"),
+    ] {
+        let mut rig = HostRig::start(more)?;
+        let status = rig.host_end(Duration::from_secs(5)).await?;
+        ensure!(status.code() == Some(2), "{status}\n{}", rig.log());
+        let log = rig.log();
+        ensure!(log.lines().count() == 1 && log.contains(words), "{log}");
+    }
+    Ok(())
+}
