@@ -210,6 +210,18 @@ impl Backend {
         }
     }
 
+    /// The kernel says that this child's process is gone: its life is over, and the next one may begin anew. What it
+    /// reported stays.
+    pub fn life_ended(&mut self, name: &NodeName) {
+        if let Some(child) = self.children.get_mut(name) {
+            child.detector = Detector::new(self.policy.beat, self.policy.margin);
+            child.last_seq = 0;
+            child.report_number = 0;
+            child.snapshot = None;
+            child.ping = None;
+        }
+    }
+
     /// Forgets a child and all it reported.
     pub fn forget(&mut self, name: &NodeName) {
         self.children.remove(name);

@@ -341,13 +341,13 @@ fn take_sign(child: &mut Child, now: Moment, header: &Header) {
     child.detector.heard(header.slot, now);
 }
 
-/// Puts a verdict into the book and notes a changed state; false if the book is full.
+/// Puts a verdict into the book and notes what was there before; false if the book is full.
 fn put(book: &mut Book, verdict: Verdict, changed: &mut Vec<(SubjectId, Option<State>)>) -> bool {
-    let (subject, state) = (verdict.subject.clone(), verdict.state);
-    let Some(before) = book.put(verdict) else { return false };
-    if before.0 != Some(state) {
-        changed.push((subject, before.0));
-    }
+    let subject = verdict.subject.clone();
+    let Some(before) = book.put(verdict) else {
+        return false;
+    };
+    changed.push((subject, before.0));
     true
 }
 

@@ -156,7 +156,7 @@ pub enum Happening {
     Changed {
         /// Whose.
         name: NodeName,
-        /// Subjects whose state is another one than before, with that one; `None` = new.
+        /// Subjects of which a verdict came, with the state before it; `None` = new. The state may be the same.
         changed: Vec<(SubjectId, Option<State>)>,
         /// Subjects that are gone.
         gone: Vec<SubjectId>,

@@ -81,8 +81,8 @@ impl Default for HostPolicy {
         Self {
             child_beat: Duration::from_millis(500),
             child_margin: Duration::from_secs(1),
-            child_ping_within: Duration::from_millis(500),
-            child_hello_within: Duration::from_secs(5),
+            child_ping_within: Duration::from_millis(800),
+            child_hello_within: Duration::from_secs(10),
             child_stop_within: Duration::from_secs(10),
             revive_delay_min: Duration::from_millis(100),
             revive_delay_max: Duration::from_secs(10),

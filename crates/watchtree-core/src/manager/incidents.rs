@@ -24,6 +24,8 @@ use alloc::vec::Vec;
 
 /// A verdict of DOWN that is repaired within this time is no incident.
 const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// What a snapshot does not name is gone only after this.
+const GONE_AFTER: Duration = Duration::from_secs(10);
 /// Closed incidents kept in memory; all are in the store.
 const CLOSED_MAX: usize = 256;
 
@@ -132,7 +134,12 @@ impl ManagerAgent {
             self.evaluate(now, name, subject);
         }
         for subject in gone {
-            self.evaluate(now, name, subject);
+            if whole && self.incidents.open.contains_key(subject) {
+                // A watchdog that has just started does not know its subjects yet.
+                self.incidents.wait(subject, now + GONE_AFTER);
+            } else {
+                self.evaluate(now, name, subject);
+            }
         }
         if whole {
             self.evaluate_open(now, name);
@@ -144,8 +151,13 @@ impl ManagerAgent {
             return;
         };
         for subject in self.incidents.within(&scope) {
-            if subject != scope {
+            if subject == scope {
+                continue;
+            }
+            if child_has(self, name, &subject) {
                 self.evaluate(now, name, &subject);
+            } else {
+                self.incidents.wait(&subject, now + GONE_AFTER);
             }
         }
     }

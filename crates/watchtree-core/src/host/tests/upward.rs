@@ -1,0 +1,285 @@
+//! Reports up, orders down, engine probes, health.
+
+use super::*;
+
+fn order(verb: Verb, text: &str, id: u8, now: Moment) -> Order {
+    Order {
+        id: [id; 16],
+        target: name("h1"),
+        subject: subject(text),
+        incarnation: Incarnation::default(),
+        verb,
+        term: 5,
+        boot_id: BootId([1; 16]),
+        expires: now + Duration::from_secs(10),
+        asked_by: "uid 0".to_string(),
+    }
+}
+
+fn results(world: &World) -> Vec<Result<(), OrderRefusal>> {
+    let answers = world.up.iter().filter_map(|envelope| match &envelope.message {
+        Message::OrderResult(answer) => Some(answer.result),
+        _ => None,
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_childs_reports_and_events_go_up() {
+    let mut world = World::settled();
+    world.join_manager();
+    world.up.clear();
+    world.child_reports("h1/docker/web", State::Repairing);
+    // This manager acknowledges nothing: the change goes with the next repetition.
+    world.run_ms(3000);
+    let reported = world.up.iter().any(|envelope| {
+        matches!(&envelope.message, Message::Report(report)
+            if report.verdicts.iter().any(|v| v.subject == subject("h1/docker/web") && v.state == State::Repairing))
+    });
+    assert!(reported, "{:?}", world.up);
+    let now = world.now;
+    world.process().frontend.report_gone(now, &subject("h1/docker/web"));
+    world.run_ms(100);
+    assert!(world.host.frontend().verdict(&subject("h1/docker/web")).is_none());
+}
+
+#[test]
+fn a_change_of_words_alone_goes_up_too() {
+    let mut world = World::settled();
+    let now = world.now;
+    let verdict = Verdict {
+        why: "held".to_string(),
+        held: true,
+        ..verdict("h1/docker/web", SubjectKind::Container, State::Ok)
+    };
+    world.process().frontend.report(now, verdict);
+    world.settle();
+    assert!(world.host.frontend().verdict(&subject("h1/docker/web")).unwrap().held);
+}
+
+#[test]
+fn containers_do_not_vanish_while_a_new_child_learns_them() {
+    let mut world = World::settled();
+    world.child_reports("h1/docker/db", State::GivenUp);
+    world.kill(ChildExit::Signal(9));
+    // The new child does not name `db` at first.
+    world.run_ms(2000);
+    assert_eq!(world.state("h1/docker/db"), State::GivenUp);
+    world.run_ms(10_000);
+    assert!(
+        world.host.frontend().verdict(&subject("h1/docker/db")).is_none(),
+        "it is gone in the end"
+    );
+    assert_eq!(world.state("h1/docker/web"), State::Ok);
+    assert_eq!(world.state("h1/docker"), State::Ok);
+}
+
+#[test]
+fn an_order_for_a_child_is_forwarded_byte_for_byte() {
+    let mut world = World::settled();
+    world.join_manager();
+    let signed = SignedOrder {
+        bytes: vec![1, 2, 3],
+        key_id: "k".to_string(),
+        signature: vec![4; 64],
+    };
+    world.from_manager(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
+    assert_eq!(world.orders_down.len(), 1);
+    assert_eq!(world.orders_down[0].message, Message::Order(signed.clone()));
+    assert_eq!(world.orders_down[0].header.target, Some(name("h1.docker.watchdog")));
+    // A replay of the frame is refused by its seq.
+    world.from_manager(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
+    assert_eq!(world.orders_down.len(), 1);
+    // One for nobody goes nowhere.
+    world.from_manager(3, Some("h9.docker.watchdog"), Message::Order(signed));
+    assert_eq!(world.orders_down.len(), 1);
+}
+
+#[test]
+fn orders_are_checked_and_carried_out_once() {
+    let mut world = World::settled();
+    world.join_manager();
+    world.up.clear();
+    let now = world.now;
+    let hold = Verb::Hold {
+        lasts: Duration::from_secs(30),
+    };
+    let good = order(hold.clone(), "h1", 1, now);
+    let cases = [
+        good.clone(),
+        good,
+        Order {
+            boot_id: BootId([8; 16]),
+            ..order(hold.clone(), "h1", 2, now)
+        },
+        Order {
+            expires: now,
+            ..order(hold.clone(), "h1", 3, now)
+        },
+        Order {
+            term: 4,
+            ..order(hold.clone(), "h1", 4, now)
+        },
+        order(hold.clone(), "h1/docker/web", 5, now),
+        Order {
+            target: name("h2"),
+            ..order(hold, "h1", 6, now)
+        },
+    ];
+    for order in cases {
+        world.feed(HostInput::Order(OrderInput { order, local: false }));
+    }
+    assert_eq!(
+        results(&world),
+        [
+            Ok(()),
+            Ok(()),
+            Err(OrderRefusal::OtherBoot),
+            Err(OrderRefusal::Expired),
+            Err(OrderRefusal::StaleTerm),
+            Err(OrderRefusal::UnknownSubject),
+            Err(OrderRefusal::WrongTarget)
+        ]
+    );
+    assert_eq!(
+        world.count("decided hold succeeded"),
+        2,
+        "made and finished once, not twice: {:?}",
+        world.told
+    );
+}
+
+#[test]
+fn a_hold_keeps_the_watchdog_from_being_revived_and_ends_by_itself() {
+    let mut world = World::settled();
+    let hold = order(
+        Verb::Hold {
+            lasts: Duration::from_secs(30),
+        },
+        "h1/docker",
+        1,
+        world.now,
+    );
+    world.feed(HostInput::Order(OrderInput {
+        order: hold,
+        local: true,
+    }));
+    assert_eq!(world.local.len(), 1);
+    assert!(
+        world
+            .host
+            .frontend()
+            .verdict(&subject("h1/docker/@watchdog"))
+            .unwrap()
+            .held
+    );
+    world.kill(ChildExit::Signal(9));
+    world.run_ms(29_000);
+    assert_eq!(world.count(" STARTED"), 0);
+    assert!(world.told.iter().any(|line| line.contains("decided none not_taken")));
+    world.run_ms(2000);
+    assert_eq!(world.count(" STARTED"), 1);
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+}
+
+#[test]
+fn release_and_retry_start_at_once() {
+    let mut world = World::settled();
+    let hold = order(
+        Verb::Hold {
+            lasts: Duration::from_secs(3000),
+        },
+        "h1",
+        1,
+        world.now,
+    );
+    world.feed(HostInput::Order(OrderInput {
+        order: hold,
+        local: true,
+    }));
+    world.kill(ChildExit::Signal(9));
+    let release = order(Verb::Release, "h1", 2, world.now);
+    world.feed(HostInput::Order(OrderInput {
+        order: release,
+        local: true,
+    }));
+    assert_eq!(world.count(" STARTED"), 1);
+    world.run_ms(1000);
+    world.unfit = Some(ChildExit::Code(2));
+    world.kill(ChildExit::Code(2));
+    assert_eq!(world.state("h1/docker/@watchdog"), State::GivenUp);
+    world.unfit = None;
+    let retry = order(Verb::Retry, "h1/docker/@watchdog", 3, world.now);
+    world.feed(HostInput::Order(OrderInput {
+        order: retry,
+        local: true,
+    }));
+    world.run_ms(1000);
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+}
+
+#[test]
+fn an_engine_that_does_not_answer_is_reported_and_nothing_is_done() {
+    let mut world = World::settled();
+    assert_eq!(world.state("h1/docker"), State::Ok);
+    world.engine = Err(EngineError::Deadline);
+    world.run_ms(10_000);
+    assert_eq!(world.state("h1/docker"), State::Unreachable);
+    let verdict = world.host.frontend().verdict(&subject("h1/docker")).unwrap();
+    assert_eq!(verdict.level, Level::Strong);
+    assert!(
+        verdict
+            .evidence
+            .iter()
+            .any(|evidence| evidence.detail.contains("no answer within the deadline"))
+    );
+    assert_eq!(
+        (world.count(" STARTED"), world.count("Kill"), world.count("decided")),
+        (0, 0, 0)
+    );
+    assert_eq!(world.count("engine docker: ILL"), 1);
+    world.engine = Ok("29.1".to_string());
+    world.run_ms(5000);
+    assert_eq!(world.state("h1/docker"), State::Ok);
+}
+
+#[test]
+fn figures_past_a_threshold_are_remarks_and_conditions_are_not_repeated() {
+    let mut world = World::settled();
+    world.join_manager();
+    for free_milli in [900, 30, 29, 28, 900] {
+        let disks = vec![DiskFigure {
+            path: "/".to_string(),
+            free_milli,
+        }];
+        world.feed(HostInput::Figures(HostFigures {
+            cpus: 2,
+            memory_available_milli: 500,
+            disks,
+            ..HostFigures::default()
+        }));
+        let wanted = if free_milli < 50 { State::Degraded } else { State::Ok };
+        assert_eq!(world.state("h1"), wanted);
+    }
+    assert_eq!(world.count("host: "), 2, "{:?}", world.told);
+    world.up.clear();
+    world.run_ms(600);
+    let beat = world.up.iter().find_map(|envelope| match &envelope.message {
+        Message::Beat(beat) => Some(beat.clone()),
+        _ => None,
+    });
+    assert!(beat.unwrap().figures.contains(&("disk_free_milli".to_string(), 900)));
+}
+
+#[test]
+fn without_any_manager_everything_goes_on() {
+    let mut world = World::settled();
+    world.feed(HostInput::Link(FrontendInput::Down {
+        why: "refused".to_string(),
+    }));
+    world.run_ms(3600 * 1000);
+    world.kill(ChildExit::Signal(9));
+    world.run_ms(1000);
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+    assert_eq!(world.count("Kill"), 0);
+}
