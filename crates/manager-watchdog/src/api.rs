@@ -1,0 +1,262 @@
+//! What the manager answers through the HTTP API. Every question is a short visit of the machine.
+
+use crate::performer::{Asked, Waiting};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use watchtree_api::{
+    Answer, Api, ApiError, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse, Health,
+    IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
+};
+use watchtree_core::incident::Incident;
+use watchtree_core::manager::ManagerAgent;
+use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
+use watchtree_core::order::Verb;
+use watchtree_core::subject::SubjectId;
+use watchtree_core::tree::TreeFilter;
+use watchtree_runtime::view::{self, TreeCollector};
+use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+
+/// Most incidents in one answer.
+const INCIDENTS_MAX: usize = 1000;
+
+/// See the file's head.
+pub(crate) struct ManagerApi {
+    pub(crate) visitor: Visitor<ManagerAgent>,
+    pub(crate) pulse: Pulse,
+    pub(crate) conditions: Conditions,
+    pub(crate) events: EventLog,
+    pub(crate) inputs: mpsc::Sender<ManagerInput>,
+    pub(crate) waiting: Waiting,
+    /// Closed incidents of former lives; those of this life are the machine's.
+    pub(crate) closed_before: Vec<Incident>,
+    /// How long an order lives: an answer comes by then.
+    pub(crate) order_lives: Duration,
+    pub(crate) name: String,
+    pub(crate) version: String,
+}
+
+impl Api for ManagerApi {
+    fn tree(&self, query: TreeQuery) -> Answer<'_, TreeResponse> {
+        Box::pin(async move {
+            let visit = |manager: &ManagerAgent| {
+                let now = Clock.now();
+                let lines = manager.tree(now, &TreeFilter::default());
+                (now, lines, manager.health(now).0, now.since(manager.started()))
+            };
+            let (now, lines, node_health, uptime) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let mut collector = TreeCollector::new(query);
+            for line in &lines {
+                collector.add_line(now, line);
+            }
+            Ok(collector.finish(TreeResponse {
+                node: self.name.clone(),
+                tier: "manager".to_string(),
+                version: self.version.clone(),
+                node_health,
+                uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+                wall_ms: Clock.wall().0,
+                conditions: view::conditions(&self.conditions),
+                ..TreeResponse::default()
+            }))
+        })
+    }
+
+    fn incidents(&self, query: IncidentQuery) -> Answer<'_, IncidentsResponse> {
+        Box::pin(async move {
+            let all = query.all;
+            let visit = move |manager: &ManagerAgent| {
+                let mut found: Vec<Incident> = manager.open_incidents().cloned().collect();
+                if all {
+                    found.extend(manager.closed_incidents().cloned());
+                }
+                found
+            };
+            let mut found = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            if all {
+                found.extend(self.closed_before.iter().cloned());
+            }
+            Ok(IncidentsResponse {
+                node: self.name.clone(),
+                wall_ms: Clock.wall().0,
+                incidents: newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX)),
+                ..IncidentsResponse::default()
+            })
+        })
+    }
+
+    fn events(&self, query: EventQuery) -> Answer<'_, EventsResponse> {
+        Box::pin(async move { Ok(self.events.read(&query).await) })
+    }
+
+    fn explain(&self, subject: String) -> Answer<'_, ExplainResponse> {
+        Box::pin(async move {
+            let id = subject_of(&subject)?;
+            let asked = id.clone();
+            let visit = move |manager: &ManagerAgent| {
+                let now = Clock.now();
+                let current = manager.line(now, &id).and_then(|line| view::line_node(now, &line));
+                let decisions: Vec<_> = manager.explain(&id).map(view::decision).collect();
+                let open = manager.open_incidents().chain(manager.closed_incidents());
+                let incidents: Vec<Incident> = open.filter(|incident| incident.subject == id).cloned().collect();
+                (current, decisions, incidents)
+            };
+            let (current, decisions, mut incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            incidents.extend(
+                self.closed_before
+                    .iter()
+                    .filter(|incident| incident.subject == asked)
+                    .cloned(),
+            );
+            if current.is_none() && decisions.is_empty() && incidents.is_empty() {
+                return Err(no_such_subject(&subject));
+            }
+            Ok(ExplainResponse {
+                node: self.name.clone(),
+                wall_ms: Clock.wall().0,
+                subject,
+                current,
+                incidents: newest(incidents, 20),
+                decisions,
+                ..ExplainResponse::default()
+            })
+        })
+    }
+
+    fn ask(&self, ask: Ask) -> Answer<'_, AskAnswer> {
+        Box::pin(async move {
+            let subject = subject_of(&ask.subject)?;
+            let verb = match ask.verb {
+                AskVerb::Hold => Verb::Hold {
+                    lasts: Duration::from_millis(ask.lasts_ms.unwrap_or(0)),
+                },
+                AskVerb::Release => Verb::Release,
+                AskVerb::Retry => Verb::Retry,
+            };
+            let (ticket, answer) = self.waiting.wait();
+            let input = io::Ask {
+                ticket,
+                verb,
+                subject,
+                asked_by: ask.asked_by.clone(),
+            };
+            self.inputs
+                .send(ManagerInput::Ask(input))
+                .await
+                .map_err(|_| stopping())?;
+            let within = self.order_lives + Duration::from_secs(3);
+            match tokio::time::timeout(within, answer).await {
+                Ok(Ok(asked)) => answered(&ask, asked),
+                Ok(Err(_)) => Err(stopping()),
+                Err(_) => Err(ApiError::new(
+                    ErrorCode::Deadline,
+                    "the manager did not answer while the order lived",
+                )),
+            }
+        })
+    }
+
+    fn live(&self) -> Answer<'_, Health> {
+        Box::pin(async move {
+            let ok = self.pulse.is_alive();
+            let detail = if ok {
+                "the working loop turns"
+            } else {
+                "the working loop stands"
+            };
+            Ok(Health {
+                ok,
+                detail: detail.to_string(),
+                ..Health::default()
+            })
+        })
+    }
+
+    fn ready(&self) -> Answer<'_, Health> {
+        Box::pin(async move {
+            let settled = |manager: &ManagerAgent| manager.is_settled(Clock.now());
+            let ok = self.visitor.visit(settled).await.map_err(not_at_home)?;
+            let detail = if ok {
+                "it judges"
+            } else {
+                "it waits for a whole healthy window before it judges"
+            };
+            let conditions = view::conditions(&self.conditions);
+            Ok(Health {
+                ok,
+                detail: detail.to_string(),
+                conditions,
+                ..Health::default()
+            })
+        })
+    }
+}
+
+fn newest(mut incidents: Vec<Incident>, limit: usize) -> Vec<watchtree_api::Incident> {
+    incidents.sort_by_key(|incident| incident.id);
+    incidents.dedup_by_key(|incident| incident.id);
+    let skip = incidents.len().saturating_sub(limit);
+    incidents.iter().skip(skip).map(view::incident).collect()
+}
+
+fn subject_of(text: &str) -> Result<SubjectId, ApiError> {
+    let bad = |error| ApiError::new(ErrorCode::BadRequest, format!("{text:?} is no subject: {error}"));
+    SubjectId::new(text).map_err(|error| bad(error).cure("write it as `watchtree tree` shows it: h1/docker/web"))
+}
+
+fn no_such_subject(subject: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("no subject {subject} in the tree")).cure("see `watchtree tree`")
+}
+
+fn not_at_home(error: NotAtHome) -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, error.to_string()).cure("look at the manager's log")
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, "the manager is stopping").cure("try again when it is back")
+}
+
+/// One answer for all targets: done only if all have done it.
+fn answered(ask: &Ask, asked: Asked) -> Result<AskAnswer, ApiError> {
+    match asked {
+        Ok(targets) => Ok(joined(&targets)),
+        Err(AskError::UnknownSubject) => Err(no_such_subject(&ask.subject)),
+        Err(AskError::NobodyThere(who)) => {
+            let message = format!("nobody stands over {} just now: {who}", ask.subject);
+            Err(ApiError::new(ErrorCode::Unavailable, message).cure("on that machine: the same command with --local"))
+        }
+        Err(AskError::Bad(why)) => Err(ApiError::new(ErrorCode::BadRequest, why)),
+        Err(AskError::Busy) => {
+            Err(ApiError::new(ErrorCode::Busy, "too many requests are under way").cure("try again in some seconds"))
+        }
+    }
+}
+
+fn joined(targets: &[TargetAnswer]) -> AskAnswer {
+    let words = |target: &TargetAnswer| match &target.answer {
+        Some(answer) => format!("{}: {}", target.target, answer.detail),
+        None => format!("{}: no answer while the order lived", target.target),
+    };
+    let done = |target: &TargetAnswer| target.answer.as_ref().is_some_and(|answer| answer.result.is_ok());
+    let first_bad = targets.iter().find(|target| !done(target));
+    let shown = first_bad.or(targets.first());
+    let mut all = match shown {
+        Some(TargetAnswer {
+            target,
+            answer: Some(answer),
+        }) => view::answer(target.as_str(), answer),
+        Some(TargetAnswer { target, answer: None }) => AskAnswer {
+            by: target.to_string(),
+            refusal: Some("no_answer".to_string()),
+            ..AskAnswer::default()
+        },
+        None => AskAnswer::default(),
+    };
+    all.done = first_bad.is_none() && !targets.is_empty();
+    all.detail = targets.iter().map(words).collect::<Vec<_>>().join("; ");
+    all.by = targets
+        .iter()
+        .map(|target| target.target.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    all
+}

@@ -1,0 +1,147 @@
+//! Puts the manager together, drives it, and ends it in order.
+
+use crate::api::ManagerApi;
+use crate::hosts;
+use crate::performer::{Performer, Waiting};
+use crate::setup::Plan;
+use crate::webhook::Webhooks;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use watchtree_core::manager::ManagerAgent;
+use watchtree_core::manager::io::{ManagerInput, ManagerStart};
+use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, Visitor, drive, view};
+use watchtree_store::sqlite::{Found, ManagerStore};
+
+/// Inputs that wait for the machine; when it is full, reading from the link pauses.
+const INBOX_MAX: usize = 4096;
+/// How often the machine is told the wall clock.
+const WALL_EVERY: Duration = Duration::from_secs(10);
+/// Time for the end: the machine, then the webhooks.
+const STOP_WITHIN: Duration = Duration::from_secs(3);
+
+pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
+    let signals = Signals::catch()?;
+    let conditions = Conditions::new();
+    let (inputs, inbox) = mpsc::channel(INBOX_MAX);
+    if let Some(trouble) = &plan.identity_trouble {
+        conditions.report("identity", &Err(trouble.clone()));
+    }
+    // What a person must mend comes first: sockets and ports.
+    let http = HttpServer::bind(Some(&plan.socket), plan.socket_group.as_deref(), plan.http_listen)
+        .map_err(watchtree_runtime::Exit::from)?;
+    let link = hosts::start(
+        plan.endpoints.clone(),
+        plan.curve.clone(),
+        plan.allowed_dir.clone(),
+        inputs.clone(),
+        conditions.clone(),
+    )?;
+    let (store, found) = open_store(&plan, &inputs);
+    let webhooks = Webhooks::start(plan.webhooks.clone(), &conditions)?;
+    let name = plan.identity.name.to_string();
+    let events = EventLog::new(&name, format!("{}", plan.identity.agent_epoch.0));
+    for decision in &found.decisions {
+        events.push(view::decision_event(decision));
+    }
+
+    let wall_secs = Clock.wall().0 / 1000;
+    // At least the seconds since 1970: a lost database does not make this manager's orders stale for ever.
+    let term = wall_secs.max(found.term + 1);
+    store.put_term(term);
+    let closed_before = found.closed_incidents.clone();
+    let mut machine = ManagerAgent::new(Clock.now(), start(&plan, found, term));
+    let (visitor, visits) = Visitor::pair();
+    let pulse = Pulse::new();
+    let waiting = Waiting::default();
+    let api = ManagerApi {
+        visitor,
+        pulse: pulse.clone(),
+        conditions: conditions.clone(),
+        events: events.clone(),
+        inputs: inputs.clone(),
+        waiting: waiting.clone(),
+        closed_before,
+        order_lives: plan.policy.order_lives,
+        name: name.clone(),
+        version: plan.identity.version.clone(),
+    };
+    if let Some(address) = http.loopback_addr() {
+        tracing::info!(%address, "reads of the api on loopback");
+    }
+    let serving = http.serve(Arc::new(api));
+    tokio::spawn(tell_wall(inputs.clone()));
+    tracing::info!(name, term, epoch = plan.identity.agent_epoch.0, listen = ?link.bound(),
+        socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
+    let mut performer = Performer {
+        link: link.clone(),
+        order_keys: plan.order_keys,
+        store,
+        webhooks,
+        events,
+        conditions,
+        waiting,
+        inputs,
+        manager: name,
+    };
+    let parts = Drive {
+        inbox,
+        visits,
+        signals,
+        pulse,
+        stalled: |gap| Some(ManagerInput::Stalled { gap }),
+        stop: || ManagerInput::Stop,
+        stop_within: STOP_WITHIN,
+    };
+    let ended = drive(&mut machine, &mut performer, parts).await;
+    tracing::info!(?ended, "ends");
+    serving.shut_down().await;
+    link.stop(Duration::from_millis(500));
+    let Performer { store, webhooks, .. } = performer;
+    // Both may wait for a disk or a network; nothing else runs any more.
+    tokio::task::spawn_blocking(move || {
+        webhooks.stop(STOP_WITHIN);
+        drop(store);
+    })
+    .await?;
+    Ok(())
+}
+
+fn open_store(plan: &Plan, inputs: &mpsc::Sender<ManagerInput>) -> (ManagerStore, Found) {
+    let teller = inputs.clone();
+    let on_health = Box::new(move |state: Result<String, String>| {
+        // The store's thread must not wait for the machine; a full inbox loses one line of news.
+        let _ = teller.try_send(ManagerInput::StoreHealth { state: state.map(drop) });
+    });
+    ManagerStore::open(&plan.database, Clock.wall().0 / 1000, on_health)
+}
+
+fn start(plan: &Plan, found: Found, term: u64) -> ManagerStart {
+    if 0 < found.unreadable {
+        tracing::warn!(
+            rows = found.unreadable,
+            "rows of the database cannot be read by this version and are skipped"
+        );
+    }
+    ManagerStart {
+        identity: plan.identity.clone(),
+        term,
+        hosts: found.hosts,
+        incidents: found.incidents,
+        decisions: found.decisions,
+        next_incident: found.next_incident,
+        policy: plan.policy.clone(),
+        seed: plan.seed,
+        wall: Clock.wall(),
+    }
+}
+
+async fn tell_wall(inputs: mpsc::Sender<ManagerInput>) {
+    let mut every = tokio::time::interval(WALL_EVERY);
+    loop {
+        every.tick().await;
+        if inputs.send(ManagerInput::Wall(Clock.wall())).await.is_err() {
+            return;
+        }
+    }
+}
