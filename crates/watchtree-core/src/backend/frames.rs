@@ -48,6 +48,16 @@ impl Backend {
             )
         };
         let new_life = known.as_ref().is_none_or(|known| life(&known.hello) != life(&hello));
+        // A restarted daemon beats on the same clock as long as its machine did not boot: what the detector knows of that
+        // clock stays, so that a Hello that was held back on the way does not pass for a fresh one.
+        let same_clock = known.as_ref().filter(|known| {
+            (known.hello.identity.node_id, known.hello.identity.boot_id)
+                == (hello.identity.node_id, hello.identity.boot_id)
+        });
+        let detector = match same_clock {
+            Some(known) => known.detector.clone(),
+            None => Detector::new(self.policy.beat, self.policy.margin),
+        };
         let mut child = match known {
             Some(known) if !new_life => Child {
                 hello,
@@ -62,7 +72,7 @@ impl Backend {
                 left: None,
                 beat: Beat::default(),
                 peer: peer.clone(),
-                detector: Detector::new(self.policy.beat, self.policy.margin),
+                detector,
                 last_seq: 0,
                 report_number: 0,
                 mismatches: 0,

@@ -1,1 +1,320 @@
 //! Sessions: what the manager's and the host's own tests do not reach.
+
+use super::*;
+use crate::id::{AgentEpoch, BootId, MachineId, NodeId};
+use crate::message::Digest;
+use crate::subject::SubjectKind;
+use crate::tree::unknown;
+use crate::verdict::{State, Verdict};
+use alloc::vec;
+use alloc::vec::Vec;
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn subject(text: &str) -> SubjectId {
+    SubjectId::new(text).unwrap()
+}
+
+fn ms(ms: u64) -> Moment {
+    Moment::from_millis(ms)
+}
+
+fn identity(text: &str, tier: Tier) -> NodeIdentity {
+    NodeIdentity {
+        name: name(text),
+        tier,
+        node_id: NodeId([1; 16]),
+        machine_id: MachineId([1; 16]),
+        boot_id: BootId([1; 16]),
+        agent_epoch: AgentEpoch(3),
+        version: "1".to_string(),
+    }
+}
+
+fn backend() -> Backend {
+    let policy = BackendPolicy {
+        admission: Admission::Hosts,
+        beat: Duration::from_millis(500),
+        margin: Duration::from_secs(1),
+        ack_every: 2,
+        parent_silence: Duration::from_secs(5),
+        term: 9,
+    };
+    Backend::new(identity("manager", Tier::Manager), policy, 1)
+}
+
+fn hello(identity: NodeIdentity) -> Message {
+    Message::Hello(Hello {
+        scope: SubjectId::of_node(&identity.name),
+        identity,
+        minor_min: 0,
+        minor_max: 3,
+        capabilities: Capabilities(0),
+        digest: Digest::default(),
+        beat_wanted: Duration::from_millis(500),
+        look_at: Vec::new(),
+    })
+}
+
+fn beat(number: u64, digest: u64) -> Message {
+    let algorithm = crate::report::DIGEST_ALGORITHM.to_string();
+    Message::Beat(Beat {
+        number,
+        digest: Digest {
+            algorithm,
+            value: digest,
+        },
+        ..Beat::default()
+    })
+}
+
+fn snapshot(chunk: u32, last: bool, names: &[&str]) -> Message {
+    let verdict = |text: &&str| Verdict {
+        state: State::Ok,
+        ..unknown(subject(text), SubjectKind::Container, name("h1"), Moment::ZERO)
+    };
+    let verdicts = names.iter().map(verdict).collect();
+    Message::Snapshot {
+        scope: subject("h1"),
+        chunk,
+        last,
+        verdicts,
+        digest: Digest::default(),
+    }
+}
+
+struct Script {
+    backend: Backend,
+    seq: u64,
+}
+
+impl Script {
+    fn joined() -> Self {
+        let mut script = Self {
+            backend: backend(),
+            seq: 0,
+        };
+        assert_eq!(script.says(ms(0), hello(identity("h1", Tier::Host))), ["welcome"]);
+        script
+    }
+
+    /// h1 says this; what it is answered, in short.
+    fn says(&mut self, now: Moment, message: Message) -> Vec<String> {
+        self.seq += 1;
+        let header = Header {
+            origin: name("h1"),
+            target: None,
+            boot_id: BootId([1; 16]),
+            agent_epoch: AgentEpoch(3),
+            seq: self.seq,
+            sent: now,
+            slot: now,
+            hops_left: 8,
+            trace: 0,
+        };
+        self.frame(now, "h1", Envelope { header, message })
+    }
+
+    fn frame(&mut self, now: Moment, key: &str, envelope: Envelope) -> Vec<String> {
+        let peer = Peer {
+            name: name(key),
+            connection: 1,
+        };
+        self.backend.handle(now, BackendInput::Received { peer, envelope });
+        let mut answers = Vec::new();
+        while let Some((_, envelope)) = self.backend.poll_outgoing() {
+            answers.push(match envelope.message {
+                Message::Welcome(_) => "welcome".to_string(),
+                Message::BeatAck(ack) => format!("ack {}", ack.number),
+                Message::ReHello { .. } => "rehello".to_string(),
+                Message::SnapshotRequest => "snapshot?".to_string(),
+                Message::Refused { reason, .. } => reason,
+                other => format!("{other:?}"),
+            });
+        }
+        answers
+    }
+
+    fn book(&self) -> Vec<String> {
+        let child = self.backend.child(&name("h1")).unwrap();
+        child.book.iter().map(|verdict| verdict.subject.to_string()).collect()
+    }
+}
+
+#[test]
+fn beats_are_acknowledged_as_often_as_was_said() {
+    let mut script = Script::joined();
+    let answers: Vec<_> = (1..=4).flat_map(|n| script.says(ms(500 * n), beat(n, 0))).collect();
+    assert_eq!(answers, ["ack 2", "ack 4"]);
+}
+
+#[test]
+fn three_beats_with_another_digest_ask_for_a_snapshot_and_it_replaces_all() {
+    let mut script = Script::joined();
+    let answers: Vec<_> = [1, 3, 5, 7]
+        .into_iter()
+        .flat_map(|n| script.says(ms(500 * n), beat(n, 42)))
+        .collect();
+    assert_eq!(answers, ["snapshot?"]);
+    script.says(ms(5000), snapshot(0, false, &["h1", "h1/d/a"]));
+    assert!(script.book().is_empty(), "a snapshot counts when it is whole");
+    script.says(ms(5001), snapshot(1, true, &["h1/d/b"]));
+    assert_eq!(script.book(), ["h1", "h1/d/a", "h1/d/b"]);
+    script.says(ms(6000), snapshot(0, true, &["h1/d/b", "h1/d/c"]));
+    assert_eq!(script.book(), ["h1/d/b", "h1/d/c"]);
+}
+
+#[test]
+fn a_snapshot_with_a_lost_chunk_changes_nothing() {
+    let mut script = Script::joined();
+    script.says(ms(1), snapshot(0, true, &["h1/d/a"]));
+    script.says(ms(2), snapshot(0, false, &["h1/d/b"]));
+    script.says(ms(3), snapshot(2, true, &["h1/d/c"]));
+    assert_eq!(script.book(), ["h1/d/a"]);
+}
+
+#[test]
+fn a_digest_of_another_algorithm_proves_nothing() {
+    let mut script = Script::joined();
+    for n in 1..10 {
+        let digest = Digest {
+            algorithm: "newer".to_string(),
+            value: 7,
+        };
+        let answers = script.says(
+            ms(500 * n),
+            Message::Beat(Beat {
+                number: n,
+                digest,
+                ..Beat::default()
+            }),
+        );
+        assert!(!answers.contains(&"snapshot?".to_string()));
+    }
+}
+
+#[test]
+fn an_unknown_life_is_asked_for_a_hello_but_not_at_every_frame() {
+    let mut script = Script {
+        backend: backend(),
+        seq: 0,
+    };
+    let answers: Vec<_> = (1..=10).flat_map(|n| script.says(ms(50 * n), beat(n, 0))).collect();
+    assert_eq!(answers, ["rehello", "rehello", "rehello"]);
+}
+
+#[test]
+fn who_is_not_expected_is_refused() {
+    let cases: Vec<(&str, Message)> = vec![
+        ("not_admitted", hello(identity("h1", Tier::Container))),
+        ("stolen_name", hello(identity("h2", Tier::Host))),
+        (
+            "bad_header",
+            hello(NodeIdentity {
+                agent_epoch: AgentEpoch(4),
+                ..identity("h1", Tier::Host)
+            }),
+        ),
+    ];
+    for (reason, message) in cases {
+        let mut script = Script {
+            backend: backend(),
+            seq: 0,
+        };
+        assert_eq!(script.says(ms(0), message), [reason]);
+        assert!(script.backend.child(&name("h1")).is_none());
+    }
+    let mut script = Script {
+        backend: backend(),
+        seq: 0,
+    };
+    let Message::Hello(own) = hello(identity("h1", Tier::Host)) else {
+        unreachable!()
+    };
+    let greedy = Message::Hello(Hello {
+        scope: subject("h2"),
+        ..own.clone()
+    });
+    assert_eq!(script.says(ms(0), greedy), ["out_of_scope"]);
+    let newer = Message::Hello(Hello { minor_min: 1, ..own });
+    assert_eq!(script.says(ms(1000), newer), ["no_common_version"]);
+}
+
+#[test]
+fn a_slot_in_the_future_buys_no_life() {
+    let mut script = Script::joined();
+    script.seq += 1;
+    let header = Header {
+        origin: name("h1"),
+        target: None,
+        boot_id: BootId([1; 16]),
+        agent_epoch: AgentEpoch(3),
+        seq: script.seq,
+        sent: ms(500),
+        slot: ms(1_000_000),
+        hops_left: 8,
+        trace: 0,
+    };
+    assert_eq!(
+        script.frame(
+            ms(500),
+            "h1",
+            Envelope {
+                header,
+                message: beat(1, 0)
+            }
+        ),
+        ["bad_header"]
+    );
+    assert!(!script.backend.child(&name("h1")).unwrap().is_fresh(ms(2000)));
+}
+
+#[test]
+fn a_message_of_parents_is_refused_from_a_child() {
+    let mut script = Script::joined();
+    assert_eq!(script.says(ms(1), Message::Ping { nonce: 1 }), ["wrong_direction"]);
+}
+
+#[test]
+fn a_wrong_nonce_is_no_answer() {
+    let mut script = Script::joined();
+    assert!(script.backend.ping(ms(1), &name("h1")));
+    while script.backend.poll_happening().is_some() {}
+    let health = crate::verdict::ObserverHealth(0);
+    script.says(ms(2), Message::Pong { nonce: 5, health });
+    let pong = core::iter::from_fn(|| script.backend.poll_happening()).any(|it| matches!(it, Happening::Pong(_)));
+    assert!(!pong);
+}
+
+#[test]
+fn an_older_epoch_of_the_same_boot_is_refused() {
+    let mut script = Script::joined();
+    let old = NodeIdentity {
+        agent_epoch: AgentEpoch(2),
+        ..identity("h1", Tier::Host)
+    };
+    let header = Header {
+        origin: name("h1"),
+        target: None,
+        boot_id: BootId([1; 16]),
+        agent_epoch: AgentEpoch(2),
+        seq: 1,
+        sent: ms(10_000),
+        slot: ms(10_000),
+        hops_left: 8,
+        trace: 0,
+    };
+    assert_eq!(
+        script.frame(
+            ms(10_000),
+            "h1",
+            Envelope {
+                header,
+                message: hello(old)
+            }
+        ),
+        ["stale_epoch"]
+    );
+}

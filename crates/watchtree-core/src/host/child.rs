@@ -14,9 +14,9 @@
 //! cannot run (exit 2, 6, 8), or is revived again and again, is given up: a person is told, and it is retried slowly.
 
 use super::HostAgent;
-use super::io::{ChildExit, ChildSignal, ChildView, HostEffect, HostPolicy};
+use super::io::{ChildExit, ChildSignal, ChildView, HostEffect};
 use crate::backend::Backend;
-use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
+use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::NodeName;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -27,9 +27,6 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// So many revivals within [`REVIVALS_WINDOW`], then a person is told and only slow retries follow.
-const REVIVALS_MAX: usize = 10;
-const REVIVALS_WINDOW: Duration = Duration::from_secs(600);
 /// A signal that nothing came of is repeated after this.
 const AGAIN: Duration = Duration::from_secs(5);
 /// A start whose answer was lost (a defect of the driver) is repeated after this; the engine's lock keeps two from acting.
@@ -67,11 +64,11 @@ pub(super) struct Child {
     pub(super) joined: Option<Moment>,
     /// Reported subjects that a new life does not name are forgotten only after this moment.
     pub(super) forget_at: Option<Moment>,
-    since: Option<Moment>,
-    revivals: VecDeque<Moment>,
-    revived: u64,
-    in_a_row: u32,
-    open: Option<Decision>,
+    pub(super) since: Option<Moment>,
+    pub(super) revivals: VecDeque<Moment>,
+    pub(super) revived: u64,
+    pub(super) in_a_row: u32,
+    pub(super) open: Option<Decision>,
 }
 
 impl Child {
@@ -169,16 +166,6 @@ impl Child {
             Phase::Stopping { pid, .. } => (State::Unwatched, format!("process {pid} was asked to stop")),
             Phase::Killing { pid, .. } => (State::Repairing, format!("process {pid} hung and was killed")),
         }
-    }
-
-    fn delay(&self, policy: &HostPolicy, random: u64) -> Duration {
-        if self.in_a_row == 0 {
-            return Duration::ZERO;
-        }
-        let doubled = policy.revive_delay_min * 2u32.saturating_pow((self.in_a_row - 1).min(16));
-        let delay = doubled.min(policy.revive_delay_max);
-        // Up to a quarter more, so that the children of many engines do not start in step.
-        delay + delay * u32::try_from(random % 256).unwrap_or(0) / 1024
     }
 }
 
@@ -332,31 +319,6 @@ impl HostAgent {
         self.tell_book(now, &engine);
     }
 
-    /// A child of another build is asked to stop between repairs; its successor is started when it is gone.
-    fn replace_other_build(&mut self, now: Moment, engine: &str) {
-        let Some(child) = self.children.get(engine) else { return };
-        let Phase::Live { .. } = child.phase else { return };
-        let Some(session) = self.backend.child(&child.node) else {
-            return;
-        };
-        let build = session.hello.identity.version.clone();
-        let busy = session.book.iter().any(|verdict| verdict.state == State::Repairing);
-        // A child that has just said Hello has not reported its repairs yet.
-        let told = child
-            .joined
-            .is_some_and(|joined| joined + self.policy.child_beat * 3 <= now);
-        if build == self.identity.version || busy || !told || self.stopping {
-            return;
-        }
-        let why = format!(
-            "it is of build {build}, this is {}: replace it between repairs",
-            self.identity.version
-        );
-        let evidence = vec![Evidence::new(EvidenceKind::Observer, now, why.clone())];
-        self.begin_decision(now, engine, evidence, why);
-        self.stop_child(now, engine);
-    }
-
     pub(super) fn stop_child(&mut self, now: Moment, engine: &str) {
         let until = now + self.policy.child_stop_within;
         let Some(child) = self.children.get_mut(engine) else {
@@ -426,157 +388,6 @@ impl HostAgent {
             _ => self.revive(now, engine, evidence),
         }
         self.tell_child(now, engine);
-    }
-
-    /// Starts it again: at once after a clean run, else after a delay, within the budget.
-    fn revive(&mut self, now: Moment, engine: &str, evidence: Evidence) {
-        let random = self.random();
-        let held = self.held_until(now, engine);
-        let Some(child) = self.children.get_mut(engine) else {
-            return;
-        };
-        while child
-            .revivals
-            .front()
-            .is_some_and(|at| REVIVALS_WINDOW < now.since(*at))
-        {
-            child.revivals.pop_front();
-        }
-        let left = REVIVALS_MAX.saturating_sub(child.revivals.len());
-        let delay = child.delay(&self.policy, random);
-        let guards = vec![
-            answer(
-                Guard::Hold,
-                held.is_none(),
-                held.map_or("no hold".to_string(), |at| format!("held until {at}")),
-            ),
-            answer(Guard::HostShutdown, !self.going_down, "is the machine going down"),
-            answer(
-                Guard::Budget,
-                0 < left,
-                format!(
-                    "{left} of {REVIVALS_MAX} revivals left in {} s",
-                    REVIVALS_WINDOW.as_secs()
-                ),
-            ),
-            answer(Guard::Backoff, true, format!("wait {} ms", delay.as_millis())),
-        ];
-        if left == 0 && held.is_none() && !self.going_down {
-            let why = format!(
-                "container-watchdog of {engine} was revived {REVIVALS_MAX} times within {} s and ends again",
-                REVIVALS_WINDOW.as_secs()
-            );
-            return self.give_up(now, engine, vec![evidence], why, self.policy.retry_unfit);
-        }
-        if guards.iter().any(|guard| !guard.pass) {
-            child.phase = Phase::Absent { again: held };
-            let subject = child.subject();
-            let why = "it ended, and is not started again now".to_string();
-            self.decide(
-                now,
-                subject,
-                vec![evidence],
-                guards,
-                ActionKind::None,
-                Outcome::NotTaken,
-                why,
-            );
-            return;
-        }
-        child.revivals.push_back(now);
-        child.revived += 1;
-        child.in_a_row += 1;
-        child.phase = Phase::Absent {
-            again: Some(now + delay),
-        };
-        match child.open.take() {
-            Some(mut open) => {
-                open.evidence.push(evidence);
-                open.guards.extend(guards);
-                child.open = Some(open.clone());
-                self.keep(now, open);
-            }
-            None => {
-                let subject = child.subject();
-                let why = format!("it ended: start it again in {} ms", delay.as_millis());
-                let action = ActionKind::ReviveWatchdog;
-                let mut decision = self.decide(now, subject, vec![evidence], guards, action, Outcome::UnderWay, why);
-                decision.budget_left = u32::try_from(left - 1).ok();
-                if let Some(child) = self.children.get_mut(engine) {
-                    child.open = Some(decision);
-                }
-            }
-        }
-        if delay.is_zero() {
-            self.start_child(now, engine);
-        }
-    }
-
-    fn give_up(&mut self, now: Moment, engine: &str, evidence: Vec<Evidence>, why: String, retry: Duration) {
-        self.end_decision(now, engine, Outcome::Failed, &why);
-        let Some(child) = self.children.get_mut(engine) else {
-            return;
-        };
-        let news = child.given_up.is_none();
-        child.given_up = Some(why.clone());
-        child.covered = Some(why.clone());
-        child.phase = Phase::Absent {
-            again: Some(now + retry),
-        };
-        child.revived += 1;
-        let subject = child.subject();
-        if news {
-            let told = format!("{why}; retry every {} s", retry.as_secs());
-            self.decide(
-                now,
-                subject,
-                evidence,
-                Vec::new(),
-                ActionKind::Escalate,
-                Outcome::Succeeded,
-                told,
-            );
-        }
-        self.set_condition(format!("child {engine}"), Err(why));
-        self.tell_book(now, engine);
-    }
-
-    /// A person wants another try now, with the whole budget.
-    pub(super) fn retry_child(&mut self, now: Moment, engine: &str) -> bool {
-        let Some(child) = self.children.get_mut(engine) else {
-            return false;
-        };
-        if !matches!(child.phase, Phase::Absent { .. }) {
-            return false;
-        }
-        child.revivals.clear();
-        child.in_a_row = 0;
-        self.start_child(now, engine);
-        true
-    }
-
-    fn begin_decision(&mut self, now: Moment, engine: &str, evidence: Vec<Evidence>, why: String) {
-        let Some(child) = self.children.get(engine) else { return };
-        let subject = child.subject();
-        let observer = answer(
-            Guard::Observer,
-            true,
-            "this daemon ran without a stall for a whole window",
-        );
-        let action = ActionKind::ReviveWatchdog;
-        let decision = self.decide(now, subject, evidence, vec![observer], action, Outcome::UnderWay, why);
-        if let Some(child) = self.children.get_mut(engine) {
-            child.open = Some(decision);
-        }
-    }
-
-    fn end_decision(&mut self, now: Moment, engine: &str, outcome: Outcome, result: &str) {
-        let Some(mut open) = self.children.get_mut(engine).and_then(|child| child.open.take()) else {
-            return;
-        };
-        open.outcome = outcome;
-        open.result = result.to_string();
-        self.keep(now, open);
     }
 
     pub(super) fn children_due(&mut self, now: Moment) {
@@ -678,13 +489,5 @@ impl HostAgent {
         self.begin_decision(now, engine, evidence, why);
         self.signal(engine, pid, ChildSignal::Kill);
         self.tell_child(now, engine);
-    }
-}
-
-fn answer(guard: Guard, pass: bool, detail: impl Into<String>) -> GuardAnswer {
-    GuardAnswer {
-        guard,
-        pass,
-        detail: detail.into(),
     }
 }

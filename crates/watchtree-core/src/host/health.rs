@@ -6,6 +6,7 @@ use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// A lag of the own loop above this is a remark.
@@ -103,9 +104,7 @@ impl HostAgent {
             figures.cpus,
             percent(figures.memory_available_milli)
         );
-        let mut evidence = Vec::new();
-        evidence.push(Evidence::new(EvidenceKind::HostHealth, *at, detail));
-        evidence
+        vec![Evidence::new(EvidenceKind::HostHealth, *at, detail)]
     }
 
     /// The figures that go with each beat.

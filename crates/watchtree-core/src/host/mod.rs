@@ -20,7 +20,7 @@ use crate::explain::DecisionLog;
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
 use crate::id::{NodeIdentity, NodeName};
 use crate::machine::Machine;
-use crate::message::{Capabilities, Goodbye, Look, Message};
+use crate::message::{Capabilities, Envelope, Goodbye, Look, Message};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment, WallTime};
 use crate::verdict::{Evidence, Verdict};
@@ -34,6 +34,7 @@ mod engine;
 mod health;
 pub mod io;
 mod orders;
+mod revive;
 mod tell;
 
 use child::Child;
@@ -240,14 +241,12 @@ impl HostAgent {
 
     fn link(&mut self, now: Moment, input: FrontendInput) {
         self.forward_to = None;
-        if let FrontendInput::Received(envelope) = &input {
-            if matches!(envelope.message, Message::Order(_)) {
-                self.forward_to = envelope
-                    .header
-                    .target
-                    .clone()
-                    .filter(|target| *target != self.identity.name);
-            }
+        if let FrontendInput::Received(Envelope {
+            header,
+            message: Message::Order(_),
+        }) = &input
+        {
+            self.forward_to = header.target.clone().filter(|target| *target != self.identity.name);
         }
         self.frontend.handle(now, input);
     }

@@ -5,7 +5,7 @@ use super::*;
 use crate::backend::{BackendInput, Peer};
 use crate::container::io::EngineError;
 use crate::id::{AgentEpoch, BootId, MachineId, NodeId, Tier};
-use crate::message::{Envelope, Header, OrderInput, Welcome};
+use crate::message::{Header, OrderInput, Welcome};
 use crate::order::{Order, OrderAnswer, OrderRefusal, SignedOrder, Verb};
 use crate::subject::SubjectKind;
 use crate::tree::unknown;
@@ -399,7 +399,7 @@ impl World {
         self.now.as_micros() as f64 / 1e6
     }
 
-    fn from_manager(&mut self, seq: u64, target: Option<&str>, message: Message) {
+    fn manager_sends(&mut self, seq: u64, target: Option<&str>, message: Message) {
         let header = Header {
             origin: name("manager"),
             target: target.map(name),
@@ -426,7 +426,7 @@ impl World {
             term: 5,
             digest: crate::message::Digest::default(),
         };
-        self.from_manager(1, None, Message::Welcome(welcome));
+        self.manager_sends(1, None, Message::Welcome(welcome));
     }
 }
 

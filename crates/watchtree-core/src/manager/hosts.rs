@@ -1,6 +1,7 @@
 //! Judging the hosts: freshness, rounds of confirmation, AGENT LOST and UNREACHABLE, and the own view's health.
 
 use super::ManagerAgent;
+use super::cut_off::counted;
 use super::io::{KnownHost, ManagerEffect};
 use crate::id::NodeName;
 use crate::message::{Goodbye, Look};
@@ -53,22 +54,6 @@ pub(super) struct Lost {
     looking: bool,
     answer: Option<Look>,
     silent_in_a_row: u32,
-}
-
-/// How many hosts there are to judge, and how many of them are silent (their kernel too).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) counted: usize,
-    pub(super) silent: usize,
-}
-
-fn counted(watch: &Watch) -> (usize, usize) {
-    match &watch.phase {
-        Phase::Left => (0, 0),
-        Phase::Unknown | Phase::Well => (1, 0),
-        Phase::Suspect(_) => (1, 1),
-        Phase::Lost(_) => (1, usize::from(watch.verdict.state == State::Unreachable)),
-    }
 }
 
 /// The conclusion of several looks, the strongest first.
@@ -471,32 +456,6 @@ impl ManagerAgent {
         }
         self.arm(name, Some(now + self.policy.look_again));
         self.host_is_eclipsed(now, name);
-    }
-
-    /// Most of the view silent at once: then it is we who are cut off, and no host is blamed.
-    pub(super) fn check_view(&mut self, now: Moment) {
-        let Tally { counted, silent } = self.tally;
-        let most = self.policy.group_min <= counted && counted * self.policy.cut_off_percent as usize <= silent * 100;
-        let concluded = most
-            && !self.cut_off
-            && self
-                .hosts
-                .values()
-                .any(|watch| watch.verdict.state == State::Unreachable);
-        if self.cut_off == (if self.cut_off { most } else { concluded }) {
-            return;
-        }
-        self.cut_off = !self.cut_off;
-        if self.cut_off {
-            let why = format!("{silent} of {counted} hosts fell silent: this manager holds itself for the one cut off");
-            self.set_condition("view".to_string(), Err(why.clone()));
-            self.open_own_incident(now, why);
-        } else {
-            self.set_condition("view".to_string(), Ok("most hosts are heard again".to_string()));
-            self.close_own_incident(now);
-            // Hosts that are still lost become incidents of their own with their next look, not in this very moment:
-            // those that come back together come back one by one.
-        }
     }
 
     /// The host whose scope holds this subject.

@@ -30,6 +30,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+mod cut_off;
 mod hosts;
 mod incidents;
 pub mod io;
@@ -56,7 +57,7 @@ pub struct ManagerAgent {
     /// When each host wants to be looked after next; mirrors `Watch::armed`, see `arm`.
     due: BTreeSet<(Moment, NodeName)>,
     looks: BTreeMap<u64, NodeName>,
-    tally: hosts::Tally,
+    tally: cut_off::Tally,
     cut_off: bool,
     incidents: Incidents,
     log: DecisionLog,
@@ -94,7 +95,7 @@ impl ManagerAgent {
             hosts: BTreeMap::new(),
             due: BTreeSet::new(),
             looks: BTreeMap::new(),
-            tally: hosts::Tally::default(),
+            tally: cut_off::Tally::default(),
             cut_off: false,
             incidents: Incidents::new(start.incidents, start.next_incident),
             log,

@@ -83,15 +83,15 @@ fn an_order_for_a_child_is_forwarded_byte_for_byte() {
         key_id: "k".to_string(),
         signature: vec![4; 64],
     };
-    world.from_manager(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
+    world.manager_sends(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
     assert_eq!(world.orders_down.len(), 1);
     assert_eq!(world.orders_down[0].message, Message::Order(signed.clone()));
     assert_eq!(world.orders_down[0].header.target, Some(name("h1.docker.watchdog")));
     // A replay of the frame is refused by its seq.
-    world.from_manager(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
+    world.manager_sends(2, Some("h1.docker.watchdog"), Message::Order(signed.clone()));
     assert_eq!(world.orders_down.len(), 1);
     // One for nobody goes nowhere.
-    world.from_manager(3, Some("h9.docker.watchdog"), Message::Order(signed));
+    world.manager_sends(3, Some("h9.docker.watchdog"), Message::Order(signed));
     assert_eq!(world.orders_down.len(), 1);
 }
 

@@ -1,0 +1,53 @@
+//! The view as a whole: when most of it falls silent at once, it is the manager that is cut off.
+
+use super::ManagerAgent;
+use super::hosts::{Phase, Watch};
+use crate::time::Moment;
+use crate::verdict::State;
+use alloc::format;
+use alloc::string::ToString;
+
+/// How many hosts there are to judge, and how many of them are silent (their kernel too).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) counted: usize,
+    pub(super) silent: usize,
+}
+
+/// What one host adds to the tally: (counted, silent).
+pub(super) fn counted(watch: &Watch) -> (usize, usize) {
+    match &watch.phase {
+        Phase::Left => (0, 0),
+        Phase::Unknown | Phase::Well => (1, 0),
+        Phase::Suspect(_) => (1, 1),
+        Phase::Lost(_) => (1, usize::from(watch.verdict.state == State::Unreachable)),
+    }
+}
+
+impl ManagerAgent {
+    /// Most of the view silent at once: then it is we who are cut off, and no host is blamed.
+    pub(super) fn check_view(&mut self, now: Moment) {
+        let Tally { counted, silent } = self.tally;
+        let most = self.policy.group_min <= counted && counted * self.policy.cut_off_percent as usize <= silent * 100;
+        let concluded = most
+            && !self.cut_off
+            && self
+                .hosts
+                .values()
+                .any(|watch| watch.verdict.state == State::Unreachable);
+        if self.cut_off == (if self.cut_off { most } else { concluded }) {
+            return;
+        }
+        self.cut_off = !self.cut_off;
+        if self.cut_off {
+            let why = format!("{silent} of {counted} hosts fell silent: this manager holds itself for the one cut off");
+            self.set_condition("view".to_string(), Err(why.clone()));
+            self.open_own_incident(now, why);
+        } else {
+            self.set_condition("view".to_string(), Ok("most hosts are heard again".to_string()));
+            self.close_own_incident(now);
+            // Hosts that are still lost become incidents of their own with their next look, not in this very moment:
+            // those that come back together come back one by one.
+        }
+    }
+}
