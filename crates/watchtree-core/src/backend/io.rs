@@ -34,7 +34,7 @@ pub enum BackendInput {
     Undecodable {
         /// Whose.
         peer: Peer,
-        /// The word and the words of the wire (`DecodeError::explained`).
+        /// The word and the words of the wire (`DecodeError`, as it prints itself).
         why: String,
     },
     /// The transport reported a disconnect: a hint, nobody is judged by it.
