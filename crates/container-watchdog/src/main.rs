@@ -1,3 +1,80 @@
-//! container-watchdog: see ARCHITECTURE.md.
+//! container-watchdog: heals the containers of one engine.
+//!
+//! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
+//! `lock` keeps other healers away, `performer` carries out, `parent` speaks to the host-watchdog, `status` answers.
 
-fn main() {}
+mod fault;
+mod lock;
+mod parent;
+mod performer;
+mod run;
+mod setup;
+mod status;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use watchtree_runtime::{Code, Exit, exit};
+
+#[derive(Parser)]
+#[command(version, about = "Heals the containers of one engine", long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watch and heal until told to stop.
+    Run {
+        /// The host's configuration file, shared with host-watchdog.
+        #[arg(long, default_value = "/etc/watchtree/host.toml")]
+        config: PathBuf,
+        /// Which [[engine]] of it.
+        #[arg(long, default_value = "docker")]
+        engine: String,
+        /// Heal nothing, whatever the file says.
+        #[arg(long)]
+        observe: bool,
+    },
+    /// Check a configuration file and touch nothing else.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::try_parse() {
+        Ok(cli) => start(cli.command),
+        Err(error) => {
+            let ours = if error.use_stderr() { Code::BadInput } else { Code::Ok };
+            // Nothing can be said if standard output is closed.
+            let _ = error.print();
+            return ExitCode::from(ours as u8);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::finish("container-watchdog", error.as_ref()),
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::CheckConfig { file } => {
+            setup::read(&file)?;
+            println!("{}: in order", file.display());
+            Ok(())
+        }
+        Command::Run {
+            config,
+            engine,
+            observe,
+        } => {
+            watchtree_link::check().map_err(|error| Exit::new(Code::Failed, error.to_string()))?;
+            let plan = setup::plan(&config, &engine, observe)?;
+            watchtree_runtime::tokio_runtime()?.block_on(run::run(plan))
+        }
+    }
+}

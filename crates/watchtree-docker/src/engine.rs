@@ -12,6 +12,7 @@ use bollard::errors::Error;
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub struct EngineInfo {
 #[derive(Clone, Debug)]
 pub struct Engine {
     socket: Arc<PathBuf>,
+    labels: Arc<Vec<String>>,
     inspects: Arc<Semaphore>,
     root: Arc<Mutex<Option<PathBuf>>>,
 }
@@ -58,8 +60,19 @@ impl Engine {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: Arc::new(socket.into()),
+            labels: Arc::default(),
             inspects: Arc::new(Semaphore::new(INSPECTS_MAX)),
             root: Arc::default(),
+        }
+    }
+
+    /// The same engine, where only containers with all of these labels (`key` or `key=value`) exist: lists and events
+    /// show no others.
+    #[must_use]
+    pub fn with_labels(self, labels: Vec<String>) -> Self {
+        Self {
+            labels: Arc::new(labels),
+            ..self
         }
     }
 
@@ -110,7 +123,11 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`]; `Deadline` after 10 s.
     pub async fn list(&self) -> Result<Vec<ListEntry>, EngineError> {
-        let all = ListContainersOptionsBuilder::new().all(true).build();
+        let mut all = ListContainersOptionsBuilder::new().all(true);
+        if !self.labels.is_empty() {
+            all = all.filters(&self.filters([]));
+        }
+        let all = all.build();
         let list = self
             .read(LIST_WITHIN, "", async |docker| docker.list_containers(Some(all)).await)
             .await?;
@@ -165,6 +182,16 @@ impl Engine {
             Ok(()) => Ok(Performed::Done),
             Err(error) => Err(engine_error(self.socket(), id, error)),
         }
+    }
+
+    /// The filters of a list or a stream: these and the labels.
+    pub(crate) fn filters<const N: usize>(
+        &self,
+        own: [(&'static str, Vec<String>); N],
+    ) -> HashMap<String, Vec<String>> {
+        let labels = [("label", self.labels.as_ref().clone())];
+        let all = own.into_iter().chain(labels).filter(|(_, values)| !values.is_empty());
+        all.map(|(key, values)| (key.to_owned(), values)).collect()
     }
 
     /// A handle for one call.

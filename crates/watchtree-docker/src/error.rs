@@ -39,7 +39,10 @@ impl SocketTrouble {
         match error.kind() {
             io::ErrorKind::PermissionDenied => Self::NoRights(socket.to_owned()),
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NoEngine(socket.to_owned()),
-            _ => Self::Other { socket: socket.to_owned(), error },
+            _ => Self::Other {
+                socket: socket.to_owned(),
+                error,
+            },
         }
     }
 }

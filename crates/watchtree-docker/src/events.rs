@@ -16,7 +16,6 @@ use crate::engine::Engine;
 use crate::error::engine_error;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -96,7 +95,10 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
         Ok(handle) => handle,
         Err(error) => return in_words(error),
     };
-    let filters = HashMap::from([("type", vec!["container"]), ("event", ACTIONS.to_vec())]);
+    let filters = engine.filters([
+        ("type", vec!["container".to_owned()]),
+        ("event", ACTIONS.map(str::to_owned).to_vec()),
+    ]);
     let mut options = EventsOptionsBuilder::new().filters(&filters);
     if let Some(EngineTime(at)) = since {
         options = options.since(&format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000));

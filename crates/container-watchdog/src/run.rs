@@ -1,0 +1,223 @@
+//! One run: brings the parts together, drives the machine to its end, and leaves in order.
+//!
+//! ```text
+//!  engine ─ Hands ─┐                     ┌─▶ journal (at once)
+//!  parent ─ link  ─┼─▶ inbox ─▶ machine ─┼─▶ Hands, link (in tasks)
+//!  status ─ orders ┘                     └─▶ log, events
+//! ```
+//!
+//! Nothing that is missing ends it (no engine, no parent, a full disk): it says so in one line, goes on, and recovers.
+//! What only a person can mend does (no rights on the engine's socket, another healer on the engine).
+
+use crate::fault;
+use crate::lock::EngineLock;
+use crate::performer::{Gate, Performer, Waiting};
+use crate::setup::Plan;
+use crate::status::Status;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use watchtree_core::container::ContainerAgent;
+use watchtree_core::container::io::ContainerInput;
+use watchtree_core::container::settings::HealMode;
+use watchtree_docker::{Engine, EngineInfo, Hands, SocketTrouble};
+use watchtree_runtime::{
+    Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, Visitor, drive,
+};
+use watchtree_store::journal::{Journal, JournalError};
+
+/// Inputs that may wait for the machine. Events have a queue of their own before this one.
+const INBOX_INPUTS_MAX: usize = 4096;
+/// How often a missing engine is looked for.
+const ENGINE_EVERY: Duration = Duration::from_millis(500);
+/// After SIGTERM the loop ends at the latest after this, calls under way or not: the journal knows them.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// Time for the last frames and the journal's last sync.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Runs until told to stop.
+pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
+    let signals = Signals::catch()?;
+    let conditions = Conditions::new();
+    let identity = plan.settings.identity.clone();
+    let observe_only = plan.settings.heal == HealMode::Observe;
+    let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
+    let engine_info = first_look(&engine).await?;
+    let lock = take_lock(engine_info.as_ref(), observe_only, &plan)?;
+    let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
+    let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
+    opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    if let Some(why) = &plan.identity_trouble {
+        conditions.report("identity", &Err(why.clone()));
+    }
+
+    let (inputs, inbox) = inbox();
+    let gate: Gate = Arc::new(Mutex::new(Err(format!(
+        "no engine at {} yet",
+        engine.socket().display()
+    ))));
+    match engine_info {
+        Some(_) => open_gate(&gate, &engine, &inputs),
+        None => spawn_engine_watch(&gate, &engine, &inputs, observe_only, &plan),
+    }
+    let link = crate::parent::start(
+        &plan.parent_socket,
+        plan.order_keys_folder.clone(),
+        inputs.clone(),
+        conditions.clone(),
+    )?;
+    spawn_shutdown_watch(inputs.clone());
+
+    let events = EventLog::new(
+        identity.name.as_str(),
+        format!("{}+{}", identity.boot_id, identity.agent_epoch.0),
+    );
+    let (pulse, waiting) = (Pulse::new(), Waiting::default());
+    let (visitor, visits) = Visitor::pair();
+    let journal_state = journal.trouble().map(str::to_owned).map_or(Ok(()), Err);
+    let journal = Arc::new(Mutex::new(journal));
+    let mut performer = Performer {
+        gate,
+        journal: Arc::clone(&journal),
+        link: link.clone(),
+        inputs: inputs.clone(),
+        conditions: conditions.clone(),
+        events: events.clone(),
+        waiting: Arc::clone(&waiting),
+        journal_well: true,
+    };
+    performer.tell_journal(journal_state);
+    tracing::info!(node = %identity.name, version = %identity.version, observe_only, "container-watchdog runs");
+    let mut agent = ContainerAgent::new(plan.settings, opened.memory, Clock.now());
+    let serving = http.serve(Arc::new(Status {
+        identity,
+        began: Clock.now(),
+        observe_only,
+        visitor,
+        inputs,
+        waiting,
+        conditions,
+        events,
+        pulse: pulse.clone(),
+    }));
+    let parts = Drive {
+        inbox,
+        visits,
+        signals,
+        pulse,
+        stalled: |gap| Some(ContainerInput::Stalled { gap }),
+        stop: || ContainerInput::Stop,
+        stop_within: STOP_WITHIN,
+    };
+    let ended = drive(&mut agent, &mut performer, parts).await;
+    link.stop(LEAVE_WITHIN);
+    serving.shut_down().await;
+    if !journal
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .sync(LEAVE_WITHIN)
+    {
+        tracing::warn!("the journal's last records may not be on the disk yet");
+    }
+    drop(lock);
+    tracing::info!(?ended, "container-watchdog ends");
+    match ended {
+        Ended::InOrder | Ended::Cut => Ok(()),
+        Ended::InboxClosed => anyhow::bail!("everything that feeds the working loop has ended"),
+    }
+}
+
+/// Answers pass a fault point in test builds; elsewhere they go straight in.
+fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
+    let (inputs, inbox) = mpsc::channel(INBOX_INPUTS_MAX);
+    if !cfg!(feature = "fault-points") {
+        return (inputs, inbox);
+    }
+    let (outer, mut passing) = mpsc::channel(INBOX_INPUTS_MAX);
+    tokio::spawn(async move {
+        while let Some(input) = passing.recv().await {
+            fault::told(&input);
+            if inputs.send(input).await.is_err() {
+                return;
+            }
+        }
+    });
+    (outer, inbox)
+}
+
+/// `None` = there is no engine yet (or it does not answer yet).
+async fn first_look(engine: &Engine) -> Result<Option<EngineInfo>, Exit> {
+    match engine.check_socket().await {
+        Err(trouble @ SocketTrouble::NoRights(_)) => Err(Exit::new(Code::NoRights, trouble.to_string())),
+        Err(_) => Ok(None),
+        Ok(()) => Ok(engine.info().await.ok()),
+    }
+}
+
+fn take_lock(info: Option<&EngineInfo>, observe_only: bool, plan: &Plan) -> Result<Option<EngineLock>, Exit> {
+    match info {
+        Some(info) if !observe_only => EngineLock::take(info, plan.settings.identity.name.as_str()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn open_gate(gate: &Gate, engine: &Engine, inputs: &mpsc::Sender<ContainerInput>) {
+    *gate.lock().unwrap_or_else(PoisonError::into_inner) = Ok(Hands::new(engine.clone(), inputs.clone()));
+}
+
+/// Waits for an engine that is not there yet. The lock is by the engine's id, so it can only be taken then.
+fn spawn_engine_watch(
+    gate: &Gate,
+    engine: &Engine,
+    inputs: &mpsc::Sender<ContainerInput>,
+    observe_only: bool,
+    plan: &Plan,
+) {
+    let (gate, engine, inputs) = (Arc::clone(gate), engine.clone(), inputs.clone());
+    let who = plan.settings.identity.name.to_string();
+    tokio::spawn(async move {
+        let info = loop {
+            tokio::time::sleep(ENGINE_EVERY).await;
+            match first_look(&engine).await {
+                Ok(Some(info)) => break info,
+                Ok(None) => {}
+                Err(exit) => end(&exit),
+            }
+        };
+        if !observe_only {
+            match EngineLock::take(&info, &who) {
+                // Held to the end of the process.
+                Ok(lock) => std::mem::forget(lock),
+                Err(exit) => end(&exit),
+            }
+        }
+        open_gate(&gate, &engine, &inputs);
+    });
+}
+
+/// Nothing was done yet that would need an orderly end: the engine was never touched.
+fn end(exit: &Exit) -> ! {
+    let _ = exit.report("container-watchdog");
+    std::process::exit(exit.code as i32)
+}
+
+fn spawn_shutdown_watch(inputs: mpsc::Sender<ContainerInput>) {
+    tokio::spawn(async move {
+        match watchtree_os::shutdown::wait().await {
+            Ok(()) => {
+                tracing::warn!("the machine is shutting down: hands off");
+                // An error means that the daemon has ended.
+                let _ = inputs.send(ContainerInput::HostShutdown).await;
+            }
+            Err(why) => tracing::info!("{why}"),
+        }
+    });
+}
+
+fn exit_of_journal(error: JournalError) -> Exit {
+    let code = match error {
+        JournalError::Taken(_) => Code::Taken,
+        JournalError::NoRights(_) => Code::NoRights,
+    };
+    Exit::new(code, error.to_string())
+}

@@ -1,0 +1,126 @@
+//! From the configuration file to everything a run needs: checked, and nothing opened but the state folder.
+
+use std::path::{Path, PathBuf};
+use watchtree_config::{HealMode, HostConfig, LogFormat};
+use watchtree_core::container::settings::{ContainerSettings, HealMode as CoreHealMode};
+use watchtree_core::id::{NodeIdentity, Tier};
+use watchtree_core::restart::{HostPolicy, RestartPolicy};
+use watchtree_core::subject::SubjectId;
+use watchtree_core::time::WallTime;
+use watchtree_os::identity::{begin_life, boot_id, machine_id, random16};
+use watchtree_runtime::{Clock, Code, Exit, logging};
+
+/// What a run needs.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// For the core.
+    pub(crate) settings: ContainerSettings,
+    /// The engine's API socket.
+    pub(crate) engine_socket: PathBuf,
+    /// Only containers with all of these labels exist for us.
+    pub(crate) select: Vec<String>,
+    /// The parent's ipc socket.
+    pub(crate) parent_socket: PathBuf,
+    /// Our own API socket.
+    pub(crate) status_socket: PathBuf,
+    /// Group that may use it.
+    pub(crate) status_group: Option<String>,
+    /// Journal and identity.
+    pub(crate) state_folder: PathBuf,
+    /// Public keys whose orders are obeyed.
+    pub(crate) order_keys_folder: PathBuf,
+    /// Why the identity is only in memory, if so.
+    pub(crate) identity_trouble: Option<String>,
+}
+
+/// Reads and checks the file.
+pub(crate) fn read(file: &Path) -> anyhow::Result<HostConfig> {
+    watchtree_config::read_host(file).map_err(|error| {
+        let code = if error.no_rights {
+            Code::NoRights
+        } else {
+            Code::BadInput
+        };
+        Exit::new(code, error.to_string()).into()
+    })
+}
+
+/// Reads the file, begins to log, and begins a life in the state folder.
+pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<Plan> {
+    let config = read(file)?;
+    let Some(chosen) = config.engine(engine) else {
+        let known: Vec<&str> = config.engines.iter().map(|engine| engine.name.as_str()).collect();
+        let line = format!(
+            "{}: no [[engine]] named `{engine}`; it has: {}",
+            file.display(),
+            known.join(", ")
+        );
+        return Err(Exit::bad_input(line).into());
+    };
+    let format = match config.log.format {
+        LogFormat::Text => logging::LogFormat::Text,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
+    logging::init(&config.log.level.0, format)?;
+    let state_folder = config.container_state_dir(engine);
+    let life = begin_life(&state_folder);
+    let version = env!("CARGO_PKG_VERSION");
+    let identity = NodeIdentity {
+        name: config.container_node(engine),
+        tier: Tier::Container,
+        node_id: life.node_id,
+        machine_id: machine_id(),
+        boot_id: boot_id()?,
+        agent_epoch: life.epoch,
+        version: watchtree_os::build::own_version(version).unwrap_or_else(|_| version.to_owned()),
+    };
+    let subject =
+        SubjectId::new(&format!("{}/{engine}", config.name)).map_err(|error| Exit::bad_input(error.to_string()))?;
+    let mut settings = ContainerSettings::new(identity, subject);
+    fill(&mut settings, &config)?;
+    settings.heal = match chosen.heal {
+        _ if observe => CoreHealMode::Observe,
+        HealMode::Observe => CoreHealMode::Observe,
+        HealMode::Labelled => CoreHealMode::Labelled,
+        HealMode::All => CoreHealMode::All,
+    };
+    Ok(Plan {
+        settings,
+        engine_socket: chosen.socket().to_owned(),
+        select: chosen.select.iter().map(|label| label.as_str().to_owned()).collect(),
+        parent_socket: config.children_socket(),
+        status_socket: config.container_status_socket(engine),
+        status_group: config.http.socket_group.clone(),
+        state_folder,
+        order_keys_folder: config.keys().order_keys_dir,
+        identity_trouble: life.degraded,
+    })
+}
+
+/// The numbers of `[heal]`.
+fn fill(settings: &mut ContainerSettings, config: &HostConfig) -> anyhow::Result<()> {
+    let heal = &config.heal;
+    settings.policy = RestartPolicy {
+        budget: heal.budget,
+        window: heal.window.get(),
+        delay_first: heal.delay_min.get(),
+        delay_max: heal.delay_max.get(),
+        clean_run: heal.clean_after.get(),
+        verify: heal.verify.get(),
+        grace_min: heal.grace.get(),
+        slow_retry: heal.retry_given_up.get(),
+        ..RestartPolicy::default()
+    };
+    settings.host_policy = HostPolicy {
+        parallel: heal.parallel,
+        ..HostPolicy::default()
+    };
+    settings.stop_timeout = heal.stop_timeout.get();
+    settings.list_every = heal.list_every.get();
+    settings.look_at = config.look_at.iter().map(ToString::to_string).collect();
+    let seed = random16()?;
+    settings.seed = seed.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+    let elapsed_millis = Clock.now().as_micros() / 1000;
+    settings.wall_at_zero = WallTime(Clock.wall().0.saturating_sub(elapsed_millis));
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Answers the HTTP API for this engine's containers: asks the machine between two turns, and hands in local orders.
+
+use crate::performer::Waiting;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use watchtree_api::{
+    Answer, Api, ApiError, ApiVersion, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse,
+    Health, IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
+};
+use watchtree_core::container::ContainerAgent;
+use watchtree_core::container::io::ContainerInput;
+use watchtree_core::id::NodeIdentity;
+use watchtree_core::message::OrderInput;
+use watchtree_core::order::{Order, Verb};
+use watchtree_core::subject::{Incarnation, SubjectId};
+use watchtree_core::time::Moment;
+use watchtree_os::identity::random16;
+use watchtree_runtime::view::{self, TreeCollector};
+use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+
+/// A local order dies after this.
+const ORDER_LASTS: Duration = Duration::from_secs(10);
+
+/// See the file's head.
+pub(crate) struct Status {
+    pub(crate) identity: NodeIdentity,
+    pub(crate) began: Moment,
+    pub(crate) observe_only: bool,
+    pub(crate) visitor: Visitor<ContainerAgent>,
+    pub(crate) inputs: mpsc::Sender<ContainerInput>,
+    pub(crate) waiting: Waiting,
+    pub(crate) conditions: Conditions,
+    pub(crate) events: EventLog,
+    pub(crate) pulse: Pulse,
+}
+
+impl Status {
+    fn answer(&self) -> TreeResponse {
+        TreeResponse {
+            node: self.identity.name.to_string(),
+            tier: self.identity.tier.as_str().to_owned(),
+            version: self.identity.version.clone(),
+            uptime_ms: millis(Clock.now().since(self.began)),
+            wall_ms: Clock.wall().0,
+            observe_only: self.observe_only,
+            conditions: view::conditions(&self.conditions),
+            ..TreeResponse::default()
+        }
+    }
+
+    async fn find(&self, subject: String) -> Result<ExplainResponse, ApiError> {
+        let id = subject_id(&subject)?;
+        let look = move |agent: &ContainerAgent| {
+            let now = Clock.now();
+            let current = agent.verdicts().find(|verdict| verdict.subject == id);
+            let current = current.map(|verdict| view::node(Some(now), verdict, None));
+            let about = agent.decisions().filter(|decision| decision.subject == id);
+            let decisions: Vec<_> = about.map(view::decision).collect();
+            (current, decisions)
+        };
+        let (current, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        if current.is_none() && decisions.is_empty() {
+            let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
+            return Err(error.cure("see `watchtree tree --local` for what is"));
+        }
+        Ok(ExplainResponse {
+            api_version: ApiVersion::default(),
+            node: self.identity.name.to_string(),
+            wall_ms: Clock.wall().0,
+            subject,
+            current,
+            incidents: Vec::new(),
+            decisions,
+        })
+    }
+
+    async fn order(&self, ask: Ask) -> Result<AskAnswer, ApiError> {
+        ask.check()?;
+        let verb = match ask.verb {
+            AskVerb::Hold => Verb::Hold {
+                lasts: Duration::from_millis(ask.lasts_ms.unwrap_or(0)),
+            },
+            AskVerb::Release => Verb::Release,
+            AskVerb::Retry => Verb::Retry,
+        };
+        let id = random16().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let order = Order {
+            id,
+            target: self.identity.name.clone(),
+            subject: subject_id(&ask.subject)?,
+            incarnation: Incarnation(ask.incarnation),
+            verb,
+            term: 0,
+            boot_id: self.identity.boot_id,
+            expires: Clock.now() + ORDER_LASTS,
+            asked_by: ask.asked_by,
+        };
+        let (answer, answered) = oneshot::channel();
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, answer);
+        let input = ContainerInput::Order(OrderInput { order, local: true });
+        let asked = async {
+            self.inputs.send(input).await.ok()?;
+            answered.await.ok()
+        };
+        let result = tokio::time::timeout(ORDER_LASTS, asked).await.ok().flatten();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let answer = result.ok_or_else(|| not_at_home(NotAtHome))?;
+        Ok(view::answer(self.identity.name.as_str(), &answer))
+    }
+
+    fn health(&self, ok: bool, detail: &str) -> Health {
+        Health {
+            ok,
+            detail: detail.to_owned(),
+            conditions: view::conditions(&self.conditions),
+            ..Health::default()
+        }
+    }
+}
+
+impl Api for Status {
+    fn tree(&self, query: TreeQuery) -> Answer<'_, TreeResponse> {
+        Box::pin(async move {
+            let look = move |agent: &ContainerAgent| {
+                let mut collector = TreeCollector::new(query);
+                let now = Clock.now();
+                agent
+                    .verdicts()
+                    .for_each(|verdict| collector.add(Some(now), verdict, None));
+                collector
+            };
+            let collected = self.visitor.visit(look).await.map_err(not_at_home)?;
+            Ok(collected.finish(self.answer()))
+        })
+    }
+
+    /// Incidents are opened by the manager; what is ill here is in the tree.
+    fn incidents(&self, _query: IncidentQuery) -> Answer<'_, IncidentsResponse> {
+        Box::pin(async {
+            let node = self.identity.name.to_string();
+            Ok(IncidentsResponse {
+                node,
+                wall_ms: Clock.wall().0,
+                ..IncidentsResponse::default()
+            })
+        })
+    }
+
+    fn events(&self, query: EventQuery) -> Answer<'_, EventsResponse> {
+        Box::pin(async move { Ok(self.events.read(&query).await) })
+    }
+
+    fn explain(&self, subject: String) -> Answer<'_, ExplainResponse> {
+        Box::pin(self.find(subject))
+    }
+
+    fn ask(&self, ask: Ask) -> Answer<'_, AskAnswer> {
+        Box::pin(self.order(ask))
+    }
+
+    fn live(&self) -> Answer<'_, Health> {
+        Box::pin(async {
+            let alive = self.pulse.is_alive();
+            Ok(self.health(
+                alive,
+                if alive {
+                    "the working loop turns"
+                } else {
+                    "the working loop stands"
+                },
+            ))
+        })
+    }
+
+    fn ready(&self) -> Answer<'_, Health> {
+        Box::pin(async {
+            let knows = self
+                .visitor
+                .visit(ContainerAgent::is_ready)
+                .await
+                .map_err(not_at_home)?;
+            let words = if knows {
+                "the containers are known"
+            } else {
+                "the containers are not known yet"
+            };
+            Ok(self.health(knows, words))
+        })
+    }
+}
+
+fn subject_id(text: &str) -> Result<SubjectId, ApiError> {
+    SubjectId::new(text).map_err(|error| {
+        ApiError::new(ErrorCode::BadRequest, error.to_string())
+            .cure("name a subject as `watchtree tree --local` shows it")
+    })
+}
+
+fn not_at_home(error: NotAtHome) -> ApiError {
+    ApiError::new(ErrorCode::Deadline, error.to_string()).cure("see the log of this daemon")
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
