@@ -21,7 +21,7 @@ fn id16(a: u64, b: u64) -> [u8; 16] {
 }
 
 /// Virtual wall time: a label like the real one.
-pub fn wall(now: Moment) -> WallTime {
+pub(crate) fn wall(now: Moment) -> WallTime {
     WallTime(1_700_000_000_000 + now.as_micros() / 1000)
 }
 
@@ -89,7 +89,7 @@ impl World {
                 seed,
                 wall: wall(now),
             };
-            ManagerAgent::new(start, now)
+            ManagerAgent::new(now, start)
         });
         for h in 0..self.hosts.len() {
             let delay = self.rng.millis(50, 1500);
@@ -120,10 +120,10 @@ impl World {
                 seed,
                 wall: wall(now),
             };
-            HostAgent::new(start, now)
+            HostAgent::new(now, start)
         });
         self.hosts[h].dead_since = None;
-        self.hosts[h].troubled = now;
+        self.hosts[h].troubled = self.hosts[h].troubled.max(now);
         let epoch = self.hosts[h].host.epoch;
         if self.hosts[h].child.exists() {
             let found = HostInput::ChildFound {
@@ -169,7 +169,7 @@ impl World {
         self.hosts[h].pid += 1;
         self.hosts[h].child.start(now, |epoch| {
             let who = identity(name, Tier::Container, h as u64, boots, epoch);
-            let settings = ContainerSettings::new(who, engine, seed, wall(now));
+            let settings = ContainerSettings { seed, wall_at_zero: wall(Moment::ZERO), ..ContainerSettings::new(who, engine) };
             ContainerAgent::new(settings, recovered, now)
         });
         if self.hosts[h].host.exists() {
@@ -201,7 +201,7 @@ impl World {
     fn kill_host(&mut self, h: usize, seen: bool) {
         self.hosts[h].host.kill();
         self.hosts[h].dead_since = Some(self.now);
-        self.hosts[h].troubled = self.now;
+        self.hosts[h].troubled = self.hosts[h].troubled.max(self.now);
         let input = ContainerInput::Link(FrontendInput::Down {
             why: "host-watchdog is gone".into(),
         });
@@ -232,7 +232,7 @@ impl World {
                 self.hosts[h].host.thaw(now, |gap| HostInput::Stalled { gap });
                 if self.hosts[h].host.exists() {
                     self.hosts[h].dead_since = None;
-                    self.hosts[h].troubled = now;
+                    self.hosts[h].troubled = self.hosts[h].troubled.max(now);
                 }
             }
             Node::Child(h) if self.hosts[h].child.epoch == epoch => {
@@ -315,12 +315,13 @@ impl World {
             Fault::FreezeManager { lasts } => self.hurt_manager(lasts, false),
             Fault::BadNetwork { lasts } => {
                 self.bad_network_until = now + lasts;
-                self.hosts.iter_mut().for_each(|host| host.troubled = now + lasts);
+                self.hosts.iter_mut().for_each(|host| host.troubled = host.troubled.max(now + lasts));
                 true
             }
         };
         if happened {
             self.counted(fault.kind());
+            self.story.push((now, fault));
         }
         for h in 0..self.hosts.len() {
             self.engine_speaks(h);
@@ -405,7 +406,7 @@ impl World {
         if !self.hosts[h].host.runs() {
             return false;
         }
-        self.hosts[h].troubled = self.now + lasts;
+        self.hosts[h].troubled = self.hosts[h].troubled.max(self.now + lasts);
         if kill {
             self.kill_host(h, true);
             self.after(lasts, Happening::Start(Node::Host(h)));
@@ -430,7 +431,7 @@ impl World {
         world.subscription = (world.subscription.0 + 1, false);
         world.calls.clear();
         world.dead_since = Some(self.now);
-        world.troubled = self.now + lasts;
+        world.troubled = world.troubled.max(self.now + lasts);
         world.forgot = self.now + lasts;
         world.child_hurt = self.now + lasts;
         self.after(lasts, Happening::PowerOn(h));
@@ -442,7 +443,7 @@ impl World {
             return false;
         }
         self.hosts[h].cut_until = self.now + lasts;
-        self.hosts[h].troubled = self.now + lasts;
+        self.hosts[h].troubled = self.hosts[h].troubled.max(self.now + lasts);
         true
     }
 

@@ -158,23 +158,29 @@ impl World {
         let Some(dead_since) = self.hosts[h].dead_since else {
             return;
         };
-        let Some(manager) = self
-            .manager
-            .machine
-            .as_ref()
-            .filter(|_| self.manager.frozen_since.is_none())
-        else {
+        if !self.manager.runs() {
             return;
-        };
+        }
         let from = dead_since.max(self.manager.well_since + MANAGER_SETTLES);
         let subject = SubjectId::new(self.hosts[h].name.as_str()).expect("a host's name");
-        if manager.state_of(&subject) == Some(State::Ok) && SEEN_WITHIN < self.now.since(from) {
+        if self.shown(&subject) == Some(State::Ok) && SEEN_WITHIN < self.now.since(from) {
             let silent = self.now.since(dead_since);
             self.breaks(
                 "silence_is_seen",
                 format!("{subject} is silent since {silent:?} and shown as OK"),
             );
         }
+    }
+
+    /// What the manager shows of a subject.
+    fn shown(&self, subject: &SubjectId) -> Option<State> {
+        self.manager.machine.as_ref()?.line(self.now, subject).map(|line| line.state)
+    }
+
+    /// What a host's container-watchdog holds of a subject.
+    fn held(&self, h: usize, subject: &SubjectId) -> Option<State> {
+        let agent = self.hosts[h].child.machine.as_ref()?;
+        agent.verdicts().find(|verdict| verdict.subject == *subject).map(|verdict| verdict.state)
     }
 
     /// At the end, when the faults are over since long.
@@ -184,11 +190,7 @@ impl World {
                 self.check_container_end(h, c);
             }
             let subject = SubjectId::new(self.hosts[h].name.as_str()).expect("a host's name");
-            let state = self
-                .manager
-                .machine
-                .as_ref()
-                .and_then(|manager| manager.state_of(&subject));
+            let state = self.shown(&subject);
             if state != Some(State::Ok) {
                 self.breaks("converges", format!("{subject} is well and shown as {state:?}"));
             }
@@ -201,16 +203,8 @@ impl World {
         let (runs, hung) = (container.view.run == RunState::Running, container.hung);
         let stopped = container.stopped_by_operator;
         let subject = SubjectId::new(&format!("{}/docker/{name}", self.hosts[h].name)).expect("plain names");
-        let here = self.hosts[h]
-            .child
-            .machine
-            .as_ref()
-            .and_then(|agent| agent.state_of(&subject));
-        let there = self
-            .manager
-            .machine
-            .as_ref()
-            .and_then(|manager| manager.state_of(&subject));
+        let here = self.held(h, &subject);
+        let there = self.shown(&subject);
         let believed = format!("here {here:?}, at the manager {there:?}");
         if removed {
             if here.is_some() || there.is_some() {

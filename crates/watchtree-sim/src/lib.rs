@@ -41,6 +41,8 @@ pub struct Report {
     pub broken: Option<String>,
     /// Happenings processed.
     pub steps: u64,
+    /// The faults that really happened, in order: what a broken run is read by.
+    pub story: Vec<String>,
 }
 
 /// Runs the world of one seed, with a defect switched on or none.
@@ -57,10 +59,12 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Report {
     if world.broken.is_none() {
         world.check_end();
     }
+    let story = world.story.iter().map(|(when, fault)| format!("{when} {fault:?}")).collect();
     Report {
         seed,
         counts: world.counts,
         broken: world.broken,
         steps: world.steps,
+        story,
     }
 }

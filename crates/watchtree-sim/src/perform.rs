@@ -16,7 +16,7 @@ use watchtree_core::order::SignedOrder;
 use watchtree_core::time::Duration;
 
 /// Name of the container-watchdog of a host.
-pub fn child_name(host: &NodeName) -> NodeName {
+pub(crate) fn child_name(host: &NodeName) -> NodeName {
     NodeName::new(&format!("{host}.docker.watchdog")).expect("a host's name and a short suffix")
 }
 

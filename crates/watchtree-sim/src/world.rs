@@ -180,6 +180,8 @@ pub struct World {
     pub broken: Option<String>,
     /// Steps taken.
     pub steps: u64,
+    /// The faults that really happened, for the report of a broken run.
+    pub story: Vec<(Moment, Fault)>,
 }
 
 impl World {
@@ -233,6 +235,7 @@ impl World {
             seed,
             broken: None,
             steps: 0,
+            story: Vec::new(),
         };
         world.at(now, Happening::Start(Node::Manager));
         for h in 0..world.hosts.len() {
