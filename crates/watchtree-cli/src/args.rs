@@ -1,0 +1,186 @@
+//! What may be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use watchtree_api::parse_duration_ms;
+
+/// The socket of the manager on this machine.
+pub(crate) const MANAGER_SOCKET: &str = "/run/watchtree/manager.sock";
+
+const EXAMPLES: &str = "\
+Examples:
+  watchtree status                           the whole in one screen
+  watchtree tree --filter ill                what is not well, and where it hangs
+  watchtree explain h1/docker/shop/web/1     why it was restarted, or why not
+  watchtree events --follow                  what happens, as it happens
+  watchtree hold h1/docker/shop --for 30m    no repairs there while you work
+  watchtree --local status                   this machine's watchdogs, without the manager
+  watchtree dev                              try it: a whole tree on this machine, only looking
+
+Exit codes:
+  0 done, all is well    1 failed            2 bad input        3 something is ill (status, tree)
+  4 unknown subject, or the daemon cannot be reached            5 refused by a guard or by the target
+  6 no rights            7 no answer in time 8 taken (a port, an engine that another healer holds)";
+
+/// A watchdog tree for Docker hosts.
+#[derive(Debug, Parser)]
+#[command(name = "watchtree", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Ask the watchdogs of this machine instead of the manager.
+    #[arg(long, global = true, conflicts_with = "socket")]
+    pub(crate) local: bool,
+
+    /// Ask this daemon: a unix socket, or http://127.0.0.1:PORT (reads only).
+    #[arg(long, global = true, value_name = "PATH", env = "WATCHTREE_SOCKET")]
+    pub(crate) socket: Option<String>,
+
+    /// Folder of the sockets that --local looks into.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/run/watchtree",
+        env = "WATCHTREE_RUN_DIR"
+    )]
+    pub(crate) run_dir: PathBuf,
+
+    /// Print JSON as the daemon sent it (with `apiVersion`; fields are only ever added).
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Plain text without colour and line drawing, one subject per line; the default where the output is no terminal.
+    #[arg(long, global = true)]
+    pub(crate) plain: bool,
+
+    /// Time for one request.
+    #[arg(long, global = true, value_name = "TIME", default_value = "20s", value_parser = duration_ms)]
+    pub(crate) timeout: u64,
+}
+
+fn duration_ms(text: &str) -> Result<u64, String> {
+    parse_duration_ms(text)
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole in one screen: counts, open incidents, each host. Exits 3 if something is ill.
+    Status,
+    /// Every subject, what is believed of it, and how sure. Exits 3 if something shown is ill.
+    Tree {
+        /// Levels below the hosts to show.
+        #[arg(long)]
+        depth: Option<u32>,
+        /// Only subjects whose path contains this, or in this state (`agent_lost`, …), or `ill` for all that are.
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// What happened: changed states, decisions, incidents. With --json one event per line.
+    Events(EventArgs),
+    /// Open incidents.
+    Incidents {
+        /// The closed ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Why a subject is what it is: evidence, guards, actions, also what was *not* done.
+    Explain {
+        /// Its path, as `watchtree tree` shows it.
+        subject: String,
+    },
+    /// Keep repairs away from a subject and everything below. Ends by itself.
+    Hold {
+        /// Its path: a host, an engine, a project, a container.
+        subject: String,
+        /// How long: 90s, 30m, 2h, 1h30m; at most 7d.
+        #[arg(long = "for", value_name = "TIME", value_parser = duration_ms)]
+        lasts: u64,
+    },
+    /// End a hold.
+    Release {
+        /// Its path.
+        subject: String,
+    },
+    /// Forget a used-up budget and try again now.
+    Retry {
+        /// Its path.
+        subject: String,
+    },
+    /// Configuration files.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Key files.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Run a whole tree on this machine with throw-away keys and state, until Ctrl-C. Only looks unless --heal.
+    Dev(DevArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventArgs {
+    /// Go on until Ctrl-C.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only those after this cursor.
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<u64>,
+    /// Only of this subject and everything below.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// How many of the newest to begin with.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a manager.toml or host.toml and touch nothing else.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum KeyKind {
+    /// Encrypts the link; its name in the allow-list is the node's name.
+    Curve,
+    /// Signs orders.
+    Order,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a pair: PATH (mode 0600) and the .pub beside it. Overwrites nothing.
+    #[command(after_help = "Example:\n  watchtree key gen curve /etc/watchtree/keys/h1.key")]
+    Gen {
+        /// What it is for.
+        kind: KeyKind,
+        /// The secret file, ending in .key.
+        path: PathBuf,
+    },
+    /// Print the public half and the fingerprint of a .key or .pub file; never the secret.
+    Show {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Heal containers labelled watchtree.enable=true, instead of only looking.
+    #[arg(long)]
+    pub(crate) heal: bool,
+    /// The engine's API socket.
+    #[arg(long, value_name = "SOCKET", default_value = "/var/run/docker.sock")]
+    pub(crate) engine: PathBuf,
+    /// Leave the folder with keys, state and logs behind.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}

@@ -1,0 +1,189 @@
+//! Why a subject is what it is, in words: what is believed, on what facts, what was decided and what stopped it.
+
+use super::{Style, age, clean, wall};
+use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};
+
+/// The newest decisions that are shown with all their facts; older ones take one line.
+const WHOLE_MAX: usize = 5;
+
+pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
+    let mut text = String::new();
+    match &answer.current {
+        Some(node) => {
+            let since = node.since_ms.map(|ms| format!(" for {}", age(ms))).unwrap_or_default();
+            let sure = if node.level.is_empty() {
+                String::new()
+            } else {
+                format!(", {} evidence", node.level)
+            };
+            text.push_str(&format!(
+                "{} is {}{since}{sure}\n",
+                style.bold(&answer.subject),
+                style.state(&node.state)
+            ));
+            if !node.why.is_empty() {
+                text.push_str(&format!("  because: {}\n", clean(&node.why)));
+            }
+            if let Some(cause) = &node.root_cause {
+                text.push_str(&format!("  explained by: {cause}\n"));
+            }
+            if node.held {
+                text.push_str("  held: repairs are kept away until the hold ends\n");
+            }
+            facts(&mut text, "  ", &node.evidence, " ago");
+            for remark in &node.remarks {
+                text.push_str(&format!("  note: {}\n", clean(remark)));
+            }
+            if !node.observer.is_empty() {
+                let health = match node.observer_health {
+                    0 => "which is well itself".to_string(),
+                    ill => format!("which is ill itself ({ill} of 8)"),
+                };
+                text.push_str(&format!("  says: {}, {health}\n", node.observer));
+            }
+        }
+        None => text.push_str(&format!(
+            "{} is not in the tree (any more)\n",
+            style.bold(&answer.subject)
+        )),
+    }
+    for incident in &answer.incidents {
+        let ended = match incident.closed_wall_ms {
+            None => "open".to_string(),
+            Some(closed) => format!("over {}: {}", wall(closed), clean(&incident.ended_by)),
+        };
+        let opened = wall(incident.opened_wall_ms);
+        let state = style.state(&incident.state);
+        text.push_str(&format!(
+            "incident #{} {state} since {opened}, {ended}: {}\n",
+            incident.id,
+            clean(&incident.why)
+        ));
+    }
+    if answer.decisions.is_empty() {
+        text.push_str("no decisions about it are remembered\n");
+    }
+    let older = answer.decisions.len().saturating_sub(WHOLE_MAX);
+    for (index, one) in answer.decisions.iter().enumerate() {
+        decision(&mut text, one, older <= index, style);
+    }
+    text
+}
+
+fn decision(text: &mut String, decision: &DecisionView, whole: bool, style: Style) {
+    let taken = match decision.outcome.as_str() {
+        "not_taken" => "did nothing".to_string(),
+        outcome => format!("{}: {}", decision.action.replace('_', " "), outcome.replace('_', " ")),
+    };
+    let when = style.dim(&wall(decision.wall_ms));
+    text.push_str(&format!(
+        "{when}  {} {}: {}\n",
+        decision.node,
+        style.bold(&taken),
+        clean(&decision.why)
+    ));
+    if !decision.result.is_empty() {
+        text.push_str(&format!("    result: {}\n", clean(&decision.result)));
+    }
+    if !whole {
+        return;
+    }
+    facts(text, "    ", &decision.evidence, " before");
+    for guard in &decision.guards {
+        let answer = if guard.pass { "passed" } else { "STOPPED IT" };
+        text.push_str(&format!(
+            "    guard {}: {answer}: {}\n",
+            guard.guard,
+            clean(&guard.detail)
+        ));
+    }
+    if let Some(left) = decision.budget_left {
+        text.push_str(&format!("    budget left: {left}\n"));
+    }
+}
+
+fn facts(text: &mut String, indent: &str, evidence: &[EvidenceView], after_age: &str) {
+    for fact in evidence {
+        let seen = fact
+            .age_ms
+            .map(|ms| format!(" ({}{after_age})", age(ms)))
+            .unwrap_or_default();
+        text.push_str(&format!("{indent}fact {}: {}{seen}\n", fact.kind, clean(&fact.detail)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use watchtree_api::{GuardView, TreeNode};
+
+    #[test]
+    fn a_decision_not_taken_names_its_guard() {
+        let fact = |kind: &str, detail: &str, age_ms| EvidenceView {
+            kind: kind.into(),
+            detail: detail.into(),
+            age_ms,
+        };
+        let answer = ExplainResponse {
+            subject: "h1/docker/web".into(),
+            current: Some(TreeNode {
+                state: "stopped".into(),
+                level: "certain".into(),
+                why: "a person stopped it".into(),
+                since_ms: Some(4000),
+                observer: "h1.docker.watchdog".into(),
+                evidence: vec![fact("operator_stop", "signal 15", Some(4100))],
+                ..TreeNode::default()
+            }),
+            decisions: vec![DecisionView {
+                node: "h1.docker.watchdog".into(),
+                wall_ms: 1_795_381_445_000,
+                action: "none".into(),
+                outcome: "not_taken".into(),
+                why: "exited with 137 after a stop signal".into(),
+                budget_left: Some(5),
+                evidence: vec![fact("exited", "exit code 137", Some(0))],
+                guards: vec![
+                    GuardView {
+                        guard: "enabled".into(),
+                        pass: true,
+                        detail: "label watchtree.enable=true".into(),
+                    },
+                    GuardView {
+                        guard: "operator_intent".into(),
+                        pass: false,
+                        detail: "signal 15 seen".into(),
+                    },
+                ],
+                ..DecisionView::default()
+            }],
+            ..ExplainResponse::default()
+        };
+        expect![[r#"
+            h1/docker/web is STOPPED for 4.0 s, certain evidence
+              because: a person stopped it
+              fact operator_stop: signal 15 (4.1 s ago)
+              says: h1.docker.watchdog, which is well itself
+            2026-11-22 21:04:05Z  h1.docker.watchdog did nothing: exited with 137 after a stop signal
+                fact exited: exit code 137 (0.0 s before)
+                guard enabled: passed: label watchtree.enable=true
+                guard operator_intent: STOPPED IT: signal 15 seen
+                budget left: 5
+        "#]]
+        .assert_eq(&explain(&answer, Style::PLAIN));
+    }
+
+    #[test]
+    fn what_is_gone_is_said() {
+        let answer = ExplainResponse {
+            subject: "h9".into(),
+            ..ExplainResponse::default()
+        };
+        let text = explain(&answer, Style::PLAIN);
+        assert_eq!(
+            text,
+            "h9 is not in the tree (any more)\nno decisions about it are remembered\n"
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Status, incidents and events as text.
+
+use super::{Style, age, clean, is_ill, state_words, wall};
+use watchtree_api::{EventKind, EventView, Incident, IncidentsResponse, TreeNode, TreeResponse};
+
+/// The whole in one screen.
+pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: Style) -> String {
+    let mode = if tree.observe_only { ", only looks" } else { "" };
+    let head = format!(
+        "{} ({} {}, up {}{mode})",
+        tree.node,
+        tree.tier,
+        tree.version,
+        age(tree.uptime_ms)
+    );
+    let mut text = format!("{}\n", style.bold(&head));
+    for condition in tree.conditions.iter().filter(|condition| !condition.ok) {
+        let line = format!("  DEGRADED {}: {}", condition.about, clean(&condition.detail));
+        text.push_str(&format!("{}\n", style.paint("33", &line)));
+    }
+    let counts: Vec<String> = tree
+        .counts
+        .iter()
+        .map(|(state, count)| format!("{count} {}", state_words(state)))
+        .collect();
+    text.push_str(&format!(
+        "subjects: {}\n",
+        if counts.is_empty() {
+            "none yet".to_string()
+        } else {
+            counts.join(", ")
+        }
+    ));
+    let open: Vec<&Incident> = incidents
+        .incidents
+        .iter()
+        .filter(|incident| incident.closed_wall_ms.is_none())
+        .collect();
+    text.push_str(&format!("incidents: {} open\n", open.len()));
+    for incident in &open {
+        text.push_str(&format!("  {}\n", incident_line(incident, incidents.wall_ms, style)));
+    }
+    for top in tree.tree.iter().filter(|top| top.kind != "manager") {
+        text.push_str(&format!("{}\n", host(top, style)));
+    }
+    if !open.is_empty() {
+        text.push_str(&format!(
+            "{}\n",
+            style.dim(&format!("why: watchtree explain {}", open[0].subject))
+        ));
+    }
+    text
+}
+
+/// One host: its own state, then what is below it in numbers.
+fn host(top: &TreeNode, style: Style) -> String {
+    let mut containers = std::collections::BTreeMap::new();
+    count(&top.children, &mut containers);
+    let total: u64 = containers.values().sum();
+    let ill: Vec<String> = containers
+        .iter()
+        .filter(|(state, _)| !matches!(state.as_str(), "ok" | "finished"))
+        .map(|(state, count)| format!("{count} {}", state_words(state)))
+        .collect();
+    let below = if ill.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", ill.join(", "))
+    };
+    let why = if top.state == "ok" {
+        String::new()
+    } else {
+        format!("  {}", clean(&top.why))
+    };
+    format!(
+        "{}  {}  {total} containers{below}{why}",
+        style.bold(&top.subject),
+        style.state(&top.state)
+    )
+}
+
+fn count(nodes: &[TreeNode], into: &mut std::collections::BTreeMap<String, u64>) {
+    for node in nodes {
+        if node.kind == "container" {
+            *into.entry(node.state.clone()).or_default() += 1;
+        }
+        count(&node.children, into);
+    }
+}
+
+/// Incidents, oldest first.
+pub(crate) fn incidents(answer: &IncidentsResponse, style: Style) -> String {
+    if answer.incidents.is_empty() {
+        return "no incidents\n".to_string();
+    }
+    answer
+        .incidents
+        .iter()
+        .map(|incident| format!("{}\n", incident_line(incident, answer.wall_ms, style)))
+        .collect()
+}
+
+fn incident_line(incident: &Incident, now_ms: u64, style: Style) -> String {
+    let unconfirmed = if incident.unconfirmed { " (unconfirmed)" } else { "" };
+    let mut line = format!(
+        "#{} {} {}{unconfirmed}: {}",
+        incident.id,
+        style.bold(&incident.subject),
+        style.state(&incident.state),
+        clean(&incident.why)
+    );
+    if let Some(cause) = &incident.root_cause {
+        line.push_str(&format!(" [explained by {cause}]"));
+    }
+    if 0 < incident.touched {
+        line.push_str(&format!(" [{} below]", incident.touched));
+    }
+    let opened = age(now_ms.saturating_sub(incident.opened_wall_ms));
+    match incident.closed_wall_ms {
+        None => line.push_str(&style.dim(&format!("  open for {opened}"))),
+        Some(closed) => {
+            let lasted = age(closed.saturating_sub(incident.opened_wall_ms));
+            let ended = format!(
+                "  opened {opened} ago, over after {lasted}: {}",
+                clean(&incident.ended_by)
+            );
+            line.push_str(&style.dim(&ended));
+        }
+    }
+    line
+}
+
+/// Events, oldest first.
+pub(crate) fn events(all: &[EventView], style: Style) -> String {
+    all.iter().map(|one| format!("{}\n", event(one, style))).collect()
+}
+
+/// One event on one line.
+fn event(event: &EventView, style: Style) -> String {
+    let kind = match event.kind {
+        EventKind::Decision => "decision ",
+        EventKind::State => "state    ",
+        EventKind::Incident => "incident ",
+        EventKind::Condition => "condition",
+        EventKind::Other => "event    ",
+    };
+    let loud = event.kind == EventKind::Incident || event.state.as_deref().is_some_and(is_ill);
+    let words = clean(&event.text);
+    let words = if loud { style.paint("31", &words) } else { words };
+    let subject = if event.subject.is_empty() {
+        String::new()
+    } else {
+        format!("{}  ", style.bold(&event.subject))
+    };
+    format!("{}  {kind}  {subject}{words}", style.dim(&wall(event.wall_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::tree::tests::sample;
+    use expect_test::expect;
+
+    fn incident(closed: bool) -> Incident {
+        Incident {
+            id: "7".into(),
+            subject: "h2".into(),
+            state: "unreachable".into(),
+            unconfirmed: true,
+            touched: 12,
+            why: "no beat for 4 s".into(),
+            opened_wall_ms: 1_795_381_445_000,
+            closed_wall_ms: closed.then_some(1_795_381_455_000),
+            ended_by: if closed { "it beats again".into() } else { String::new() },
+            ..Incident::default()
+        }
+    }
+
+    fn answer(incidents: Vec<Incident>) -> IncidentsResponse {
+        IncidentsResponse {
+            wall_ms: 1_795_381_475_000,
+            incidents,
+            ..IncidentsResponse::default()
+        }
+    }
+
+    #[test]
+    fn status_in_one_screen() {
+        expect![[r#"
+            manager (manager , up 10 min)
+              DEGRADED store: the disk is full
+            subjects: 1 GIVEN UP, 3 OK, 1 UNREACHABLE
+            incidents: 1 open
+              #7 h2 UNREACHABLE (unconfirmed): no beat for 4 s [12 below]  open for 30 s
+            h1  OK  2 containers (1 GIVEN UP)
+            h2  UNREACHABLE  0 containers  no beat for 4 s; tcp no answer
+            why: watchtree explain h2
+        "#]]
+        .assert_eq(&status(&sample(), &answer(vec![incident(false)]), Style::PLAIN));
+    }
+
+    #[test]
+    fn incidents_open_and_closed() {
+        expect![[r#"
+            #7 h2 UNREACHABLE (unconfirmed): no beat for 4 s [12 below]  open for 30 s
+            #7 h2 UNREACHABLE (unconfirmed): no beat for 4 s [12 below]  opened 30 s ago, over after 10 s: it beats again
+        "#]]
+        .assert_eq(&incidents(&answer(vec![incident(false), incident(true)]), Style::PLAIN));
+        assert_eq!(incidents(&answer(vec![]), Style::PLAIN), "no incidents\n");
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        let one = EventView {
+            wall_ms: 1_795_381_445_000,
+            kind: EventKind::State,
+            subject: "h1/docker/web".into(),
+            text: "OK → GIVEN UP: budget\nused up".into(),
+            ..EventView::default()
+        };
+        expect![[r#"
+            2026-11-22 21:04:05Z  state      h1/docker/web  OK → GIVEN UP: budget used up
+        "#]]
+        .assert_eq(&events(&[one], Style::PLAIN));
+    }
+}

@@ -1,0 +1,170 @@
+//! The reads: `status`, `tree`, `events`, `incidents`, `explain`.
+
+use crate::args::{Cli, EventArgs};
+use crate::fail::{Code, Fail};
+use crate::render::{self, Style};
+use crate::target;
+use serde_json::json;
+use std::time::Duration;
+use watchtree_api::{Client, ClientError, EventQuery, EventView, IncidentQuery, TreeQuery, TreeResponse, WAIT_MS_MAX};
+
+/// A pause before a lost daemon is asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(crate) async fn status(cli: &Cli) -> Result<Code, Fail> {
+    let (tree, incidents) = target::first(cli, target::clients(cli, None)?, |client| async move {
+        let tree = client.tree(&TreeQuery::default()).await?;
+        let incidents = client.incidents(&IncidentQuery::default()).await?;
+        Ok::<_, ClientError>((tree, incidents))
+    })
+    .await?;
+    if cli.json {
+        let value = json!({
+            "apiVersion": tree.api_version, "node": tree.node, "tier": tree.tier, "version": tree.version,
+            "conditions": tree.conditions, "counts": tree.counts, "incidents": incidents.incidents,
+        });
+        render::print_json(&value)?;
+    } else {
+        render::print(&render::status(&tree, &incidents, Style::of(cli)))?;
+    }
+    Ok(health(&tree))
+}
+
+pub(crate) async fn tree(cli: &Cli, depth: Option<u32>, filter: Option<&str>) -> Result<Code, Fail> {
+    let query = TreeQuery {
+        depth,
+        filter: filter.map(ToString::to_string),
+    };
+    let answer = target::first(cli, target::clients(cli, None)?, |client| {
+        let query = query.clone();
+        async move { client.tree(&query).await }
+    })
+    .await?;
+    if cli.json {
+        render::print_json(&answer)?;
+    } else if answer.tree.is_empty() && filter.is_some() {
+        render::print("nothing fits the filter\n")?;
+    } else {
+        render::print(&render::tree(&answer, Style::of(cli)))?;
+    }
+    Ok(health(&answer))
+}
+
+fn health(tree: &TreeResponse) -> Code {
+    let counted = tree
+        .counts
+        .iter()
+        .any(|(state, count)| 0 < *count && render::is_ill(state));
+    if counted || render::any_ill(&tree.tree) {
+        Code::Ill
+    } else {
+        Code::Ok
+    }
+}
+
+pub(crate) async fn incidents(cli: &Cli, all: bool) -> Result<Code, Fail> {
+    let answer = target::first(cli, target::clients(cli, None)?, |client| async move {
+        client.incidents(&IncidentQuery { all, limit: None }).await
+    })
+    .await?;
+    if cli.json {
+        render::print_json(&answer)?;
+    } else {
+        render::print(&render::incidents(&answer, Style::of(cli)))?;
+    }
+    Ok(Code::Ok)
+}
+
+pub(crate) async fn explain(cli: &Cli, subject: &str) -> Result<Code, Fail> {
+    let answer = target::first(cli, target::clients(cli, Some(subject))?, |client| async move {
+        client.explain(subject).await
+    })
+    .await?;
+    if cli.json {
+        render::print_json(&answer)?;
+    } else {
+        render::print(&render::explain(&answer, Style::of(cli)))?;
+    }
+    Ok(Code::Ok)
+}
+
+pub(crate) async fn events(cli: &Cli, asked: &EventArgs) -> Result<Code, Fail> {
+    let clients = target::clients(cli, asked.subject.as_deref())?;
+    let query = EventQuery {
+        since: asked.since,
+        limit: Some(asked.limit),
+        subject: asked.subject.clone(),
+        ..EventQuery::default()
+    };
+    let (client, first) = target::first(cli, clients, |client| {
+        let query = query.clone();
+        async move { client.events(&query).await.map(|answer| (client, answer)) }
+    })
+    .await?;
+    let style = Style::of(cli);
+    print_events(cli.json, style, &first.events)?;
+    if asked.follow {
+        follow(&client, query, first.stream, first.next, |events| {
+            print_events(cli.json, style, events)
+        })
+        .await?;
+    }
+    Ok(Code::Ok)
+}
+
+fn print_events(as_json: bool, style: Style, events: &[EventView]) -> Result<(), Fail> {
+    if as_json {
+        return events.iter().try_for_each(render::print_json);
+    }
+    render::print(&render::events(events, style))
+}
+
+/// Follows until Ctrl-C; a daemon that is away is said once and waited for.
+pub(crate) async fn follow(
+    client: &Client,
+    query: EventQuery,
+    stream: String,
+    next: u64,
+    mut show: impl FnMut(&[EventView]) -> Result<(), Fail>,
+) -> Result<(), Fail> {
+    let (mut stream, mut next, mut away) = (stream, next, false);
+    loop {
+        let query = EventQuery {
+            since: Some(next),
+            wait_ms: WAIT_MS_MAX,
+            limit: None,
+            ..query.clone()
+        };
+        let answered = tokio::select! {
+            answered = client.events(&query) => answered,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        };
+        match answered {
+            Ok(answer) if answer.stream != stream => {
+                eprintln!("watchtree: {} was restarted", answer.node);
+                (stream, next, away) = (answer.stream, 0, false);
+            }
+            Ok(answer) => {
+                if away {
+                    eprintln!("watchtree: {} answers again", answer.node);
+                }
+                if 0 < answer.lost {
+                    eprintln!("watchtree: {} events were missed", answer.lost);
+                }
+                show(&answer.events)?;
+                (next, away) = (answer.next, false);
+            }
+            Err(error @ ClientError::NoRights { .. }) => return Err(error.into()),
+            Err(error) => {
+                if !away {
+                    eprintln!("watchtree: {error}; waiting for it");
+                }
+                away = true;
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => {}
+                    _ = tokio::signal::ctrl_c() => return Ok(()),
+                }
+            }
+        }
+    }
+}

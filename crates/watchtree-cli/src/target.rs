@@ -1,0 +1,144 @@
+//! Finds the daemon to ask: the manager, or with `--local` the watchdogs of this machine.
+
+use crate::args::{Cli, MANAGER_SOCKET};
+use crate::fail::{Code, Fail};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use watchtree_api::{Client, ClientError, Endpoint, ErrorCode};
+
+/// A client of the manager, or of what `--socket` names.
+pub(crate) fn manager(cli: &Cli) -> Result<Client, Fail> {
+    let text = cli.socket.as_deref().unwrap_or(MANAGER_SOCKET);
+    let endpoint = Endpoint::parse(text).map_err(|line| Fail::new(Code::BadInput, line))?;
+    Ok(Client::new(endpoint, Duration::from_millis(cli.timeout)))
+}
+
+/// Clients to ask about `subject` (or about everything), the best first: the one the answer is taken from is the first
+/// that knows.
+pub(crate) fn clients(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, Fail> {
+    if !cli.local {
+        return Ok(vec![manager(cli)?]);
+    }
+    let sockets = local_sockets(&cli.run_dir, subject);
+    if sockets.is_empty() {
+        let line = format!("no watchdog of this machine has a socket in {}", cli.run_dir.display());
+        return Err(Fail::new(Code::Unknown, line)
+            .hint("systemctl status host-watchdog")
+            .hint("watchtree dev"));
+    }
+    let within = Duration::from_millis(cli.timeout);
+    Ok(sockets
+        .into_iter()
+        .map(|path| Client::new(Endpoint::Unix(path), within))
+        .collect())
+}
+
+/// The sockets of this machine's watchdogs that exist: for a container its own watchdog comes first, else the
+/// host-watchdog, which sees everything.
+fn local_sockets(run_dir: &Path, subject: Option<&str>) -> Vec<PathBuf> {
+    let mut segments = subject.unwrap_or_default().split('/');
+    let engine = segments.nth(1).filter(|engine| !engine.starts_with('@'));
+    let below_engine = segments.next().is_some();
+    let host = run_dir.join("host.sock");
+    let own = engine
+        .filter(|_| below_engine)
+        .map(|engine| run_dir.join(format!("container-{engine}.sock")));
+    let mut all: Vec<PathBuf> = own.into_iter().chain([host]).filter(|path| path.exists()).collect();
+    let mut others = containers(run_dir);
+    others.retain(|path| !all.contains(path));
+    all.extend(others);
+    all
+}
+
+fn containers(run_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(run_dir) else {
+        return Vec::new();
+    };
+    let is_container = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("container-") && name.ends_with(".sock")
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_container)
+        .collect();
+    found.sort();
+    found
+}
+
+/// Asks one client after the other until one knows the answer.
+pub(crate) async fn first<T, F: Future<Output = Result<T, ClientError>>>(
+    cli: &Cli,
+    clients: Vec<Client>,
+    ask: impl Fn(Client) -> F,
+) -> Result<T, Fail> {
+    let mut last = None;
+    for client in clients {
+        match ask(client).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                let goes_on =
+                    matches!(error, ClientError::Unreachable { .. }) || error.code() == Some(ErrorCode::NotFound);
+                last = Some(error);
+                if !goes_on {
+                    break;
+                }
+            }
+        }
+    }
+    let error = last.map_or_else(|| Fail::new(Code::Unknown, "nobody to ask"), Fail::from);
+    Err(with_hints(cli, error))
+}
+
+/// What to try where nobody answers.
+fn with_hints(cli: &Cli, fail: Fail) -> Fail {
+    let hints_fit = fail.code == Code::Unknown && fail.line.starts_with("nobody answers");
+    if !hints_fit || cli.local || cli.socket.is_some() {
+        return fail;
+    }
+    let mut fail = fail;
+    fail.line = format!("the manager is not reachable: {}", fail.line);
+    if !local_sockets(&cli.run_dir, None).is_empty() {
+        fail = fail.hint("watchtree --local status   (this machine's watchdogs go on without the manager)");
+    }
+    fail.hint("systemctl status manager-watchdog   (on the manager's machine)")
+        .hint("watchtree --socket PATH status   (if it listens elsewhere)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_asked_about_at_its_own_watchdog_first() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in [
+            "host.sock",
+            "container-docker.sock",
+            "container-podman.sock",
+            "manager.sock",
+            "host.sock.lock",
+        ] {
+            std::fs::write(dir.path().join(name), "").expect("written");
+        }
+        let names = |subject| {
+            let found = local_sockets(dir.path(), subject);
+            let name = |path: &PathBuf| {
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default()
+                    .to_string()
+            };
+            found.iter().map(name).collect::<Vec<_>>()
+        };
+        let all_from_host = ["host.sock", "container-docker.sock", "container-podman.sock"];
+        assert_eq!(names(None), all_from_host);
+        assert_eq!(names(Some("h1")), all_from_host);
+        assert_eq!(names(Some("h1/podman")), all_from_host);
+        assert_eq!(
+            names(Some("h1/podman/web")),
+            ["container-podman.sock", "host.sock", "container-docker.sock"]
+        );
+        assert_eq!(names(Some("h1/@agent")), all_from_host);
+    }
+}
