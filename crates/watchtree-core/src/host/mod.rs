@@ -46,6 +46,9 @@ use orders::Orders;
 /// How long the manager is told to wait for the host-watchdog's return.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
+/// The condition that this process itself stalled.
+const SELF: &str = "self";
+
 /// The host's machine.
 pub struct HostAgent {
     identity: NodeIdentity,
@@ -265,11 +268,19 @@ impl HostAgent {
             "did not run for {} ms: no child is judged before {settled}",
             gap.as_millis()
         );
-        self.effects.push_back(HostEffect::Condition {
-            about: "self".to_string(),
-            state: Err(why),
-        });
+        self.set_condition(SELF.to_string(), Err(why));
         self.tell_host(now);
+    }
+
+    /// A whole healthy window has passed since a stall.
+    fn settle_if_due(&mut self, now: Moment) {
+        if self.own.may_judge(now) && self.conditions.contains_key(SELF) {
+            self.set_condition(
+                SELF.to_string(),
+                Ok("judges again after a whole healthy window".to_string()),
+            );
+            self.tell_host(now);
+        }
     }
 
     fn stop(&mut self, now: Moment) {
@@ -430,6 +441,7 @@ impl Machine for HostAgent {
         if self.own.woke(now, due) {
             self.after_stall(now, now.since(due));
         }
+        self.settle_if_due(now);
         self.children_due(now);
         self.engines_due(now);
         self.health_due(now);
@@ -453,6 +465,7 @@ impl Machine for HostAgent {
             self.frontend.next_deadline(),
             Some(self.health.deadline()),
             self.orders.deadline(),
+            self.conditions.contains_key(SELF).then_some(settled),
         ];
         children.chain(engines).chain(rest.into_iter().flatten()).min()
     }

@@ -42,6 +42,9 @@ use incidents::Incidents;
 use io::{ManagerEffect, ManagerInput, ManagerPolicy, ManagerStart};
 use orders::Orders;
 
+/// The condition that this process itself stalled.
+const SELF: &str = "self";
+
 /// The manager's machine.
 #[derive(Debug)]
 pub struct ManagerAgent {
@@ -128,13 +131,13 @@ impl ManagerAgent {
                 decisions,
                 dropped,
             } => {
-                if 0 < dropped {
-                    let why = format!("{dropped} decision records of it were lost on the way");
-                    self.effects.push_back(ManagerEffect::Condition {
-                        about: format!("events {name}"),
-                        state: Err(why),
-                    });
-                }
+                let lost = format!("{dropped} decision records of it were lost on the way");
+                let state = if 0 < dropped {
+                    Err(lost)
+                } else {
+                    Ok("decision records come whole".to_string())
+                };
+                self.set_condition(format!("events {name}"), state);
                 for decision in decisions {
                     self.take_decision(now, decision);
                 }
@@ -172,10 +175,17 @@ impl ManagerAgent {
             "did not run for {} ms: nobody is judged before {settled}",
             gap.as_millis()
         );
-        self.effects.push_back(ManagerEffect::Condition {
-            about: "self".to_string(),
-            state: Err(why),
-        });
+        self.set_condition(SELF.to_string(), Err(why));
+    }
+
+    /// A whole healthy window has passed since a stall.
+    fn settle_if_due(&mut self, now: Moment) {
+        if self.own.may_judge(now) && self.conditions.contains_key(SELF) {
+            self.set_condition(
+                SELF.to_string(),
+                Ok("judges again after a whole healthy window".to_string()),
+            );
+        }
     }
 
     fn wall(&self, now: Moment) -> WallTime {
@@ -283,6 +293,7 @@ impl Machine for ManagerAgent {
         if self.own.woke(now, due) {
             self.after_stall(now.since(due));
         }
+        self.settle_if_due(now);
         while let Some((at, name)) = self.due.first().cloned() {
             if now < at {
                 break;
@@ -300,7 +311,8 @@ impl Machine for ManagerAgent {
 
     fn next_deadline(&self) -> Option<Moment> {
         let host = self.due.first().map(|(at, _)| *at);
-        [host, self.incidents.next_due(), self.orders.next_due()]
+        let settled = self.conditions.contains_key(SELF).then(|| self.own.settled_at());
+        [host, self.incidents.next_due(), self.orders.next_due(), settled]
             .into_iter()
             .flatten()
             .min()

@@ -204,8 +204,12 @@ impl ManagerAgent {
     }
 
     pub(super) fn order_answered(&mut self, now: Moment, name: &NodeName, answer: OrderAnswer) {
-        let mut sent = self.orders.asks.values_mut().flat_map(|pending| &mut pending.orders);
-        let Some(sent) = sent.find(|sent| sent.order.id == answer.id && sent.via == *name) else {
+        // A target that cannot read an order (unknown key, bad signature) cannot name it either: then it is the oldest
+        // unanswered one of those sent that way.
+        let nameless = answer.id == [0; 16] && answer.result.is_err();
+        let orders = self.orders.asks.values_mut().flat_map(|pending| &mut pending.orders);
+        let fits = |sent: &&mut Sent| sent.order.id == answer.id || (nameless && sent.answer.is_none());
+        let Some(sent) = orders.filter(|sent| sent.via == *name).find(fits) else {
             return;
         };
         sent.answer = Some(answer);
