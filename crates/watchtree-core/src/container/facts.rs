@@ -226,6 +226,8 @@ impl Facts {
             }
             Status::Down => {
                 self.died_at.get_or_insert(now);
+                // Its event may have come before we knew of any life it could end.
+                self.died_by_event |= EngineTime(0) < self.last_die && self.view_began() <= self.last_die;
             }
             _ => {}
         }

@@ -119,7 +119,7 @@ impl ContainerAgent {
                 subject.say(now, State::Stopped, Level::Certain, "a person paused it");
             }
             Status::Running => self.on_running(now, sid, subject, facts),
-            Status::Backoff => self.on_backoff(now, sid, subject, facts),
+            Status::Backoff => self.on_backoff(now, subject, facts),
             Status::Down => self.on_down(now, sid, subject, facts),
         }
     }
@@ -200,7 +200,7 @@ impl ContainerAgent {
         }
     }
 
-    fn on_backoff(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+    fn on_backoff(&self, now: Moment, subject: &mut Subject, facts: &Facts) {
         if let Some(why) = self.operator_in_backoff(facts) {
             let why = format!("stopped while the engine was about to restart it: {why}");
             return subject.say(now, State::Stopped, Level::Certain, why);
@@ -213,7 +213,6 @@ impl ContainerAgent {
             let why = format!("exited ({exit}); the engine restarts it by its own policy");
             subject.say(now, State::Repairing, Level::Certain, why);
         }
-        let _ = sid;
         // Its start event, or the next list, goes on from here.
     }
 

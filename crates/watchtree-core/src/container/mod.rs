@@ -11,10 +11,12 @@
 //! ```
 //!
 //! Files: `facts` (what is known of a container), `stream` (may events be trusted), `judge` (why is it down), `guards`
-//! (may we act), `repair` and `steps` (the act), `recover` (after a restart), `orders` (holds and people), `tell`
+//! (may we act), `begin`, `repair`, `steps` and `answers` (the act), `recover` (after a restart), `orders` (holds and people), `tell`
 //! (verdicts and records), `agent` (this machine's inputs).
 
 mod agent;
+mod answers;
+mod begin;
 mod facts;
 mod guards;
 pub mod io;
@@ -26,10 +28,12 @@ pub mod record;
 mod recover;
 mod repair;
 pub mod settings;
+mod status;
 mod steps;
 mod stream;
 mod subject;
 mod tell;
 
-pub use agent::{ContainerAgent, ContainerCounters};
+pub use agent::ContainerAgent;
 pub use settings::{ContainerSettings, HealMode};
+pub use status::ContainerCounters;

@@ -152,11 +152,7 @@ impl ContainerAgent {
             repair.step = self.resume(now, subject, facts, &repair, open);
             subject.repair = Some(repair);
         }
-        self.step_again(now, sid, subject, facts);
-    }
-
-    fn step_again(&mut self, _now: Moment, sid: &SubjectId, subject: &mut Subject, _facts: &mut Facts) {
-        // Looked at once more by the ordinary way: this input, next turn.
+        // Looked at once more by the ordinary way, in this very turn.
         subject.wake = None;
         self.touched.insert(sid.clone());
     }

@@ -3,10 +3,10 @@
 use super::agent::{ContainerAgent, Mode};
 use super::facts::{Facts, Status, secs};
 use super::guards::grace_base;
-use super::io::{ContainerEffect, EngineCall, EngineError, EngineTime, Health, Performed, Record, Ticket};
+use super::io::{ContainerEffect, EngineCall, EngineTime, Health, Record};
 use super::record::{Desired, RepairStep};
 use super::repair::{Repair, Step};
-use super::subject::{Cause, Death, Guards, Subject};
+use super::subject::{Cause, Death, Subject};
 use crate::decision::{ActionKind, Guard, Outcome};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment};
@@ -15,10 +15,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 
-/// After `/stop` was answered, its `die` must come within this time, or a look decides.
-const DEATH_WITHIN: Duration = Duration::from_secs(1);
 /// First pause before `/start` is posted again where the last one changed nothing; doubles.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Most such posts.
 const TRIES_MAX: u32 = 12;
 /// After `/start` was answered, a new life must show within this time.
@@ -55,7 +53,7 @@ impl ContainerAgent {
                 Step::StartDue { at, look } => self.start_due(now, sid, subject, facts, &mut repair, at, look),
                 Step::Starting { lost, .. } => self.while_starting(now, facts, &mut repair, lost),
                 Step::AwaitLife { since } => self.await_life(now, sid, subject, facts, &mut repair, since),
-                Step::Verifying { since, until } => self.verify(now, subject, facts, &mut repair, since, until),
+                Step::Verifying { since, until } => self.verify(now, subject, facts, since, until),
             };
             match next {
                 Next::Go => {}
@@ -325,15 +323,7 @@ impl ContainerAgent {
         }
     }
 
-    fn verify(
-        &mut self,
-        now: Moment,
-        subject: &mut Subject,
-        facts: &mut Facts,
-        repair: &mut Repair,
-        since: Moment,
-        until: Moment,
-    ) -> Next {
+    fn verify(&mut self, now: Moment, subject: &mut Subject, facts: &Facts, since: Moment, until: Moment) -> Next {
         match facts.status() {
             Status::Running | Status::Unknown => {}
             Status::Paused => return Next::End(Outcome::Overruled, "it was paused".to_string()),
@@ -440,182 +430,10 @@ impl ContainerAgent {
             stop_timeout_secs: repair.stop_secs,
         });
     }
-
-    pub(crate) fn on_performed(&mut self, now: Moment, ticket: Ticket, result: Result<Performed, EngineError>) {
-        let Some(sid) = self.calls.get(&ticket).cloned() else {
-            return;
-        };
-        let still_open = matches!(result, Err(EngineError::Deadline));
-        if !still_open {
-            self.calls.remove(&ticket);
-        }
-        let Some(subject) = self.subjects.get_mut(&sid) else {
-            return;
-        };
-        if !still_open && subject.open_call == Some(ticket) {
-            subject.open_call = None;
-        }
-        self.touched.insert(sid.clone());
-        let Some(mut repair) = subject.repair.take() else {
-            return;
-        };
-        match repair.step {
-            Step::Stopping { ticket: mine, .. } if mine == ticket => self.stop_answered(now, &sid, &mut repair, result),
-            Step::Starting { ticket: mine, .. } if mine == ticket => {
-                if let Some((outcome, words)) = self.start_answered(now, &sid, &mut repair, result) {
-                    let Some(mut subject) = self.subjects.remove(&sid) else {
-                        return;
-                    };
-                    if let Some(facts) = self.facts.get(&repair.id) {
-                        own_death(now, &mut subject, facts, &repair);
-                    }
-                    if let (Some(death), true) = (&mut subject.death, is_hopeless(&words)) {
-                        death.hopeless = Some(words.clone());
-                    }
-                    self.end_repair(now, &sid, &mut subject, repair, outcome, words);
-                    self.subjects.insert(sid, subject);
-                    return;
-                }
-            }
-            _ => {}
-        }
-        if let Some(subject) = self.subjects.get_mut(&sid) {
-            subject.repair = Some(repair);
-        }
-    }
-
-    fn stop_answered(
-        &mut self,
-        now: Moment,
-        sid: &SubjectId,
-        repair: &mut Repair,
-        result: Result<Performed, EngineError>,
-    ) {
-        match result {
-            Ok(_) => {
-                self.journal_repair(now, sid, repair, RepairStep::StopAnswered);
-                repair.step = Step::AwaitDeath {
-                    until: now + DEATH_WITHIN,
-                };
-            }
-            Err(EngineError::Deadline) => self.answer_lost(now, sid, repair, "/stop"),
-            Err(EngineError::NotFound) => repair.overruled = Some("it was removed during our repair".to_string()),
-            Err(EngineError::Refused { status, message }) => {
-                // It still runs: the next look decides, and `not_before` keeps us from hammering.
-                repair.decision.result = format!("the engine refused the stop ({status}): {message}");
-                repair.step = Step::AwaitDeath { until: now };
-            }
-            Err(error @ (EngineError::Unreachable(_) | EngineError::BadAnswer(_))) => {
-                self.engine_failed(&error);
-                let timeout = Duration::from_secs(repair.stop_secs.into());
-                repair.step = Step::AwaitDeath {
-                    until: now + timeout + Duration::from_secs(5),
-                };
-            }
-        }
-        self.look_at(now, &repair.id);
-    }
-
-    /// `Some` = the repair is over.
-    fn start_answered(
-        &mut self,
-        now: Moment,
-        sid: &SubjectId,
-        repair: &mut Repair,
-        result: Result<Performed, EngineError>,
-    ) -> Option<(Outcome, String)> {
-        match result {
-            Ok(_) => {
-                self.journal_repair(now, sid, repair, RepairStep::StartAnswered);
-                repair.step = Step::AwaitLife { since: now };
-            }
-            Err(EngineError::Deadline) => self.answer_lost(now, sid, repair, "/start"),
-            Err(EngineError::NotFound) => repair.overruled = Some("it was removed during our repair".to_string()),
-            Err(EngineError::Refused { status, message }) => {
-                return Some((
-                    Outcome::Failed,
-                    format!("the engine refused the start ({status}): {message}"),
-                ));
-            }
-            Err(error @ (EngineError::Unreachable(_) | EngineError::BadAnswer(_))) => {
-                self.engine_failed(&error);
-                let at = now + AGAIN_AFTER.saturating_mul(5 << repair.tries.min(4));
-                repair.tries += 1;
-                repair.step = Step::StartDue { at, look: Some(at) };
-            }
-        }
-        self.look_at(now, &repair.id);
-        None
-    }
-
-    fn answer_lost(&mut self, now: Moment, sid: &SubjectId, repair: &mut Repair, call: &str) {
-        match &mut repair.step {
-            Step::Stopping { lost, .. } | Step::Starting { lost, .. } => *lost = true,
-            _ => return,
-        }
-        let mut guards = Guards::default();
-        guards.fail(
-            Guard::InFlight,
-            format!("{call} was posted and may still be under way in the engine"),
-        );
-        let why =
-            format!("the engine did not answer {call} in time: look, wait, never post it again; a person is needed");
-        let evidence = vec![Evidence::new(
-            EvidenceKind::EngineProbe,
-            now,
-            format!("{call} passed its deadline"),
-        )];
-        let life = repair.incarnation.clone();
-        self.decide(
-            now,
-            sid,
-            life,
-            ActionKind::Escalate,
-            Outcome::NotTaken,
-            why,
-            evidence,
-            guards,
-            None,
-        );
-    }
-
-    /// The engine itself went and came back: a call that was under way is over, answered or not.
-    pub(crate) fn call_is_void(&mut self, ticket: Ticket) {
-        let Some(sid) = self.calls.get(&ticket).cloned() else {
-            return;
-        };
-        let Some(subject) = self.subjects.get_mut(&sid) else {
-            return;
-        };
-        let is_lost = |step: &Step| {
-            matches!(
-                step,
-                Step::Stopping { lost: true, .. } | Step::Starting { lost: true, .. }
-            )
-        };
-        match &mut subject.repair {
-            Some(repair) if is_lost(&repair.step) => {
-                let starting = matches!(repair.step, Step::Starting { .. });
-                repair.step = if starting {
-                    Step::StartDue {
-                        at: Moment::ZERO,
-                        look: Some(Moment::ZERO),
-                    }
-                } else {
-                    Step::AwaitDeath { until: Moment::ZERO }
-                };
-            }
-            // Its own answer is still to come.
-            Some(repair) if repair.is_calling() => return,
-            _ => {}
-        }
-        subject.open_call = None;
-        self.calls.remove(&ticket);
-    }
 }
 
 /// A repair of ours failed and left it down: that end was ours, and it is still meant to run.
-fn own_death(now: Moment, subject: &mut Subject, facts: &Facts, repair: &Repair) {
+pub(crate) fn own_death(now: Moment, subject: &mut Subject, facts: &Facts, repair: &Repair) {
     let ours = repair.kind == ActionKind::StopThenStart
         && facts.status() == Status::Down
         && facts.incarnation() == repair.incarnation;
@@ -643,11 +461,4 @@ fn push_evidence(repair: &mut Repair, evidence: Evidence) {
         repair.decision.evidence.remove(0);
     }
     repair.decision.evidence.push(evidence);
-}
-
-/// Starting it again can never work: only making it anew can.
-fn is_hopeless(words: &str) -> bool {
-    ["cannot join network", "No such container", "joining network namespace"]
-        .iter()
-        .any(|it| words.contains(it))
 }

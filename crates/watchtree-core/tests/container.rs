@@ -1,0 +1,603 @@
+//! The container role against a model engine: who stopped it, what is healed, what is left alone, what a restart of the
+//! watchdog or a break of its stream changes.
+
+mod world;
+
+use watchtree_core::container::io::*;
+use watchtree_core::decision::{ActionKind, Outcome};
+use watchtree_core::order::{OrderRefusal, Verb};
+use watchtree_core::time::Duration;
+use watchtree_core::verdict::State;
+use world::World;
+
+#[test]
+fn a_crash_is_started_in_the_same_turn_and_verified() {
+    let mut w = World::with(&["a"]);
+    assert_eq!(w.state("a"), Some(State::Ok));
+    let before = w.journal.len();
+    w.crash("a", 1);
+    w.run(4);
+    assert_eq!(w.calls, ["Start a"], "{:?}", w.why("a"));
+    let records: Vec<String> = w.journal[before..]
+        .iter()
+        .map(|r| format!("{r:?}").split([' ', '{', '(']).next().unwrap().into())
+        .collect();
+    assert_eq!(
+        records,
+        ["Decided", "Charged", "Repair", "LastEvent"],
+        "announced before it is done, the bookmark after"
+    );
+    w.run(1000);
+    assert!(w.running("a"));
+    assert_eq!(w.state("a"), Some(State::Starting));
+    w.run(5000);
+    assert_eq!(w.state("a"), Some(State::Ok));
+    let last = w.decided.last().unwrap();
+    assert_eq!((last.action, last.outcome), (ActionKind::Start, Outcome::Succeeded));
+    assert_eq!(w.starts("a"), 1);
+}
+
+#[test]
+fn what_a_person_stops_stays_stopped() {
+    for stop_before_die in [true, false] {
+        for act in 0..5 {
+            let mut w = World::with(&["a", "b"]);
+            w.stop_before_die = stop_before_die;
+            match act {
+                0 => w.docker_stop("a", 10),
+                1 => w.docker_kill("a", 9),
+                2 => w.docker_rm_f("a"),
+                3 => {
+                    w.get("a").ignores_term = true;
+                    w.docker_stop("a", 10);
+                }
+                _ => {
+                    w.get("a").view.stop_signal = 3;
+                    w.cut_stream();
+                    w.run(100);
+                    w.docker_kill("a", 3);
+                }
+            }
+            w.run(60_000);
+            assert!(w.calls.is_empty(), "act {act}: {:?} {}", w.calls, w.why("a"));
+            if act != 2 {
+                assert_eq!(w.state("a"), Some(State::Stopped), "act {act}: {}", w.why("a"));
+                w.docker_start("a");
+                w.run(20_000);
+                assert_eq!(w.state("a"), Some(State::Ok));
+                w.crash("a", 1);
+                w.run(10_000);
+                assert_eq!(w.calls, ["Start a"]);
+            } else {
+                assert_eq!(w.state("a"), None, "it is gone");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hup_is_no_stop() {
+    let mut w = World::with(&["a"]);
+    w.docker_kill("a", 1);
+    w.run(1000);
+    w.crash("a", 1);
+    w.run(1000);
+    assert!(w.running("a"), "{}", w.why("a"));
+    let mut w = World::with(&["a"]);
+    w.get("a").view.restart_policy = RestartPolicy::Always;
+    w.emit(&World::id("a"), EventAction::Update);
+    w.docker_kill("a", 1);
+    w.run(60_000);
+    w.crash("a", 1);
+    w.run(1500);
+    assert!(!w.running("a"), "the engine goes first, and here it never does");
+    w.run(2000);
+    assert!(w.running("a"), "{}", w.why("a"));
+}
+
+#[test]
+fn the_engine_goes_first_and_its_flaps_count() {
+    let mut w = World::with(&["a"]);
+    w.get("a").view.restart_policy = RestartPolicy::Always;
+    w.emit(&World::id("a"), EventAction::Update);
+    w.run(10_000);
+    for n in 0..7 {
+        w.crash("a", 1);
+        w.run(5000);
+        assert!(w.running("a"), "{n}");
+        if n == 5 {
+            assert_eq!(w.agent.as_ref().unwrap().counters().given_up, 1);
+        }
+    }
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+    assert!(w.decided.iter().any(|it| it.action == ActionKind::Escalate));
+}
+
+#[test]
+fn finished_is_not_crashed() {
+    let mut w = World::with(&["a", "b"]);
+    w.get("b").view.auto_remove = true;
+    w.run(6000);
+    w.get("a").view.restart_policy = RestartPolicy::No;
+    w.crash("a", 0);
+    w.run(20_000);
+    assert_eq!(w.state("a"), Some(State::Finished));
+    assert!(w.calls.is_empty());
+}
+
+#[test]
+fn a_crash_loop_is_given_up_within_its_bound_and_tried_slowly() {
+    let mut w = World::with(&["a"]);
+    w.get("a").dies_after_start = Some(500);
+    let begin = w.now;
+    let bound = w
+        .settings
+        .policy
+        .bound_until_given_up(Duration::from_millis(500), Duration::from_millis(200));
+    w.crash("a", 1);
+    while w.state("a") != Some(State::GivenUp) {
+        w.run(10);
+        assert!(
+            w.now - begin < u64::try_from(bound.as_millis()).unwrap(),
+            "{}",
+            w.why("a")
+        );
+    }
+    assert_eq!(w.starts("a"), 5);
+    assert_eq!(
+        w.decided.iter().filter(|it| it.action == ActionKind::Escalate).count(),
+        1
+    );
+    w.run(590_000);
+    assert_eq!(w.starts("a"), 5);
+    w.run(20_000);
+    assert_eq!(w.starts("a"), 6, "one slow retry");
+    w.run(600_000);
+    assert_eq!(w.starts("a"), 7);
+    // Also after a restart of the watchdog, and it does not begin anew.
+    w.kill_agent();
+    w.start_agent();
+    w.run(500_000);
+    assert_eq!(w.starts("a"), 7, "{}", w.why("a"));
+    w.get("a").dies_after_start = None;
+    w.order(1, "a", Verb::Retry, true);
+    assert!(w.local_answers[0].result.is_ok(), "{:?}", w.local_answers);
+    w.run(10_000);
+    assert_eq!((w.starts("a"), w.state("a")), (8, Some(State::Ok)));
+}
+
+#[test]
+fn an_unhealthy_one_is_stopped_and_started() {
+    for stop_before_die in [true, false] {
+        for ignores_term in [false, true] {
+            let mut w = World::with(&["a"]);
+            w.stop_before_die = stop_before_die;
+            w.get("a").ignores_term = ignores_term;
+            w.health("a", Health::Unhealthy);
+            w.run(4);
+            assert_eq!(w.calls, ["Stop { timeout_secs: 10 } a"]);
+            w.run(12_000);
+            assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("a"));
+            assert!(w.running("a"));
+            w.run(6000);
+            assert_eq!(w.state("a"), Some(State::Ok));
+            assert_eq!(w.decided.last().unwrap().outcome, Outcome::Succeeded);
+        }
+    }
+}
+
+#[test]
+fn an_unhealthy_one_is_found_by_the_list_too() {
+    let mut w = World::with(&["a"]);
+    w.get("a").view.health = Health::Unhealthy;
+    w.run(12_000);
+    assert_eq!(w.calls.len(), 2, "{:?}", w.calls);
+}
+
+#[test]
+fn a_persons_act_during_our_repair_wins() {
+    // When (ms after we post our stop) and what.
+    for stop_before_die in [true, false] {
+        for after in [0, 1, 5, 500, 2900, 2999] {
+            for act in 0..3 {
+                let mut w = World::with(&["a"]);
+                w.stop_before_die = stop_before_die;
+                w.get("a").ignores_term = true;
+                w.get("a").view.stop_timeout = Some(Duration::from_secs(3));
+                w.cut_stream();
+                w.run(6000);
+                w.get("a").view.health = Health::Unhealthy;
+                w.emit(&World::id("a"), EventAction::Update);
+                while w.calls.is_empty() {
+                    w.run(1);
+                }
+                w.run(after);
+                match act {
+                    0 => w.docker_stop("a", 3),
+                    1 => w.docker_kill("a", 9),
+                    _ => w.docker_rm_f("a"),
+                }
+                // A SIGKILL at the very moment ours is due cannot be told from ours; nothing is lost by it.
+                w.run(30_000);
+                assert!(
+                    !w.running("a") && w.calls.len() == 1,
+                    "act {act} {after} ms after our stop: {:?} {}",
+                    w.calls,
+                    w.why("a")
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_persons_stop_during_our_start_wins() {
+    for after in [30, 100, 125, 200, 3000] {
+        let mut w = World::with(&["a"]);
+        w.crash("a", 1);
+        w.run(after + 4);
+        w.docker_stop("a", 10);
+        w.run(200);
+        let expected = after > 120;
+        if expected {
+            w.run(30_000);
+            assert!(!w.running("a"), "{after}: {}", w.why("a"));
+            assert_eq!(w.starts("a"), 1);
+            assert_eq!(w.state("a"), Some(State::Stopped));
+        }
+    }
+}
+
+#[test]
+fn a_die_that_never_arrived_is_healed_within_a_list_period() {
+    let mut w = World::with(&["a"]);
+    w.lose_next_die = true;
+    w.crash("a", 1);
+    w.run(6500);
+    assert!(w.running("a"), "{}", w.why("a"));
+}
+
+#[test]
+fn after_our_own_death_only_the_crashed_one_is_healed() {
+    for ring_max in [256, 0] {
+        for freeze in [true, false] {
+            for mark in [true, false] {
+                let mut w = World::with(&["a", "b", "c"]);
+                w.mark_readable = mark;
+                w.crash("c", 1);
+                w.run(20_000);
+                if freeze {
+                    w.freeze();
+                } else {
+                    w.kill_agent();
+                }
+                w.run(3000);
+                w.crash("a", 137);
+                w.docker_kill("b", 9);
+                w.run(3000);
+                w.ring_max = ring_max;
+                if ring_max == 0 {
+                    w.ring.clear();
+                }
+                w.calls.clear();
+                let back = w.now;
+                if freeze {
+                    if ring_max == 0 {
+                        // What the engine would have sent meanwhile was dropped by it.
+                        w.kill_frozen_inputs();
+                    }
+                    w.thaw();
+                } else {
+                    w.start_agent();
+                }
+                w.run(if ring_max == 0 { 9000 } else { 900 });
+                let what = format!(
+                    "ring {ring_max} freeze {freeze} mark {mark}: {} / {}",
+                    w.why("a"),
+                    w.why("b")
+                );
+                if ring_max == 0 && !mark {
+                    assert!(w.calls.is_empty(), "{what}");
+                    assert_eq!(w.state("a"), Some(State::GivenUp), "{what}");
+                } else {
+                    assert_eq!(w.calls, ["Start a"], "{what} after {} ms", w.now - back);
+                    w.run(10_000);
+                    assert!(w.running("a") && !w.running("b"), "{what}");
+                    assert_eq!(w.state("b"), Some(State::Stopped), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_after_every_record_it_neither_forgets_nor_doubles() {
+    for unhealthy in [false, true] {
+        for ignores_term in [false, true] {
+            for pause in [1, 50, 400, 4000] {
+                for n in 1..14 {
+                    let mut w = World::with(&["a", "b"]);
+                    w.get("a").ignores_term = ignores_term;
+                    w.get("a").view.stop_timeout = Some(Duration::from_secs(2));
+                    w.emit(&World::id("a"), EventAction::Update);
+                    w.run(6000);
+                    w.die_at_record = Some(w.journal.len() + n);
+                    if unhealthy {
+                        w.health("a", Health::Unhealthy);
+                    } else {
+                        w.crash("a", 1);
+                    }
+                    w.run(pause);
+                    if w.agent.is_none() {
+                        w.start_agent();
+                    }
+                    for _ in 0..300 {
+                        if w.agent.is_none() {
+                            w.run(pause);
+                            w.start_agent();
+                        }
+                        w.run(100);
+                    }
+                    let what = format!(
+                        "record {n}, unhealthy {unhealthy}, pause {pause}: {:?} {}",
+                        w.calls,
+                        w.why("a")
+                    );
+                    assert!(w.running("a"), "{what}");
+                    assert_eq!(w.state("a"), Some(State::Ok), "{what}");
+                    assert_eq!(w.starts("a"), 1, "{what}");
+                    assert_eq!(w.get("a").life, 2, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_person_wins_also_against_a_repair_from_the_journal() {
+    for n in 3..6 {
+        let mut w = World::with(&["a"]);
+        w.get("a").ignores_term = true;
+        w.get("a").view.stop_timeout = Some(Duration::from_secs(3));
+        w.emit(&World::id("a"), EventAction::Update);
+        w.run(6000);
+        w.health("a", Health::Unhealthy);
+        w.run(100);
+        assert_eq!(w.calls.len(), 1);
+        w.kill_agent();
+        w.run(500);
+        w.docker_stop("a", 3);
+        w.run(n * 100);
+        w.start_agent();
+        w.run(60_000);
+        assert!(!w.running("a"), "{:?} {}", w.calls, w.why("a"));
+        assert_eq!(w.calls.len(), 1);
+    }
+}
+
+#[test]
+fn an_engine_going_down_is_no_person() {
+    let mut w = World::with(&["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
+        w.docker_stop(name, 10);
+    }
+    w.run(100);
+    for name in ["a", "b", "c"] {
+        w.get(name).marked = name == "c";
+    }
+    w.ring.clear();
+    w.cut_stream();
+    w.run(10_000);
+    assert!(
+        w.running("a") && w.running("b") && !w.running("c"),
+        "{} / {}",
+        w.why("a"),
+        w.why("c")
+    );
+}
+
+#[test]
+fn exited_at_first_sight_is_reported_only() {
+    let mut w = World::new();
+    w.create("a", |_| {});
+    w.crash("a", 1);
+    w.run(1000);
+    w.start_agent();
+    w.run(30_000);
+    assert!(w.calls.is_empty());
+    assert_eq!(w.state("a"), Some(State::Unknown), "{}", w.why("a"));
+}
+
+#[test]
+fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
+    let mut w = World::with(&["a", "b"]);
+    w.get("a").refuses = Some("cannot join network of a non running container".into());
+    w.get("b").refuses = Some("driver failed".into());
+    w.crash("a", 1);
+    w.crash("b", 1);
+    w.run(30_000);
+    assert_eq!(
+        w.calls.iter().filter(|it| it.ends_with('a')).count(),
+        1,
+        "{}",
+        w.why("a")
+    );
+    assert_eq!(
+        w.calls.iter().filter(|it| it.ends_with('b')).count(),
+        5,
+        "{}",
+        w.why("b")
+    );
+    assert_eq!(
+        (w.state("a"), w.state("b")),
+        (Some(State::GivenUp), Some(State::GivenUp))
+    );
+}
+
+#[test]
+fn a_lost_answer_is_looked_after_and_never_posted_again() {
+    let mut w = World::with(&["a"]);
+    w.hang_calls = true;
+    w.crash("a", 1);
+    w.run(60_000);
+    assert_eq!(w.calls, ["Start a"]);
+    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+}
+
+#[test]
+fn many_at_once_are_one_repair() {
+    let names: Vec<String> = (0..60).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::with(&names);
+    names.iter().for_each(|name| w.crash(name, 137));
+    w.run(20_000);
+    assert!(names.iter().all(|name| w.running(name)));
+    assert_eq!(w.calls.len(), 60);
+}
+
+#[test]
+fn the_hosts_budget_holds_single_crashes_back() {
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::with(&names);
+    for name in &names {
+        w.crash(name, 1);
+        w.run(6000);
+    }
+    assert_eq!(w.calls.len(), 30);
+    w.run(600_000);
+    assert!(names.iter().all(|name| w.running(name)), "they are not forgotten");
+}
+
+#[test]
+fn holds_keep_repairs_away_and_end_by_themselves() {
+    let mut w = World::with(&["a"]);
+    w.order(
+        1,
+        "a",
+        Verb::Hold {
+            lasts: Duration::from_secs(60),
+        },
+        false,
+    );
+    w.crash("a", 1);
+    w.run(30_000);
+    assert!(w.calls.is_empty());
+    w.kill_agent();
+    w.start_agent();
+    w.run(20_000);
+    assert!(w.calls.is_empty(), "also after a restart");
+    w.run(20_000);
+    assert_eq!(w.calls, ["Start a"], "{}", w.why("a"));
+    // The same order again is answered alike and not carried out again.
+    w.order(
+        1,
+        "a",
+        Verb::Hold {
+            lasts: Duration::from_secs(60),
+        },
+        true,
+    );
+    assert_eq!(w.local_answers.last().unwrap().result, Ok(()));
+    assert_eq!(w.agent.as_ref().unwrap().holds().count(), 0);
+    w.order(2, "zz", Verb::Release, true);
+    assert_eq!(
+        w.local_answers.last().unwrap().result,
+        Err(OrderRefusal::UnknownSubject)
+    );
+}
+
+#[test]
+fn labels_decide_and_bad_ones_are_named() {
+    let mut w = World::new();
+    w.settings.heal = watchtree_core::container::HealMode::Labelled;
+    let label = |key: &str, value: &str| (key.to_string(), value.to_string());
+    w.create("plain", |_| {});
+    w.create("on", |it| {
+        it.view
+            .labels
+            .extend([label("watchtree.enable", "true"), label("watchtree.budget", "many")])
+    });
+    w.create("auto", |it| {
+        it.view
+            .labels
+            .extend([label("autoheal", "true"), label("autoheal.stop.timeout", "1")])
+    });
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    assert_eq!(w.state("on"), Some(State::Degraded));
+    for name in ["plain", "on", "auto"] {
+        w.crash(name, 1);
+    }
+    w.run(20_000);
+    assert_eq!(w.calls, ["Start on"]);
+    assert_eq!(w.state("plain"), Some(State::Down));
+    w.docker_start("auto");
+    w.run(20_000);
+    w.health("auto", Health::Unhealthy);
+    w.run(20_000);
+    assert_eq!(w.calls[1..], ["Stop { timeout_secs: 1 } auto", "Start auto"]);
+}
+
+#[test]
+fn a_deployment_is_left_alone() {
+    let mut w = World::new();
+    let compose = |it: &mut world::Box_| {
+        for (key, value) in [("project", "shop"), ("service", "web"), ("container-number", "1")] {
+            it.view.labels.insert(format!("com.docker.compose.{key}"), value.into());
+        }
+    };
+    w.create("shop-web-1", compose);
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    assert_eq!(
+        w.agent.as_ref().unwrap().verdicts().next().unwrap().subject.as_str(),
+        "h1/docker/shop/web/1"
+    );
+    // compose v2: a new one under a temporary name, the old one is stopped and removed, the new one takes its name.
+    let temporary = "0123456789ab_shop-web-1";
+    w.create(temporary, compose);
+    w.docker_stop("shop-web-1", 1);
+    w.run(500);
+    w.docker_rm_f("shop-web-1");
+    w.crash(temporary, 1);
+    w.run(20_000);
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+}
+
+#[test]
+fn equal_inputs_give_equal_effects() {
+    let run = || {
+        let mut w = World::with(&["a", "b"]);
+        w.get("a").dies_after_start = Some(700);
+        w.crash("a", 1);
+        w.health("b", Health::Unhealthy);
+        w.run(60_000);
+        (w.calls, w.decided, w.journal)
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn hands_off_and_goodbye() {
+    let mut w = World::with(&["a", "b"]);
+    w.input(ContainerInput::HostShutdown);
+    w.crash("a", 1);
+    w.run(10_000);
+    assert!(w.calls.is_empty());
+    w.input(ContainerInput::Stop);
+    assert!(w.stopped);
+    let mut w = World::with(&["a"]);
+    w.crash("a", 1);
+    w.run(4);
+    w.input(ContainerInput::Stop);
+    assert!(!w.stopped, "the call under way is waited for");
+    w.run(300);
+    assert!(w.stopped);
+    w.kill_agent();
+    w.start_agent();
+    w.run(10_000);
+    assert_eq!((w.starts("a"), w.state("a")), (1, Some(State::Ok)), "{}", w.why("a"));
+}
