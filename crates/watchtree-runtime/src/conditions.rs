@@ -75,7 +75,8 @@ impl Conditions {
 impl Logged {
     /// `Some(hidden lines before it)` if a line shall be written.
     fn admit(&mut self, now: Moment, state: Option<&String>) -> Option<u64> {
-        if self.state.as_ref() == state {
+        // A figure that moves (`load 15.4`, `silent for 8 s`) is no news; other words are.
+        if self.state.as_deref().map(without_digits) == state.map(|why| without_digits(why)) {
             return None;
         }
         if Duration::from_secs(60) <= now.since(self.at) {
@@ -91,9 +92,22 @@ impl Logged {
     }
 }
 
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_figure_that_moves_is_no_news() {
+        let mut logged = Logged::default();
+        let at = Moment::from_millis(100_000);
+        assert_eq!(logged.admit(at, Some(&"load 15.4 on 2 processors".into())), Some(0));
+        assert_eq!(logged.admit(at, Some(&"load 9 on 2 processors".into())), None);
+        assert_eq!(logged.admit(at, Some(&"disk / is full".into())), Some(0));
+    }
 
     #[test]
     fn only_news_is_logged_and_not_too_much_of_it() {
