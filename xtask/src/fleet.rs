@@ -35,6 +35,17 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(victim::target_dir()?.join("release"))
 }
 
+/// The folder that is given, or the one of a build.
+///
+/// # Errors
+/// The build failed, or the folder is not there.
+pub(crate) fn programs(given: Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(folder) => folder.canonicalize().with_context(|| folder.display().to_string()),
+        None => build(),
+    }
+}
+
 /// What a fleet shall watch.
 pub(crate) struct Plan<'a> {
     /// Folder with the programs.

@@ -19,6 +19,7 @@ mod victim;
 mod victims;
 
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -35,7 +36,11 @@ enum Command {
     /// The whole gate: fmt, tidy, clippy, docs, every test. What CI runs.
     Test,
     /// Shows the whole product on this machine: hurts containers and daemons, and tells what came of it.
-    Demo,
+    Demo {
+        /// Takes the programs in this folder instead of building them.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
+    },
     /// Measures.
     Bench {
         #[command(subcommand)]
@@ -57,6 +62,9 @@ enum Bench {
         /// A few runs, to see that it works; writes no documents.
         #[arg(long)]
         quick: bool,
+        /// Takes the programs in this folder instead of building them.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
     },
 }
 
@@ -64,10 +72,10 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test => gate::run(),
-        Command::Demo => demo::run(),
+        Command::Demo { programs } => demo::run(programs),
         Command::Bench {
-            bench: Bench::Recover { quick },
-        } => bench::recover(quick),
+            bench: Bench::Recover { quick, programs },
+        } => bench::recover(quick, programs),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
     };

@@ -18,7 +18,7 @@ use floor::Floor;
 use proxy::Notes;
 use rustix::process::{Pid, Signal, kill_process};
 use stats::Stats;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a victim may be away.
@@ -74,7 +74,7 @@ struct Bench<'a> {
 ///
 /// # Errors
 /// Something could not be measured, or a figure misses what is to be reached.
-pub(crate) fn recover(quick: bool) -> Result<()> {
+pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("bench recover kills the init processes of containers: run it as root");
     }
@@ -82,7 +82,7 @@ pub(crate) fn recover(quick: bool) -> Result<()> {
     let engine = Engine::here()?;
     let version = engine.version().context("the bench needs an engine that answers")?;
     println!("building the daemons for release, and the victim");
-    let programs = fleet::build()?;
+    let programs = fleet::programs(programs)?;
     interrupt::catch()?;
 
     let run = fleet::run_name("bench");

@@ -20,6 +20,7 @@ use receiver::Receiver;
 use rustix::process::Signal;
 use scenes::{HEALTH, LoopPolicy, STOP_SHIPPED, STOP_SHORT};
 use stage::Stage;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use table::Row;
 use ui::{Tone, Ui};
@@ -31,15 +32,17 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// Something is missing here, or a row failed.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     let ui = Ui::new();
     let engine = prepare::engine(&ui)?;
     needs::satisfy(needs::BUILD)?;
-    ui.say(
-        Tone::Plain,
-        "building the daemons for release (the first time takes minutes), and the victim",
-    );
-    let programs = fleet::build()?;
+    if programs.is_none() {
+        ui.say(
+            Tone::Plain,
+            "building the daemons for release (the first time takes minutes), and the victim",
+        );
+    }
+    let programs = fleet::programs(programs)?;
     interrupt::catch()?;
     let run = fleet::run_name("demo");
     let image = Image::make(&engine, &run)?;
