@@ -71,9 +71,10 @@ impl ContainerAgent {
         self.holds.iter().map(|(subject, until)| (subject, *until))
     }
 
-    /// True once the containers were listed and the event stream is open.
+    /// True once the containers were listed and the event stream is open and whole: from then on a crash is healed at
+    /// once.
     pub fn is_ready(&self) -> bool {
-        self.list.done && self.stream.is_open()
+        self.list.done && self.stream.is_open() && self.stream.gap_until().is_none()
     }
 
     /// True while a parent has said Welcome and the link is up.
