@@ -258,3 +258,127 @@ fn post(agent: &Agent, url: &str, body: &str) -> Result<(), Failed> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
+    fn hooks(address: SocketAddr, conditions: &Conditions) -> Webhooks {
+        let text = format!("[[webhook]]\nurl = \"http://{address}/hook\"\ndeadline = \"300ms\"\nretries = 8\n");
+        let config = watchtree_config::parse_manager(&text).expect("a good configuration");
+        Webhooks::start(config.webhooks, conditions).expect("threads")
+    }
+
+    fn event(text: &str) -> EventView {
+        EventView {
+            text: text.to_string(),
+            ..EventView::default()
+        }
+    }
+
+    /// Takes one request; gives its body.
+    fn take(stream: &TcpStream) -> serde_json::Value {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout");
+        let mut reader = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        loop {
+            line.clear();
+            reader.read_line(&mut line).expect("a header");
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length");
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("a body");
+        serde_json::from_slice(&body).expect("json")
+    }
+
+    fn answer(mut stream: &TcpStream, status: &str) {
+        let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(text.as_bytes()).expect("answered");
+    }
+
+    fn until(what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < end, "{what}: not in time");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let conditions = Conditions::new();
+        let hooks = hooks(address, &conditions);
+        hooks.tell("manager", "opened", &event("first"));
+        hooks.tell("manager", "closed", &event("second"));
+        until("degraded while nobody listens", || !conditions.degraded().is_empty());
+        assert!(
+            !conditions.degraded()[0].1.contains("hook\""),
+            "the url may be a secret"
+        );
+
+        let listener = TcpListener::bind(address).expect("the port is still free");
+        // It accepts and never answers: the deadline ends that.
+        let (stalled, _) = listener.accept().expect("a connection");
+        let (failing, _) = listener.accept().expect("another attempt");
+        assert_eq!(take(&failing)["text"], "first");
+        answer(&failing, "503 Service Unavailable");
+        for (text, change) in [("first", "opened"), ("second", "closed")] {
+            let (stream, _) = listener.accept().expect("a connection");
+            let body = take(&stream);
+            assert_eq!((&body["text"], &body["change"]), (&text.into(), &change.into()));
+            assert_eq!(body["apiVersion"], API_VERSION);
+            answer(&stream, "204 No Content");
+        }
+        until("in order again", || conditions.degraded().is_empty());
+        drop(stalled);
+        hooks.stop(Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_no_is_not_asked_again_and_is_said() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let conditions = Conditions::new();
+        let hooks = hooks(listener.local_addr().expect("an address"), &conditions);
+        hooks.tell("manager", "opened", &event("first"));
+        let (stream, _) = listener.accept().expect("a connection");
+        take(&stream);
+        answer(&stream, "404 Not Found");
+        until("said", || {
+            conditions
+                .degraded()
+                .iter()
+                .any(|(_, why)| why.contains("404") && why.contains("1 changes"))
+        });
+        hooks.tell("manager", "closed", &event("second"));
+        let (stream, _) = listener.accept().expect("the next change");
+        assert_eq!(take(&stream)["text"], "second");
+        answer(&stream, "200 OK");
+        hooks.stop(Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_oldest_and_never_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port that never answers");
+        let conditions = Conditions::new();
+        let hooks = hooks(listener.local_addr().expect("an address"), &conditions);
+        let began = Instant::now();
+        for number in 0..2 * QUEUE_MAX {
+            hooks.tell("manager", "opened", &event(&number.to_string()));
+        }
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert_eq!(hooks.0[0].lock().queue.len(), QUEUE_MAX);
+        hooks.stop(Duration::ZERO);
+    }
+}

@@ -26,7 +26,7 @@ use watchtree_api::{Client, EventQuery, TreeQuery};
 /// Time for the manager to answer, and for the host to be seen in its tree.
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// Time for a daemon to end in order before it is killed.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
+const STOP_WITHIN: Duration = Duration::from_secs(25);
 /// How often a start or an end is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -35,9 +35,10 @@ pub(crate) async fn run(args: &DevArgs) -> Result<Code, Fail> {
     let programs = Programs::beside_us()?;
     let place = Place::make(args)?;
     say(&format!(
-        "{} keys, state and logs: {} (removed at the end)",
+        "{} keys, state and logs: {} ({})",
         style.done(),
-        place.folder.path().display()
+        place.folder.path().display(),
+        if args.keep { "kept" } else { "removed at the end" }
     ))?;
     let mut tree = Tree::default();
     let result = tokio::select! {
