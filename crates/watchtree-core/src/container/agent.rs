@@ -231,11 +231,15 @@ impl ContainerAgent {
     pub(crate) fn gap_ended(&mut self, how: Healed) {
         if how == Healed::Whole {
             self.facts.values_mut().for_each(|facts| facts.doubt = false);
-        } else if self.engine_went {
-            // The engine's calls ended with it: what it did of them, the containers show.
-            let lost: Vec<Ticket> = self.calls.keys().copied().collect();
-            lost.into_iter().for_each(|ticket| self.call_is_void(ticket));
+        } else {
+            self.unlearn();
+            if self.engine_went {
+                // The engine's calls ended with it: what it did of them, the containers show.
+                let lost: Vec<Ticket> = self.calls.keys().copied().collect();
+                lost.into_iter().for_each(|ticket| self.call_is_void(ticket));
+            }
         }
+        self.bookmark();
         self.engine_went = false;
         self.touch_all();
     }

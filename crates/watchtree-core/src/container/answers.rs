@@ -69,7 +69,14 @@ impl ContainerAgent {
         result: Result<Performed, EngineError>,
     ) {
         match result {
-            Ok(_) => {
+            Ok(how) => {
+                let void = repair
+                    .own
+                    .as_mut()
+                    .is_some_and(|own| how == Performed::AlreadySo && own.void());
+                if void {
+                    repair.overruled = Some("somebody else had stopped it before our stop came".to_string());
+                }
                 self.journal_repair(now, sid, repair, RepairStep::StopAnswered);
                 repair.step = Step::AwaitDeath {
                     until: now + DEATH_WITHIN,

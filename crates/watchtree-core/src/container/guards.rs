@@ -309,7 +309,7 @@ impl ContainerAgent {
         now: Moment,
         sid: &SubjectId,
         subject: &mut Subject,
-        facts: &Facts,
+        facts: &mut Facts,
         policy: &RestartPolicy,
         guards: &mut Guards,
     ) -> Result<(), No> {
@@ -320,6 +320,17 @@ impl ContainerAgent {
         if let Some(until) = self.stream.gap_until() {
             let why = "waits until the event stream is whole again";
             return Err(No::new(Guard::KnownCause, why, State::Unhealthy, Some(until)).quietly());
+        }
+        if !self.stream.is_live(now) && facts.view_asked < self.stream.whole_since() {
+            self.look(now, facts);
+            let why = "old news: looking whether it is still so";
+            return Err(No::new(
+                Guard::KnownCause,
+                why,
+                State::Unhealthy,
+                Some(now + Duration::from_secs(5)),
+            )
+            .quietly());
         }
         let being_stopped = subject
             .signal_at

@@ -135,7 +135,9 @@ impl ContainerAgent {
                 None => now,
             };
             subject.life = incarnation.clone();
-            subject.signal_at = None;
+            if !facts.has_foreign_signal() {
+                subject.signal_at = None;
+            }
         }
         subject.death = None;
         subject.forced = false;
@@ -390,7 +392,8 @@ impl ContainerAgent {
         } else {
             facts.alive_at
         };
-        let covered = !facts.doubt && self.stream.covers(facts.born_at, alive, facts.stop_window());
+        let known = same_life.is_some() || facts.born_at.is_some() || facts.alive_at.is_some();
+        let covered = known && !facts.doubt && self.stream.covers(facts.born_at, alive, facts.stop_window());
         let died_at = facts.died_at.unwrap_or(now);
         if !covered {
             return self.judge_by_mark(now, facts, died_at, foreign);
@@ -404,6 +407,10 @@ impl ContainerAgent {
         };
         if now < settled {
             return Judged::Wait(settled, "finding out whether somebody stopped it");
+        }
+        if !self.stream.is_live(died_at) && facts.view_asked < died_at {
+            self.look(now, facts);
+            return Judged::Wait(now + MARK_WITHIN, "its end is old news: looking whether it is still so");
         }
         let why = format!("exit code {}", facts.exit_code());
         let detail = "no stop signal was seen on an unbroken event stream";

@@ -9,7 +9,7 @@ use super::labels::Labels;
 use super::record::Desired;
 use super::repair::Step;
 use super::subject::{Cause, Subject, compose_of, subject_of};
-use crate::subject::SubjectId;
+use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -25,7 +25,7 @@ const DEPLOYS_MAX: usize = 1024;
 impl ContainerAgent {
     pub(crate) fn on_event(&mut self, now: Moment, event: &EngineEvent) {
         let place = (event.at, event.id.clone(), word_of(&event.action));
-        if let Some(how) = self.stream.saw(&place) {
+        if let Some(how) = self.stream.saw(now, &place) {
             self.gap_ended(how);
         }
         if !self.facts.contains_key(&event.id) && !self.admit(now, event) {
@@ -52,9 +52,38 @@ impl ContainerAgent {
             self.reconcile(now, &subject);
         }
         let is_newest = self.stream.last.as_ref() == Some(&place);
-        if fresh && is_newest {
-            let (at, id, action) = place;
+        if fresh && is_newest && self.stream.gap_until().is_none() {
+            self.bookmark();
+        }
+    }
+
+    /// Writes down the newest event taken. Never inside a gap: a bookmark says that everything before it was seen.
+    pub(crate) fn bookmark(&mut self) {
+        if let Some((at, id, action)) = self.stream.last.clone() {
             self.journal(Record::LastEvent { at, id, action });
+        }
+    }
+
+    /// Events may have been lost: that something ran before the loss says nothing about who ended it since. What still
+    /// runs is written down anew when it is next looked at.
+    pub(crate) fn unlearn(&mut self) {
+        let mut unsure = Vec::new();
+        for (sid, subject) in &mut self.subjects {
+            if let Some((id, life, Desired::Running)) = &mut subject.desired
+                && !life.0.is_empty()
+            {
+                *life = Incarnation::default();
+                unsure.push((sid.clone(), id.clone()));
+            }
+        }
+        for (subject, id) in unsure {
+            let incarnation = Incarnation::default();
+            self.journal(Record::Desired {
+                subject,
+                id,
+                incarnation,
+                desired: Desired::Running,
+            });
         }
     }
 
@@ -412,7 +441,7 @@ impl ContainerAgent {
 
     /// The stream ended: stops seen just before may have been the engine's own, going down.
     pub(crate) fn doubt_recent_stops(&mut self, now: Moment) {
-        let mut running_again = Vec::new();
+        let mut unsure = Vec::new();
         for (sid, subject) in &mut self.subjects {
             let Some(facts) = subject.container.as_ref().and_then(|id| self.facts.get_mut(id)) else {
                 continue;
@@ -422,18 +451,20 @@ impl ContainerAgent {
                 .death
                 .as_ref()
                 .is_some_and(|it| matches!(it.cause, Cause::Operator(_)));
-            if stopped && recent(facts.died_at) {
+            // Only what this process saw by signals can be judged anew from them, should the stream prove whole.
+            if stopped && facts.died_by_event && recent(facts.died_at) && facts.foreign_stop().is_some() {
                 facts.doubt = true;
                 subject.death = None;
-                if let Some((id, incarnation, desired @ Desired::Stopped)) = &mut subject.desired {
-                    *desired = Desired::Running;
-                    running_again.push((sid.clone(), id.clone(), incarnation.clone()));
+                if let Some((id, life, desired @ Desired::Stopped)) = &mut subject.desired {
+                    (*life, *desired) = (Incarnation::default(), Desired::Running);
+                    unsure.push((sid.clone(), id.clone()));
                 }
             } else if recent(subject.signal_at) {
                 facts.doubt = true;
             }
         }
-        for (subject, id, incarnation) in running_again {
+        for (subject, id) in unsure {
+            let incarnation = Incarnation::default();
             self.journal(Record::Desired {
                 subject,
                 id,

@@ -54,7 +54,8 @@ pub enum Record {
         subject: SubjectId,
         /// Its id at the time.
         id: ContainerId,
-        /// Its life at the time.
+        /// Its life at the time; empty = events may have been lost since it was last seen, so that nothing is known of
+        /// who ended it, should it have ended.
         incarnation: Incarnation,
         /// What.
         desired: Desired,

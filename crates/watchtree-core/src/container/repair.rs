@@ -85,6 +85,7 @@ pub(crate) struct OwnStop {
     first: Option<EngineTime>,
     killed: bool,
     stopped: bool,
+    void: bool,
 }
 
 impl OwnStop {
@@ -96,7 +97,15 @@ impl OwnStop {
             first: None,
             killed: false,
             stopped: false,
+            void: false,
         }
+    }
+
+    /// The engine found nothing to stop: no signal is ours. True if one was taken for ours.
+    pub(crate) fn void(&mut self) -> bool {
+        let taken = self.first.is_some();
+        (self.void, self.first) = (true, None);
+        taken
     }
 
     /// Has the stop reached the engine?
@@ -115,6 +124,9 @@ impl OwnStop {
             ));
         }
         match self.first {
+            None if self.void => Err(format!(
+                "signal {signal} was sent through the engine, and our stop did nothing"
+            )),
             None if signal == self.stop_signal => {
                 self.first = Some(at);
                 Ok(())
@@ -142,7 +154,7 @@ impl OwnStop {
     /// # Errors
     /// Not ours; why, in words.
     pub(crate) fn stop(&mut self, at: EngineTime) -> Result<(), String> {
-        if at <= self.since || self.stopped {
+        if at <= self.since || self.stopped || self.void {
             return Err("a second stop was carried out through the engine during our own".to_string());
         }
         self.stopped = true;

@@ -53,6 +53,8 @@ pub(crate) struct Stream {
     pipe: Pipe,
     gap: Option<Gap>,
     pub(crate) coverage: Coverage,
+    /// When the last gap ended.
+    whole_since: Moment,
     /// The newest event taken.
     pub(crate) last: Option<Place>,
     failures: u32,
@@ -60,6 +62,9 @@ pub(crate) struct Stream {
     /// How often continuity was lost for good.
     pub(crate) losses: u64,
 }
+
+/// For that long after a gap, events may be replays.
+const REPLAYED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a gap ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,6 +86,7 @@ impl Stream {
             pipe: Pipe::Opening { since: now },
             gap: Some(gap),
             coverage: Coverage::Always,
+            whole_since: now,
             last,
             failures: 0,
             settle,
@@ -116,6 +122,10 @@ impl Stream {
     }
 
     pub(crate) fn opened(&mut self, now: Moment) {
+        // Only what was asked for: the opening of a stream that has ended since is no opening.
+        if matches!(self.pipe, Pipe::Closed { .. }) {
+            return;
+        }
         self.pipe = Pipe::Open;
         self.failures = 0;
         if let Some(gap) = &mut self.gap {
@@ -125,7 +135,7 @@ impl Stream {
     }
 
     /// An event came. Returns how the gap ended if this ended it.
-    pub(crate) fn saw(&mut self, place: &Place) -> Option<Healed> {
+    pub(crate) fn saw(&mut self, now: Moment, place: &Place) -> Option<Healed> {
         let is_anchor = self
             .gap
             .as_ref()
@@ -135,6 +145,7 @@ impl Stream {
         }
         is_anchor.then(|| {
             self.gap = None;
+            self.whole_since = now;
             Healed::Whole
         })
     }
@@ -160,6 +171,7 @@ impl Stream {
         }
         self.coverage = Coverage::From(gap.opened.unwrap_or(now));
         self.gap = None;
+        self.whole_since = now;
         self.losses += 1;
         Some(Healed::Lossy)
     }
@@ -167,6 +179,17 @@ impl Stream {
     /// While a gap is open: when it ends at the latest.
     pub(crate) fn gap_until(&self) -> Option<Moment> {
         self.gap.as_ref().map(|gap| gap.deadline)
+    }
+
+    /// When the last gap ended.
+    pub(crate) fn whole_since(&self) -> Moment {
+        self.whole_since
+    }
+
+    /// Did an event that arrived then tell of the present? One that was replayed, or waited while this process did not
+    /// run, may have been overtaken by others behind it.
+    pub(crate) fn is_live(&self, arrived: Moment) -> bool {
+        self.gap.is_none() && self.whole_since + REPLAYED_WITHIN <= arrived
     }
 
     pub(crate) fn is_open(&self) -> bool {
