@@ -1,0 +1,215 @@
+//! The container role against a model engine: budgets, refusals, lost answers, orders, labels, deployments, shutdown.
+
+mod world;
+
+use watchtree_core::container::io::*;
+use watchtree_core::order::{OrderRefusal, Verb};
+use watchtree_core::time::Duration;
+use watchtree_core::verdict::State;
+use world::World;
+
+#[test]
+fn exited_at_first_sight_is_reported_only() {
+    let mut w = World::new();
+    w.create("a", |_| {});
+    w.crash("a", 1);
+    w.run(1000);
+    w.start_agent();
+    w.run(30_000);
+    assert!(w.calls.is_empty());
+    assert_eq!(w.state("a"), Some(State::Unknown), "{}", w.why("a"));
+}
+
+#[test]
+fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
+    let mut w = World::with(&["a", "b"]);
+    w.get("a").refuses = Some("cannot join network of a non running container".into());
+    w.get("b").refuses = Some("driver failed".into());
+    w.crash("a", 1);
+    w.crash("b", 1);
+    w.run(30_000);
+    assert_eq!(
+        w.calls.iter().filter(|it| it.ends_with('a')).count(),
+        1,
+        "{}",
+        w.why("a")
+    );
+    assert_eq!(
+        w.calls.iter().filter(|it| it.ends_with('b')).count(),
+        5,
+        "{}",
+        w.why("b")
+    );
+    assert_eq!(
+        (w.state("a"), w.state("b")),
+        (Some(State::GivenUp), Some(State::GivenUp))
+    );
+}
+
+#[test]
+fn a_lost_answer_is_looked_after_and_never_posted_again() {
+    let mut w = World::with(&["a"]);
+    w.hang_calls = true;
+    w.crash("a", 1);
+    w.run(60_000);
+    assert_eq!(w.calls, ["Start a"]);
+    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+}
+
+#[test]
+fn many_at_once_are_one_repair() {
+    let names: Vec<String> = (0..60).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::with(&names);
+    names.iter().for_each(|name| w.crash(name, 137));
+    w.run(20_000);
+    assert!(names.iter().all(|name| w.running(name)));
+    assert_eq!(w.calls.len(), 60);
+}
+
+#[test]
+fn the_hosts_budget_holds_single_crashes_back() {
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::with(&names);
+    for name in &names {
+        w.crash(name, 1);
+        w.run(6000);
+    }
+    assert_eq!(w.calls.len(), 30);
+    w.run(600_000);
+    assert!(names.iter().all(|name| w.running(name)), "they are not forgotten");
+}
+
+#[test]
+fn holds_keep_repairs_away_and_end_by_themselves() {
+    let mut w = World::with(&["a"]);
+    w.order(
+        1,
+        "a",
+        Verb::Hold {
+            lasts: Duration::from_secs(60),
+        },
+        false,
+    );
+    w.crash("a", 1);
+    w.run(30_000);
+    assert!(w.calls.is_empty());
+    w.kill_agent();
+    w.start_agent();
+    w.run(20_000);
+    assert!(w.calls.is_empty(), "also after a restart");
+    w.run(20_000);
+    assert_eq!(w.calls, ["Start a"], "{}", w.why("a"));
+    // The same order again is answered alike and not carried out again.
+    w.order(
+        1,
+        "a",
+        Verb::Hold {
+            lasts: Duration::from_secs(60),
+        },
+        true,
+    );
+    assert_eq!(w.local_answers.last().unwrap().result, Ok(()));
+    assert_eq!(w.agent.as_ref().unwrap().holds().count(), 0);
+    w.order(2, "zz", Verb::Release, true);
+    assert_eq!(
+        w.local_answers.last().unwrap().result,
+        Err(OrderRefusal::UnknownSubject)
+    );
+}
+
+#[test]
+fn labels_decide_and_bad_ones_are_named() {
+    let mut w = World::new();
+    w.settings.heal = watchtree_core::container::HealMode::Labelled;
+    let label = |key: &str, value: &str| (key.to_string(), value.to_string());
+    w.create("plain", |_| {});
+    w.create("on", |it| {
+        it.view
+            .labels
+            .extend([label("watchtree.enable", "true"), label("watchtree.budget", "many")])
+    });
+    w.create("auto", |it| {
+        it.view
+            .labels
+            .extend([label("autoheal", "true"), label("autoheal.stop.timeout", "1")])
+    });
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    assert_eq!(w.state("on"), Some(State::Degraded));
+    for name in ["plain", "on", "auto"] {
+        w.crash(name, 1);
+    }
+    w.run(20_000);
+    assert_eq!(w.calls, ["Start on"]);
+    assert_eq!(w.state("plain"), Some(State::Down));
+    w.docker_start("auto");
+    w.run(20_000);
+    w.health("auto", Health::Unhealthy);
+    w.run(20_000);
+    assert_eq!(w.calls[1..], ["Stop { timeout_secs: 1 } auto", "Start auto"]);
+}
+
+#[test]
+fn a_deployment_is_left_alone() {
+    let mut w = World::new();
+    let compose = |it: &mut world::Box_| {
+        for (key, value) in [("project", "shop"), ("service", "web"), ("container-number", "1")] {
+            it.view.labels.insert(format!("com.docker.compose.{key}"), value.into());
+        }
+    };
+    w.create("shop-web-1", compose);
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    assert_eq!(
+        w.agent.as_ref().unwrap().verdicts().next().unwrap().subject.as_str(),
+        "h1/docker/shop/web/1"
+    );
+    // compose v2: a new one under a temporary name, the old one is stopped and removed, the new one takes its name.
+    let temporary = "0123456789ab_shop-web-1";
+    w.create(temporary, compose);
+    w.docker_stop("shop-web-1", 1);
+    w.run(500);
+    w.docker_rm_f("shop-web-1");
+    w.crash(temporary, 1);
+    w.run(20_000);
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+}
+
+#[test]
+fn equal_inputs_give_equal_effects() {
+    let run = || {
+        let mut w = World::with(&["a", "b"]);
+        w.get("a").dies_after_start = Some(700);
+        w.crash("a", 1);
+        w.health("b", Health::Unhealthy);
+        w.run(60_000);
+        (w.calls, w.decided, w.journal)
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn hands_off_and_goodbye() {
+    let mut w = World::with(&["a", "b"]);
+    w.input(ContainerInput::HostShutdown);
+    w.crash("a", 1);
+    w.run(10_000);
+    assert!(w.calls.is_empty());
+    w.input(ContainerInput::Stop);
+    assert!(w.stopped);
+    let mut w = World::with(&["a"]);
+    w.crash("a", 1);
+    w.run(4);
+    w.input(ContainerInput::Stop);
+    assert!(!w.stopped, "the call under way is waited for");
+    w.run(300);
+    assert!(w.stopped);
+    w.kill_agent();
+    w.start_agent();
+    w.run(10_000);
+    assert_eq!((w.starts("a"), w.state("a")), (1, Some(State::Ok)), "{}", w.why("a"));
+}
