@@ -72,9 +72,11 @@ impl Hands {
         if let Some(older) = self.stream.take() {
             older.abort();
         }
+        tracing::debug!(since = since.map(|at| at.0), "subscribing to the engine's events");
         let (mut stream, inputs) = (self.engine.events(since), self.inputs.clone());
         let forward = async move {
             while let Some(item) = stream.next().await {
+                tracing::trace!(?item, "stream");
                 let input = match item {
                     StreamItem::Opened => ContainerInput::StreamOpened,
                     StreamItem::Event(event) => ContainerInput::Event(event),

@@ -1,0 +1,366 @@
+//! The real engine as a test sees it from outside: the victim's image, containers that clean up after themselves, a tape
+//! of everything the engine does to them. Works by the `docker` command and plain TCP; knows nothing of Watchtree.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// True if there is an engine. Where CI is set there must be one: then a missing engine is a failure and no skip.
+pub fn there_is_one() -> bool {
+    let found = Command::new("docker")
+        .arg("version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let there = found.is_ok_and(|status| status.success());
+    assert!(
+        there || std::env::var_os("CI").is_none(),
+        "CI is set and there is no engine: `docker version` fails"
+    );
+    if !there {
+        eprintln!("skipped: there is no engine here");
+    }
+    there
+}
+
+/// Runs `docker` and gives its output without the line's end.
+///
+/// # Errors
+/// It failed; its words are in the error.
+pub fn docker(args: &[&str]) -> Result<String> {
+    let output = Command::new("docker")
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .context("docker")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "docker {}: {}", args.join(" "), words.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The image of the victim, built and imported if it is not there yet.
+///
+/// # Errors
+/// It cannot be built.
+pub fn victim_image() -> Result<String> {
+    let file = build_victim()?;
+    let age = std::fs::metadata(&file)?
+        .modified()?
+        .duration_since(std::time::UNIX_EPOCH)?;
+    let name = format!("wt-victim:{}", age.as_nanos());
+    if docker(&["image", "inspect", "--format", "{{.Id}}", &name]).is_ok() {
+        return Ok(name);
+    }
+    let folder = file.parent().context("a file has a folder")?;
+    let tar = Command::new("tar")
+        .args(["-c", "--transform=s/.*/victim/", "-C"])
+        .arg(folder)
+        .arg("watchtree-victim")
+        .output()?;
+    ensure!(tar.status.success(), "tar failed");
+    let mut import = Command::new("docker")
+        .args(["import", "--change", r#"ENTRYPOINT ["/victim"]"#, "--change"])
+        .arg(r#"HEALTHCHECK --interval=1s --timeout=1s --retries=2 CMD ["/victim", "healthcheck"]"#)
+        .args(["-", &name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    import.stdin.take().context("its input")?.write_all(&tar.stdout)?;
+    ensure!(import.wait()?.success(), "docker import failed");
+    Ok(name)
+}
+
+/// As one static file: the image holds nothing else.
+fn build_victim() -> Result<PathBuf> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            "watchtree-victim",
+            "--target",
+            &target,
+            "--target-dir",
+        ])
+        .arg(target_folder()?)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .status()?;
+    ensure!(status.success(), "the victim cannot be built");
+    Ok(target_folder()?.join(target).join("release").join("watchtree-victim"))
+}
+
+/// Cargo's target folder: a test lies in TARGET/PROFILE/deps.
+///
+/// # Errors
+/// It lies elsewhere.
+pub fn target_folder() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test
+        .ancestors()
+        .nth(3)
+        .filter(|folder| folder.join("CACHEDIR.TAG").is_file());
+    folder
+        .map(Path::to_path_buf)
+        .context("a test lies in target/PROFILE/deps")
+}
+
+/// A victim's container; removed when dropped.
+#[derive(Debug)]
+pub struct Victim {
+    /// Full id.
+    pub id: String,
+    /// `wt-…`
+    pub name: String,
+    port: u16,
+}
+
+impl Victim {
+    /// Runs one on the host's network and waits until it answers. `args` go to `docker run`.
+    ///
+    /// # Errors
+    /// It cannot be run, or does not answer within 10 s.
+    pub fn run(name: &str, args: &[&str]) -> Result<Self> {
+        let victim = Self::run_unseen(name, args)?;
+        victim.await_answer(Duration::from_secs(10)).context("a fresh victim")?;
+        Ok(victim)
+    }
+
+    /// The same without waiting: for one that crashes at its start.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn run_unseen(name: &str, args: &[&str]) -> Result<Self> {
+        let image = victim_image()?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let name = format!("wt-{name}-{}", std::process::id());
+        let port_env = format!("VICTIM_PORT={port}");
+        let mut all = vec![
+            "run",
+            "--detach",
+            "--network",
+            "host",
+            "--name",
+            &name,
+            "--env",
+            &port_env,
+        ];
+        all.extend(args);
+        all.push(&image);
+        let id = docker(&all)?;
+        Ok(Self { id, name, port })
+    }
+
+    /// Says one command and gives the answer; an answer must come within a second.
+    ///
+    /// # Errors
+    /// Nobody listens, or nothing is answered.
+    pub fn say(&self, command: &str) -> Result<String> {
+        let within = Duration::from_secs(1);
+        let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), within)?;
+        stream.set_read_timeout(Some(within))?;
+        stream.write_all(format!("{command}\n").as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        ensure!(
+            !answer.is_empty(),
+            "the connection ended without an answer to {command}"
+        );
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Tells it to crash (exit 1); the end of the connection is all the answer there is.
+    pub fn crash(&self) {
+        let _ = self.say("crash");
+    }
+
+    /// What tells two lives apart.
+    ///
+    /// # Errors
+    /// As of [`Victim::say`].
+    pub fn life(&self) -> Result<String> {
+        self.say("ping")
+    }
+
+    /// Waits for any answer.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub fn await_answer(&self, within: Duration) -> Result<Duration> {
+        self.await_other_life("", within)
+    }
+
+    /// Waits until a life other than `old` answers, and tells how long that took.
+    ///
+    /// # Errors
+    /// None answered in time.
+    pub fn await_other_life(&self, old: &str, within: Duration) -> Result<Duration> {
+        let began = Instant::now();
+        loop {
+            match self.life() {
+                Ok(life) if life != old => return Ok(began.elapsed()),
+                _ if within < began.elapsed() => bail!("{}: no new life answered within {within:?}", self.name),
+                _ => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// One field by a Go template, such as `{{.State.Status}}`.
+    ///
+    /// # Errors
+    /// As of [`docker`].
+    pub fn inspect(&self, template: &str) -> Result<String> {
+        docker(&["inspect", "--format", template, &self.id])
+    }
+
+    /// Waits until the template gives that text.
+    ///
+    /// # Errors
+    /// It did not in time.
+    pub fn await_inspect(&self, template: &str, wanted: &str, within: Duration) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let found = self.inspect(template)?;
+            if found == wanted {
+                return Ok(());
+            }
+            ensure!(
+                began.elapsed() < within,
+                "{}: {template} is {found} and not {wanted}",
+                self.name
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Watches for that long that it is in that state (`exited`), and fails at once if it is not.
+    ///
+    /// # Errors
+    /// It was in another one.
+    pub fn stays(&self, state: &str, lasts: Duration) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < lasts {
+            let found = self.inspect("{{.State.Status}}")?;
+            ensure!(
+                found == state,
+                "{} is {found} after {:?} and not {state}",
+                self.name,
+                began.elapsed()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to its init by the kernel, not by the engine: a crash without any sign of a person.
+    ///
+    /// # Errors
+    /// It does not run, or this test has not the right.
+    pub fn kill_init(&self) -> Result<()> {
+        let pid = self.inspect("{{.State.Pid}}")?;
+        ensure!(pid != "0", "{} does not run", self.name);
+        let status = Command::new("kill").args(["-9", &pid]).status()?;
+        ensure!(status.success(), "cannot kill pid {pid}");
+        Ok(())
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        // It may have been removed by the test itself.
+        let _ = docker(&["rm", "--force", "--volumes", &self.id]);
+    }
+}
+
+/// Everything the engine does to the containers with one label, from the making of the tape on.
+#[derive(Debug)]
+pub struct Tape {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tape {
+    /// Begins to record. `label` as `key=value`.
+    ///
+    /// # Errors
+    /// `docker events` cannot be run.
+    pub fn begin(label: &str) -> Result<Self> {
+        let mut child = Command::new("docker")
+            .args([
+                "events",
+                "--filter",
+                "type=container",
+                "--filter",
+                &format!("label={label}"),
+            ])
+            .args(["--format", "{{.ID}} {{.Action}} {{.TimeNano}}"])
+            .stdout(Stdio::piped())
+            .stdin(Stdio::null())
+            .spawn()?;
+        let output = BufReader::new(child.stdout.take().context("its output")?);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let tape = Self { child, lines };
+        tape.await_running(label)?;
+        Ok(tape)
+    }
+
+    /// Makes something happen until the tape has it: only then the subscription stands.
+    fn await_running(&self, label: &str) -> Result<()> {
+        let image = victim_image()?;
+        for _ in 0..50 {
+            let id = docker(&["create", "--label", label, "--label", "watchtree.enable=false", &image])?;
+            docker(&["rm", &id])?;
+            for _ in 0..20 {
+                if self
+                    .lines()
+                    .iter()
+                    .any(|line| line.starts_with(&id) && line.contains(" destroy "))
+                {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        bail!("docker events shows nothing")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How often that happened (`start`, `die`) to that container so far.
+    pub fn count(&self, victim: &Victim, action: &str) -> usize {
+        self.actions(victim)
+            .iter()
+            .filter(|happened| *happened == action)
+            .count()
+    }
+
+    /// Everything that happened to that container so far, in order.
+    pub fn actions(&self, victim: &Victim) -> Vec<String> {
+        let ours = |line: &String| {
+            let rest = line.strip_prefix(&victim.id)?.trim();
+            Some(rest.rsplit_once(' ').map_or(rest, |(action, _)| action).to_owned())
+        };
+        self.lines().iter().filter_map(ours).collect()
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,462 @@
+//! What is missing or broken around the healer: no engine, no rights, another healer, a full disk, an odd engine.
+
+use anyhow::{Result, ensure};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use watchtree_e2e::fake_engine::{End, FakeEngine, Reply, Request};
+use watchtree_e2e::healer::Healer;
+use watchtree_e2e::real_engine::{Victim, there_is_one};
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// One labelled container `web` that can crash; what the engine says of events is up to the test.
+#[derive(Clone)]
+struct World {
+    runs: Arc<AtomicBool>,
+    starts: Arc<AtomicU64>,
+    events: Arc<Mutex<Vec<mpsc::UnboundedSender<String>>>>,
+    id: String,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        Self {
+            runs: Arc::new(AtomicBool::new(true)),
+            starts: Arc::default(),
+            events: Arc::default(),
+            id: format!("wt-fake-{name}-{}", std::process::id()),
+        }
+    }
+
+    /// Ends it; `tell` = with an event.
+    fn crash(&self, tell: bool) {
+        self.runs.store(false, Ordering::Relaxed);
+        if tell {
+            self.tell("die");
+        }
+    }
+
+    fn tell(&self, action: &str) {
+        let nanos = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |now| now.as_nanos());
+        let attributes = r#"{"name":"web","exitCode":"1"}"#;
+        let line = format!(
+            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{ID}","Attributes":{attributes}}},"timeNano":{nanos}}}"#
+        ) + "\n";
+        self.events
+            .lock()
+            .expect("no panic")
+            .retain(|events| events.send(line.clone()).is_ok());
+    }
+
+    fn started(&self) -> u64 {
+        self.starts.load(Ordering::Relaxed)
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let path = request.path.as_str();
+        let runs = self.runs.load(Ordering::Relaxed);
+        match path {
+            "/_ping" => Reply::Full(200, "OK".into()),
+            "/info" => Reply::Full(200, format!(r#"{{"ID":"{}","DockerRootDir":"/nowhere"}}"#, self.id)),
+            "/containers/json" => {
+                let (state, status) = if runs {
+                    ("running", "Up 1 hour")
+                } else {
+                    ("exited", "Exited (1) 1 second ago")
+                };
+                Reply::Full(
+                    200,
+                    format!(r#"[{{"Id":"{ID}","Names":["/web"],"State":"{state}","Status":"{status}"}}]"#),
+                )
+            }
+            "/events" => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                self.events.lock().expect("no panic").push(sender);
+                Reply::Live(receiver)
+            }
+            _ if path.ends_with("/json") => {
+                let state = if runs { "running" } else { "exited" };
+                let life = format!("2026-01-01T00:00:{:02}.5Z", self.started());
+                let pid = u32::from(runs) * 4242;
+                Reply::Full(
+                    200,
+                    format!(
+                        r#"{{"Id":"{ID}","Name":"/web","State":{{"Status":"{state}","Running":{runs},"Pid":{pid},"ExitCode":1,
+                        "StartedAt":"{life}"}},"HostConfig":{{}},"Config":{{"Labels":{{"watchtree.enable":"true"}}}}}}"#
+                    ),
+                )
+            }
+            _ if path.ends_with("/start") => {
+                if self.runs.swap(true, Ordering::Relaxed) {
+                    return Reply::Full(304, String::new());
+                }
+                self.starts.fetch_add(1, Ordering::Relaxed);
+                self.tell("start");
+                Reply::Full(204, String::new())
+            }
+            _ => Reply::Full(404, r#"{"message":"no such thing"}"#.into()),
+        }
+    }
+
+    async fn await_starts(&self, wanted: u64, within: Duration) -> Result<Duration> {
+        let began = Instant::now();
+        while self.started() < wanted {
+            ensure!(
+                began.elapsed() < within,
+                "{} starts and not {wanted} within {within:?}",
+                self.started()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(began.elapsed())
+    }
+}
+
+/// The healer is a process and its starting waits: not on the threads that the fake engine needs.
+async fn healer_on(fake: &FakeEngine, more: &str) -> Result<Healer> {
+    let (socket, more) = (fake.socket(), more.to_owned());
+    tokio::task::spawn_blocking(move || {
+        let mut healer = Healer::prepare("", &socket, &more)?;
+        healer.run(&[])?;
+        Ok(healer)
+    })
+    .await?
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_die_that_never_arrived_is_healed_within_one_list_period() -> Result<()> {
+    let world = World::new("dropped");
+    let answering = world.clone();
+    let fake = FakeEngine::start(move |request| answering.answer(request))?;
+    let _healer = healer_on(&fake, "").await?;
+    world.crash(false);
+    let took = world
+        .await_starts(1, Duration::from_secs(10) + Duration::from_secs(3))
+        .await?;
+    println!("healed {took:?} after the death that nobody told of");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_told_die_is_healed_at_once() -> Result<()> {
+    let world = World::new("told");
+    let answering = world.clone();
+    let fake = FakeEngine::start(move |request| answering.answer(request))?;
+    let healer = healer_on(&fake, "").await?;
+    world.crash(true);
+    let took = world.await_starts(1, Duration::from_secs(1)).await?;
+    println!("started {took:?} after the event");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(world.started() == 1, "once is enough\n{}", healer.log());
+    Ok(())
+}
+
+/// Whatever is wrong with the stream, it is opened again, and the crash is healed by the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_broken_stream_is_survived() -> Result<()> {
+    let bad_type = r#"{"Type":"pod","Action":"die","Actor":{"ID":"x","Attributes":{}},"timeNano":1}"#.to_owned() + "\n";
+    let streams: Vec<(&str, Box<dyn Fn() -> Reply + Send + Sync>)> = vec![
+        (
+            "bad type",
+            Box::new(move || Reply::Pieces(vec![bad_type.clone()], End::Hold)),
+        ),
+        ("cut", Box::new(|| Reply::Pieces(Vec::new(), End::Cut))),
+        ("clean end", Box::new(|| Reply::Pieces(Vec::new(), End::Eof))),
+        ("refused", Box::new(|| Reply::Full(500, r#"{"message":"no"}"#.into()))),
+    ];
+    for (kind, stream) in streams {
+        let world = World::new(&kind.replace(' ', "-"));
+        let answering = world.clone();
+        let broken = Arc::new(AtomicBool::new(false));
+        let breaks = Arc::clone(&broken);
+        let fake = FakeEngine::start(move |request| match request.path.as_str() {
+            "/events" if breaks.load(Ordering::Relaxed) => stream(),
+            _ => answering.answer(request),
+        })?;
+        let healer = healer_on(&fake, "").await?;
+        broken.store(true, Ordering::Relaxed);
+        world.events.lock().expect("no panic").clear();
+        world.crash(false);
+        let before = fake.count("GET", "/events");
+        let took = world
+            .await_starts(1, Duration::from_secs(15))
+            .await
+            .map_err(|error| error.context(healer.log()))?;
+        println!("{kind}: healed after {took:?}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let again = fake.count("GET", "/events") - before;
+        ensure!(
+            (1..60).contains(&again),
+            "{kind}: subscribed {again} times: neither given up nor a storm"
+        );
+        ensure!(world.started() == 1, "{kind}: {} starts", world.started());
+    }
+    Ok(())
+}
+
+/// 500 and 304 are answers: looked at, never posted in a loop.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_answers_to_a_start_are_not_posted_again_at_once() -> Result<()> {
+    for status in [500, 304] {
+        let world = World::new(&format!("odd-{status}"));
+        let answering = world.clone();
+        let fake = FakeEngine::start(move |request| {
+            if request.path.ends_with("/start") {
+                return Reply::Full(
+                    status,
+                    if status == 500 {
+                        r#"{"message":"no"}"#.into()
+                    } else {
+                        String::new()
+                    },
+                );
+            }
+            answering.answer(request)
+        })?;
+        let healer = healer_on(&fake, "").await?;
+        world.crash(true);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let posted = fake.count("POST", &format!("/containers/{ID}/start"));
+        ensure!(
+            (1..=6).contains(&posted),
+            "{status}: posted {posted} times\n{}",
+            healer.log()
+        );
+        ensure!(healer.get("/livez")?.0 == 200, "it goes on");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_engine_is_said_in_one_line_and_survived() -> Result<()> {
+    let world = World::new("stalled");
+    let answering = world.clone();
+    let stalls = Arc::new(AtomicBool::new(false));
+    let stalling = Arc::clone(&stalls);
+    let fake = FakeEngine::start(move |request| match request.path.as_str() {
+        "/containers/json" if stalling.load(Ordering::Relaxed) => Reply::StallBody("[".into()),
+        path if path.ends_with("/json") && stalling.load(Ordering::Relaxed) => Reply::StallHeaders,
+        _ => answering.answer(request),
+    })?;
+    let healer = healer_on(&fake, "[heal]\nlist_every = \"1s\"\n").await?;
+    stalls.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    ensure!(healer.get("/livez")?.0 == 200, "the loop turns while the engine stalls");
+    stalls.store(false, Ordering::Relaxed);
+    world.crash(false);
+    world
+        .await_starts(1, Duration::from_secs(15))
+        .await
+        .map_err(|error| error.context(healer.log()))?;
+    let lines = healer.log().lines().filter(|line| line.contains("DEGRADED")).count();
+    ensure!((1..=3).contains(&lines), "{lines} lines about it\n{}", healer.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_engine_is_waited_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("docker.sock");
+    let mut healer = Healer::prepare("", &socket, "")?;
+    healer.spawn(&[])?;
+    let began = Instant::now();
+    while !healer.log().contains("DEGRADED") {
+        ensure!(began.elapsed() < Duration::from_secs(5), "it says so\n{}", healer.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let world = World::new("late");
+    let answering = world.clone();
+    let fake = FakeEngine::start(move |request| answering.answer(request))?;
+    std::os::unix::fs::symlink(fake.socket(), &socket)?;
+    let mut healer =
+        tokio::task::spawn_blocking(move || healer.await_ready(Duration::from_secs(10)).map(|()| healer)).await??;
+    world.crash(true);
+    world.await_starts(1, Duration::from_secs(2)).await?;
+    ensure!(
+        healer.log().matches("DEGRADED").count() <= 3,
+        "one line each\n{}",
+        healer.log()
+    );
+    healer.kill()
+}
+
+#[test]
+fn no_rights_on_the_socket_is_one_line_and_code_6() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    let socket = folder.path().join("docker.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600))?;
+    let healer = Healer::prepare("", &socket, "")?;
+    // As somebody who has no rights: root has all.
+    std::fs::set_permissions(healer.folder(), PermissionsExt::from_mode(0o777))?;
+    let program = std::env::current_exe()?
+        .ancestors()
+        .nth(2)
+        .map(|folder| folder.join("container-watchdog"));
+    let program = program
+        .filter(|program| program.is_file())
+        .ok_or_else(|| anyhow::anyhow!("run cargo build first"))?;
+    let copy = folder.path().join("container-watchdog");
+    std::fs::copy(program, &copy)?;
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(copy);
+    command
+        .args(["run", "--engine", "docker", "--config"])
+        .arg(healer.folder().join("host.toml"));
+    let output = command.stdin(Stdio::null()).output()?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    if words.contains("setpriv:") {
+        eprintln!("skipped: cannot become another user here: {words}");
+        return Ok(());
+    }
+    ensure!(output.status.code() == Some(6), "{}: {words}", output.status);
+    let line = words.lines().last().unwrap_or_default();
+    ensure!(
+        line.contains("no rights on") && line.contains("docker.sock") && line.contains("group"),
+        "{words}"
+    );
+    drop(listener);
+    Ok(())
+}
+
+#[test]
+fn bad_input_is_one_line_and_code_2() -> Result<()> {
+    let healer = Healer::prepare("", "/var/run/docker.sock".as_ref(), "[heal]\nbudgett = 3\n")?;
+    let program = std::env::current_exe()?
+        .ancestors()
+        .nth(2)
+        .map(|folder| folder.join("container-watchdog"));
+    let program = program.ok_or_else(|| anyhow::anyhow!("run cargo build first"))?;
+    let config = healer.folder().join("host.toml");
+    for args in [&["run", "--config"][..], &["check-config"][..]] {
+        let output = Command::new(&program).args(args).arg(&config).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.code() == Some(2) && words.lines().count() == 1,
+            "{}: {words}",
+            output.status
+        );
+        ensure!(words.contains("host.toml:") && words.contains("budget"), "{words}");
+    }
+    let config = Healer::prepare("", Path::new("/var/run/docker.sock"), "")?;
+    let mut command = Command::new(&program);
+    let output = command
+        .args(["run", "--engine", "podman", "--config"])
+        .arg(config.folder().join("host.toml"))
+        .output()?;
+    ensure!(output.status.code() == Some(2) && String::from_utf8_lossy(&output.stderr).contains("it has: docker"));
+    Ok(())
+}
+
+#[test]
+fn a_second_healer_of_one_engine_goes_with_code_8_and_an_observer_may_stay() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=second";
+    let victim = Victim::run(
+        "second",
+        &["--label", "watchtree.enable=true", "--label", label, "--no-healthcheck"],
+    )?;
+    let _first = Healer::start(label, "")?;
+    let mut second = Healer::prepare(label, "/var/run/docker.sock".as_ref(), "")?;
+    second.spawn(&[])?;
+    let status = second.await_end(Duration::from_secs(5))?;
+    let log = second.log();
+    ensure!(status.code() == Some(8), "{status}\n{log}");
+    ensure!(
+        log.lines()
+            .last()
+            .is_some_and(|line| line.contains("another healer acts on this engine")),
+        "{log}"
+    );
+    let mut observer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), "heal = \"observe\"\n")?;
+    observer.run(&[])?;
+    let life = victim.life()?;
+    victim.crash();
+    victim.await_other_life(&life, Duration::from_secs(2))?;
+    observer.await_state(&format!("h1/docker/{}", victim.name), "ok", Duration::from_secs(20))?;
+    Ok(())
+}
+
+/// A real full disk: healing goes on, it is said in one line, and it recovers by itself.
+#[test]
+fn a_full_disk_ends_nothing() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=full";
+    let victim = Victim::run(
+        "full",
+        &["--label", "watchtree.enable=true", "--label", label, "--no-healthcheck"],
+    )?;
+    let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), "[heal]\nclean_after = \"1s\"\n")?;
+    let state = healer.folder().join("state");
+    std::fs::create_dir_all(&state)?;
+    let mut mount = Command::new("mount");
+    mount
+        .args(["-t", "tmpfs", "-o", "size=128k", "wt-full"])
+        .arg(&state)
+        .stderr(Stdio::null());
+    if !mount.status()?.success() {
+        eprintln!("skipped: no rights to mount a tmpfs here");
+        return Ok(());
+    }
+    let unmount = Unmount(state.clone());
+    healer.run(&[])?;
+    let filler = state.join("filler");
+    ensure!(
+        std::fs::write(&filler, vec![0; 131_072]).is_err(),
+        "the disk is full now"
+    );
+    for _ in 0..3 {
+        let life = victim.life()?;
+        victim.crash();
+        victim
+            .await_other_life(&life, Duration::from_secs(3))
+            .map_err(|error| error.context(healer.log()))?;
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+    let log = healer.log();
+    ensure!(
+        log.lines()
+            .any(|line| line.contains("DEGRADED") && line.contains("No space left")),
+        "{log}"
+    );
+    std::fs::remove_file(&filler)?;
+    let began = Instant::now();
+    while !healer
+        .log()
+        .lines()
+        .any(|line| line.contains("recovered") && line.contains("journal"))
+    {
+        ensure!(
+            began.elapsed() < Duration::from_secs(10),
+            "it recovers by itself\n{}",
+            healer.log()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    healer.kill()?;
+    drop(unmount);
+    Ok(())
+}
+
+struct Unmount(std::path::PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        // Lazily: the daemon may still live when a test fails half-way.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}

@@ -1,0 +1,162 @@
+//! A person always wins: what they stop, kill or remove stays so, also when it falls into a repair under way.
+
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+use watchtree_e2e::healer::Healer;
+use watchtree_e2e::real_engine::{Tape, Victim, docker, there_is_one};
+
+fn args<'a>(label: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["--label", "watchtree.enable=true", "--label", label], more].concat()
+}
+
+#[test]
+fn what_a_person_stops_stays_stopped() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=operator";
+    let victim = |name: &str, more: &[&str]| Victim::run(name, &args(label, &[&["--no-healthcheck"], more].concat()));
+    let stopped = victim("op-stop", &[])?;
+    let stubborn = victim("op-stop-9", &["--env", "VICTIM_IGNORE_TERM=1"])?;
+    let killed = victim("op-kill", &[])?;
+    let quit = victim("op-quit", &["--stop-signal", "QUIT"])?;
+    let paused = victim("op-pause", &[])?;
+    let removed = victim("op-rm", &[])?;
+    let healer = Healer::start(label, "")?;
+    docker(&["stop", &stopped.id])?;
+    docker(&["stop", "--time", "1", &stubborn.id])?;
+    docker(&["kill", &killed.id])?;
+    docker(&["stop", "--time", "1", &quit.id])?;
+    docker(&["pause", &paused.id])?;
+    docker(&["rm", "--force", &removed.id])?;
+    let until = Instant::now() + Duration::from_secs(15);
+    while Instant::now() < until {
+        for victim in [&stopped, &stubborn, &killed, &quit] {
+            let state = victim.inspect("{{.State.Status}}")?;
+            ensure!(state == "exited", "{} is {state}\n{}", victim.name, healer.log());
+        }
+        ensure!(paused.inspect("{{.State.Status}}")? == "paused");
+        ensure!(removed.inspect("{{.Id}}").is_err(), "a removed container is gone");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    for victim in [&stopped, &stubborn, &killed, &quit] {
+        healer.await_state(&format!("h1/docker/{}", victim.name), "stopped", Duration::from_secs(1))?;
+    }
+    // A person's start is a wish as well: from then on it is healed again.
+    docker(&["start", &stopped.id])?;
+    stopped.await_answer(Duration::from_secs(5))?;
+    healer.await_state(&format!("h1/docker/{}", stopped.name), "ok", Duration::from_secs(20))?;
+    let life = stopped.life()?;
+    stopped.crash();
+    stopped.await_other_life(&life, Duration::from_millis(1500))?;
+    docker(&["unpause", &paused.id])?;
+    Ok(())
+}
+
+/// Hangs a victim, waits for the repair's stop signal, and then does `act` while the repair's `/stop` still waits.
+fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Result<(Victim, Healer, Tape)> {
+    let label = format!("wt-test={name}");
+    let more = ["--label", "watchtree.stop-timeout=4s", "--label", "watchtree.grace=1s"];
+    let victim = Victim::run(name, &args(&label, &more))?;
+    let tape = Tape::begin(&label)?;
+    let healer = Healer::start(&label, "[heal]\ngrace = \"1s\"\n")?;
+    victim.await_inspect("{{.State.Health.Status}}", "healthy", Duration::from_secs(10))?;
+    victim.say("hang")?;
+    let began = Instant::now();
+    while tape.count(&victim, "kill") == 0 {
+        ensure!(
+            began.elapsed() < Duration::from_secs(15),
+            "no repair began\n{}",
+            healer.log()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    ensure!(
+        tape.count(&victim, "die") == 0,
+        "it ignores its stop signal: {:?}",
+        tape.actions(&victim)
+    );
+    std::thread::sleep(Duration::from_millis(500));
+    act(&victim)?;
+    Ok((victim, healer, tape))
+}
+
+#[test]
+fn a_stop_that_falls_into_a_repair_wins() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let stop = |victim: &Victim| docker(&["stop", "--time", "1", &victim.id]).map(drop);
+    let (victim, healer, tape) = act_into_the_repair("into-stop", &stop)?;
+    victim.stays("exited", Duration::from_secs(15))?;
+    ensure!(
+        tape.count(&victim, "start") == 0,
+        "{:?}\n{}",
+        tape.actions(&victim),
+        healer.log()
+    );
+    healer.await_state(&format!("h1/docker/{}", victim.name), "stopped", Duration::from_secs(1))?;
+    Ok(())
+}
+
+#[test]
+fn a_kill_that_falls_into_a_repair_wins() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let kill = |victim: &Victim| docker(&["kill", &victim.id]).map(drop);
+    let (victim, healer, tape) = act_into_the_repair("into-kill", &kill)?;
+    victim.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(3))?;
+    victim.stays("exited", Duration::from_secs(15))?;
+    ensure!(
+        tape.count(&victim, "start") == 0,
+        "{:?}\n{}",
+        tape.actions(&victim),
+        healer.log()
+    );
+    Ok(())
+}
+
+#[test]
+fn a_removal_that_falls_into_a_repair_wins() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let remove = |victim: &Victim| docker(&["rm", "--force", &victim.id]).map(drop);
+    let (victim, healer, tape) = act_into_the_repair("into-rm", &remove)?;
+    std::thread::sleep(Duration::from_secs(6));
+    ensure!(victim.inspect("{{.Id}}").is_err(), "it is gone");
+    ensure!(
+        tape.count(&victim, "start") == 0,
+        "{:?}\n{}",
+        tape.actions(&victim),
+        healer.log()
+    );
+    ensure!(healer.get("/livez")?.0 == 200, "the healer goes on");
+    Ok(())
+}
+
+#[test]
+fn a_hold_keeps_repairs_away_until_it_is_released() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=hold";
+    let victim = Victim::run("hold", &args(label, &["--no-healthcheck"]))?;
+    let healer = Healer::start(label, "")?;
+    let subject = format!("h1/docker/{}", victim.name);
+    let hold = serde_json::json!({"subject": subject, "lasts_ms": 600_000, "asked_by": "test"});
+    let (status, answer) = healer.post("/api/v1/hold", &hold)?;
+    ensure!(status == 200 && answer["done"] == true, "{status}: {answer}");
+    let life = victim.life()?;
+    victim.crash();
+    victim.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(5))?;
+    victim.stays("exited", Duration::from_secs(6))?;
+    let (status, answer) = healer.post(
+        "/api/v1/release",
+        &serde_json::json!({"subject": subject, "asked_by": "test"}),
+    )?;
+    ensure!(status == 200 && answer["done"] == true, "{status}: {answer}");
+    victim.await_other_life(&life, Duration::from_secs(3))?;
+    Ok(())
+}
