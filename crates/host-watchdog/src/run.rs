@@ -11,7 +11,7 @@ use crate::orders::OrderDesk;
 use crate::perform::Performer;
 use crate::probes::Prober;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -75,6 +75,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     let life = identity::begin_life(&config.state_dir());
     if let Some(why) = &life.degraded {
         conditions.report("state", &Err(why.clone()));
+        tokio::spawn(save_later(config.state_dir(), life.clone(), conditions.clone()));
     }
     let pulse = Pulse::new();
     let (inputs, inbox) = mpsc::channel(INBOX_MAX);
@@ -185,6 +186,17 @@ fn only_one(config: &HostConfig) -> Result<LockFile> {
         }
         .into()
     })
+}
+
+/// A full disk is waited out.
+async fn save_later(folder: PathBuf, mut life: Life, conditions: Conditions) {
+    loop {
+        tokio::time::sleep(WALL_EVERY).await;
+        if identity::save_life(&folder, &mut life).is_ok() {
+            conditions.report("state", &Ok(format!("{} is in order", folder.display())));
+            return;
+        }
+    }
 }
 
 async fn wall(inputs: mpsc::Sender<HostInput>) {

@@ -56,6 +56,8 @@ pub struct Life {
     pub epoch: AgentEpoch,
     /// Why the state folder could not be trusted or written, in words with the cure; the daemon runs all the same.
     pub degraded: Option<String>,
+    /// False while the state folder does not know of this life; see [`save_life`].
+    pub saved: bool,
 }
 
 /// Begins a life in that state folder (made if it is missing, mode 0700): reads the identity, counts the epoch up and
@@ -75,13 +77,13 @@ pub fn begin_life(folder: &Path) -> Life {
             )),
         ),
     };
-    let text = identity_text(node_id, last + 1);
-    let written = made.and_then(|()| write_atomic(&file, text.as_bytes()).or_else(|_| write_in_place(&file, &text)));
+    let written = made.and_then(|()| write_identity(&file, node_id, last + 1));
     match written {
         Ok(()) => Life {
             node_id,
             epoch: AgentEpoch(last + 1),
             degraded: remark,
+            saved: true,
         },
         Err(error) => Life {
             node_id,
@@ -91,8 +93,28 @@ pub fn begin_life(folder: &Path) -> Life {
                 "{} cannot be written ({error}); going on from memory, make room or give rights",
                 file.display()
             )),
+            saved: false,
         },
     }
+}
+
+/// Writes down a life that could not be written at its start, once there is room again. Nothing to do for one that was.
+///
+/// # Errors
+/// The kernel's: still no room, or no rights.
+pub fn save_life(folder: &Path, life: &mut Life) -> io::Result<()> {
+    if !life.saved {
+        make_folder(folder)?;
+        write_identity(&folder.join("identity"), life.node_id, life.epoch.0)?;
+        life.saved = true;
+    }
+    Ok(())
+}
+
+fn write_identity(file: &Path, node_id: NodeId, epoch: u64) -> io::Result<()> {
+    let text = identity_text(node_id, epoch);
+    // In place only where the first way fails, and then the first error is the one that tells.
+    write_atomic(file, text.as_bytes()).or_else(|error| write_in_place(file, &text).map_err(|_| error))
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
@@ -208,6 +230,12 @@ mod tests {
         let life = begin_life(&dir.path().join("file/under"));
         assert!(life.degraded.is_some());
         assert!(life.epoch.0 > 1_600_000_000, "unlike any counted one");
+        let mut life = life;
+        assert!(save_life(&dir.path().join("file/under"), &mut life).is_err());
+        std::fs::remove_file(dir.path().join("file")).expect("it can be removed");
+        save_life(&dir.path().join("file/under"), &mut life).expect("there is room now");
+        let next = begin_life(&dir.path().join("file/under"));
+        assert_eq!((next.node_id, next.epoch.0), (life.node_id, life.epoch.0 + 1));
     }
 
     #[test]

@@ -18,7 +18,10 @@ use watchtree_os::process::{self, Process, Signal};
 /// It has not.
 pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("where is this test?")?;
-    let folder = test.parent().and_then(Path::parent).context("a test lies in target/PROFILE/deps")?;
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .context("a test lies in target/PROFILE/deps")?;
     let program = folder.join(name);
     if !program.is_file() {
         bail!("{} is missing: run cargo build first", program.display());
@@ -30,10 +33,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
 fn empty_engine() -> Result<FakeEngine> {
     let id = format!("wt-fake-{}-{:?}", std::process::id(), Instant::now());
     FakeEngine::start(move |request: &Request| {
-        let path = request.path.trim_start_matches("/v1.").trim_start_matches(|c: char| c.is_ascii_digit());
+        let path = request
+            .path
+            .trim_start_matches("/v1.")
+            .trim_start_matches(|c: char| c.is_ascii_digit());
         match path {
             "/_ping" => Reply::Full(200, "OK".into()),
-            "/info" => Reply::Full(200, serde_json::json!({ "ID": id, "ServerVersion": "20.10.0" }).to_string()),
+            "/info" => Reply::Full(
+                200,
+                serde_json::json!({ "ID": id, "ServerVersion": "20.10.0" }).to_string(),
+            ),
             "/version" => Reply::Full(200, r#"{"ApiVersion":"1.41","Version":"20.10.0"}"#.into()),
             "/containers/json" => Reply::Full(200, "[]".into()),
             "/events" => Reply::Pieces(Vec::new(), End::Hold),
@@ -56,16 +65,38 @@ impl HostRig {
     /// # Errors
     /// A program is missing, or the system refuses.
     pub fn start(more: &str) -> Result<Self> {
+        let rig = Self::without_engine(more)?;
+        rig.bring_engine()?;
+        Ok(rig)
+    }
+
+    /// The engine comes.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn bring_engine(&self) -> Result<()> {
+        std::os::unix::fs::symlink(self.engine.socket(), self.folder.path().join("engine.sock"))?;
+        Ok(())
+    }
+
+    /// As [`HostRig::start`], but there is nothing at the engine's path yet.
+    ///
+    /// # Errors
+    /// As [`HostRig::start`].
+    pub fn without_engine(more: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wt-host-").tempdir()?;
         let engine = empty_engine()?;
         let at = folder.path().display();
         let config = format!(
             "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\n[log]\nlevel = \"info\"\n[[engine]]\nname = \
-             \"docker\"\nsocket = \"{}\"\nheal = \"all\"\n{more}",
-            engine.socket().display()
+             \"docker\"\nsocket = \"{at}/engine.sock\"\nheal = \"all\"\n{more}"
         );
         std::fs::write(folder.path().join("host.toml"), config)?;
-        let mut rig = Self { folder, engine, host: None };
+        let mut rig = Self {
+            folder,
+            engine,
+            host: None,
+        };
         rig.start_host()?;
         Ok(rig)
     }
@@ -78,7 +109,11 @@ impl HostRig {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let mut command = Command::new(program("host-watchdog")?);
         command.arg("run").arg("--config").arg(self.config());
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0);
         self.host = Some(command.spawn()?);
         Ok(())
     }
@@ -101,7 +136,9 @@ impl HostRig {
     /// # Errors
     /// It is not running.
     pub fn host(&self) -> Result<Process> {
-        Ok(Process::open(self.host.as_ref().context("no host-watchdog was started")?.id())?)
+        Ok(Process::open(
+            self.host.as_ref().context("no host-watchdog was started")?.id(),
+        )?)
     }
 
     /// The living container-watchdogs of this rig; the oldest first.
@@ -186,7 +223,10 @@ impl HostRig {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("{subject} is not {state} within {within:?}; last: {last}\n{}", self.log())
+        bail!(
+            "{subject} is not {state} within {within:?}; last: {last}\n{}",
+            self.log()
+        )
     }
 
     /// Waits until a container-watchdog other than that one lives alone, and tells how long that took.

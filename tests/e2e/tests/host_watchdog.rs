@@ -18,7 +18,11 @@ async fn killed_host_leaves_its_child_healing_and_adopts_it() -> Result<()> {
     let before = rig.engine.count("GET", "/containers/json");
     let began = Instant::now();
     while rig.engine.count("GET", "/containers/json") == before {
-        ensure!(began.elapsed() < Duration::from_secs(15), "the child does not act without its parent\n{}", rig.log());
+        ensure!(
+            began.elapsed() < Duration::from_secs(15),
+            "the child does not act without its parent\n{}",
+            rig.log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     ensure!(rig.child()?.pid() == child, "the child lives on");
@@ -62,7 +66,11 @@ async fn frozen_host_restarts_nothing_when_it_is_thawed() -> Result<()> {
     // Long enough for every freshness point and ping that a wrong judgement would need.
     let thawed = Instant::now();
     while thawed.elapsed() < Duration::from_secs(5) {
-        ensure!(rig.child()?.pid() == child, "the child keeps its process\n{}", rig.log());
+        ensure!(
+            rig.child()?.pid() == child,
+            "the child keeps its process\n{}",
+            rig.log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
@@ -80,7 +88,11 @@ async fn both_frozen_and_thawed_go_on_as_they_were() -> Result<()> {
     child.signal(Signal::CONT)?;
     host.signal(Signal::CONT)?;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    ensure!(rig.child()?.pid() == child.pid(), "the child keeps its process\n{}", rig.log());
+    ensure!(
+        rig.child()?.pid() == child.pid(),
+        "the child keeps its process\n{}",
+        rig.log()
+    );
     rig.await_state(CHILD, "ok", Duration::from_secs(3)).await?;
     Ok(())
 }
@@ -93,7 +105,26 @@ async fn sigterm_stops_the_child_in_order() -> Result<()> {
     let status = rig.host_end(Duration::from_secs(10)).await?;
     ensure!(status.success(), "in order: {status}\n{}", rig.log());
     ensure!(rig.children()?.is_empty(), "no child is left behind\n{}", rig.log());
-    ensure!(rig.log().contains("exit=Code(0)"), "the child ended by itself\n{}", rig.log());
+    ensure!(
+        rig.log().contains("exit=Code(0)"),
+        "the child ended by itself\n{}",
+        rig.log()
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_engine_is_waited_for() -> Result<()> {
+    let rig = HostRig::without_engine("")?;
+    rig.await_state("h1/docker", "unreachable", START).await?;
+    let child = rig.child()?.pid();
+    rig.bring_engine()?;
+    rig.await_state("h1/docker", "ok", START).await?;
+    ensure!(
+        rig.child()?.pid() == child,
+        "nothing was restarted for it\n{}",
+        rig.log()
+    );
     Ok(())
 }
 
@@ -114,7 +145,10 @@ async fn a_second_host_watchdog_is_refused() -> Result<()> {
 async fn bad_input_is_one_line_and_exit_code_two() -> Result<()> {
     for (more, words) in [
         ("[heal]\nbudgett = 1\n", "unknown key `budgett`; did you mean `budget`?"),
-        ("[parent]\nconnect = \"127.0.0.1:7411\"\n[keys]\nkey = \"/no/such/h1.key\"\n", "/no/such/h1.key"),
+        (
+            "[parent]\nconnect = \"127.0.0.1:7411\"\n[keys]\nkey = \"/no/such/h1.key\"\n",
+            "/no/such/h1.key",
+        ),
     ] {
         let mut rig = HostRig::start(more)?;
         let status = rig.host_end(Duration::from_secs(5)).await?;
