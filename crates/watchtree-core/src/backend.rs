@@ -44,7 +44,8 @@ pub struct Child {
     report_number: u64,
     mismatches: u32,
     snapshot: Option<Snapshotting>,
-    ping: Option<u64>,
+    /// Nonce of the open Ping, and when it was sent.
+    ping: Option<(u64, Moment)>,
 }
 
 #[derive(Clone, Debug)]
@@ -170,7 +171,7 @@ impl Backend {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let nonce = self.nonce;
-        child.ping = Some(nonce);
+        child.ping = Some((nonce, now));
         let peer = child.peer.clone();
         self.send(now, peer, Message::Ping { nonce });
         true

@@ -22,6 +22,9 @@ fn main() {
             *counts.entry(kind).or_default() += count;
         }
         if let Some(what) = report.broken {
+            if from == till {
+                println!("{:#?}", report.story);
+            }
             let name = what.split(':').next().unwrap_or_default().to_string();
             broken.entry(name).or_default().push(what);
         }

@@ -248,6 +248,7 @@ impl World {
         if self.bug == Some(Bug::TimerResetOnReceipt) {
             let (slot, received) = *self.hosts[h].slot_shift.get_or_insert((envelope.header.slot, at));
             envelope.header.slot = slot + at.since(received);
+            envelope.header.sent = envelope.header.slot;
         }
     }
 

@@ -17,7 +17,7 @@ pub struct Process<M: Machine> {
     pub epoch: u64,
     /// Since when it is frozen.
     pub frozen_since: Option<Moment>,
-    /// When it last started or thawed.
+    /// When it last started or thawed from a stall that it is told of.
     pub well_since: Moment,
     waiting: Vec<M::Input>,
     wake: Option<Moment>,
@@ -75,12 +75,12 @@ impl<M: Machine> Process<M> {
     pub fn thaw(&mut self, now: Moment, stalled: impl FnOnce(Duration) -> M::Input) {
         let Some(since) = self.frozen_since.take() else { return };
         let Some(machine) = self.machine.as_mut() else { return };
-        self.well_since = now;
         for input in self.waiting.drain(..) {
             machine.handle(now, input);
         }
         let gap = now.since(since);
         if STALL_MIN < gap {
+            self.well_since = now;
             machine.handle(now, stalled(gap));
         }
         machine.handle_timeout(now);

@@ -325,10 +325,15 @@ impl Backend {
         let Some(child) = self.children.get_mut(&peer.name) else {
             return;
         };
-        if child.ping != Some(nonce) {
+        let Some((_, asked)) = child.ping.filter(|(open, _)| *open == nonce) else {
+            return;
+        };
+        child.ping = None;
+        // An answer that took longer than a beat may be late was held back on the way: it proves that its sender lived
+        // then, not that it lives now, and it must not teach the detector that such a delay is the way's own.
+        if self.policy.margin < now.since(asked) {
             return;
         }
-        child.ping = None;
         child.beat.health = health;
         child.detector.confirmed(header.slot, now);
         self.happenings.push_back(Happening::Pong(peer.name.clone()));
