@@ -188,8 +188,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, for tables.
-    pub const ALL: [Self; 6] =
-        [Self::NotTaken, Self::UnderWay, Self::Verifying, Self::Succeeded, Self::Failed, Self::Overruled];
+    pub const ALL: [Self; 6] = [
+        Self::NotTaken,
+        Self::UnderWay,
+        Self::Verifying,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Overruled,
+    ];
 
     /// snake_case word: on the wire, in the journal and in JSON.
     pub const fn as_str(self) -> &'static str {

@@ -28,7 +28,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What the link tells the frontend.
-#[expect(clippy::large_enum_variant, reason = "nearly every input is a frame; a box would cost an allocation each")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every input is a frame; a box would cost an allocation each"
+)]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FrontendInput {
     /// The transport to the parent is up (handshake done): say Hello.

@@ -26,7 +26,11 @@ impl fmt::Display for NameError {
             Self::Empty => f.write_str("a name must not be empty"),
             Self::TooLong => write!(f, "a name has at most {NAME_BYTES_MAX} bytes"),
             Self::BadByte(byte) => {
-                write!(f, "a name consists of A-Z a-z 0-9 . _ - @, not of {:?}", char::from(*byte))
+                write!(
+                    f,
+                    "a name consists of A-Z a-z 0-9 . _ - @, not of {:?}",
+                    char::from(*byte)
+                )
             }
         }
     }
@@ -42,7 +46,10 @@ pub(crate) fn check_name(text: &str) -> Result<(), NameError> {
     if NAME_BYTES_MAX < text.len() {
         return Err(NameError::TooLong);
     }
-    match text.bytes().find(|byte| !(byte.is_ascii_alphanumeric() || b"._-@".contains(byte))) {
+    match text
+        .bytes()
+        .find(|byte| !(byte.is_ascii_alphanumeric() || b"._-@".contains(byte)))
+    {
         Some(byte) => Err(NameError::BadByte(byte)),
         None => Ok(()),
     }

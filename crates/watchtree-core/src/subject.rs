@@ -50,7 +50,13 @@ impl SubjectId {
         let clean: String = segment
             .chars()
             .take(NAME_BYTES_MAX)
-            .map(|c| if c.is_ascii_alphanumeric() || "._-@".contains(c) { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "._-@".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .collect();
         Self(format!("{}/{}", self.0, if clean.is_empty() { "_" } else { &clean }))
     }
@@ -72,7 +78,9 @@ impl SubjectId {
 
     /// True for `other` itself and everything below it.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.0
+            .strip_prefix(&other.0)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// The text.

@@ -47,7 +47,11 @@ impl Moment {
 
 const fn micros(duration: Duration) -> u64 {
     let micros = duration.as_micros();
-    if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 }
+    if micros > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        micros as u64
+    }
 }
 
 impl Add<Duration> for Moment {

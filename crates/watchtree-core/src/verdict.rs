@@ -91,7 +91,10 @@ impl State {
 
     /// True where an incident is open while it lasts.
     pub const fn is_incident(self) -> bool {
-        matches!(self, Self::AgentLost | Self::Unreachable | Self::Down | Self::GivenUp | Self::Unhealthy)
+        matches!(
+            self,
+            Self::AgentLost | Self::Unreachable | Self::Down | Self::GivenUp | Self::Unhealthy
+        )
     }
 }
 
@@ -227,7 +230,10 @@ impl Evidence {
     pub fn new(kind: EvidenceKind, at: Moment, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         if Self::DETAIL_BYTES_MAX < detail.len() {
-            let cut = (0..=Self::DETAIL_BYTES_MAX).rev().find(|&i| detail.is_char_boundary(i)).unwrap_or(0);
+            let cut = (0..=Self::DETAIL_BYTES_MAX)
+                .rev()
+                .find(|&i| detail.is_char_boundary(i))
+                .unwrap_or(0);
             detail.truncate(cut);
         }
         Self { kind, detail, at }
