@@ -53,8 +53,11 @@ const EDGES: &[(&str, &[&str])] = &[
         "watchtree-cli",
         &["watchtree-api", "watchtree-config", "watchtree-keys"],
     ),
-    // outside the product: they look at it from outside; the tests also drive the engine adapter alone
-    ("watchtree-e2e", &["watchtree-core", "watchtree-docker"]),
+    // outside the product: they look at it from outside; the tests also drive single adapters, and ask the API
+    (
+        "watchtree-e2e",
+        &["watchtree-api", "watchtree-core", "watchtree-docker", "watchtree-os"],
+    ),
     ("watchtree-victim", &[]),
     ("xtask", &[]),
 ];
