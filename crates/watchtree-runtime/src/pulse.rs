@@ -1,6 +1,6 @@
 //! The sign that the driver's loop turns: what `/livez` and the figures read.
 //!
-//! Written by [`crate::drive`] only, at the end of each turn, so that it proves that the working loop itself goes on and
+//! Written by [`crate::drive()`] only, at the end of each turn, so that it proves that the working loop itself goes on and
 //! not some timer beside it.
 
 use crate::clock::Clock;
