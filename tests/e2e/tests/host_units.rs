@@ -21,7 +21,9 @@ fn analyze(arguments: &[&str]) -> Option<String> {
 fn systemd_knows_every_setting() -> Result<()> {
     for (name, _) in EXPOSURE_MAX {
         let path = unit(name).display().to_string();
-        let Some(said) = analyze(&["verify", &path]) else { return Ok(()) };
+        let Some(said) = analyze(&["verify", &path]) else {
+            return Ok(());
+        };
         // The programs are not installed where this runs.
         let mistakes: Vec<&str> = said
             .lines()
@@ -36,11 +38,23 @@ fn systemd_knows_every_setting() -> Result<()> {
 fn exposure_does_not_grow() -> Result<()> {
     for (name, most) in EXPOSURE_MAX {
         let path = unit(name).display().to_string();
-        let Some(said) = analyze(&["security", "--offline=true", "--no-pager", &path]) else { return Ok(()) };
-        let line = said.lines().find(|line| line.contains("Overall exposure level")).context("no verdict")?;
-        let level = line.split(": ").nth(1).and_then(|rest| rest.split(' ').next()).context("no number")?;
+        let Some(said) = analyze(&["security", "--offline=true", "--no-pager", &path]) else {
+            return Ok(());
+        };
+        let line = said
+            .lines()
+            .find(|line| line.contains("Overall exposure level"))
+            .context("no verdict")?;
+        let level = line
+            .split(": ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .context("no number")?;
         let tenths: f64 = level.parse::<f64>()? * 10.0;
-        ensure!(tenths.round() <= f64::from(most), "{name}: {level} is more than {most} tenths");
+        ensure!(
+            tenths.round() <= f64::from(most),
+            "{name}: {level} is more than {most} tenths"
+        );
     }
     Ok(())
 }
