@@ -29,8 +29,8 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Ask the watchdogs of this machine instead of the manager.
-    #[arg(long, global = true, conflicts_with = "socket")]
+    /// Ask the watchdogs of this machine instead of the manager; wins over --socket.
+    #[arg(long, global = true)]
     pub(crate) local: bool,
 
     /// Ask this daemon: a unix socket, or http://127.0.0.1:PORT (reads only).

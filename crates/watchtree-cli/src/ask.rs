@@ -3,9 +3,9 @@
 
 use crate::args::Cli;
 use crate::fail::{Code, Fail};
-use crate::render::{self, Style};
+use crate::render::{self, Style, clean};
 use crate::target;
-use watchtree_api::{Ask, AskVerb};
+use watchtree_api::{Ask, AskAnswer, AskVerb};
 
 pub(crate) async fn hold(cli: &Cli, subject: &str, lasts_ms: u64) -> Result<Code, Fail> {
     ask(cli, AskVerb::Hold, subject, Some(lasts_ms)).await
@@ -29,35 +29,73 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
     };
     ask.check()
         .map_err(|error| Fail::new(Code::BadInput, error.to_string()))?;
-    let answer = target::first(cli, target::clients(cli, Some(subject))?, |client| {
-        let ask = ask.clone();
-        async move { client.ask(&ask).await }
+    let mut outcome = None;
+    for client in target::all_concerned(cli, subject)? {
+        match client.ask(&ask).await {
+            Ok(answer) => {
+                let told = tell(cli, &ask, &answer);
+                // One who did it outweighs one who knows nothing of it, but not one who refused it.
+                outcome = match (outcome, told) {
+                    (Some(Err(fail)), Ok(_)) if !is_unknown(&fail) => Some(Err(fail)),
+                    (Some(Ok(code)), Err(fail)) if is_unknown(&fail) => Some(Ok(code)),
+                    (_, told) => Some(told),
+                };
+            }
+            Err(error) => {
+                let fail = target::with_hints(cli, error.into());
+                outcome = match outcome {
+                    Some(Ok(code)) if is_unknown(&fail) => {
+                        eprintln!("watchtree: not told: {}", fail.line);
+                        Some(Ok(code))
+                    }
+                    Some(Err(first)) => Some(Err(first)),
+                    _ => Some(Err(fail)),
+                };
+            }
+        }
+    }
+    outcome.unwrap_or_else(|| {
+        let line = format!("no watchdog of this machine stands over {subject}");
+        Err(Fail::new(Code::Unknown, line).hint("watchtree --local tree"))
     })
-    .await?;
+}
+
+fn is_unknown(fail: &Fail) -> bool {
+    fail.code == Code::Unknown
+}
+
+/// Prints one answer; a refusal is a failure.
+fn tell(cli: &Cli, ask: &Ask, answer: &AskAnswer) -> Result<Code, Fail> {
     if cli.json {
-        render::print_json(&answer)?;
+        render::print_json(answer)?;
     } else if answer.done {
-        let style = Style::of(cli);
+        // The manager's own words name each watchdog already.
+        let by = if cli.local {
+            format!("{}: ", answer.by)
+        } else {
+            String::new()
+        };
+        let (done, verb) = (Style::of(cli).done(), ask.verb.as_str());
         render::print(&format!(
-            "{} {} {subject}: {}\n",
-            style.done(),
-            verb.as_str(),
-            answer.detail
+            "{done} {verb} {}: {by}{}\n",
+            ask.subject,
+            clean(&answer.detail)
         ))?;
     }
+    let refused = |code| {
+        Err(Fail::new(
+            code,
+            format!("{} refused: {}", answer.by, clean(&answer.detail)),
+        ))
+    };
     match answer.refusal.as_deref() {
         None if answer.done => Ok(Code::Ok),
         Some("no_answer") => Err(Fail::new(
             Code::Timeout,
-            format!("no answer of {}: {}", answer.by, answer.detail),
+            format!("no answer of {}: {}", answer.by, clean(&answer.detail)),
         )),
-        Some("unknown_subject") => {
-            Err(Fail::new(Code::Unknown, format!("{} refused: {}", answer.by, answer.detail)).hint("watchtree tree"))
-        }
-        _ => Err(Fail::new(
-            Code::Refused,
-            format!("{} refused: {}", answer.by, answer.detail),
-        )),
+        Some("unknown_subject") => refused(Code::Unknown),
+        _ => refused(Code::Refused),
     }
 }
 

@@ -33,6 +33,34 @@ pub(crate) fn clients(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, F
         .collect())
 }
 
+/// Everyone who must be told of a request. The manager passes it on to all concerned; without it, this machine's
+/// host-watchdog and each container-watchdog concerned is told itself.
+pub(crate) fn all_concerned(cli: &Cli, subject: &str) -> Result<Vec<Client>, Fail> {
+    let mut clients = clients(cli, Some(subject))?;
+    if cli.local {
+        let keep = |client: &Client| match client.endpoint() {
+            Endpoint::Unix(path) => is_concerned(path, subject),
+            Endpoint::Tcp(_) => true,
+        };
+        clients.retain(keep);
+    }
+    Ok(clients)
+}
+
+/// A container is its own watchdog's affair; an engine is the host-watchdog's and its container-watchdog's; a host is
+/// everybody's.
+fn is_concerned(socket: &Path, subject: &str) -> bool {
+    let name = socket.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let mut segments = subject.split('/').skip(1);
+    match (segments.next(), segments.next()) {
+        (None, _) => true,
+        (Some(engine), below) => {
+            let its_own = name == format!("container-{engine}.sock");
+            its_own || (name == "host.sock" && below.is_none_or(|segment| segment.starts_with('@')))
+        }
+    }
+}
+
 /// The sockets of this machine's watchdogs that exist: for a container its own watchdog comes first, else the
 /// host-watchdog, which sees everything.
 fn local_sockets(run_dir: &Path, subject: Option<&str>) -> Vec<PathBuf> {
@@ -91,7 +119,7 @@ pub(crate) async fn first<T, F: Future<Output = Result<T, ClientError>>>(
 }
 
 /// What to try where nobody answers.
-fn with_hints(cli: &Cli, fail: Fail) -> Fail {
+pub(crate) fn with_hints(cli: &Cli, fail: Fail) -> Fail {
     let hints_fit = fail.code == Code::Unknown && fail.line.starts_with("nobody answers");
     if !hints_fit || cli.local || cli.socket.is_some() {
         return fail;
@@ -140,5 +168,17 @@ mod tests {
             ["container-podman.sock", "host.sock", "container-docker.sock"]
         );
         assert_eq!(names(Some("h1/@agent")), all_from_host);
+
+        let concerned = |subject| {
+            let all = ["host.sock", "container-docker.sock", "container-podman.sock"];
+            all.into_iter()
+                .filter(|name| is_concerned(Path::new(name), subject))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(concerned("h1"), all_from_host);
+        assert_eq!(concerned("h1/docker"), ["host.sock", "container-docker.sock"]);
+        assert_eq!(concerned("h1/podman/shop/web/1"), ["container-podman.sock"]);
+        assert_eq!(concerned("h1/docker/@watchdog"), ["host.sock", "container-docker.sock"]);
+        assert_eq!(concerned("h1/@agent"), ["host.sock"]);
     }
 }

@@ -74,7 +74,8 @@ fn line(node: &TreeNode, name: &str, style: Style) -> String {
     if !node.why.is_empty() && (!calm || !style.drawn || node.kind != "container") {
         parts.push(clean(&node.why));
     }
-    for remark in &node.remarks {
+    // What the reason says already is not said twice.
+    for remark in node.remarks.iter().filter(|remark| !node.why.contains(remark.as_str())) {
         parts.push(style.paint("33", &format!("note: {}", clean(remark))));
     }
     parts.join("  ")

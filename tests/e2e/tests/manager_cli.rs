@@ -1,0 +1,196 @@
+//! The command line against a whole tree: `watchtree dev` starts it, every command answers with its documented exit code,
+//! orders go down the tree and back, and the end leaves nothing behind.
+
+use anyhow::{Context, Result, ensure};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use watchtree_e2e::host_support::program;
+use watchtree_os::process::{Process, Signal};
+
+/// A running `watchtree dev` on an engine that is not there; ended when dropped.
+struct Dev {
+    child: Child,
+    lines: Receiver<String>,
+    socket: PathBuf,
+}
+
+impl Dev {
+    fn start() -> Result<Self> {
+        let mut command = Command::new(program("watchtree")?);
+        command
+            .args(["dev", "--engine", "/run/no-such-engine.sock"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = command.process_group(0).spawn()?;
+        let out = BufReader::new(child.stdout.take().context("it is piped")?);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut dev = Self {
+            child,
+            lines,
+            socket: PathBuf::new(),
+        };
+        let line = dev.line_with("WATCHTREE_SOCKET=")?;
+        dev.socket = PathBuf::from(line.rsplit('=').next().unwrap_or_default());
+        Ok(dev)
+    }
+
+    /// Reads on to the next line with these words.
+    fn line_with(&self, words: &str) -> Result<String> {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .with_context(|| format!("no line with {words:?}"))?;
+            if line.contains(words) {
+                return Ok(line);
+            }
+        }
+    }
+
+    fn run_dir(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Runs one command; gives its exit code and what it printed.
+    fn ask(&self, words: &str) -> Result<(i32, String)> {
+        let output = Command::new(program("watchtree")?)
+            .args(words.split(' '))
+            .env("WATCHTREE_RUN_DIR", self.run_dir())
+            .env("WATCHTREE_SOCKET", &self.socket)
+            .stdin(Stdio::null())
+            .output()?;
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok((output.status.code().context("it ended by itself")?, text))
+    }
+
+    fn expect(&self, words: &str, code: i32, says: &str) -> Result<String> {
+        let (found, text) = self.ask(words)?;
+        ensure!(
+            found == code && text.contains(says),
+            "watchtree {words}: code {found}, wanted {code} and {says:?}:\n{text}"
+        );
+        Ok(text)
+    }
+
+    /// Waits until a command says that.
+    fn until(&self, words: &str, says: &str) -> Result<()> {
+        self.wait(words, says, true)
+    }
+
+    /// Waits until a command no longer says that.
+    fn until_not(&self, words: &str, says: &str) -> Result<()> {
+        self.wait(words, says, false)
+    }
+
+    fn wait(&self, words: &str, says: &str, wanted: bool) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(15);
+        loop {
+            let (_, text) = self.ask(words)?;
+            if text.contains(says) == wanted {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "watchtree {words}: waited for {says:?} to be {wanted}:\n{text}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // SIGTERM, so that it ends its daemons; only then SIGKILL.
+            if let Ok(process) = Process::open(self.child.id()) {
+                let _ = process.signal(Signal::TERM);
+            }
+            let end = Instant::now() + Duration::from_secs(30);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The host's name: the only top of the tree besides the manager.
+fn host_of(dev: &Dev) -> Result<String> {
+    let (_, text) = dev.ask("tree --json")?;
+    let tree: serde_json::Value = serde_json::from_str(text.trim())?;
+    ensure!(tree["apiVersion"] == "watchtree/v1", "{tree}");
+    let tops = tree["tree"].as_array().context("a tree")?;
+    let host = tops.iter().find(|top| top["kind"] == "host").context("a host")?;
+    Ok(host["subject"].as_str().context("a name")?.to_string())
+}
+
+#[test]
+fn a_whole_tree_from_the_command_line() -> Result<()> {
+    let mut dev = Dev::start()?;
+    let h = host_of(&dev)?;
+    dev.until("tree", &format!("{h}/docker/@watchdog  OK"))?;
+
+    // An engine that is not there is an incident, and `status` and `tree` say so by their code.
+    dev.until("incidents", &format!("{h}/docker UNREACHABLE"))?;
+    dev.expect("status", 3, "incidents: 1 open")?;
+    dev.expect("tree --filter unreachable", 3, &format!("{h}/docker  UNREACHABLE"))?;
+    dev.expect(&format!("explain {h}/docker"), 0, "engine_probe")?;
+
+    // Orders: signed by the manager, carried out below, answered.
+    dev.expect(&format!("hold {h} --for 30m"), 0, "held for 1800 s")?;
+    dev.until("tree", &format!("{h}/@agent  OK  [held]"))?;
+    dev.expect(&format!("explain {h}"), 0, "asked to hold")?;
+    dev.expect(&format!("release {h}"), 0, "ended")?;
+    dev.until_not("tree", "[held]")?;
+    dev.expect(&format!("hold {h}/docker/nobody --for 5m"), 4, "no subject")?;
+    dev.expect(&format!("hold {h} --for 8d"), 2, "too long")?;
+    dev.expect("hold x/y z", 2, "unexpected")?;
+    dev.expect("explain nobody", 4, "no subject")?;
+    dev.expect("events --json --limit 1000", 0, "\"kind\":\"decision\"")?;
+
+    // The same without the manager, at this machine's watchdogs.
+    dev.expect("--local status", 3, &h)?;
+    dev.expect(
+        &format!("--local hold {h}/docker --for 5m"),
+        0,
+        &format!("{h}.docker.watchdog"),
+    )?;
+    dev.expect(&format!("--local release {h}/docker"), 0, "release")?;
+    dev.expect(&format!("--local explain {h}/docker"), 0, "engine_probe")?;
+
+    // The end: in order, and nothing is left.
+    let folder = dev.run_dir().parent().context("a folder")?.to_path_buf();
+    Process::open(dev.child.id())?.signal(Signal::INT)?;
+    dev.line_with("stopping")?;
+    let end = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        if let Some(status) = dev.child.try_wait()? {
+            break status;
+        }
+        ensure!(Instant::now() < end, "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    ensure!(status.code() == Some(0), "{status:?}");
+    ensure!(!folder.exists(), "{} was left behind", folder.display());
+    let left = Command::new("pgrep")
+        .args(["-f", &folder.display().to_string()])
+        .output()?;
+    ensure!(
+        left.stdout.is_empty(),
+        "processes were left behind: {}",
+        String::from_utf8_lossy(&left.stdout)
+    );
+    Ok(())
+}
