@@ -175,7 +175,7 @@ impl Default for Heal {
             stop_timeout: Span::millis(10_000),
             grace: Span::millis(10_000),
             verify: Span::millis(10_000),
-            list_every: Span::millis(10_000),
+            list_every: Span::millis(5_000),
             retry_given_up: Span::millis(600_000),
             parallel: 8,
         }

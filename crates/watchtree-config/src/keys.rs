@@ -305,7 +305,7 @@ pub const HOST: &[Key] = &[
     key(
         "[heal]",
         "list_every",
-        "\"10s\"",
+        "\"5s\"",
         "The container list is compared this often whatever the events say. 1s to 10s.",
     ),
     key(

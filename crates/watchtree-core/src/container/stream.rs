@@ -23,6 +23,8 @@ const BLIND_MAX: Duration = Duration::from_secs(10);
 /// Longest and shortest pause between two tries to open the stream.
 const RETRY_MAX: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_millis(100);
+/// A stream that ends sooner than this after its opening counts as one that could not be opened.
+const SHORT_LIVED: Duration = Duration::from_secs(1);
 /// The stream's opening must be answered within this time.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -58,6 +60,7 @@ pub(crate) struct Stream {
     /// The newest event taken.
     pub(crate) last: Option<Place>,
     failures: u32,
+    opened_at: Moment,
     settle: Duration,
     /// How often continuity was lost for good.
     pub(crate) losses: u64,
@@ -89,6 +92,7 @@ impl Stream {
             whole_since: now,
             last,
             failures: 0,
+            opened_at: Moment::ZERO,
             settle,
             losses: 0,
         }
@@ -106,7 +110,7 @@ impl Stream {
             opened: None,
             deadline: now + BLIND_MAX,
         });
-        let failed_again = ended && !matches!(self.pipe, Pipe::Open);
+        let failed_again = ended && (!matches!(self.pipe, Pipe::Open) || now < self.opened_at + SHORT_LIVED);
         self.failures = if failed_again {
             self.failures.saturating_add(1)
         } else {
@@ -127,7 +131,7 @@ impl Stream {
             return;
         }
         self.pipe = Pipe::Open;
-        self.failures = 0;
+        self.opened_at = now;
         if let Some(gap) = &mut self.gap {
             gap.opened = Some(now);
             gap.deadline = now + self.settle;
