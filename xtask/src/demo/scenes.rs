@@ -1,7 +1,7 @@
 //! The scenes: each does one kind of damage and says, from outside, what came of it. A scene that fails gives a row
 //! that failed; the others go on.
 
-use super::stage::{Fault, Stage, subject};
+use super::stage::{Fault, LOOK_EVERY, Stage, is_about, subject};
 use super::table::{Repaired, Row};
 use super::ui::Tone;
 use crate::fleet::{Fleet, HOST};
@@ -333,21 +333,16 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim
         host.signal(Signal::CONT)?;
         let thawed = Instant::now();
         let seen = seen?;
-        stage.await_states(
-            fleet,
-            "manager",
-            &[HOST.to_owned(), format!("{HOST}/@agent")],
-            "ok",
-            PATIENCE,
-        )?;
-        let back = thawed.elapsed();
-        for states in [["down", "unreachable"]] {
-            if let Some(post) = stage
-                .receiver
-                .first(fault.at, |body| super::stage::is_about(body, HOST, &states))
-            {
-                bail!("an alert called the host {}", post.body);
-            }
+        let closed = |body: &serde_json::Value| body["change"] == "closed" && is_about_host(body);
+        let (_, back) = interrupt::wait("the incident is not closed", thawed, PATIENCE, LOOK_EVERY, || {
+            Ok(stage.receiver.first(thawed, closed))
+        })?;
+
+        if let Some(post) = stage
+            .receiver
+            .first(fault.at, |body| is_about(body, HOST, &["down", "unreachable"]))
+        {
+            bail!("an alert called the host {}", post.body);
         }
         let now: Vec<Option<String>> = bystanders.iter().map(Victim::life).collect();
         if now != lives {
@@ -366,7 +361,7 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim
             stage.say(
                 Tone::Good,
                 &format!(
-                    "thawed: OK again after {:.3} s, nothing was restarted",
+                    "thawed: the incident was closed after {:.3} s, nothing was restarted",
                     back.as_secs_f64()
                 ),
             );
@@ -386,18 +381,12 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim
     row
 }
 
-/// The alert may name the host or its agent; both say who is lost.
+fn is_about_host(body: &serde_json::Value) -> bool {
+    is_about(body, HOST, &["agent_lost"])
+}
+
 fn await_agent_lost(stage: &Stage<'_>, start: Instant) -> Result<Duration> {
-    let agent = format!("{HOST}/@agent");
     let what = "no alert that the host's agent is lost";
-    let look = || {
-        let is = |body: &serde_json::Value| {
-            [HOST, &agent]
-                .iter()
-                .any(|subject| super::stage::is_about(body, subject, &["agent_lost"]))
-        };
-        Ok(stage.receiver.first(start, is))
-    };
-    interrupt::wait(what, start, AGENT_LOST + PATIENCE, super::stage::LOOK_EVERY, look)
-        .map(|(post, _)| post.at.duration_since(start))
+    let look = || Ok(stage.receiver.first(start, is_about_host));
+    interrupt::wait(what, start, AGENT_LOST + PATIENCE, LOOK_EVERY, look).map(|(post, _)| post.at.duration_since(start))
 }

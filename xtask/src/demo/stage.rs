@@ -84,19 +84,19 @@ impl Stage<'_> {
         interrupt::wait(&what, start, within, LOOK_EVERY, look).map(|(post, _)| post.at.duration_since(start))
     }
 
-    /// Waits until a daemon's tree shows all of these subjects in that state.
+    /// Waits until a daemon's tree shows all of these subjects in one of those states.
     pub(crate) fn await_states(
         &self,
         fleet: &Fleet,
         daemon: &str,
         subjects: &[String],
-        state: &str,
+        states: &[&str],
         within: Duration,
     ) -> Result<Duration> {
         let mut open: Vec<(String, Option<String>)> = Vec::new();
         let start = Instant::now();
         let waited = interrupt::wait(
-            &format!("{daemon}: not all {state}"),
+            &format!("{daemon}: not all {}", states.join(" or ")),
             start,
             within,
             LOOK_EVERY * 4,
@@ -110,7 +110,7 @@ impl Stage<'_> {
                     .iter()
                     .map(|subject| (subject.clone(), find_state(&json["tree"], subject)))
                     .collect();
-                open.retain(|(_, found)| found.as_deref() != Some(state));
+                open.retain(|(_, found)| !found.as_deref().is_some_and(|found| states.contains(&found)));
                 Ok(open.is_empty().then_some(()))
             },
         );
