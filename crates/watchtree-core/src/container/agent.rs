@@ -1,4 +1,14 @@
 //! The machine: its memory, its inputs, its clockwork. Decides nothing itself; see the module's text.
+//!
+//! The daemon as a whole (each subject has a picture of its own in `subject` and `steps`):
+//!
+//! ```text
+//!            Stop                 calls under way are answered, or the bound has passed
+//!  Healing ───────▶ Leaving ─────────────────────────────────────────────────────────────▶ Gone
+//!     │                ▲
+//!     │ HostShutdown   │ Stop
+//!     └───────▶ HandsOff
+//! ```
 
 use super::facts::Facts;
 use super::io::{ContainerEffect, ContainerId, ContainerInput, EngineError, Record, Recovered, Ticket};
