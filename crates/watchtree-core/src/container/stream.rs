@@ -46,6 +46,7 @@ enum Pipe {
 #[derive(Clone, Debug)]
 struct Gap {
     anchor: Option<Place>,
+    since: Moment,
     opened: Option<Moment>,
     deadline: Moment,
 }
@@ -82,6 +83,7 @@ impl Stream {
     pub(crate) fn new(now: Moment, last: Option<Place>, settle: Duration) -> Self {
         let gap = Gap {
             anchor: last.clone(),
+            since: now,
             opened: None,
             deadline: now + BLIND_MAX,
         };
@@ -100,15 +102,16 @@ impl Stream {
 
     /// The stream is broken, or this process did not look for a while. True if a new one is to be opened at once.
     pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
-        let anchor = match self.gap.take() {
-            // A break within a gap: what was anchored first still decides.
-            Some(gap) => gap.anchor,
-            None => self.last.clone(),
+        let (anchor, since) = match self.gap.take() {
+            // A break within a gap: what was anchored first still decides, and the time without a stream goes on.
+            Some(gap) => (gap.anchor, gap.since),
+            None => (self.last.clone(), now),
         };
         self.gap = Some(Gap {
             anchor,
+            since,
             opened: None,
-            deadline: now + BLIND_MAX,
+            deadline: since + BLIND_MAX,
         });
         let failed_again = ended && (!matches!(self.pipe, Pipe::Open) || now < self.opened_at + SHORT_LIVED);
         self.failures = if failed_again {
