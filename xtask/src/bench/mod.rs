@@ -163,6 +163,15 @@ impl Bench<'_> {
     /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them. The daemons are
     /// those of a new host each time: one host may restart 30 containers in 10 minutes, and that is not changed here.
     fn batch(&mut self, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
+        let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
+        let plan = Plan {
+            programs: self.programs,
+            folder: folder.path(),
+            run: self.ours,
+            engine: self.socket,
+            webhook: None,
+        };
+        let fleet = Fleet::start(&plan)?;
         let mut order = Vec::new();
         for index in 0..amount.pairs {
             // Which of the two comes first alternates, so that neither always follows the other's dust.
@@ -180,15 +189,6 @@ impl Bench<'_> {
             victims.push((arm, self.make(arm, network)?));
         }
         let last_start = Instant::now();
-        let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
-        let plan = Plan {
-            programs: self.programs,
-            folder: folder.path(),
-            run: self.ours,
-            engine: self.socket,
-            webhook: None,
-        };
-        let fleet = Fleet::start(&plan)?;
         let mut known = Vec::new();
         for (arm, victim) in &victims {
             victim.await_life(None, Instant::now(), AWAY_MAX)?;

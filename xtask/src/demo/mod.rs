@@ -57,14 +57,7 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
         run: run.clone(),
     };
     let receiver = Receiver::start()?;
-    let cast = Cast::start(&engine, &image.name, &run)?;
-    ui.say(
-        Tone::Plain,
-        &format!(
-            "{} containers run; starting manager, host and container-watchdog",
-            cast.all().len()
-        ),
-    );
+    ui.say(Tone::Plain, "starting manager, host and container-watchdog");
     let webhook = receiver.url();
     let plan = Plan {
         programs: &programs,
@@ -74,6 +67,9 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
         webhook: Some(&webhook),
     };
     let mut fleet = Fleet::start(&plan)?;
+    // After the daemons: whoever saw a container's birth knows at its death that nobody stopped it.
+    let cast = Cast::start(&engine, &image.name, &run)?;
+    ui.say(Tone::Plain, &format!("{} containers started", cast.all().len()));
     let stage = Stage {
         ui: &ui,
         engine: &engine,
