@@ -84,6 +84,18 @@ impl Process {
     }
 }
 
+/// The engine is taken, which is no defect: a Watchtree that heals there already, or another demo.
+#[derive(Debug)]
+struct AnotherHealer;
+
+impl std::fmt::Display for AnotherHealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another Watchtree heals on this engine, and two would get in each other's way: stop it first")
+    }
+}
+
+impl std::error::Error for AnotherHealer {}
+
 /// The running daemons.
 pub(crate) struct Fleet {
     programs: PathBuf,
@@ -133,29 +145,22 @@ impl Fleet {
 
     /// Waits until it says that it knows what it is there to know.
     pub(crate) fn await_ready(&self, daemon: &str) -> Result<Duration> {
-        let start = Instant::now();
         let mut last = String::from("it does not answer");
-        let waited = interrupt::wait(
-            &format!("{daemon} is not ready"),
-            start,
-            READY,
-            Duration::from_millis(10),
-            || {
-                Ok(match self.get(daemon, "/readyz") {
-                    Ok(answer) if answer.status == 200 => Some(()),
-                    Ok(answer) => {
-                        last = String::from_utf8_lossy(&answer.body).trim().to_owned();
-                        None
-                    }
-                    Err(error) => {
-                        last = format!("{error:#}");
-                        None
-                    }
-                })
-            },
-        );
-        match waited {
+        let look = || {
+            match self.get(daemon, "/readyz") {
+                Ok(answer) if answer.status == 200 => return Ok(Some(())),
+                Ok(answer) => last = answer.json()?["detail"].as_str().unwrap_or("no detail").to_owned(),
+                Err(error) => last = format!("{error:#}"),
+            }
+            if last.contains("another healer") {
+                bail!(AnotherHealer);
+            }
+            Ok(None)
+        };
+        let every = Duration::from_millis(10);
+        match interrupt::wait(&format!("{daemon} is not ready"), Instant::now(), READY, every, look) {
             Ok(((), took)) => Ok(took),
+            Err(error) if error.is::<AnotherHealer>() => Err(error),
             Err(error) => Err(error.context(format!("last answer: {last}\n{}", self.log_ends()))),
         }
     }
