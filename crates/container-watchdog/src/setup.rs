@@ -112,6 +112,7 @@ fn fill(settings: &mut ContainerSettings, config: &HostConfig) -> anyhow::Result
         ..RestartPolicy::default()
     };
     settings.host_policy = HostPolicy {
+        budget: heal.host_budget,
         parallel: heal.parallel,
         ..HostPolicy::default()
     };

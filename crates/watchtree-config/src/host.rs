@@ -162,6 +162,8 @@ pub struct Heal {
     pub retry_given_up: Span<60_000, 86_400_000>,
     /// Most repairs at one time on one engine.
     pub parallel: u32,
+    /// Restarts of all containers of one engine together within 10 minutes; many that died of one cause do not count.
+    pub host_budget: u32,
 }
 
 impl Default for Heal {
@@ -178,6 +180,7 @@ impl Default for Heal {
             list_every: Span::millis(5_000),
             retry_given_up: Span::millis(600_000),
             parallel: 8,
+            host_budget: 100,
         }
     }
 }
@@ -378,6 +381,9 @@ impl Heal {
         }
         if self.parallel == 0 || 64 < self.parallel {
             return bad("[heal] parallel: give 1 to 64");
+        }
+        if self.host_budget == 0 || 500 < self.host_budget {
+            return bad("[heal] host_budget: give 1 to 500 restarts");
         }
         Ok(())
     }

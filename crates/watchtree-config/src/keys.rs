@@ -321,6 +321,12 @@ pub const HOST: &[Key] = &[
         "Most repairs at one time on one engine. 1 to 64.",
     ),
     key(
+        "[heal]",
+        "host_budget",
+        "100",
+        "Restarts of all containers of one engine together within 10 minutes; many that died of one cause do not count. 1 to 500.",
+    ),
+    key(
         "[figures]",
         "disks",
         "[\"/\", \"/var/lib/docker\"]",

@@ -214,11 +214,14 @@ async fn a_told_die_is_healed_at_once() -> Result<()> {
     Ok(())
 }
 
+/// What `/events` is answered with once it breaks.
+type BrokenStream = Box<dyn Fn() -> Reply + Send + Sync>;
+
 /// Whatever is wrong with the stream, it is opened again, and the crash is healed by the list.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_broken_stream_is_survived() -> Result<()> {
     let bad_type = r#"{"Type":"pod","Action":"die","Actor":{"ID":"x","Attributes":{}},"timeNano":1}"#.to_owned() + "\n";
-    let streams: Vec<(&str, Box<dyn Fn() -> Reply + Send + Sync>)> = vec![
+    let streams: Vec<(&str, BrokenStream)> = vec![
         (
             "bad type",
             Box::new(move || Reply::Pieces(vec![bad_type.clone()], End::Hold)),

@@ -8,7 +8,7 @@ use watchtree_e2e::healer::Healer;
 use watchtree_e2e::real_engine::{Tape, Victim, there_is_one};
 
 /// No budget or back-off may stand between a crash and its repair here: what is counted is restarts.
-const EAGER: &str = "[heal]\nbudget = 100\nwindow = \"10s\"\ndelay_min = \"10ms\"\ndelay_max = \"100ms\"\n\
+const EAGER: &str = "[heal]\nhost_budget = 500\nbudget = 100\nwindow = \"10s\"\ndelay_min = \"10ms\"\ndelay_max = \"100ms\"\n\
                      clean_after = \"1s\"\nverify = \"300ms\"\ngrace = \"500ms\"\n";
 
 fn victim(name: &str, label: &str, more: &[&str]) -> Result<Victim> {
