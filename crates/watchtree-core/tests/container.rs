@@ -395,3 +395,25 @@ fn an_engine_going_down_is_no_person() {
         w.why("c")
     );
 }
+
+/// The engine forgot the first signal of our stop, another event was taken since, and then we died: what is still to come
+/// of that stop is ours all the same.
+#[test]
+fn our_half_done_stop_is_finished_though_the_engine_forgot_its_signal() {
+    for died_after in [100, 3000, 7000] {
+        let mut w = World::with(&["a", "b"]);
+        w.get("a").ignores_term = true;
+        w.health("a", Health::Unhealthy);
+        w.run(100);
+        assert_eq!(w.calls.len(), 1, "{:?}", w.calls);
+        w.ring.clear();
+        w.emit(&World::id("b"), EventAction::Update);
+        w.run(died_after);
+        w.kill_agent();
+        w.run(300);
+        w.start_agent();
+        w.run(60_000);
+        assert!(w.running("a"), "{:?} {}", w.calls, w.why("a"));
+        assert_eq!(w.calls.len(), 2, "{:?}", w.calls);
+    }
+}

@@ -312,7 +312,10 @@ impl Backend {
         let scope = child.hello.scope.clone();
         // An order about everything above it (a hold of the whole host) is decided upon here too, so a decision may be about
         // an ancestor; verdicts may not.
-        let below = decisions.iter().map(|decision| &decision.subject).filter(|s| !scope.is_within(s));
+        let below = decisions
+            .iter()
+            .map(|decision| &decision.subject)
+            .filter(|s| !scope.is_within(s));
         if let Some(stranger) = stranger(&scope, below) {
             let why = format!("{stranger} is not within {scope}");
             return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! journal says      same life, running            same life, down            another life
-//! StopPosted        our signal seen (or unknown): ─▶ start                   ─▶ over: it was restarted
-//!   StopAnswered      await its end; else anew
+//! StopPosted        await the end it would have   ─▶ start                   ─▶ over: it was restarted
+//!   StopAnswered      caused; then judged anew
 //! StartPosted       ─▶ look again, start          ─▶ settle, look, start     running ─▶ verify
 //!   StartAnswered                                                            down ─▶ failed, judge that end
 //! ```
@@ -12,7 +12,7 @@
 
 use super::agent::ContainerAgent;
 use super::facts::{Facts, Status};
-use super::io::Recovered;
+use super::io::{EngineTime, Recovered};
 use super::record::{OpenRepair, RecoveredSubject, RepairStep};
 use super::repair::{OwnStop, Repair, Step};
 use super::subject::{Guards, Subject};
@@ -91,14 +91,7 @@ impl ContainerAgent {
         subject
     }
 
-    fn stop_seen(
-        &mut self,
-        now: Moment,
-        sid: &SubjectId,
-        id: super::io::ContainerId,
-        at: super::io::EngineTime,
-        signal: u32,
-    ) {
+    fn stop_seen(&mut self, now: Moment, sid: &SubjectId, id: super::io::ContainerId, at: EngineTime, signal: u32) {
         let mut facts = Facts {
             subject: Some(sid.clone()),
             ..Facts::new(id.clone(), now)
@@ -174,10 +167,15 @@ impl ContainerAgent {
             }
             RepairStep::StopPosted | RepairStep::StopAnswered if !other => {
                 let seen = repair.own.as_ref().is_some_and(OwnStop::is_seen);
-                let unknown = self.stream.coverage != super::stream::Coverage::Always;
                 let wait = Duration::from_secs(open.stop_timeout_secs.into()) + POSTED_STOP_SHOWS;
-                // Never posted: nothing to wait for, the container is judged anew.
-                let until = if seen || unknown { now + wait } else { now };
+                let same_boot = open.boot_id == self.settings.identity.boot_id;
+                // Not seen is not never posted: its event may be the next of the replay, or be forgotten by the engine. Only
+                // when a posted stop would be over is the container judged anew; a second stop would be lost in the first.
+                let until = if seen || !same_boot {
+                    now + wait
+                } else {
+                    now.max(open.at + wait)
+                };
                 Step::AwaitDeath { until }
             }
             RepairStep::StopPosted | RepairStep::StopAnswered => Step::AwaitLife { since: now },
@@ -202,6 +200,11 @@ impl ContainerAgent {
             signal,
             Duration::from_secs(open.stop_timeout_secs.into()),
         );
+        if open.step == RepairStep::StopPosted && open.boot_id == self.settings.identity.boot_id {
+            // The engine stamps its events with this machine's wall clock.
+            let posted = self.settings.wall(open.at).0.saturating_mul(1_000_000);
+            own = own.posted_before(EngineTime(posted));
+        }
         let began = facts.began();
         let same_life = facts.incarnation() == open.incarnation;
         let meant: Vec<bool> = facts.signals.iter().map(|it| facts.is_stop_signal(it.signal)).collect();

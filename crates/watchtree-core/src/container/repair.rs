@@ -19,6 +19,8 @@ use alloc::string::{String, ToString};
 
 /// How much earlier than ordered the engine's own SIGKILL may be stamped.
 const KILL_SLACK: Duration = Duration::from_millis(100);
+/// How long after its posting `/stop` may have reached the container, where its first signal was not seen.
+const REACHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where a repair is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -80,6 +82,8 @@ impl Repair {
 pub(crate) struct OwnStop {
     /// Events after this are looked at.
     since: EngineTime,
+    /// When `/stop` was posted by a process before this one: the event of its first signal may be lost.
+    posted: Option<EngineTime>,
     stop_signal: u32,
     timeout: Duration,
     first: Option<EngineTime>,
@@ -92,6 +96,7 @@ impl OwnStop {
     pub(crate) fn new(since: EngineTime, stop_signal: u32, timeout: Duration) -> Self {
         Self {
             since,
+            posted: None,
             stop_signal,
             timeout,
             first: None,
@@ -99,6 +104,23 @@ impl OwnStop {
             stopped: false,
             void: false,
         }
+    }
+
+    /// It was posted at that time by a process before this one. Where the engine forgot its events since, the SIGKILL that
+    /// comes when our stop's time is up, and not at another time, is known to be ours without its first signal.
+    pub(crate) fn posted_before(self, at: EngineTime) -> Self {
+        Self {
+            posted: Some(at),
+            ..self
+        }
+    }
+
+    fn is_late_kill(&self, at: EngineTime, signal: u32) -> bool {
+        let Some(posted) = self.posted.filter(|_| signal == 9 && !self.killed) else {
+            return false;
+        };
+        let due = plus(posted, self.timeout);
+        due <= plus(at, KILL_SLACK) && at <= plus(due, REACHED_WITHIN)
     }
 
     /// The engine found nothing to stop: no signal is ours. True if one was taken for ours.
@@ -129,6 +151,10 @@ impl OwnStop {
             )),
             None if signal == self.stop_signal => {
                 self.first = Some(at);
+                Ok(())
+            }
+            None if self.is_late_kill(at, signal) => {
+                (self.first, self.killed) = (self.posted, true);
                 Ok(())
             }
             None => Err(format!(
@@ -169,6 +195,22 @@ mod tests {
 
     fn at(ms: u64) -> EngineTime {
         EngineTime(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_sigkill_in_its_time_is_ours_though_the_first_signal_was_forgotten() {
+        let own = OwnStop::new(at(100), 15, Duration::from_secs(10));
+        assert!(
+            own.clone().signal(at(10_210), 9).is_err(),
+            "this process posted nothing"
+        );
+        let own = own.posted_before(at(200));
+        assert!(own.clone().signal(at(10_210), 9).is_ok());
+        assert!(own.clone().signal(at(5_000), 9).is_err(), "a person's, before its time");
+        assert!(own.clone().signal(at(12_000), 9).is_err(), "a person's, after its time");
+        let mut own = own;
+        assert!(own.signal(at(10_210), 9).is_ok() && own.is_seen());
+        assert!(own.signal(at(10_220), 9).is_err(), "a second one");
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) struct Child {
     pub(super) revived: u64,
     pub(super) in_a_row: u32,
     pub(super) open: Option<Decision>,
+    /// Process, exit and last line that were told before the answer to its start.
+    pub(super) early_exit: Option<(u32, ChildExit, String)>,
 }
 
 impl Child {
@@ -86,6 +88,7 @@ impl Child {
             revived: 0,
             in_a_row: 0,
             open: None,
+            early_exit: None,
         }
     }
 
@@ -244,6 +247,9 @@ impl HostAgent {
             Ok(pid) => {
                 child.phase = Phase::Greeting { pid, until };
                 child.since = Some(now);
+                if let Some((_, exit, line)) = child.early_exit.take().filter(|(gone, ..)| *gone == pid) {
+                    return self.child_exited(now, engine, pid, exit, &line);
+                }
                 if self.stopping {
                     self.stop_child(now, engine);
                 }
@@ -349,7 +355,7 @@ impl HostAgent {
 
     pub(super) fn child_exited(&mut self, now: Moment, engine: &str, pid: u32, exit: ChildExit, last_line: &str) {
         let Some(child) = self.children.get_mut(engine).filter(|child| child.pid() == Some(pid)) else {
-            return;
+            return self.exited_early(engine, pid, exit, last_line);
         };
         let asked = matches!(child.phase, Phase::Stopping { .. });
         let clean = self.policy.revive_clean_after;
@@ -460,12 +466,6 @@ impl HostAgent {
                 self.tell_child(now, engine);
             }
             _ => (),
-        }
-    }
-
-    fn put_off(&mut self, engine: &str, until: Moment) {
-        if let Some(child) = self.children.get_mut(engine) {
-            child.phase = Phase::Absent { again: Some(until) };
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::HostAgent;
 use super::child::{Child, Phase};
-use super::io::HostPolicy;
+use super::io::{ChildExit, HostPolicy};
 use crate::decision::{ActionKind, Guard, GuardAnswer, Outcome};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
@@ -138,6 +138,22 @@ impl HostAgent {
         }
         self.set_condition(format!("child {engine}"), Err(why));
         self.tell_book(now, engine);
+    }
+
+    /// An end that overtook the answer to its start is kept for that answer: else a process that is gone would be
+    /// waited for, and killed in vain, for ever.
+    pub(super) fn exited_early(&mut self, engine: &str, pid: u32, exit: ChildExit, last_line: &str) {
+        if let Some(child) = self.children.get_mut(engine)
+            && let Phase::Starting { .. } = child.phase
+        {
+            child.early_exit = Some((pid, exit, last_line.to_string()));
+        }
+    }
+
+    pub(super) fn put_off(&mut self, engine: &str, until: Moment) {
+        if let Some(child) = self.children.get_mut(engine) {
+            child.phase = Phase::Absent { again: Some(until) };
+        }
     }
 
     /// A person wants another try now, with the whole budget.

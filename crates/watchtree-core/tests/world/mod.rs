@@ -112,6 +112,8 @@ pub fn settings(heal: watchtree_core::container::HealMode) -> ContainerSettings 
     };
     ContainerSettings {
         heal,
+        // One clock for the engine's stamps and the daemon's wall time, as on a real machine.
+        wall_at_zero: watchtree_core::time::WallTime(1_700_000_000_000),
         ..ContainerSettings::new(identity, SubjectId::new("h1/docker").unwrap())
     }
 }

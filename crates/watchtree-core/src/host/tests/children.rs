@@ -242,3 +242,23 @@ fn a_childs_goodbye_is_unwatched_and_never_down() {
     world.run_ms(2000);
     assert_eq!(world.state("h1/docker/web"), State::Ok);
 }
+
+#[test]
+fn an_end_that_overtakes_the_answer_to_its_start_is_not_lost() {
+    let mut world = World::new();
+    let (now, engine) = (world.now, "docker".to_string());
+    world.host.handle(now, HostInput::ChildrenLookedFor);
+    while world.host.poll_effect().is_some() {}
+    let exited = HostInput::ChildExited {
+        engine: engine.clone(),
+        pid: 7,
+        exit: ChildExit::Signal(9),
+        last_line: String::new(),
+    };
+    world.host.handle(now, exited);
+    let result = Ok(7);
+    world.feed(HostInput::ChildStarted { engine, result });
+    world.run_ms(60_000);
+    assert_eq!((world.count(" STARTED"), world.count("Kill")), (1, 0));
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+}
