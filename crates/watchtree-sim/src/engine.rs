@@ -41,7 +41,7 @@ pub enum Due {
     /// A start's work is done.
     StartDone(usize, Asker),
     /// A stop's patience with the container is over, or the container obeyed.
-    StopEnds(usize, Asker, bool),
+    StopEnds(usize, Asker, u64, bool),
     /// The restart policy acts.
     PolicyStarts(usize, u64),
     /// The health check's view changes, if the life is still the same.
@@ -80,6 +80,8 @@ pub struct Container {
     pub our_starts: Vec<Moment>,
     /// Starts under way.
     starting: u32,
+    /// Stops under way: each ends with the life it stops, however that ends.
+    stopping: Vec<Asker>,
     backoff: Duration,
     manually_stopped: bool,
 }
@@ -133,6 +135,7 @@ impl Engine {
                     faults: 0,
                     our_starts: Vec::new(),
                     starting: 0,
+                    stopping: Vec::new(),
                     backoff: Duration::from_millis(100),
                     manually_stopped: false,
                 }
@@ -264,7 +267,10 @@ impl Engine {
         }
         let obeys = !self.containers[i].hung;
         let after = if obeys { self.rng.millis(20, 60) } else { patience };
-        self.out.push(Out::Later(now + after, Due::StopEnds(i, asker, !obeys)));
+        let c = &mut self.containers[i];
+        c.stopping.push(asker);
+        let due = Due::StopEnds(i, asker, c.life, !obeys);
+        self.out.push(Out::Later(now + after, due));
     }
 
     /// An operator's `docker kill`.
@@ -330,7 +336,12 @@ impl Engine {
         }
         let life = c.life;
         let backoff = c.backoff;
+        let stopping = std::mem::take(&mut c.stopping);
         self.event(now, i, EventAction::Die { exit_code });
+        for asker in stopping {
+            self.event(now, i, EventAction::Stop);
+            self.out.push(Out::Answered(asker, Ok(Performed::Done)));
+        }
         if by_policy {
             let c = &mut self.containers[i];
             c.view.run = RunState::Restarting;
@@ -344,6 +355,7 @@ impl Engine {
         self.ring.clear();
         for c in &mut self.containers {
             c.starting = 0;
+            c.stopping.clear();
         }
     }
 
@@ -372,7 +384,7 @@ impl Engine {
     pub fn due(&mut self, now: Moment, due: Due) {
         match due {
             Due::StartDone(i, asker) => self.start_done(now, i, asker),
-            Due::StopEnds(i, asker, by_force) => self.stop_ends(now, i, asker, by_force),
+            Due::StopEnds(i, asker, life, by_force) => self.stop_ends(now, i, asker, life, by_force),
             Due::PolicyStarts(i, life) => {
                 let c = &mut self.containers[i];
                 if c.life == life && c.view.run == RunState::Restarting && !c.removed {
@@ -432,17 +444,16 @@ impl Engine {
         self.out.push(Out::Answered(asker, Ok(Performed::Done)));
     }
 
-    fn stop_ends(&mut self, now: Moment, i: usize, asker: Asker, by_force: bool) {
-        if !self.containers[i].removed && self.containers[i].view.run == RunState::Running {
-            if by_force {
-                self.event(now, i, EventAction::Kill { signal: 9 });
-            }
-            self.ends(now, i, if by_force { 137 } else { 143 });
+    /// Ends the life that was to be stopped, unless it ended meanwhile: a stop never reaches into the next life.
+    fn stop_ends(&mut self, now: Moment, i: usize, asker: Asker, life: u64, by_force: bool) {
+        let c = &self.containers[i];
+        if c.life != life || !c.stopping.contains(&asker) {
+            return;
         }
-        if !self.containers[i].removed {
-            self.event(now, i, EventAction::Stop);
+        if by_force {
+            self.event(now, i, EventAction::Kill { signal: 9 });
         }
-        self.out.push(Out::Answered(asker, Ok(Performed::Done)));
+        self.ends(now, i, if by_force { 137 } else { 143 });
     }
 }
 

@@ -169,7 +169,11 @@ impl World {
         self.hosts[h].pid += 1;
         self.hosts[h].child.start(now, |epoch| {
             let who = identity(name, Tier::Container, h as u64, boots, epoch);
-            let settings = ContainerSettings { seed, wall_at_zero: wall(Moment::ZERO), ..ContainerSettings::new(who, engine) };
+            let settings = ContainerSettings {
+                seed,
+                wall_at_zero: wall(Moment::ZERO),
+                ..ContainerSettings::new(who, engine)
+            };
             ContainerAgent::new(settings, recovered, now)
         });
         if self.hosts[h].host.exists() {
@@ -315,7 +319,9 @@ impl World {
             Fault::FreezeManager { lasts } => self.hurt_manager(lasts, false),
             Fault::BadNetwork { lasts } => {
                 self.bad_network_until = now + lasts;
-                self.hosts.iter_mut().for_each(|host| host.troubled = host.troubled.max(now + lasts));
+                self.hosts
+                    .iter_mut()
+                    .for_each(|host| host.troubled = host.troubled.max(now + lasts));
                 true
             }
         };

@@ -13,7 +13,7 @@
 //! `repaired_or_escalated` after the faults stopped, every failed container runs again or is given up
 //! `converges`             after the faults stopped, the manager believes the truth
 
-use crate::engine::Asker;
+use crate::engine::{Asker, Container};
 use crate::world::World;
 use watchtree_core::container::io::{EngineCall, RunState, Ticket};
 use watchtree_core::decision::{ActionKind, Decision};
@@ -23,6 +23,8 @@ use watchtree_core::verdict::State;
 
 /// Shipped budget: 5 restarts in 10 minutes, and one slow retry each 10 minutes after that.
 const STARTS_MAX: usize = 6;
+/// The window of that budget.
+const WINDOW: Duration = Duration::from_secs(600);
 /// Missed freshness point (0.5 s + 1 s) and two rounds of looks (0.7 s each), with room for one beat's phase.
 const SEEN_WITHIN: Duration = Duration::from_secs(4);
 /// After its own start or stall the manager waits for one healthy window and for hosts to return before that bound runs.
@@ -145,7 +147,12 @@ impl World {
                 .engine
                 .containers
                 .iter()
-                .map(|c| (c.our_starts.len(), &c.view.name))
+                .map(|c| {
+                    (
+                        c.our_starts.iter().filter(|at| self.now.since(**at) < WINDOW).count(),
+                        &c.view.name,
+                    )
+                })
                 .max();
             if let Some((starts, name)) = worst.filter(|(starts, _)| STARTS_MAX < *starts) {
                 let why = format!("host {h}: {name} was started {starts} times within 10 minutes");
@@ -161,7 +168,11 @@ impl World {
         if !self.manager.runs() {
             return;
         }
-        let from = dead_since.max(self.manager.well_since + MANAGER_SETTLES);
+        // A frame proves when it was sent only against a prompter one: where a manager that has just started never got a
+        // prompt one (its host's frames are held back since), it cannot tell old from new, and the bound runs that much later.
+        let host = &self.hosts[h];
+        let unknowable = host.heard.unknowable((self.manager.epoch, host.boots));
+        let from = dead_since.max(self.manager.well_since + MANAGER_SETTLES) + unknowable;
         let subject = SubjectId::new(self.hosts[h].name.as_str()).expect("a host's name");
         if self.shown(&subject) == Some(State::Ok) && SEEN_WITHIN < self.now.since(from) {
             let silent = self.now.since(dead_since);
@@ -172,15 +183,41 @@ impl World {
         }
     }
 
+    /// True if a container waits, unhealthy, until its grace is over: a bound too, but a longer one than the calm.
+    pub fn somebody_has_grace(&self) -> bool {
+        let hung = |h: usize, c: &Container| {
+            let subject =
+                SubjectId::new(&format!("{}/docker/{}", self.hosts[h].name, c.view.name)).expect("plain names");
+            c.hung && !c.removed && self.held(h, &subject) == Some(State::Unhealthy)
+        };
+        (0..self.hosts.len()).any(|h| self.hosts[h].engine.containers.iter().any(|c| hung(h, c)))
+    }
+
     /// What the manager shows of a subject.
     fn shown(&self, subject: &SubjectId) -> Option<State> {
-        self.manager.machine.as_ref()?.line(self.now, subject).map(|line| line.state)
+        self.manager
+            .machine
+            .as_ref()?
+            .line(self.now, subject)
+            .map(|line| line.state)
     }
 
     /// What a host's container-watchdog holds of a subject.
     fn held(&self, h: usize, subject: &SubjectId) -> Option<State> {
         let agent = self.hosts[h].child.machine.as_ref()?;
-        agent.verdicts().find(|verdict| verdict.subject == *subject).map(|verdict| verdict.state)
+        agent
+            .verdicts()
+            .find(|verdict| verdict.subject == *subject)
+            .map(|verdict| verdict.state)
+    }
+
+    /// Why it holds that: what a broken run is read by.
+    fn held_why(&self, h: usize, subject: &SubjectId) -> String {
+        let Some(agent) = self.hosts[h].child.machine.as_ref() else {
+            return "no container-watchdog".into();
+        };
+        let found = agent.verdicts().find(|verdict| verdict.subject == *subject);
+        found.map_or_else(|| "not known".into(), |verdict| verdict.why.clone())
     }
 
     /// At the end, when the faults are over since long.
@@ -205,7 +242,8 @@ impl World {
         let subject = SubjectId::new(&format!("{}/docker/{name}", self.hosts[h].name)).expect("plain names");
         let here = self.held(h, &subject);
         let there = self.shown(&subject);
-        let believed = format!("here {here:?}, at the manager {there:?}");
+        let why = self.held_why(h, &subject);
+        let believed = format!("here {here:?} ({why}), at the manager {there:?}");
         if removed {
             if here.is_some() || there.is_some() {
                 self.breaks("converges", format!("{subject} is removed: {believed}"));

@@ -29,6 +29,11 @@ const WARM: Duration = Duration::from_secs(12);
 const CHAOS: Duration = Duration::from_secs(80);
 /// Calm after the last fault began: longer than the longest fault, back-off and hold together.
 const CALM: Duration = Duration::from_secs(110);
+/// The longest grace of the shipped policy, which a container that hangs after many restarts is given before it is
+/// stopped or given up: a run waits for its end where there is one.
+const GRACE_MAX: Duration = Duration::from_secs(900);
+/// Steps of that wait.
+const STEP: Duration = Duration::from_secs(30);
 
 /// What a run did.
 #[derive(Clone, Debug)]
@@ -56,10 +61,17 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Report {
         world.at(when, Happening::Fault(fault));
     }
     world.run_until(till + CALM);
+    while world.broken.is_none() && world.somebody_has_grace() && world.now < till + CALM + GRACE_MAX {
+        world.run_until(world.now + STEP);
+    }
     if world.broken.is_none() {
         world.check_end();
     }
-    let story = world.story.iter().map(|(when, fault)| format!("{when} {fault:?}")).collect();
+    let story = world
+        .story
+        .iter()
+        .map(|(when, fault)| format!("{when} {fault:?}"))
+        .collect();
     Report {
         seed,
         counts: world.counts,

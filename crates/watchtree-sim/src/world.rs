@@ -19,7 +19,7 @@ use watchtree_core::id::NodeName;
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{KnownHost, ManagerInput};
-use watchtree_core::message::Envelope;
+use watchtree_core::message::{Envelope, Message};
 use watchtree_core::order::Order;
 use watchtree_core::time::{Duration, Moment};
 
@@ -133,8 +133,36 @@ pub struct HostWorld {
     pub ambush: Option<usize>,
     /// Of the up-link: grows with every reconnect.
     pub connection: u64,
+    /// What the manager can know of this host's clock.
+    pub heard: Heard,
     /// Offset by which the bug `TimerResetOnReceipt` shifts slots.
     pub slot_shift: Option<(Moment, Moment)>,
+}
+
+/// How promptly the manager has heard a host, in its own present life and in the host's present boot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    /// The manager's epoch and the host's boot that this is about.
+    of: (u64, u64),
+    /// The shortest time a frame was under way, from the first Hello on. No more can be known of the host's clock: if every
+    /// frame since the manager's start was held back that long, the host seems that much younger than it is.
+    shortest: Option<Duration>,
+}
+
+impl Heard {
+    /// By how much the silence of that host must stay unseen at least.
+    pub fn unknowable(&self, of: (u64, u64)) -> Duration {
+        self.shortest.filter(|_| self.of == of).unwrap_or_default()
+    }
+
+    fn note(&mut self, of: (u64, u64), hello: bool, under_way: Duration) {
+        if self.of != of {
+            *self = Self { of, shortest: None };
+        }
+        if hello || self.shortest.is_some() {
+            self.shortest = Some(self.shortest.map_or(under_way, |known| known.min(under_way)));
+        }
+    }
 }
 
 /// What the manager's store holds.
@@ -212,6 +240,7 @@ impl World {
                 child_hurt: now,
                 ambush: None,
                 connection: 0,
+                heard: Heard::default(),
                 slot_shift: None,
             })
             .collect();
@@ -449,6 +478,12 @@ impl World {
             connection,
         };
         let epoch = self.manager.epoch;
+        if self.manager.runs() {
+            let hello = matches!(envelope.message, Message::Hello(_));
+            let under_way = self.now.since(envelope.header.slot);
+            let of = (epoch, self.hosts[h].boots);
+            self.hosts[h].heard.note(of, hello, under_way);
+        }
         let input = ManagerInput::Hosts(watchtree_core::backend::BackendInput::Received { peer, envelope });
         self.happen(Happening::ToManager(epoch, input));
     }
