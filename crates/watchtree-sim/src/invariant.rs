@@ -257,7 +257,8 @@ impl World {
         if runs && hung && here != Some(State::GivenUp) {
             self.breaks("repaired_or_escalated", format!("{subject} hangs: {believed}"));
         }
-        if !runs && stopped && !matches!(here, Some(State::Stopped)) && !(blind && here == Some(State::GivenUp)) {
+        let left_alone = here == Some(State::Stopped) || (blind && here == Some(State::GivenUp));
+        if !runs && stopped && !left_alone {
             self.breaks("converges", format!("{subject} was stopped by a person: {believed}"));
         }
         if runs && stopped && !blind {
