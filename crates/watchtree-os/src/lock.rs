@@ -47,7 +47,14 @@ impl LockFile {
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options.open(path).map_err(io)?;
+        let mut file = options
+            .open(path)
+            .or_else(|error| match error.kind() {
+                // Another user made it: locking needs no right to write.
+                io::ErrorKind::PermissionDenied => File::open(path),
+                _ => Err(error),
+            })
+            .map_err(io)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
