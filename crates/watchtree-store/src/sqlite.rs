@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Putting never waits for the disk. A missing, read-only or full disk ends nothing: what was put stays in memory (up to
-//! the limits of [`Pending`]), the health callback says so in one line, and the next write that works says that it is over.
+//! the limits of `Pending`), the health callback says so in one line, and the next write that works says that it is over.
 
 use crate::sqlite_file::File;
 use std::collections::BTreeMap;
