@@ -43,7 +43,7 @@ impl ContainerAgent {
         self.frontend.verdicts()
     }
 
-    /// The newest decisions, oldest first; at most [`Recovered::DECISIONS_MAX`].
+    /// The newest decisions, oldest first; at most [`super::record::Recovered::DECISIONS_MAX`].
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter()
     }
