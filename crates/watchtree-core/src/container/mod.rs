@@ -1,6 +1,6 @@
 //! The container role: heals the containers of one engine.
 //!
-//! Level-triggered: every input only changes what is known ([`facts`], [`stream`], a subject's repair); then each subject
+//! Level-triggered: every input only changes what is known (`facts`, `stream`, a subject's repair); then each subject
 //! it touches is *reconciled* from what is known, whatever order things came in.
 //!
 //! ```text
