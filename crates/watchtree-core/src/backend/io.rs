@@ -140,7 +140,7 @@ impl Refusal {
     }
 }
 
-/// What happened among the children; the owner takes it with [`Backend::poll_happening`].
+/// What happened among the children; the owner takes it with [`Backend::poll_happening`](super::Backend::poll_happening).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Happening {
     /// A child said Hello and was welcomed.
