@@ -14,6 +14,7 @@ use crate::lock::EngineLock;
 use crate::performer::{Gate, Performer, Waiting};
 use crate::setup::Plan;
 use crate::status::Status;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::ContainerInput;
 use watchtree_core::container::settings::HealMode;
 use watchtree_docker::{Engine, EngineInfo, Hands, SocketTrouble};
+use watchtree_os::identity::Life;
 use watchtree_runtime::{
     Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, Visitor, drive,
 };
@@ -30,6 +32,8 @@ use watchtree_store::journal::{Journal, JournalError};
 const INBOX_INPUTS_MAX: usize = 4096;
 /// How often a missing engine is looked for.
 const ENGINE_EVERY: Duration = Duration::from_millis(500);
+/// A disk that was full at the start is tried again this often.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// After SIGTERM the loop ends at the latest after this, calls under way or not: the journal knows them.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// Time for the last frames and the journal's last sync.
@@ -47,8 +51,13 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
     opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
-    if let Some(why) = &plan.identity_trouble {
+    if let Some(why) = &plan.life.degraded {
         conditions.report("identity", &Err(why.clone()));
+        tokio::spawn(save_later(
+            plan.state_folder.clone(),
+            plan.life.clone(),
+            conditions.clone(),
+        ));
     }
 
     let (inputs, inbox) = inbox();
@@ -125,6 +134,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         Ended::InOrder | Ended::Cut => Ok(()),
         Ended::InboxClosed => anyhow::bail!("everything that feeds the working loop has ended"),
     }
+}
+
+/// A full disk is waited out.
+async fn save_later(folder: PathBuf, life: Life, conditions: Conditions) {
+    watchtree_os::identity::save_life_later(&folder, life, SAVE_EVERY).await;
+    conditions.report("identity", &Ok(format!("{} is in order", folder.display())));
 }
 
 /// Answers pass a fault point in test builds; elsewhere they go straight in.

@@ -7,7 +7,7 @@ use watchtree_core::id::{NodeIdentity, Tier};
 use watchtree_core::restart::{HostPolicy, RestartPolicy};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::WallTime;
-use watchtree_os::identity::{begin_life, boot_id, machine_id, random16};
+use watchtree_os::identity::{Life, begin_life, boot_id, machine_id, random16};
 use watchtree_runtime::{Clock, Code, Exit, logging};
 
 /// What a run needs.
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     /// Public keys whose orders are obeyed.
     pub(crate) order_keys_folder: PathBuf,
     /// Why the identity is only in memory, if so.
-    pub(crate) identity_trouble: Option<String>,
+    pub(crate) life: Life,
 }
 
 /// Reads and checks the file.
@@ -93,7 +93,7 @@ pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<P
         status_group: config.http.socket_group.clone(),
         state_folder,
         order_keys_folder: config.keys().order_keys_dir,
-        identity_trouble: life.degraded,
+        life,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Answers the HTTP API for this host: the machine's own lines and its children's, asked between two turns. What is
 //! asked about a container is handed to its container-watchdog's own socket: the answer then is the one who decides.
 
+use crate::refusals::{self, Refusals};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +41,7 @@ pub(crate) struct HostApi {
     pub(crate) inputs: mpsc::Sender<HostInput>,
     pub(crate) waiting: Waiting,
     pub(crate) conditions: Conditions,
+    pub(crate) refusals: Refusals,
     pub(crate) events: EventLog,
     pub(crate) pulse: Pulse,
 }
@@ -76,9 +78,9 @@ impl HostApi {
             // One machine, one clock: what the children saw is on ours.
             let verdicts = agent.frontend().verdicts();
             verdicts.for_each(|verdict| collector.add(Some(now), verdict, None));
-            (collector, agent.frontend().health())
+            (collector, agent.frontend().health(), refusals::of_machine(agent))
         };
-        let (collector, health) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (collector, health, refused) = self.visitor.visit(look).await.map_err(not_at_home)?;
         Ok(collector.finish(TreeResponse {
             node: self.identity.name.to_string(),
             tier: self.identity.tier.as_str().to_owned(),
@@ -87,6 +89,7 @@ impl HostApi {
             uptime_ms: millis(Clock.now().since(self.began)),
             wall_ms: Clock.wall().0,
             conditions: view::conditions(&self.conditions),
+            refused: self.refusals.all(refused),
             ..TreeResponse::default()
         }))
     }
@@ -166,11 +169,12 @@ impl HostApi {
         Ok(view::answer(self.identity.name.as_str(), &answer))
     }
 
-    fn health(&self, ok: bool, detail: String) -> Health {
+    fn health(&self, ok: bool, detail: String, refused: BTreeMap<String, u64>) -> Health {
         Health {
             ok,
             detail,
             conditions: view::conditions(&self.conditions),
+            refused,
             ..Health::default()
         }
     }
@@ -213,16 +217,17 @@ impl Api for HostApi {
             } else {
                 "the working loop stands"
             };
-            Ok(self.health(alive, words.to_owned()))
+            // The loop itself may stand: what it counted is not asked.
+            Ok(self.health(alive, words.to_owned(), self.refusals.all(BTreeMap::new())))
         })
     }
 
     /// Ready = every engine's container-watchdog has said Hello.
     fn ready(&self) -> Answer<'_, Health> {
         Box::pin(async {
-            let look = |agent: &HostAgent| -> Vec<(String, bool, String)> {
+            let look = |agent: &HostAgent| {
                 let views = agent.children().into_iter();
-                views
+                let children: Vec<(String, bool, String)> = views
                     .map(|child| {
                         (
                             child.engine,
@@ -230,9 +235,10 @@ impl Api for HostApi {
                             child.phase,
                         )
                     })
-                    .collect()
+                    .collect();
+                (children, refusals::of_machine(agent))
             };
-            let children = self.visitor.visit(look).await.map_err(not_at_home)?;
+            let (children, refused) = self.visitor.visit(look).await.map_err(not_at_home)?;
             let missing: Vec<String> = children
                 .into_iter()
                 .filter(|(_, there, _)| !there)
@@ -243,7 +249,7 @@ impl Api for HostApi {
             } else {
                 missing.join("; ")
             };
-            Ok(self.health(missing.is_empty(), words))
+            Ok(self.health(missing.is_empty(), words, self.refusals.all(refused)))
         })
     }
 }

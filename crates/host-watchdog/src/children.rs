@@ -103,7 +103,7 @@ impl Children {
                 let pid = process.pid();
                 tracing::info!(engine, pid, "found a living container-watchdog");
                 self.names.set(pid, name);
-                self.hold(&engine, process);
+                self.hold(&engine, process, None);
                 self.tell(HostInput::ChildFound {
                     engine: engine.clone(),
                     pid,
@@ -128,20 +128,13 @@ impl Children {
 
     /// Starts the child of that engine; the answer goes to the inbox.
     pub(crate) fn start(&mut self, engine: &str) {
-        let result = self.spawn(engine);
-        if let Err(why) = &result {
-            tracing::warn!(engine, why, "cannot start a container-watchdog");
-        }
-        send_later(
-            &self.inputs,
-            HostInput::ChildStarted {
-                engine: engine.to_string(),
-                result,
-            },
-        );
+        let Err(why) = self.spawn(engine) else { return };
+        tracing::warn!(engine, why, "cannot start a container-watchdog");
+        send_later(&self.inputs, started(engine, Err(why)));
     }
 
-    fn spawn(&mut self, engine: &str) -> Result<u32, String> {
+    /// Its start is told by the task that will tell its end.
+    fn spawn(&mut self, engine: &str) -> Result<(), String> {
         let Some(name) = self.engines.get(engine).cloned() else {
             return Err(format!("no engine {engine} is configured"));
         };
@@ -161,17 +154,21 @@ impl Children {
         let pid = process.pid();
         tracing::info!(engine, pid, "started a container-watchdog");
         self.names.set(pid, name);
-        self.hold(engine, process);
-        Ok(pid)
+        self.hold(engine, process, Some(started(engine, Ok(pid))));
+        Ok(())
     }
 
-    /// Keeps it for signals and waits for its end.
-    fn hold(&mut self, engine: &str, process: Process) {
+    /// Keeps it for signals, tells `first`, and waits for its end. One task tells both, so that the end of a child that
+    /// ends at once cannot overtake its start: the machine would not know whose end that is.
+    fn hold(&mut self, engine: &str, process: Process, first: Option<HostInput>) {
         let waiting = match process.try_clone() {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::warn!(engine, %error, "cannot wait for a child; its silence will show its end");
                 self.held.insert(engine.to_string(), process);
+                if let Some(first) = first {
+                    send_later(&self.inputs, first);
+                }
                 return;
             }
         };
@@ -180,6 +177,10 @@ impl Children {
         let (engine, words) = (engine.to_string(), self.last_words(engine));
         tokio::spawn(async move {
             let pid = waiting.pid();
+            if let Some(first) = first {
+                // If the loop has ended, nobody needs to know any more.
+                let _ = inputs.send(first).await;
+            }
             let exit = match waiting.wait().await {
                 Ok(Exit::Code(code)) => ChildExit::Code(code),
                 Ok(Exit::Signal(signal)) => ChildExit::Signal(signal),
@@ -221,6 +222,13 @@ impl Children {
 
     fn last_words(&self, engine: &str) -> PathBuf {
         self.run_dir.join(format!("container-{engine}.last-words"))
+    }
+}
+
+fn started(engine: &str, result: Result<u32, String>) -> HostInput {
+    HostInput::ChildStarted {
+        engine: engine.to_string(),
+        result,
     }
 }
 

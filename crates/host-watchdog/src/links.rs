@@ -4,6 +4,7 @@
 
 use crate::children::{Children, Names};
 use crate::orders::OrderDesk;
+use crate::refusals::Refusals;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,14 +39,11 @@ pub(crate) fn upstream(config: &HostConfig) -> Result<Option<Upstream>> {
 }
 
 fn bad_key(error: KeyError) -> Exit {
-    Exit::new(
-        if error.is_permission() {
-            Code::NoRights
-        } else {
-            Code::BadInput
-        },
-        error.to_string(),
-    )
+    if error.is_permission() {
+        let line = format!("{error}; run as root or as the user it belongs to");
+        return Exit::new(Code::NoRights, line);
+    }
+    Exit::new(Code::BadInput, error.to_string())
 }
 
 fn bad_link(error: LinkError) -> Exit {
@@ -66,6 +64,7 @@ pub(crate) struct Links {
     up: Option<LinkHandle>,
     down: LinkHandle,
     connections: Connections,
+    refusals: Refusals,
     inputs: mpsc::Sender<HostInput>,
     pumps: Vec<JoinHandle<()>>,
 }
@@ -77,6 +76,7 @@ impl Links {
         upstream: Option<Upstream>,
         children: &Children,
         orders: OrderDesk,
+        refusals: &Refusals,
         inputs: mpsc::Sender<HostInput>,
     ) -> Result<Self> {
         let clock: Clock = Arc::new(|| watchtree_runtime::Clock.now());
@@ -86,9 +86,11 @@ impl Links {
         };
         let (down, events) = Router::start(RouterConfig::new(listen), Arc::clone(&clock)).map_err(bad_link)?;
         let connections = Connections::default();
+        refusals.include(down.clone());
         let pump = DownPump {
             names: children.names(),
             connections: Arc::clone(&connections),
+            refusals: refusals.clone(),
             inputs: inputs.clone(),
         };
         let mut pumps = vec![tokio::spawn(pump.run(events))];
@@ -96,7 +98,8 @@ impl Links {
             None => None,
             Some(upstream) => {
                 let (up, events) = Dealer::start(DealerConfig::new(upstream), clock).map_err(bad_link)?;
-                pumps.push(tokio::spawn(pump_up(events, orders, inputs.clone())));
+                refusals.include(up.clone());
+                pumps.push(tokio::spawn(pump_up(events, orders, refusals.clone(), inputs.clone())));
                 Some(up)
             }
         };
@@ -104,6 +107,7 @@ impl Links {
             up,
             down,
             connections,
+            refusals: refusals.clone(),
             inputs,
             pumps,
         })
@@ -111,6 +115,7 @@ impl Links {
 
     /// Hands a frame to the manager's link. Without a manager it is lost, as on a link that is down.
     pub(crate) fn send_up(&self, envelope: &Envelope) {
+        self.refusals.count_order(&envelope.message);
         let Some(up) = &self.up else { return };
         let sent = watchtree_wire::encode(envelope)
             .map_err(|error| error.to_string())
@@ -160,7 +165,12 @@ impl Links {
     }
 }
 
-async fn pump_up(mut events: mpsc::Receiver<LinkEvent>, orders: OrderDesk, inputs: mpsc::Sender<HostInput>) {
+async fn pump_up(
+    mut events: mpsc::Receiver<LinkEvent>,
+    orders: OrderDesk,
+    refusals: Refusals,
+    inputs: mpsc::Sender<HostInput>,
+) {
     while let Some(event) = events.recv().await {
         let input = match event {
             LinkEvent::Up => HostInput::Link(FrontendInput::Up),
@@ -168,6 +178,7 @@ async fn pump_up(mut events: mpsc::Receiver<LinkEvent>, orders: OrderDesk, input
             LinkEvent::Frame { parts, .. } => match watchtree_wire::decode(&parts) {
                 Ok(envelope) => orders.input_of(envelope),
                 Err(error) => {
+                    refusals.count("undecodable");
                     tracing::warn!(%error, "a frame of the manager cannot be read");
                     continue;
                 }
@@ -193,6 +204,7 @@ async fn pump_up(mut events: mpsc::Receiver<LinkEvent>, orders: OrderDesk, input
 struct DownPump {
     names: Names,
     connections: Connections,
+    refusals: Refusals,
     inputs: mpsc::Sender<HostInput>,
 }
 
@@ -233,6 +245,7 @@ impl DownPump {
                 },
                 LinkEvent::Frame { peer, parts, .. } => {
                     let Some(known) = peers.get(&peer).cloned() else {
+                        self.refusals.count("stranger");
                         continue;
                     };
                     match watchtree_wire::decode(&parts) {

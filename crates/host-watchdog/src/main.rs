@@ -9,6 +9,7 @@ mod links;
 mod orders;
 mod perform;
 mod probes;
+mod refusals;
 mod run;
 
 use clap::{Parser, Subcommand};

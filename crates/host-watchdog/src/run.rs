@@ -10,6 +10,7 @@ use crate::links::{self, Links};
 use crate::orders::OrderDesk;
 use crate::perform::Performer;
 use crate::probes::Prober;
+use crate::refusals::Refusals;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +93,8 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     // Children of a former life first: their frames must find them known.
     children.look_for().await;
     let orders = OrderDesk::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
-    let links = Links::start(&config, upstream, &children, orders, inputs.clone())?;
+    let refusals = Refusals::default();
+    let links = Links::start(&config, upstream, &children, orders, &refusals, inputs.clone())?;
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 
@@ -109,6 +111,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         inputs: inputs.clone(),
         waiting: waiting.clone(),
         conditions: conditions.clone(),
+        refusals,
         events: events.clone(),
         pulse: pulse.clone(),
     };
@@ -165,8 +168,13 @@ fn start(config: &HostConfig, life: &Life, version: String) -> Result<HostStart>
 }
 
 fn make_run_dir(dir: &Path) -> Result<()> {
-    std::fs::create_dir_all(dir)
-        .map_err(|error| Exit::of_io(&error, format!("run_dir {}: cannot be made: {error}", dir.display())).into())
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let line = format!(
+            "run_dir {} cannot be made: {error}; make it for this user, or set another one",
+            dir.display()
+        );
+        Exit::of_io(&error, line).into()
+    })
 }
 
 /// A second host-watchdog on the same sockets would fight for the children.
@@ -189,14 +197,9 @@ fn only_one(config: &HostConfig) -> Result<LockFile> {
 }
 
 /// A full disk is waited out.
-async fn save_later(folder: PathBuf, mut life: Life, conditions: Conditions) {
-    loop {
-        tokio::time::sleep(WALL_EVERY).await;
-        if identity::save_life(&folder, &mut life).is_ok() {
-            conditions.report("state", &Ok(format!("{} is in order", folder.display())));
-            return;
-        }
-    }
+async fn save_later(folder: PathBuf, life: Life, conditions: Conditions) {
+    identity::save_life_later(&folder, life, WALL_EVERY).await;
+    conditions.report("state", &Ok(format!("{} is in order", folder.display())));
 }
 
 async fn wall(inputs: mpsc::Sender<HostInput>) {

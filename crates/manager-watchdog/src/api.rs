@@ -1,6 +1,7 @@
 //! What the manager answers through the HTTP API. Every question is a short visit of the machine.
 
 use crate::performer::{Asked, Waiting};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_api::{
@@ -13,6 +14,7 @@ use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
 use watchtree_core::order::Verb;
 use watchtree_core::subject::SubjectId;
 use watchtree_core::tree::TreeFilter;
+use watchtree_link::LinkHandle;
 use watchtree_runtime::view::{self, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
 
@@ -27,6 +29,7 @@ pub(crate) struct ManagerApi {
     pub(crate) events: EventLog,
     pub(crate) inputs: mpsc::Sender<ManagerInput>,
     pub(crate) waiting: Waiting,
+    pub(crate) link: LinkHandle,
     /// Closed incidents of former lives; those of this life are the machine's.
     pub(crate) closed_before: Vec<Incident>,
     /// How long an order lives: an answer comes by then.
@@ -41,9 +44,10 @@ impl Api for ManagerApi {
             let visit = |manager: &ManagerAgent| {
                 let now = Clock.now();
                 let lines = manager.tree(now, &TreeFilter::default());
-                (now, lines, manager.health(now).0, now.since(manager.started()))
+                let up = now.since(manager.started());
+                (now, lines, manager.health(now).0, up, refusals(manager))
             };
-            let (now, lines, node_health, uptime) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let (now, lines, node_health, uptime, refused) = self.visitor.visit(visit).await.map_err(not_at_home)?;
             let mut collector = TreeCollector::new(query);
             for line in &lines {
                 collector.add_line(now, line);
@@ -56,6 +60,7 @@ impl Api for ManagerApi {
                 uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
                 wall_ms: Clock.wall().0,
                 conditions: view::conditions(&self.conditions),
+                refused: self.refused(refused),
                 ..TreeResponse::default()
             }))
         })
@@ -173,8 +178,8 @@ impl Api for ManagerApi {
 
     fn ready(&self) -> Answer<'_, Health> {
         Box::pin(async move {
-            let settled = |manager: &ManagerAgent| manager.is_settled(Clock.now());
-            let ok = self.visitor.visit(settled).await.map_err(not_at_home)?;
+            let settled = |manager: &ManagerAgent| (manager.is_settled(Clock.now()), refusals(manager));
+            let (ok, refused) = self.visitor.visit(settled).await.map_err(not_at_home)?;
             let detail = if ok {
                 "it judges"
             } else {
@@ -185,10 +190,27 @@ impl Api for ManagerApi {
                 ok,
                 detail: detail.to_string(),
                 conditions,
+                refused: self.refused(refused),
                 ..Health::default()
             })
         })
     }
+}
+
+impl ManagerApi {
+    /// What the machine refused and what the link refused before it, together.
+    fn refused(&self, by_machine: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let counters = self.link.counters();
+        let by_link = watchtree_link::Refusal::ALL
+            .into_iter()
+            .map(|why| (why.as_str().to_string(), counters.refused(why)));
+        view::refused(by_machine.into_iter().chain(by_link))
+    }
+}
+
+fn refusals(manager: &ManagerAgent) -> BTreeMap<String, u64> {
+    let refused = manager.refused().iter();
+    refused.map(|(why, count)| (why.as_str().to_string(), *count)).collect()
 }
 
 fn newest(mut incidents: Vec<Incident>, limit: usize) -> Vec<watchtree_api::Incident> {

@@ -3,6 +3,7 @@
 //!
 //! Judges nothing: a disconnect is a hint, a refused frame is counted by the core.
 
+use crate::places::Places;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) fn start(
     endpoints: Vec<String>,
     keys: CurveKeys,
     allowed_dir: PathBuf,
+    places: Places,
     inputs: mpsc::Sender<ManagerInput>,
     conditions: Conditions,
 ) -> Result<LinkHandle, Exit> {
@@ -38,7 +40,11 @@ pub(crate) fn start(
         link: link.clone(),
         conditions,
     };
-    tokio::spawn(read(events, allowed, inputs));
+    let connections = Connections {
+        numbers: BTreeMap::new(),
+        places,
+    };
+    tokio::spawn(read(events, connections, allowed, inputs));
     Ok(link)
 }
 
@@ -86,8 +92,12 @@ impl Allowed {
     }
 }
 
-async fn read(mut events: mpsc::Receiver<LinkEvent>, mut allowed: Allowed, inputs: mpsc::Sender<ManagerInput>) {
-    let mut connections = Connections::default();
+async fn read(
+    mut events: mpsc::Receiver<LinkEvent>,
+    mut connections: Connections,
+    mut allowed: Allowed,
+    inputs: mpsc::Sender<ManagerInput>,
+) {
     let mut poll = tokio::time::interval(KEYS_EVERY);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -111,12 +121,14 @@ async fn read(mut events: mpsc::Receiver<LinkEvent>, mut allowed: Allowed, input
 }
 
 /// Numbers the connections of each node: the link tells when a new one begins.
-#[derive(Default)]
-struct Connections(BTreeMap<NodeName, u64>);
+struct Connections {
+    numbers: BTreeMap<NodeName, u64>,
+    places: Places,
+}
 
 impl Connections {
     fn peer(&self, name: NodeName) -> Peer {
-        let connection = self.0.get(&name).copied().unwrap_or(0);
+        let connection = self.numbers.get(&name).copied().unwrap_or(0);
         Peer { name, connection }
     }
 
@@ -126,7 +138,8 @@ impl Connections {
                 peer: watchtree_link::Peer::Node(name),
             } => {
                 tracing::info!(node = %name, "connected");
-                *self.0.entry(name).or_default() += 1;
+                self.places.seen(&name);
+                *self.numbers.entry(name).or_default() += 1;
                 None
             }
             LinkEvent::PeerGone {

@@ -7,6 +7,7 @@
 mod api;
 mod hosts;
 mod performer;
+mod places;
 mod run;
 mod setup;
 mod webhook;

@@ -2,16 +2,18 @@
 //! their own.
 
 use crate::hosts;
+use crate::places::Places;
 use crate::webhook::Webhooks;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use watchtree_core::backend::{BackendInput, Peer};
+use watchtree_core::id::NodeName;
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{AskError, ManagerEffect, ManagerInput, TargetAnswer};
-use watchtree_core::message::{Envelope, Message};
+use watchtree_core::message::{Envelope, Look, Message};
 use watchtree_core::order::SignedOrder;
 use watchtree_core::time::Moment;
 use watchtree_keys::OrderKeys;
@@ -61,6 +63,7 @@ impl Waiting {
 /// See the file's head.
 pub(crate) struct Performer {
     pub(crate) link: LinkHandle,
+    pub(crate) places: Places,
     pub(crate) order_keys: OrderKeys,
     pub(crate) store: ManagerStore,
     pub(crate) webhooks: Webhooks,
@@ -98,7 +101,7 @@ impl Perform<ManagerAgent> for Performer {
                 host,
                 addresses,
                 within,
-            } => self.look(nonce, host.as_str(), addresses, within),
+            } => self.look(nonce, &host, addresses, within),
             ManagerEffect::AskAnswered { ticket, result } => self.waiting.answer(ticket, result),
             ManagerEffect::StoreHost(host) => self.store.put_host(host),
             ManagerEffect::ForgetHost(name) => self.store.forget_host(name),
@@ -146,11 +149,15 @@ impl Performer {
         }
     }
 
-    fn look(&self, nonce: u64, host: &str, addresses: Vec<String>, within: std::time::Duration) {
+    fn look(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
         let inputs = self.inputs.clone();
+        let places = self.places.of(&self.link, host, addresses);
         let host = host.to_string();
         tokio::spawn(async move {
-            let look = watchtree_probe::look(&addresses, within).await;
+            let look = match places {
+                Ok(places) => watchtree_probe::look(&places, within).await,
+                Err(why) => Look::NotPossible(why),
+            };
             tracing::info!(host, ?look, "looked from outside");
             // A machine that is gone wants no answer.
             let _ = inputs.send(ManagerInput::Looked { nonce, look }).await;

@@ -3,13 +3,16 @@
 use crate::api::ManagerApi;
 use crate::hosts;
 use crate::performer::{Performer, Waiting};
+use crate::places::Places;
 use crate::setup::Plan;
 use crate::webhook::Webhooks;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{ManagerInput, ManagerStart};
+use watchtree_os::identity::{Life, save_life_later};
 use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, Visitor, drive, view};
 use watchtree_store::sqlite::{Found, ManagerStore};
 
@@ -24,16 +27,23 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let conditions = Conditions::new();
     let (inputs, inbox) = mpsc::channel(INBOX_MAX);
-    if let Some(trouble) = &plan.identity_trouble {
+    if let Some(trouble) = &plan.life.degraded {
         conditions.report("identity", &Err(trouble.clone()));
+        tokio::spawn(save_later(
+            plan.state_dir.clone(),
+            plan.life.clone(),
+            conditions.clone(),
+        ));
     }
     // What a person must mend comes first: sockets and ports.
     let http = HttpServer::bind(Some(&plan.socket), plan.socket_group.as_deref(), plan.http_listen)
         .map_err(watchtree_runtime::Exit::from)?;
+    let places = Places::default();
     let link = hosts::start(
         plan.endpoints.clone(),
         plan.curve.clone(),
         plan.allowed_dir.clone(),
+        places.clone(),
         inputs.clone(),
         conditions.clone(),
     )?;
@@ -61,6 +71,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         events: events.clone(),
         inputs: inputs.clone(),
         waiting: waiting.clone(),
+        link: link.clone(),
         closed_before,
         order_lives: plan.policy.order_lives,
         name: name.clone(),
@@ -75,6 +86,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
     let mut performer = Performer {
         link: link.clone(),
+        places,
         order_keys: plan.order_keys,
         store,
         webhooks,
@@ -105,6 +117,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// A full disk is waited out.
+async fn save_later(folder: PathBuf, life: Life, conditions: Conditions) {
+    save_life_later(&folder, life, WALL_EVERY).await;
+    conditions.report("identity", &Ok(format!("{} is in order", folder.display())));
 }
 
 fn open_store(plan: &Plan, inputs: &mpsc::Sender<ManagerInput>) -> (ManagerStore, Found) {

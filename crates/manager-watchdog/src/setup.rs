@@ -6,7 +6,7 @@ use watchtree_config::{HostPort, LogFormat, ManagerConfig, Webhook};
 use watchtree_core::id::{NodeIdentity, Tier};
 use watchtree_core::manager::io::ManagerPolicy;
 use watchtree_keys::{CurveKeys, KeyError, OrderKeys};
-use watchtree_os::identity::{begin_life, boot_id, machine_id, random16};
+use watchtree_os::identity::{Life, begin_life, boot_id, machine_id, random16};
 use watchtree_runtime::{Code, Exit, logging};
 
 /// What a run needs.
@@ -28,8 +28,9 @@ pub(crate) struct Plan {
     pub(crate) webhooks: Vec<Webhook>,
     /// Real randomness, another one at each start.
     pub(crate) seed: u64,
-    /// Why the identity is only in memory, if so.
-    pub(crate) identity_trouble: Option<String>,
+    /// It says why the identity is only in memory, if so.
+    pub(crate) life: Life,
+    pub(crate) state_dir: PathBuf,
 }
 
 /// Reads and checks the file.
@@ -73,9 +74,10 @@ pub(crate) fn plan(file: &Path) -> anyhow::Result<Plan> {
         socket_group: config.http.socket_group.clone(),
         http_listen,
         database: config.state_dir().join("manager.db"),
-        webhooks: config.webhooks,
         seed: seed.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
-        identity_trouble: life.degraded,
+        life,
+        state_dir: config.state_dir(),
+        webhooks: config.webhooks,
     })
 }
 
@@ -87,6 +89,8 @@ fn key_exit(error: KeyError) -> Exit {
     };
     let cure = if error.is_missing() {
         "; make it: watchtree key gen"
+    } else if error.is_permission() {
+        "; run as root or as the user it belongs to"
     } else {
         ""
     };

@@ -109,6 +109,10 @@ pub struct TreeResponse {
     /// What is wrong with the answerer itself; empty = nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// Frames, connections and orders that the answerer has refused since its start, by snake_case reason
+    /// (`unknown_key`, `replayed_seq`); a reason that never came up is missing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
     /// How many subjects are in each state, over the whole tree (not only what is shown).
     pub counts: BTreeMap<String, u64>,
     /// Subjects that are left out because the answer would have been too large (not because of depth or filter).
@@ -335,4 +339,7 @@ pub struct Health {
     /// What is degraded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// As in [`TreeResponse`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
 }

@@ -21,7 +21,7 @@ pub(crate) async fn status(cli: &Cli) -> Result<Code, Fail> {
     if cli.json {
         let value = json!({
             "apiVersion": tree.api_version, "node": tree.node, "tier": tree.tier, "version": tree.version,
-            "conditions": tree.conditions, "counts": tree.counts, "incidents": incidents.incidents,
+            "conditions": tree.conditions, "refused": tree.refused, "counts": tree.counts, "incidents": incidents.incidents,
         });
         render::print_json(&value)?;
     } else {

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId};
 
 /// This boot of the machine.
@@ -109,6 +110,14 @@ pub fn save_life(folder: &Path, life: &mut Life) -> io::Result<()> {
         life.saved = true;
     }
     Ok(())
+}
+
+/// Tries [`save_life`] that far apart until it works: a full disk is waited out. Ends at once for a life that is saved.
+/// Why it does not work is in [`Life::degraded`] since the start.
+pub async fn save_life_later(folder: &Path, mut life: Life, every: Duration) {
+    while save_life(folder, &mut life).is_err() {
+        tokio::time::sleep(every).await;
+    }
 }
 
 fn write_identity(file: &Path, node_id: NodeId, epoch: u64) -> io::Result<()> {

@@ -56,7 +56,9 @@ pub enum HttpError {
     #[error("[http] socket_group: no group {0:?} in /etc/group: make it (groupadd) or leave the key out")]
     NoGroup(String),
     /// The system refused.
-    #[error("cannot listen on {place}: {source}")]
+    #[error(
+        "cannot listen on {place}: {source}; give this user the right to, or set another place in the configuration"
+    )]
     Io {
         /// Path or address.
         place: String,

@@ -182,6 +182,15 @@ pub fn condition_event(wall: WallTime, about: &str, state: &Result<String, Strin
     }
 }
 
+/// Counts of refusals from several places, by reason; what never came up is left out.
+pub fn refused(counts: impl IntoIterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
+    let mut all = BTreeMap::new();
+    for (reason, count) in counts.into_iter().filter(|(_, count)| 0 < *count) {
+        *all.entry(reason).or_default() += count;
+    }
+    all
+}
+
 /// What is degraded now, for answers.
 pub fn conditions(conditions: &crate::Conditions) -> Vec<api::Condition> {
     let view = |(about, detail)| api::Condition {

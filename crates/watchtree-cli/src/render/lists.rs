@@ -18,6 +18,11 @@ pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: 
         let line = format!("  DEGRADED {}: {}", condition.about, clean(&condition.detail));
         text.push_str(&format!("{}\n", style.paint("33", &line)));
     }
+    if !tree.refused.is_empty() {
+        let reasons = tree.refused.iter();
+        let reasons: Vec<String> = reasons.map(|(why, count)| format!("{count} {}", clean(why))).collect();
+        text.push_str(&format!("refused: {}\n", reasons.join(", ")));
+    }
     let counts: Vec<String> = tree
         .counts
         .iter()
