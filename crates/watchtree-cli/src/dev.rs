@@ -285,16 +285,18 @@ impl Daemon {
         let out = File::create(log).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         // A group of its own: Ctrl-C reaches this program alone, which then stops the daemons in order.
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["run", "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
             .env_remove("NOTIFY_SOCKET")
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+            .process_group(0);
+        // Should this program be killed, nobody else would end them. The runtime has one thread: the main one.
+        watchtree_os::ends_with_us(&mut command);
+        let child = command.spawn().map_err(failed)?;
         Ok(Self {
             name,
             child,

@@ -12,4 +12,4 @@ pub mod spawn;
 
 pub use lock::{LockError, LockFile};
 pub use process::{Exit, Process, Signal};
-pub use spawn::Spawn;
+pub use spawn::{Spawn, ends_with_us};

@@ -1,7 +1,8 @@
 //! Starts a child that outlives us.
 //!
 //! It gets a session of its own (no Ctrl-C of our terminal, no hang-up), no pipe to us (our death must not break its
-//! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours.
+//! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours; what must not
+//! outlive us is started with [`ends_with_us`].
 
 use crate::process::Process;
 use std::ffi::OsStr;
@@ -9,6 +10,25 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Makes a child to be started get SIGTERM when the *thread* that starts it ends, however it ends (also by SIGKILL): for
+/// trees that must not outlive who made them. Call it, and start the child, on a thread that lives as long as the process.
+pub fn ends_with_us(command: &mut Command) {
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only prctl and getppid are called: system calls that allocate nothing and take no
+    // lock.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+            // It may have died before this was in force.
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        });
+    }
+}
 
 /// A child to be started.
 #[derive(Debug)]

@@ -51,7 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     (
         "watchtree-cli",
-        &["watchtree-api", "watchtree-config", "watchtree-keys"],
+        &["watchtree-api", "watchtree-config", "watchtree-keys", "watchtree-os"],
     ),
     // outside the product: they look at it from outside; the tests also drive single adapters, and ask the API
     (
