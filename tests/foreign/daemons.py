@@ -34,6 +34,24 @@ MODES = {
     "unknown-key": {"h1": None},
 }
 
+# Under which reasons the manager must have counted what each mode did, and how often at least.
+COUNTED = {
+    "stolen-name": {"stolen_name": 2},
+    "garbage": {"undecodable": 12},
+    "oversize": {"undecodable": 1, "too_large": 1},
+    "replay": {"replayed_seq": 2, "stale_epoch": 1, "bad_header": 1},
+    "order-up": {"wrong_direction": 1},
+    "out-of-scope": {"out_of_scope": 1},
+    "clone": {"clone": 1},
+    "unknown-key": {"unknown_key": 1},
+}
+
+# The same of a host for the orders of its manager.
+ORDERS_COUNTED = {
+    f"order_{reason}": 1
+    for reason in ("unknown_key", "bad_signature", "undecodable", "wrong_target", "other_boot", "expired")
+}
+
 
 class Rig:
     """A folder with keys and configurations, and the processes that live in it."""
@@ -76,19 +94,26 @@ class Rig:
         """The end of what a daemon said."""
         return (self.folder / f"{program}.log").read_text()[-3000:]
 
-    def tree(self):
-        """{subject: state} from the manager's API; empty while it does not answer."""
-        connection = http.client.HTTPConnection("manager")
+    def ask(self, run_folder, daemon):
+        """The whole tree answer of a daemon's API; empty while it does not answer."""
+        connection = http.client.HTTPConnection(daemon)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(5)
         try:
-            connection.sock.connect(str(self.folder / "run" / "manager.sock"))
+            connection.sock.connect(str(self.folder / run_folder / f"{daemon}.sock"))
             connection.request("GET", "/api/v1/tree")
-            answer = json.loads(connection.getresponse().read())
+            return json.loads(connection.getresponse().read())
         except OSError:
             return {}
         finally:
             connection.close()
+
+    def refused(self, run_folder, daemon):
+        """{reason: count} of a daemon."""
+        return self.ask(run_folder, daemon).get("refused", {})
+
+    def tree(self):
+        """{subject: state} from the manager's API; empty while it does not answer."""
         states = {}
 
         def take(node):
@@ -100,7 +125,7 @@ class Rig:
                 for each in node:
                     take(each)
 
-        take(answer)
+        take(self.ask("run", "manager"))
         return states
 
     def peer(self, side, key, more):
@@ -116,6 +141,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def counted(what, wanted, before, after):
+    """Each reason was counted as often as wanted; where nothing is wanted, nothing was counted."""
+    grown = {reason: count - before.get(reason, 0) for reason, count in after.items() if count != before.get(reason, 0)}
+    good = all(least <= grown.get(reason, 0) for reason, least in wanted.items()) and (bool(wanted) or not grown)
+    check(what, good, f"wanted {wanted}, counted {grown}")
+
+
 def children(rig):
     """Every mode of the child against a real manager."""
     at, port = rig.folder, free_port()
@@ -128,6 +160,7 @@ def children(rig):
     while not rig.tree() and time.monotonic() < end:
         time.sleep(0.05)
     for mode, expected in MODES.items():
+        before = rig.refused("run", "manager")
         more = f"--server-key {at}/keys/manager.pub --endpoint tcp://127.0.0.1:{port} --mode {mode} --seconds 4 --linger 1"
         run = subprocess.Popen(rig.peer("child", "h9", f"{more} --steal h1"), stdout=subprocess.PIPE, text=True)
         said, tree = "", {}
@@ -139,6 +172,7 @@ def children(rig):
         check(f"manager: {mode}", run.wait() == 0, said[-3000:] + rig.log("manager-watchdog"))
         seen = {subject: tree.get(subject) for subject in expected}
         check(f"tree after {mode}", bool(tree) and seen == expected, f"{seen} {tree}")
+        counted(f"manager: {mode} counted", COUNTED.get(mode, {}), before, rig.refused("run", "manager"))
     check("an unknown key is named in the log", "unknown_key" in rig.log("manager-watchdog"))
 
 
@@ -158,6 +192,7 @@ def orders(rig):
     for line in map(json.loads, done.stdout.splitlines()):
         if line["event"] == "order":
             check(f"host: order {line['how']}", line["ok"])
+    counted("host: refused orders counted", ORDERS_COUNTED, {}, rig.refused("host-run", "host"))
 
 
 def main():

@@ -65,7 +65,15 @@ impl HostRig {
     /// # Errors
     /// A program is missing, or the system refuses.
     pub fn start(more: &str) -> Result<Self> {
-        let rig = Self::without_engine(more)?;
+        Self::start_with("", more)
+    }
+
+    /// As [`HostRig::start`], with `top` among the keys before the first table.
+    ///
+    /// # Errors
+    /// As [`HostRig::start`].
+    pub fn start_with(top: &str, more: &str) -> Result<Self> {
+        let rig = Self::with_configuration(top, more)?;
         rig.bring_engine()?;
         Ok(rig)
     }
@@ -84,11 +92,15 @@ impl HostRig {
     /// # Errors
     /// As [`HostRig::start`].
     pub fn without_engine(more: &str) -> Result<Self> {
+        Self::with_configuration("", more)
+    }
+
+    fn with_configuration(top: &str, more: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wt-host-").tempdir()?;
         let engine = empty_engine()?;
         let at = folder.path().display();
         let config = format!(
-            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\n[log]\nlevel = \"info\"\n[[engine]]\nname = \
+            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\n{top}[log]\nlevel = \"info\"\n[[engine]]\nname = \
              \"docker\"\nsocket = \"{at}/engine.sock\"\nheal = \"all\"\n{more}"
         );
         std::fs::write(folder.path().join("host.toml"), config)?;

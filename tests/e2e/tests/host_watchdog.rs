@@ -129,6 +129,30 @@ async fn missing_engine_is_waited_for() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_ends_at_once_is_noticed_and_given_up() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stub = folder.path().join("container-watchdog");
+    let runs = folder.path().join("runs");
+    // As a child that cannot use its configuration, but faster than any real one.
+    let script = format!(
+        "#!/bin/sh\necho x >> {}\nprintf 'host.toml:9: no such thing' > \"$WATCHTREE_LAST_WORDS\"\nexit 2\n",
+        runs.display()
+    );
+    std::fs::write(&stub, script)?;
+    std::fs::set_permissions(&stub, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let rig = HostRig::start_with(&format!("container_watchdog = \"{}\"\n", stub.display()), "")?;
+    let node = rig.await_state(CHILD, "given_up", START).await?;
+    ensure!(node.why.contains("host.toml:9: no such thing"), "{}", node.why);
+    // One that was taken for hung would be killed and started again after 10 s.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let started = std::fs::read_to_string(&runs)?.lines().count();
+    ensure!(started == 1, "started {started} times\n{}", rig.log());
+    ensure!(!rig.log().contains("no Hello"), "{}", rig.log());
+    rig.await_state(CHILD, "given_up", Duration::from_secs(1)).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_host_watchdog_is_refused() -> Result<()> {
     let mut rig = HostRig::start("")?;
     rig.await_state(CHILD, "ok", START).await?;

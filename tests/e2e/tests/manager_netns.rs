@@ -91,7 +91,8 @@ struct Rig {
 }
 
 impl Rig {
-    async fn start() -> Result<Self> {
+    /// `look_at` = the line of host.toml that says where the host can be looked at, if any.
+    async fn start(look_at: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("wt-net-").tempdir()?;
         let mut rig = Self {
             folder,
@@ -99,7 +100,7 @@ impl Rig {
             manager: None,
             host: None,
         };
-        rig.configure()?;
+        rig.configure(look_at)?;
         rig.start_manager()?;
         rig.start_host()?;
         Ok(rig)
@@ -109,7 +110,7 @@ impl Rig {
         self.folder.path().join(name)
     }
 
-    fn configure(&self) -> Result<()> {
+    fn configure(&self, look_at: &str) -> Result<()> {
         for name in ["keys", "allowed", "order-keys"] {
             std::fs::create_dir(self.path(name))?;
         }
@@ -127,7 +128,7 @@ impl Rig {
              order_key = \"{at}/keys/manager-order.key\"\nallowed_dir = \"{at}/allowed\"\n"
         );
         let host = format!(
-            "name = \"h1\"\nlook_at = [\"10.213.7.2:22\"]\n{dirs}[parent]\nconnect = \"10.213.7.1:7411\"\n\
+            "name = \"h1\"\n{look_at}{dirs}[parent]\nconnect = \"10.213.7.1:7411\"\n\
              server_key = \"{at}/keys/manager.pub\"\n[keys]\nkey = \"{at}/keys/h1.key\"\n\
              order_keys_dir = \"{at}/order-keys\"\n[[engine]]\nname = \"docker\"\nsocket = \"{at}/no-engine.sock\"\n"
         );
@@ -289,12 +290,24 @@ fn skipped() -> bool {
     skip
 }
 
+const LOOK_AT: &str = "look_at = [\"10.213.7.2:22\"]\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_agent_and_a_cut_network_are_told_apart() -> Result<()> {
+    told_apart(LOOK_AT).await
+}
+
+/// Then the manager looks where the host came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_told_apart_where_nothing_says_where_to_look() -> Result<()> {
+    told_apart("").await
+}
+
+async fn told_apart(look_at: &str) -> Result<()> {
     if skipped() {
         return Ok(());
     }
-    let rig = Rig::start().await?;
+    let rig = Rig::start(look_at).await?;
     rig.until("the host joins", Instant::now(), Duration::from_secs(15), is_well)
         .await?;
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -383,7 +396,7 @@ async fn a_manager_that_was_away_judges_nobody() -> Result<()> {
     if skipped() {
         return Ok(());
     }
-    let mut rig = Rig::start().await?;
+    let mut rig = Rig::start(LOOK_AT).await?;
     rig.until("the host joins", Instant::now(), Duration::from_secs(15), is_well)
         .await?;
 
