@@ -1,0 +1,198 @@
+//! A webhook over https: delivered where the system's roots know the receiver's authority, refused and said where they do
+//! not. The receiver is Python's TLS with a throw-away authority, which the manager is shown by `SSL_CERT_FILE`.
+//!
+//! Needs `openssl` and `python3`.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use watchtree_api::{Client, TreeQuery};
+use watchtree_e2e::host_support::program;
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+const RECEIVER: &str = r#"
+import http.server, ssl, sys
+folder = sys.argv[1]
+class Taker(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open(folder + "/received", "ab") as file:
+            file.write(body + b"\n")
+        self.send_response(204)
+        self.end_headers()
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Taker)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(folder + "/server.pem", folder + "/server.key")
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+with open(folder + "/port.new", "w") as file:
+    file.write(str(server.server_port))
+import os
+os.rename(folder + "/port.new", folder + "/port")
+server.serve_forever()
+"#;
+
+/// A process that does not outlive the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {output:?}");
+    Ok(())
+}
+
+/// An authority, and a certificate of it for `localhost`.
+fn certificates(at: &Path) -> Result<()> {
+    let openssl = |line: &str| run(Command::new("openssl").current_dir(at).args(line.split(' ')));
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!(
+        "req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=watchtree-test"
+    ))?;
+    openssl(&format!(
+        "req {key} -keyout server.key -out server.csr -subj /CN=localhost"
+    ))?;
+    std::fs::write(
+        at.join("extensions"),
+        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
+    )?;
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out server.pem -extfile extensions",
+    )
+}
+
+fn wait_for<T>(what: &str, at: &Path, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let began = Instant::now();
+    while began.elapsed() < WITHIN {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let log = std::fs::read_to_string(at.join("manager.log")).unwrap_or_default();
+    bail!("{what}: not within {WITHIN:?}\n{log}")
+}
+
+/// A manager with that webhook, and a host without an engine under it: that is an incident.
+fn tree(at: &Path, port: u16, known: bool) -> Result<(Running, Running)> {
+    let link = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let dir = at.display();
+    for name in ["allowed", "order-keys"] {
+        std::fs::create_dir(at.join(name))?;
+    }
+    for (kind, name) in [("curve", "manager"), ("curve", "h1"), ("order", "order")] {
+        let file = at.join(format!("{name}.key"));
+        run(Command::new(program("watchtree")?).args(["key", "gen", kind]).arg(file))?;
+    }
+    std::fs::copy(at.join("h1.pub"), at.join("allowed/h1.pub"))?;
+    std::fs::write(
+        at.join("manager.toml"),
+        format!(
+            "listen = [\"{link}\"]\nstate_dir = \"{dir}/state\"\nrun_dir = \"{dir}/run\"\n[keys]\nkey = \"{dir}/manager.key\"\n\
+             order_key = \"{dir}/order.key\"\nallowed_dir = \"{dir}/allowed\"\n[[webhook]]\nurl = \"https://localhost:{port}/hook\"\n"
+        ),
+    )?;
+    std::fs::write(
+        at.join("host.toml"),
+        format!(
+            "name = \"h1\"\nstate_dir = \"{dir}/state\"\nrun_dir = \"{dir}/run\"\n[parent]\nconnect = \"{link}\"\n\
+             server_key = \"{dir}/manager.pub\"\n[keys]\nkey = \"{dir}/h1.key\"\norder_keys_dir = \"{dir}/order-keys\"\n\
+             [[engine]]\nname = \"docker\"\nsocket = \"{dir}/no-engine.sock\"\n"
+        ),
+    )?;
+    let daemon = |name: &str, config: &str, log: &str| -> Result<Running> {
+        let log = std::fs::File::create(at.join(log))?;
+        let mut command = Command::new(program(name)?);
+        command
+            .args(["run", "--config"])
+            .arg(at.join(config))
+            .stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        if known {
+            command.env("SSL_CERT_FILE", at.join("ca.pem"));
+        }
+        watchtree_os::ends_with_us(&mut command);
+        Ok(Running(command.spawn()?))
+    };
+    Ok((
+        daemon("manager-watchdog", "manager.toml", "manager.log")?,
+        daemon("host-watchdog", "host.toml", "host.log")?,
+    ))
+}
+
+fn receiver(at: &Path) -> Result<(Running, u16)> {
+    certificates(at)?;
+    let child = Command::new("python3")
+        .args(["-c", RECEIVER])
+        .arg(at)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let running = Running(child);
+    let port = wait_for("the receiver listens", at, || {
+        std::fs::read_to_string(at.join("port")).ok()
+    })?;
+    Ok((running, port.parse()?))
+}
+
+/// Ends the host in order, so that it takes its container-watchdog along.
+fn end(mut host: Running) -> Result<()> {
+    watchtree_os::Process::open(host.0.id())?.signal(watchtree_os::Signal::TERM)?;
+    host.0.wait()?;
+    Ok(())
+}
+
+fn folder() -> Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::Builder::new().prefix("wt-https-").tempdir()?;
+    let at = folder.path().to_path_buf();
+    Ok((folder, at))
+}
+
+#[test]
+fn a_known_authority_gets_the_incident() -> Result<()> {
+    let (_folder, at) = folder()?;
+    let (_receiver, port) = receiver(&at)?;
+    let (_manager, host) = tree(&at, port, true)?;
+    let read = || std::fs::read_to_string(at.join("received")).ok();
+    let received = wait_for("the post arrives", &at, || read().filter(|text| text.ends_with('\n')))?;
+    let line = received.lines().next().context("a line")?;
+    println!("{line}");
+    let post: serde_json::Value = serde_json::from_str(line)?;
+    ensure!(
+        post["change"] == "opened" && post["incident"]["subject"] == "h1/docker",
+        "{post}"
+    );
+    end(host)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_authority_gets_nothing_and_is_said() -> Result<()> {
+    let (_folder, at) = folder()?;
+    let (_receiver, port) = receiver(&at)?;
+    let (_manager, host) = tree(&at, port, false)?;
+    let client = Client::unix(&at.join("run/manager.sock"));
+    let began = Instant::now();
+    let said = loop {
+        let conditions = client.tree(&TreeQuery::default()).await.map(|tree| tree.conditions);
+        let found = conditions
+            .unwrap_or_default()
+            .into_iter()
+            .find(|one| one.about.contains("webhook"));
+        match found {
+            Some(condition) => break condition.detail,
+            None if WITHIN < began.elapsed() => bail!("nothing is said of it"),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    println!("{said}");
+    ensure!(said.contains("certificate"), "{said}");
+    ensure!(!at.join("received").exists(), "it was posted all the same");
+    end(host)
+}
