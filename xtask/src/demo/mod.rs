@@ -76,7 +76,8 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
         receiver: &receiver,
     };
     let played = play(&stage, &mut fleet, &cast);
-    let rows = played.map_err(|error| error.context(fleet.log_ends()))?;
+    // Who pressed Ctrl-C wants no logs.
+    let rows = played.or_else(|error| interrupt::check().and(Err(error.context(fleet.log_ends()))))?;
     let all_held = table::print(&ui, &rows);
     if !all_held {
         println!("{}", fleet.log_ends());
