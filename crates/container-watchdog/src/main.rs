@@ -30,7 +30,7 @@ enum Command {
         /// The host's configuration file, shared with host-watchdog.
         #[arg(long, default_value = "/etc/watchtree/host.toml")]
         config: PathBuf,
-        /// Which [[engine]] of it.
+        /// Which `[[engine]]` of it.
         #[arg(long, default_value = "docker")]
         engine: String,
         /// Heal nothing, whatever the file says.
