@@ -252,3 +252,38 @@ pub(crate) fn send_later(inputs: &mpsc::Sender<HostInput>, input: HostInput) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With an inbox that is always full, and programs that end at once.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_end_never_overtakes_its_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().display();
+        let file = folder.path().join("host.toml");
+        let text = format!(
+            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\ncontainer_watchdog = \"/bin/false\"\n\
+             [[engine]]\nname = \"docker\"\nsocket = \"{at}/none.sock\"\n"
+        );
+        std::fs::write(&file, text).expect("room for a file");
+        let config = watchtree_config::read_host(&file).expect("a configuration");
+        let (inputs, mut inbox) = mpsc::channel(1);
+        let mut children = Children::new(&config, &file, inputs.clone());
+        for _ in 0..50 {
+            inputs.send(HostInput::ChildrenLookedFor).await.expect("an open inbox");
+            children.start("docker");
+            let mut told = Vec::new();
+            while told.len() < 2 {
+                match inbox.recv().await.expect("an open inbox") {
+                    HostInput::ChildStarted { result, .. } => told.push((result.expect("it starts"), None)),
+                    HostInput::ChildExited { pid, exit, .. } => told.push((pid, Some(exit))),
+                    _ => {}
+                }
+            }
+            let pid = told[0].0;
+            assert_eq!(told, [(pid, None), (pid, Some(ChildExit::Code(1)))]);
+        }
+    }
+}
