@@ -191,9 +191,15 @@ mod tests {
 
     #[test]
     fn status_in_one_screen() {
+        let refused = [("unknown_key", 2), ("clone", 1)].map(|(why, count)| (why.to_string(), count));
+        let tree = TreeResponse {
+            refused: refused.into(),
+            ..sample()
+        };
         expect![[r#"
             manager (manager , up 10 min)
               DEGRADED store: the disk is full
+            refused: 1 clone, 2 unknown_key
             subjects: 1 GIVEN UP, 3 OK, 1 UNREACHABLE
             incidents: 1 open
               #7 h2 UNREACHABLE (unconfirmed): no beat for 4 s [12 below]  open for 30 s
@@ -201,7 +207,7 @@ mod tests {
             h2  UNREACHABLE  0 containers  no beat for 4 s; tcp no answer
             why: watchtree explain h2
         "#]]
-        .assert_eq(&status(&sample(), &answer(vec![incident(false)]), Style::PLAIN));
+        .assert_eq(&status(&tree, &answer(vec![incident(false)]), Style::PLAIN));
     }
 
     #[test]
