@@ -3,14 +3,13 @@
 //! A line is either one record as it was written, or a piece of a fold: what earlier records came to. Unknown fields are
 //! ignored; a line that cannot be read (of a newer version) is skipped by the reader.
 
+use crate::journal_decision::DecisionLine;
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
-use watchtree_core::id::{BootId, NodeName};
+use watchtree_core::id::BootId;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Moment, WallTime};
-use watchtree_core::verdict::{Evidence, EvidenceKind};
 
 /// A moment, its boot in hex, and the wall clock.
 type Stamp = (u64, String, u64);
@@ -114,26 +113,6 @@ pub(crate) struct SubjectLine {
     given_up: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Stamp>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct DecisionLine {
-    node: String,
-    epoch: u64,
-    count: u64,
-    at: u64,
-    wall: u64,
-    subject: String,
-    incarnation: String,
-    /// kind, detail, at
-    evidence: Vec<(String, String, u64)>,
-    /// guard, pass, detail
-    guards: Vec<(String, bool, String)>,
-    action: String,
-    budget_left: Option<u32>,
-    outcome: String,
-    why: String,
-    result: String,
 }
 
 impl Line {
@@ -434,69 +413,6 @@ impl RepairLine {
             at: Moment::from_micros(self.at),
             boot_id: BootId(hex16(&self.boot)?),
             stop_timeout_secs: self.stop_timeout_secs,
-        })
-    }
-}
-
-impl DecisionLine {
-    fn of(decision: &Decision) -> Self {
-        let evidence = decision.evidence.iter();
-        let guards = decision.guards.iter();
-        Self {
-            node: decision.id.node.to_string(),
-            epoch: decision.id.epoch,
-            count: decision.id.count,
-            at: decision.at.as_micros(),
-            wall: decision.wall.0,
-            subject: decision.subject.to_string(),
-            incarnation: decision.incarnation.0.clone(),
-            evidence: evidence
-                .map(|it| (it.kind.as_str().to_owned(), it.detail.clone(), it.at.as_micros()))
-                .collect(),
-            guards: guards
-                .map(|it| (it.guard.as_str().to_owned(), it.pass, it.detail.clone()))
-                .collect(),
-            action: decision.action.as_str().to_owned(),
-            budget_left: decision.budget_left,
-            outcome: decision.outcome.as_str().to_owned(),
-            why: decision.why.clone(),
-            result: decision.result.clone(),
-        }
-    }
-
-    fn into_core(self) -> Option<Decision> {
-        // Facts of a kind that this version does not know are left out: the record is for people.
-        let evidence = self.evidence.into_iter().filter_map(|(kind, detail, at)| {
-            Some(Evidence::new(
-                EvidenceKind::from_word(&kind)?,
-                Moment::from_micros(at),
-                detail,
-            ))
-        });
-        let guards = self.guards.into_iter().filter_map(|(guard, pass, detail)| {
-            Some(GuardAnswer {
-                guard: Guard::from_word(&guard)?,
-                pass,
-                detail,
-            })
-        });
-        Some(Decision {
-            id: DecisionId {
-                node: NodeName::new(&self.node).ok()?,
-                epoch: self.epoch,
-                count: self.count,
-            },
-            at: Moment::from_micros(self.at),
-            wall: WallTime(self.wall),
-            subject: subject_id(&self.subject)?,
-            incarnation: Incarnation(self.incarnation),
-            evidence: evidence.collect(),
-            guards: guards.collect(),
-            action: ActionKind::from_word(&self.action)?,
-            budget_left: self.budget_left,
-            outcome: Outcome::from_word(&self.outcome)?,
-            why: self.why,
-            result: self.result,
         })
     }
 }

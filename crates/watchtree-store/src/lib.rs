@@ -1,6 +1,7 @@
 //! SQLite for the manager, and the journal of a watchdog.
 
 pub mod journal;
+mod journal_decision;
 mod journal_frame;
 mod journal_line;
 mod journal_sync;
