@@ -1,6 +1,6 @@
 //! Tests against a real engine, fake engines, and foreign ZeroMQ peers; starts the real daemons.
 
 pub mod fake_engine;
-pub mod host_support;
 pub mod healer;
+pub mod host_support;
 pub mod real_engine;
