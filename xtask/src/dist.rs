@@ -38,10 +38,10 @@ pub(crate) fn make() -> Result<PathBuf> {
     for document in DOCUMENTS {
         copy(&root.join(document), &tree.join(document))?;
     }
-    let glibc = glibc_needed(&programs)?;
     let needs = format!(
-        "Linux {}, glibc {glibc} or newer (the highest symbol version that the programs use), and no other library.\n",
-        std::env::consts::ARCH
+        "Linux {} with {}\n",
+        std::env::consts::ARCH,
+        libraries_needed(&programs)?
     );
     fs::write(tree.join("NEEDS"), &needs)?;
     write_checksums(&tree)?;
@@ -86,47 +86,48 @@ fn version() -> Result<String> {
     Ok(package.context("the workspace has watchtree-cli")?.version.to_string())
 }
 
-/// The highest `GLIBC_x.y` among the dynamic symbols of the programs; also refuses a library nobody expects.
-fn glibc_needed(programs: &Path) -> Result<String> {
-    let mut highest = (0, 0);
+/// The libraries that the programs are linked to, and the versions of their symbols, as a sentence; refuses a library
+/// that nobody expects.
+fn libraries_needed(programs: &Path) -> Result<String> {
+    let expected = ["libc.so", "libm.so", "libgcc_s.so", "libstdc++.so", "ld-linux"];
+    let mut text = String::new();
     for program in PROGRAMS {
-        let text = sh::read(Command::new("objdump").arg("-p").arg(programs.join(program)))?;
-        for library in text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("NEEDED"))
-            .map(str::trim)
-        {
-            let expected = [
-                "libc.so",
-                "libm.so",
-                "libgcc_s.so",
-                "libstdc++.so",
-                "ld-linux",
-                "libpthread.so",
-                "libdl.so",
-                "librt.so",
-            ];
+        let headers = sh::read(Command::new("objdump").arg("-p").arg(programs.join(program)))?;
+        for library in needed(&headers) {
             if !expected.iter().any(|name| library.starts_with(name)) {
                 bail!("{program} needs {library}, which nobody promised to be there");
             }
         }
-        highest = highest.max(highest_glibc(&text));
+        text.push_str(&headers);
     }
-    if highest == (0, 0) {
-        bail!("the programs name no version of glibc: objdump's output was not understood");
+    let glibc = highest(&text, "GLIBC_").context("no version of glibc in objdump's output")?;
+    let mut sentence = format!("glibc {glibc} or newer");
+    if needed(&text).any(|library| library.starts_with("libstdc++")) {
+        let stdcxx = highest(&text, "GLIBCXX_").context("no version of libstdc++ in objdump's output")?;
+        sentence.push_str(&format!(", libstdc++ with GLIBCXX_{stdcxx} or newer, libgcc_s"));
     }
-    Ok(format!("{}.{}", highest.0, highest.1))
+    sentence.push_str("; no other library. By the highest symbol versions that the programs use.");
+    Ok(sentence)
 }
 
-fn highest_glibc(text: &str) -> (u32, u32) {
+fn needed(headers: &str) -> impl Iterator<Item = &str> {
+    headers
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("NEEDED"))
+        .map(str::trim)
+}
+
+/// The highest version behind that prefix, compared as numbers.
+fn highest(text: &str, prefix: &str) -> Option<String> {
     let versions = text
         .split_whitespace()
-        .filter_map(|word| word.strip_prefix("GLIBC_"))
+        .filter_map(|word| word.strip_prefix(prefix))
         .filter_map(|version| {
-            let mut parts = version.split('.').map(|part| part.parse::<u32>());
-            Some((parts.next()?.ok()?, parts.next()?.ok()?))
+            let parts: Result<Vec<u32>, _> = version.split('.').map(str::parse).collect();
+            parts.ok()
         });
-    versions.max().unwrap_or((0, 0))
+    let highest = versions.max()?;
+    Some(highest.iter().map(u32::to_string).collect::<Vec<_>>().join("."))
 }
 
 fn write_checksums(tree: &Path) -> Result<()> {
@@ -172,12 +173,12 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::highest_glibc;
+    use super::highest;
 
     #[test]
     fn versions_are_compared_as_numbers() {
         let text = "0x0d696919 0x00 05 GLIBC_2.9\n 0x06969194 0x00 02 GLIBC_2.34\n 0x09691a75 0x00 03 GLIBC_2.2.5\n";
-        assert_eq!(highest_glibc(text), (2, 34));
-        assert_eq!(highest_glibc(""), (0, 0));
+        assert_eq!(highest(text, "GLIBC_").as_deref(), Some("2.34"));
+        assert_eq!(highest("GLIBC_PRIVATE", "GLIBC_"), None);
     }
 }
