@@ -67,6 +67,10 @@ pub fn looks_like_manager(text: &str) -> bool {
 
 fn read(file: &Path) -> Result<String, ConfigError> {
     let meta = std::fs::metadata(file).map_err(|e| error::of_io(file, &e))?;
+    // A pipe would be waited for without end, and /dev/zero read without end.
+    if !meta.is_file() && !meta.is_dir() {
+        return Err(ConfigError::new("it is no regular file; name one").in_file(file));
+    }
     if FILE_BYTES_MAX < meta.len() {
         let what = format!("has {} bytes; a configuration has at most {FILE_BYTES_MAX}", meta.len());
         return Err(ConfigError::new(what).in_file(file));

@@ -143,6 +143,8 @@ fn a_file_that_cannot_be_read_is_named() {
     );
     let error = read_manager(dir.path()).expect_err("a folder is no file");
     assert!(error.to_string().contains("it is a directory"), "{error}");
+    let error = read_host(std::path::Path::new("/dev/zero")).expect_err("a device is no file");
+    assert!(error.to_string().contains("no regular file"), "{error}");
     std::fs::write(&missing, [0xff, 0xfe]).expect("it can be written");
     assert!(
         read_host(&missing)
