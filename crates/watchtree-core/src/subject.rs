@@ -61,6 +61,15 @@ impl SubjectId {
         Self(format!("{}/{}", self.0, if clean.is_empty() { "_" } else { &clean }))
     }
 
+    /// As [`Self::child`], for a name that others chose: it must not pass for a watchdog of ours, so an `@` in front
+    /// becomes `_` too.
+    pub fn outer_child(&self, segment: &str) -> Self {
+        match segment.strip_prefix('@') {
+            Some(rest) => self.child(&format!("_{rest}")),
+            None => self.child(segment),
+        }
+    }
+
     /// The subject one level up; `None` for a host or a manager.
     pub fn parent(&self) -> Option<Self> {
         self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_string()))

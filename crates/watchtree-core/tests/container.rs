@@ -231,6 +231,26 @@ fn a_persons_act_during_our_repair_wins() {
 }
 
 #[test]
+fn one_that_is_renamed_during_our_repair_is_started_again() {
+    for after in [0, 1, 500, 2900, 3030, 3200] {
+        let mut w = World::with(&["a"]);
+        w.get("a").ignores_term = true;
+        w.get("a").view.stop_timeout = Some(Duration::from_secs(3));
+        w.health("a", Health::Unhealthy);
+        while w.calls.is_empty() {
+            w.run(1);
+        }
+        w.run(after);
+        w.get("a").view.name = "b".into();
+        w.emit(&World::id("a"), EventAction::Rename { old_name: "a".into() });
+        w.run(30_000);
+        assert!(w.running("a"), "{after} ms: {:?} {}", w.calls, w.why("b"));
+        assert_eq!(w.calls.len(), 2, "{after} ms: {:?}", w.calls);
+        assert_eq!(w.state("b"), Some(State::Ok), "{after} ms: {}", w.why("b"));
+    }
+}
+
+#[test]
 fn a_persons_stop_during_our_start_wins() {
     for after in [30, 100, 125, 200, 3000] {
         let mut w = World::with(&["a"]);

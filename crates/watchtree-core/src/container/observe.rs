@@ -295,7 +295,8 @@ impl ContainerAgent {
             });
         // The engine's restarts between two lists show in its count only.
         let restless = facts.status() == Status::Backoff;
-        if !as_known || !same_health || !facts.life_known || facts.name != entry.name || must_look || restless {
+        let renamed = facts.moves || facts.name != entry.name;
+        if !as_known || !same_health || !facts.life_known || renamed || must_look || restless {
             self.look(now, &mut facts);
         } else if facts.status() == Status::Running {
             facts.alive_at = facts.alive_at.max(Some(now));
@@ -345,13 +346,23 @@ impl ContainerAgent {
             return self.detach(now, facts);
         };
         let labels = Labels::read(&view.labels, &self.settings);
+        // Renamed during our repair: what ends it must be told from our own stop, so it moves when that is over.
+        let in_repair = |old: &SubjectId| {
+            let repair = self.subjects.get(old).and_then(|it| it.repair.as_ref());
+            *old != sid && repair.is_some_and(|it| it.id == facts.id)
+        };
+        facts.moves = facts.subject.as_ref().is_some_and(in_repair);
+        if facts.moves {
+            self.touched.extend(facts.subject.clone());
+            return;
+        }
         let taken = |agent: &Self, sid: &SubjectId| {
             let owner = agent.subjects.get(sid).and_then(|it| it.container.clone());
             owner.is_some_and(|owner| owner != facts.id && agent.facts.contains_key(&owner))
         };
         if taken(self, &sid) && facts.subject.as_ref() != Some(&sid) {
             // Two containers claim one place (a project started from two folders): the second goes by its name.
-            sid = self.settings.engine.child(&view.name);
+            sid = self.settings.engine.outer_child(&view.name);
             if taken(self, &sid) {
                 return;
             }
@@ -429,8 +440,7 @@ impl ContainerAgent {
 
     /// The quiet moment of the deployment a subject (by its path) is part of.
     fn deploy_of(&self, sid: &SubjectId) -> Option<Moment> {
-        let of =
-            |(project, service): &(String, String)| sid.is_within(&self.settings.engine.child(project).child(service));
+        let of = |key: &(String, String)| sid.is_within(&self.settings.engine.outer_child(&key.0).outer_child(&key.1));
         self.deploys.iter().find(|(key, _)| of(key)).map(|(_, at)| *at)
     }
 

@@ -150,9 +150,9 @@ pub(crate) fn subject_of(engine: &SubjectId, view: &ContainerView) -> Option<Sub
     );
     match compose {
         (Some(project), Some(service), Some(number)) if !is_oneoff(view) => {
-            Some(engine.child(project).child(service).child(number))
+            Some(engine.outer_child(project).outer_child(service).outer_child(number))
         }
-        _ => Some(engine.child(&view.name)),
+        _ => Some(engine.outer_child(&view.name)),
     }
 }
 
