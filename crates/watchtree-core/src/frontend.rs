@@ -109,11 +109,10 @@ impl Frontend {
         match input {
             FrontendInput::Up => self.greet(now),
             FrontendInput::Down { why } => {
-                if self.phase != Phase::Down {
-                    self.phase = Phase::Down;
-                    self.heard = None;
-                    self.notices.push_back(FrontendNotice::Lost(why));
-                }
+                // The link says this once per reason, also where it never was up: a parent that was never there is named.
+                self.phase = Phase::Down;
+                self.heard = None;
+                self.notices.push_back(FrontendNotice::Lost(why));
             }
             FrontendInput::NotSent { seq } => self.not_sent(seq),
             FrontendInput::Received(envelope) => self.received(now, envelope),
