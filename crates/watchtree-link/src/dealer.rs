@@ -7,7 +7,7 @@
 //!              handshake done
 //!  Down(why) ────────────────▶ Up
 //!     ▲  ▲                      │ gone
-//!     │  └──────────────────────┘
+//!     │  └──────────────────────┘  what had come is read, then the socket is made anew after the wait to reconnect
 //!     │ refused (ZAP 400): libzmq never tries again: the socket is made anew, 1 s doubling to 15 s
 //!     │ broken handshake, over-long message: neither: made anew when no attempt follows within 3 s
 //!     └ refused connection, timeout: libzmq tries again by itself
@@ -235,10 +235,15 @@ impl Thread {
                     }
                     continue;
                 }
+                Seen::Gone(_) if self.is_up => {
+                    count(&counters.reconnects);
+                    self.read_rest();
+                    self.fall(DownReason::Disconnected);
+                    self.drop_socket();
+                    self.anew_at = Some(now + between_once_and_twice(self.reconnect()));
+                    return;
+                }
                 Seen::Gone(_) => {
-                    if self.is_up {
-                        self.fall(DownReason::Disconnected);
-                    }
                     self.anew_at = Some(now + NO_ATTEMPT);
                     continue;
                 }
@@ -249,6 +254,20 @@ impl Thread {
             if !self.is_up {
                 self.anew_at = Some(now + QUIET);
             }
+        }
+    }
+
+    /// Reads what came before the connection ended: with the socket it would be gone. It cannot wait for a slow receiver, and
+    /// is no more than libzmq holds for one peer.
+    fn read_rest(&mut self) {
+        while self.receive_one() {}
+    }
+
+    /// The shortest wait before the next attempt.
+    fn reconnect(&self) -> Duration {
+        match &self.config.upstream {
+            Upstream::Tcp { .. } => self.config.reconnect,
+            Upstream::Ipc { .. } => IPC_RECONNECT,
         }
     }
 
@@ -305,21 +324,26 @@ impl Thread {
     /// Takes in what has come; whether there may be more.
     fn receive(&mut self) -> bool {
         for _ in 0..FRAMES_PER_PASS_MAX {
-            let Some((data, _)) = &self.data else { return false };
-            if self.up.is_paused() {
+            if self.up.is_paused() || !self.receive_one() {
                 return false;
             }
-            let Some((_, body)) = frame::receive(data, &self.limits, false) else {
-                return false;
-            };
-            match body {
-                Ok(parts) => self.up.frame(LinkEvent::Frame {
-                    peer: Peer::Parent,
-                    parts,
-                    at: (self.clock)(),
-                }),
-                Err(why) => self.up.refuse(why, &self.endpoint),
-            }
+        }
+        true
+    }
+
+    /// Takes in one frame; whether there was one.
+    fn receive_one(&mut self) -> bool {
+        let Some((data, _)) = &self.data else { return false };
+        let Some((_, body)) = frame::receive(data, &self.limits, false) else {
+            return false;
+        };
+        match body {
+            Ok(parts) => self.up.frame(LinkEvent::Frame {
+                peer: Peer::Parent,
+                parts,
+                at: (self.clock)(),
+            }),
+            Err(why) => self.up.refuse(why, &self.endpoint),
         }
         true
     }
@@ -353,6 +377,15 @@ impl Thread {
 
 /// Between this and one and a half times this.
 fn jittered(wait: Duration) -> Duration {
+    wait + random_part(wait / 2)
+}
+
+/// Between this and twice this, as libzmq waits between its own attempts.
+fn between_once_and_twice(wait: Duration) -> Duration {
+    wait + random_part(wait)
+}
+
+fn random_part(whole: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    wait + wait.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
+    whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

@@ -80,6 +80,8 @@ pub(crate) fn router(
 
 /// A DEALER, not yet connected. With keys (ours, the parent's) for tcp, without for ipc. The wait before an attempt to
 /// reconnect is random between `reconnect` and twice that: libzmq draws it anew each time as long as no maximum is set.
+/// Without IMMEDIATE: with it libzmq throws away what had come but was not read when a connection ends. That nothing old is sent
+/// over a new connection is the dealer's part: it makes the socket anew.
 /// `ipv6` only for a literal IPv6 address: libzmq tries a name's first address alone, and for `localhost` that would be `::1`.
 pub(crate) fn dealer(
     context: &Context,
@@ -90,7 +92,6 @@ pub(crate) fn dealer(
 ) -> Result<Socket, LinkError> {
     let make = || {
         let socket = common(context, SocketType::DEALER, limits)?;
-        socket.set_immediate(true)?;
         socket.set_connect_timeout(5000)?;
         socket.set_handshake_ivl(10_000)?;
         socket.set_reconnect_ivl(i32::try_from(reconnect.as_millis()).unwrap_or(i32::MAX).max(1))?;
