@@ -13,11 +13,10 @@ use super::io::ManagerEffect;
 use super::{ManagerAgent, hosts::Phase};
 use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::NodeName;
-use crate::incident::{Incident, IncidentId};
+use crate::incident::Incident;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, Level, State, Verdict};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -26,80 +25,6 @@ use alloc::vec::Vec;
 const DOWN_AFTER: Duration = Duration::from_secs(5);
 /// What a snapshot does not name is gone only after this.
 const GONE_AFTER: Duration = Duration::from_secs(10);
-/// Closed incidents kept in memory; all are in the store.
-const CLOSED_MAX: usize = 256;
-
-/// The open incidents, those that wait to become one, and the newest closed ones.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Incidents {
-    open: BTreeMap<SubjectId, Incident>,
-    pending: BTreeMap<SubjectId, Moment>,
-    due: BTreeSet<(Moment, SubjectId)>,
-    closed: VecDeque<Incident>,
-    next: IncidentId,
-}
-
-impl Incidents {
-    pub(super) fn new(open: Vec<Incident>, next: IncidentId) -> Self {
-        let highest = open.iter().map(|incident| incident.id + 1).max().unwrap_or(1);
-        let open = open
-            .into_iter()
-            .map(|incident| (incident.subject.clone(), incident))
-            .collect();
-        Self {
-            open,
-            next: next.max(highest),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn next_due(&self) -> Option<Moment> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
-    pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
-        self.open.values()
-    }
-
-    pub(super) fn closed(&self) -> impl Iterator<Item = &Incident> {
-        self.closed.iter()
-    }
-
-    fn wait(&mut self, subject: &SubjectId, until: Moment) {
-        if !self.pending.contains_key(subject) {
-            self.pending.insert(subject.clone(), until);
-            self.due.insert((until, subject.clone()));
-        }
-    }
-
-    fn wait_no_more(&mut self, subject: &SubjectId) {
-        if let Some(at) = self.pending.remove(subject) {
-            self.due.remove(&(at, subject.clone()));
-        }
-    }
-
-    /// The nearest subject above whose own open incident explains this one.
-    fn cause_of(&self, subject: &SubjectId) -> Option<SubjectId> {
-        let mut above = subject.parent();
-        while let Some(candidate) = above {
-            let explains =
-                |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
-            if self.open.get(&candidate).is_some_and(explains) {
-                return Some(candidate);
-            }
-            above = candidate.parent();
-        }
-        None
-    }
-
-    fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
-        self.open
-            .keys()
-            .filter(|subject| subject.is_within(top))
-            .cloned()
-            .collect()
-    }
-}
 
 /// States in which an incident has come to its end. In between (starting, repairing, unknown) it stays open, so that one
 /// illness is one incident.
@@ -291,10 +216,7 @@ impl ManagerAgent {
         };
         incident.closed_wall = Some(wall);
         incident.closed_why = why.to_string();
-        if CLOSED_MAX <= self.incidents.closed.len() {
-            self.incidents.closed.pop_front();
-        }
-        self.incidents.closed.push_back(incident.clone());
+        self.incidents.shelve(incident.clone());
         self.effects.push_back(ManagerEffect::IncidentClosed(incident));
         self.set_condition("incidents".to_string(), Ok("incidents are opened again".to_string()));
     }

@@ -34,13 +34,15 @@ mod cut_off;
 mod hosts;
 mod incidents;
 pub mod io;
+mod looks;
 mod orders;
+mod register;
 mod view;
 
 use hosts::Watch;
-use incidents::Incidents;
 use io::{ManagerEffect, ManagerInput, ManagerPolicy, ManagerStart};
 use orders::Orders;
+use register::Incidents;
 
 /// The condition that this process itself stalled.
 const SELF: &str = "self";

@@ -1,0 +1,93 @@
+//! The register of incidents: the open ones, those that wait to become one, and the newest closed ones.
+//!
+//! Judges nothing: what is written here is decided in `incidents`.
+
+use crate::incident::{Incident, IncidentId};
+use crate::subject::SubjectId;
+use crate::time::Moment;
+use crate::verdict::State;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+/// Closed incidents kept in memory; all are in the store.
+const CLOSED_MAX: usize = 256;
+
+/// The open incidents, those that wait to become one, and the newest closed ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Incidents {
+    pub(super) open: BTreeMap<SubjectId, Incident>,
+    pending: BTreeMap<SubjectId, Moment>,
+    pub(super) due: BTreeSet<(Moment, SubjectId)>,
+    closed: VecDeque<Incident>,
+    pub(super) next: IncidentId,
+}
+
+impl Incidents {
+    pub(super) fn new(open: Vec<Incident>, next: IncidentId) -> Self {
+        let highest = open.iter().map(|incident| incident.id + 1).max().unwrap_or(1);
+        let open = open
+            .into_iter()
+            .map(|incident| (incident.subject.clone(), incident))
+            .collect();
+        Self {
+            open,
+            next: next.max(highest),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.open.values()
+    }
+
+    pub(super) fn closed(&self) -> impl Iterator<Item = &Incident> {
+        self.closed.iter()
+    }
+
+    pub(super) fn wait(&mut self, subject: &SubjectId, until: Moment) {
+        if !self.pending.contains_key(subject) {
+            self.pending.insert(subject.clone(), until);
+            self.due.insert((until, subject.clone()));
+        }
+    }
+
+    pub(super) fn wait_no_more(&mut self, subject: &SubjectId) {
+        if let Some(at) = self.pending.remove(subject) {
+            self.due.remove(&(at, subject.clone()));
+        }
+    }
+
+    /// Keeps a closed one among the newest.
+    pub(super) fn shelve(&mut self, incident: Incident) {
+        if CLOSED_MAX <= self.closed.len() {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(incident);
+    }
+
+    /// The nearest subject above whose own open incident explains this one.
+    pub(super) fn cause_of(&self, subject: &SubjectId) -> Option<SubjectId> {
+        let mut above = subject.parent();
+        while let Some(candidate) = above {
+            let explains =
+                |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
+            if self.open.get(&candidate).is_some_and(explains) {
+                return Some(candidate);
+            }
+            above = candidate.parent();
+        }
+        None
+    }
+
+    pub(super) fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
+        self.open
+            .keys()
+            .filter(|subject| subject.is_within(top))
+            .cloned()
+            .collect()
+    }
+}
