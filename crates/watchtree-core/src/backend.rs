@@ -80,6 +80,11 @@ impl Child {
         self.detector.ours(theirs)
     }
 
+    /// True if the book holds, as far as its last beat tells, all that the child has to report.
+    pub fn book_is_whole(&self) -> bool {
+        !self.book.is_empty() && !frames::differ(&self.beat.digest, &self.book.digest())
+    }
+
     /// The connection it was heard over last.
     pub fn peer(&self) -> &Peer {
         &self.peer

@@ -373,7 +373,7 @@ fn put(book: &mut Book, verdict: Verdict, changed: &mut Vec<(SubjectId, Option<S
 }
 
 /// Digests of different algorithms cannot be compared: then nothing follows.
-fn differ(theirs: &Digest, ours: &Digest) -> bool {
+pub(super) fn differ(theirs: &Digest, ours: &Digest) -> bool {
     (theirs.algorithm == ours.algorithm || theirs.algorithm.is_empty()) && theirs.value != ours.value
 }
 

@@ -11,11 +11,12 @@
 
 use super::io::ManagerEffect;
 use super::{ManagerAgent, hosts::Phase};
-use crate::decision::{ActionKind, Decision, Outcome};
+use crate::decision::{ActionKind, Decision};
 use crate::id::NodeName;
 use crate::incident::Incident;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
+use crate::tree::Book;
 use crate::verdict::{Evidence, Level, State, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -23,6 +24,9 @@ use alloc::vec::Vec;
 
 /// A verdict of DOWN that is repaired within this time is no incident.
 const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// What was ill below a lost host or a dead engine is told only if it still is so long after that came back: its news are
+/// on the way.
+const STILL_ILL_AFTER: Duration = Duration::from_secs(5);
 /// What a snapshot does not name is gone only after this.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
@@ -89,11 +93,12 @@ impl ManagerAgent {
 
     /// Holds a reported subject against its incident.
     fn evaluate(&mut self, now: Moment, name: &NodeName, subject: &SubjectId) {
-        let well = self
-            .hosts
-            .get(name)
-            .is_some_and(|watch| matches!(watch.phase, Phase::Well));
-        if !well || self.hosts.get(name).is_some_and(|watch| watch.known.scope == *subject) {
+        self.evaluate_after(now, name, subject, Duration::ZERO);
+    }
+
+    /// As `evaluate`, for news that may be old: an illness must last for `at_least` that long to become an incident.
+    fn evaluate_after(&mut self, now: Moment, name: &NodeName, subject: &SubjectId, at_least: Duration) {
+        if !self.is_well(name) || self.hosts.get(name).is_some_and(|watch| watch.known.scope == *subject) {
             return;
         }
         let verdict = self
@@ -103,16 +108,20 @@ impl ManagerAgent {
             .cloned();
         let Some(verdict) = verdict else {
             self.incidents.wait_no_more(subject);
-            return self.close(now, subject, "it is gone");
+            return self.ended(now, name, subject, "it is gone");
         };
         if is_over(verdict.state) {
             self.incidents.wait_no_more(subject);
             let why = format!("{}: {}", verdict.state.as_str(), verdict.why);
-            return self.close(now, subject, &why);
+            return self.ended(now, name, subject, &why);
         }
         if self.incidents.open.contains_key(subject) {
             if verdict.state.is_incident() {
+                let explained = self.incidents.explains(subject);
                 self.update(subject, &verdict, false);
+                if explained && !self.incidents.explains(subject) {
+                    self.reconsider_below(now, name, subject);
+                }
             }
             return;
         }
@@ -126,7 +135,8 @@ impl ManagerAgent {
             State::Unhealthy => self.policy.unhealthy_after,
             State::Down => DOWN_AFTER,
             _ => Duration::ZERO,
-        };
+        }
+        .max(at_least);
         if after.is_zero() {
             self.incidents.wait_no_more(subject);
             self.open(now, &verdict, false, 0);
@@ -135,28 +145,54 @@ impl ManagerAgent {
         }
     }
 
-    /// Illnesses that have lasted long enough.
+    /// What waited has waited long enough: an illness that lasts, or a subject that nobody names any more.
     pub(super) fn incidents_due(&mut self, now: Moment) {
         while let Some((at, subject)) = self.incidents.due.first().cloned() {
             if now < at {
                 return;
             }
             self.incidents.wait_no_more(&subject);
-            let Some(name) = self.host_of(&subject).cloned() else {
-                continue;
-            };
-            let Some(verdict) = self
-                .backend
-                .child(&name)
-                .and_then(|child| child.book.get(&subject))
-                .cloned()
-            else {
-                continue;
-            };
-            let explained = self.incidents.cause_of(&subject).is_some();
-            if verdict.state.is_incident() && !explained && !self.incidents.open.contains_key(&subject) {
-                self.open(now, &verdict, false, 0);
+            // Of a host that is not heard only its old word is known. When it is well, all of it is looked at anew.
+            if let Some(name) = self.host_of(&subject).cloned().filter(|name| self.is_well(name)) {
+                self.waited(now, &name, &subject);
             }
+        }
+    }
+
+    fn waited(&mut self, now: Moment, name: &NodeName, subject: &SubjectId) {
+        let Some(child) = self.backend.child(name) else { return };
+        let open = self.incidents.open.contains_key(subject);
+        match child.book.get(subject).cloned() {
+            // A book that is not whole yet, or a watchdog that does not see its subjects just now, says nothing.
+            None if open && !(child.book_is_whole() && is_seen(&child.book, subject)) => {
+                self.incidents.wait(subject, now + GONE_AFTER);
+            }
+            None => self.ended(now, name, subject, "it is gone"),
+            Some(_) if open => self.evaluate(now, name, subject),
+            Some(verdict) => {
+                if verdict.state.is_incident() && self.incidents.cause_of(subject).is_none() {
+                    self.open(now, &verdict, false, 0);
+                }
+            }
+        }
+    }
+
+    /// Closes an incident. What it explained until now stands for itself.
+    fn ended(&mut self, now: Moment, name: &NodeName, subject: &SubjectId, why: &str) {
+        let explained = self.incidents.explains(subject);
+        self.close(now, subject, why);
+        if explained {
+            self.reconsider_below(now, name, subject);
+        }
+    }
+
+    fn reconsider_below(&mut self, now: Moment, name: &NodeName, top: &SubjectId) {
+        let Some(child) = self.backend.child(name) else { return };
+        let below = child.book.within(top).filter(|verdict| verdict.subject != *top);
+        let ill = below.filter(|verdict| verdict.state.is_incident());
+        let ill: Vec<SubjectId> = ill.map(|verdict| verdict.subject.clone()).collect();
+        for subject in ill {
+            self.evaluate_after(now, name, &subject, STILL_ILL_AFTER);
         }
     }
 
@@ -241,18 +277,9 @@ impl ManagerAgent {
                 self.effects.push_back(ManagerEffect::IncidentNoted(incident.clone()));
             }
         }
-        let Some(child) = self.backend.child(name) else { return };
-        let ill = child.book.iter().filter(|verdict| verdict.state.is_incident());
-        let ill: Vec<SubjectId> = ill.map(|verdict| verdict.subject.clone()).collect();
-        for subject in ill {
-            self.evaluate(now, name, &subject);
-        }
-        // What was well all the time ends here too; what is not in the book waits for the snapshot.
-        let known = |subject: &SubjectId| child_has(self, name, subject);
-        let open: Vec<SubjectId> = self.incidents.within(&scope).into_iter().filter(known).collect();
-        for subject in open {
-            self.evaluate(now, name, &subject);
-        }
+        self.reconsider_below(now, name, &scope);
+        // What became well or went away meanwhile ends here too, also where its news came too late to be believed.
+        self.evaluate_open(now, name);
     }
 
     /// The manager's own word lies over the host now: one incident for all, unless it is we who are cut off.
@@ -268,8 +295,8 @@ impl ManagerAgent {
                 self.open(now, &verdict, unconfirmed, touched);
             }
         }
+        self.incidents.wait_no_more_within(&scope);
         for subject in self.incidents.within(&scope) {
-            self.incidents.wait_no_more(&subject);
             let Some(incident) = self
                 .incidents
                 .open
@@ -298,6 +325,10 @@ impl ManagerAgent {
         }
     }
 
+    pub(super) fn has_own_incident(&self) -> bool {
+        self.incidents.open.contains_key(&self.subject)
+    }
+
     pub(super) fn close_own_incident(&mut self, now: Moment) {
         let subject = self.subject.clone();
         self.close(now, &subject, "most hosts are heard again");
@@ -314,40 +345,70 @@ impl ManagerAgent {
             }
             return;
         }
-        if !new || decision.action != ActionKind::Escalate || decision.outcome == Outcome::NotTaken {
+        if new && decision.action == ActionKind::Escalate {
+            self.escalated(now, &decision);
+        }
+    }
+
+    /// A watchdog hands a subject to a person. It does nothing itself then, so the record's outcome says nothing here.
+    fn escalated(&mut self, now: Moment, decision: &Decision) {
+        let subject = &decision.subject;
+        let Some(name) = self.host_of(subject).cloned().filter(|name| self.is_well(name)) else {
+            return;
+        };
+        let Some(child) = self.backend.child(&name) else { return };
+        let reported = child.book.get(subject);
+        // A record may come long after the fact: what became well since then is no incident.
+        let overtaken = reported.is_some_and(|verdict| {
+            is_over(verdict.state) && verdict.observer == decision.id.node && decision.at <= verdict.since
+        });
+        // Under an engine that does not answer it is part of that incident; what is still ill after it is told then.
+        if overtaken || self.incidents.cause_of(subject).is_some() {
             return;
         }
-        let Some(name) = self.host_of(&subject).cloned() else {
+        let ill = reported.is_some_and(|verdict| verdict.state.is_incident());
+        let Some(base) = reported.or_else(|| child.book.iter().next()).cloned() else {
             return;
-        };
-        let reported = self
-            .backend
-            .child(&name)
-            .and_then(|child| child.book.get(&subject))
-            .cloned();
-        let Some(base) = reported.or_else(|| self.backend.child(&name).and_then(|c| c.book.iter().next()).cloned())
-        else {
-            return;
-        };
-        let state = if base.subject == subject && base.state.is_incident() {
-            base.state
-        } else {
-            State::GivenUp
         };
         let mut evidence = decision.evidence.clone();
         evidence.truncate(Evidence::COUNT_MAX);
         let verdict = Verdict {
             subject: subject.clone(),
-            state,
+            state: if ill { base.state } else { State::GivenUp },
             level: Level::Certain,
             why: decision.why.clone(),
             evidence,
             incarnation: decision.incarnation.clone(),
             ..base
         };
-        self.incidents.wait_no_more(&subject);
+        self.incidents.wait_no_more(subject);
         self.open(now, &verdict, false, 0);
+        if !ill {
+            // Its verdict is on the way; if none comes that says so too, the incident ends.
+            self.incidents.wait(subject, now + GONE_AFTER);
+        }
     }
+
+    fn is_well(&self, name: &NodeName) -> bool {
+        let phase = self.hosts.get(name).map(|watch| &watch.phase);
+        matches!(phase, Some(Phase::Well))
+    }
+}
+
+/// False while the engine above, or the watchdog that stands over it, is in no state to say what there is.
+fn is_seen(book: &Book, subject: &SubjectId) -> bool {
+    let sees = |above: &SubjectId| {
+        book.get(above)
+            .is_none_or(|verdict| matches!(verdict.state, State::Ok | State::Degraded))
+    };
+    let mut above = subject.parent();
+    while let Some(watched) = above {
+        if !sees(&watched) || !sees(&watched.child("@watchdog")) {
+            return false;
+        }
+        above = watched.parent();
+    }
+    true
 }
 
 fn child_has(manager: &ManagerAgent, name: &NodeName, subject: &SubjectId) -> bool {

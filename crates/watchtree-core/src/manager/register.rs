@@ -61,6 +61,13 @@ impl Incidents {
         }
     }
 
+    pub(super) fn wait_no_more_within(&mut self, top: &SubjectId) {
+        let waiting: Vec<SubjectId> = self.pending.keys().filter(|s| s.is_within(top)).cloned().collect();
+        for subject in waiting {
+            self.wait_no_more(&subject);
+        }
+    }
+
     /// Keeps a closed one among the newest.
     pub(super) fn shelve(&mut self, incident: Incident) {
         if CLOSED_MAX <= self.closed.len() {
@@ -69,13 +76,19 @@ impl Incidents {
         self.closed.push_back(incident);
     }
 
+    /// True if this subject's own open incident explains the illnesses below it. Only hosts and engines carry others: a
+    /// container may have the name of a compose project, whose containers it has nothing to do with.
+    pub(super) fn explains(&self, subject: &SubjectId) -> bool {
+        let carries = subject.parent().is_none_or(|above| above.parent().is_none());
+        let ill = |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
+        carries && self.open.get(subject).is_some_and(ill)
+    }
+
     /// The nearest subject above whose own open incident explains this one.
     pub(super) fn cause_of(&self, subject: &SubjectId) -> Option<SubjectId> {
         let mut above = subject.parent();
         while let Some(candidate) = above {
-            let explains =
-                |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
-            if self.open.get(&candidate).is_some_and(explains) {
+            if self.explains(&candidate) {
                 return Some(candidate);
             }
             above = candidate.parent();

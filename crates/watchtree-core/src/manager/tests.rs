@@ -13,6 +13,7 @@ use crate::tree::{TreeFilter, unknown};
 use crate::verdict::{Level, State, Verdict};
 use alloc::vec;
 
+mod incidents;
 mod judging;
 mod people;
 
