@@ -36,7 +36,7 @@ impl ManagerAgent {
                 .values()
                 .any(|watch| watch.verdict.state == State::Unreachable);
         if self.cut_off == (if self.cut_off { most } else { concluded }) {
-            return;
+            return self.end_former_cut(now, most);
         }
         self.cut_off = !self.cut_off;
         if self.cut_off {
@@ -48,6 +48,15 @@ impl ManagerAgent {
             self.close_own_incident(now);
             // Hosts that are still lost become incidents of their own with their next look, not in this very moment:
             // those that come back together come back one by one.
+        }
+    }
+
+    /// An incident of a former life in which this manager was cut off: over once every host was heard or judged, and most
+    /// of them are not silent.
+    fn end_former_cut(&mut self, now: Moment, most: bool) {
+        let undecided = |watch: &Watch| matches!(watch.phase, Phase::Unknown);
+        if !self.cut_off && !most && self.has_own_incident() && !self.hosts.values().any(undecided) {
+            self.close_own_incident(now);
         }
     }
 }

@@ -115,6 +115,7 @@ impl ManagerAgent {
         for known in start.hosts {
             manager.restore(now, known);
         }
+        manager.check_view(now);
         manager
     }
 

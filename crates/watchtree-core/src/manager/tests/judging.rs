@@ -274,6 +274,28 @@ fn most_of_the_view_silent_is_our_own_cut() {
 }
 
 #[test]
+fn our_own_cut_ends_after_our_restart_too() {
+    for still_cut in [true, false] {
+        let mut world = World::of(10);
+        for i in 1..=6 {
+            world.host(&format!("h{i}")).cut = true;
+            world
+                .kernels
+                .insert(name(&format!("h{i}")), Look::Silent("nothing".to_string()));
+        }
+        world.run_ms(10_000);
+        world.restart_manager();
+        for i in 1..=6 {
+            world.host(&format!("h{i}")).cut = still_cut;
+        }
+        world.run_ms(30_000);
+        assert_eq!(world.opened.len(), 1, "{:?}", world.told);
+        assert_eq!(world.closed.len(), usize::from(!still_cut), "{:?}", world.told);
+        assert_eq!(world.manager.own_verdict(world.now).state == State::Ok, !still_cut);
+    }
+}
+
+#[test]
 fn half_of_the_view_silent_are_incidents_of_their_own() {
     let mut world = World::of(10);
     for i in 1..=5 {
