@@ -71,7 +71,6 @@ pub(crate) struct Performer {
     pub(crate) conditions: Conditions,
     pub(crate) waiting: Waiting,
     pub(crate) inputs: mpsc::Sender<ManagerInput>,
-    pub(crate) manager: String,
 }
 
 impl Perform<ManagerAgent> for Performer {
@@ -164,12 +163,16 @@ impl Performer {
         });
     }
 
-    fn incident(&self, change: &'static str, incident: Incident) {
+    fn incident(&mut self, change: &'static str, incident: Incident) {
         tracing::warn!(incident = incident.id, subject = %incident.subject, state = incident.state.as_str(),
             "incident {change}: {}", if incident.closed_why.is_empty() { &incident.why } else { &incident.closed_why });
         let event = view::incident_event(Clock.wall(), change, &incident);
-        self.webhooks.tell(&self.manager, change, &event);
+        let letters = self.webhooks.letters(change, &event);
         self.events.push(event);
-        self.store.put_incident(incident);
+        // Kept before they are sent: what is settled must not be kept after that.
+        self.store.put_told(incident, letters.clone());
+        for letter in &letters {
+            self.webhooks.send(letter);
+        }
     }
 }

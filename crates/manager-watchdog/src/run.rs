@@ -5,7 +5,7 @@ use crate::hosts;
 use crate::performer::{Performer, Waiting};
 use crate::places::Places;
 use crate::setup::Plan;
-use crate::webhook::Webhooks;
+use crate::webhook::{self, Webhooks};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         inputs.clone(),
         conditions.clone(),
     )?;
-    let (store, found) = open_store(&plan, &inputs);
-    let webhooks = Webhooks::start(plan.webhooks.clone(), &conditions)?;
+    let (store, mut found) = open_store(&plan, &inputs);
     let name = plan.identity.name.to_string();
     let events = EventLog::new(&name, format!("{}", plan.identity.agent_epoch.0));
     for decision in &found.decisions {
@@ -59,6 +58,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     // At least the seconds since 1970: a lost database does not make this manager's orders stale for ever.
     let term = wall_secs.max(found.term + 1);
     store.put_term(term);
+    let untold = webhook::Start {
+        manager: name.clone(),
+        term,
+        outbox: store.outbox(),
+        letters: std::mem::take(&mut found.letters),
+        conditions: conditions.clone(),
+    };
+    let webhooks = Webhooks::start(plan.webhooks.clone(), untold)?;
     let closed_before = found.closed_incidents.clone();
     let mut machine = ManagerAgent::new(Clock.now(), start(&plan, found, term));
     let (visitor, visits) = Visitor::pair();
@@ -94,7 +101,6 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         conditions,
         waiting,
         inputs,
-        manager: name,
     };
     let parts = Drive {
         inbox,

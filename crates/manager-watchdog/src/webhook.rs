@@ -1,15 +1,18 @@
-//! Tells people: one JSON POST per change of an incident, to each configured URL.
+//! Tells people: one JSON POST per change of an incident, to each configured URL, at least once.
 //!
 //! ```text
-//!   tell ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST, deadline, retries with back-off ──▶ next
+//!   letters ──▶ the store, with the incident ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST ──▶ settled: out of
+//!                  │  a manager that died finds them again at its start  ▲                               the store
+//!                  └────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Each URL has its own queue and thread: one receiver that is down holds up nobody else. Changes keep their order. What
-//! falls out of a full queue, or is given up after its retries, is counted and said in a condition. The system's root
-//! certificates are used for https.
+//! Each URL has its own queue and thread: one receiver that is down holds up nobody else. Changes keep their order. No
+//! answer, and an answer that may be another one later, are tried again with a growing pause for as long as it takes; only
+//! a definite no gives a change up. That, and what falls out of a full queue, is counted and said in a condition. The
+//! system's root certificates are used for https.
 
 use serde_json::json;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Agent;
@@ -17,6 +20,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use watchtree_api::{API_VERSION, EventView};
 use watchtree_config::Webhook;
 use watchtree_runtime::Conditions;
+use watchtree_store::sqlite::{ChangeId, Letter, LetterId, Outbox};
 
 /// Most changes that wait for one URL; the oldest are dropped and counted.
 const QUEUE_MAX: usize = 256;
@@ -26,71 +30,135 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// All webhooks.
-pub(crate) struct Webhooks(Vec<Arc<Hook>>);
+pub(crate) struct Webhooks {
+    hooks: Vec<Arc<Hook>>,
+    manager: String,
+    term: u64,
+    changes: u64,
+}
+
+/// What the webhooks need to know of this life of the manager.
+pub(crate) struct Start {
+    pub(crate) manager: String,
+    /// Never used before: with it, no two changes bear one name.
+    pub(crate) term: u64,
+    pub(crate) outbox: Outbox,
+    /// What former lives did not settle, oldest first.
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) conditions: Conditions,
+}
 
 struct Hook {
     index: usize,
+    /// Its name in the outbox.
+    receiver: String,
     config: Webhook,
     state: Mutex<State>,
     wake: Condvar,
+    outbox: Outbox,
     conditions: Conditions,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<String>,
+    queue: VecDeque<Letter>,
+    /// How many fell out of the full queue so far.
     dropped: u64,
     stop: bool,
 }
 
 impl Webhooks {
-    /// Starts one thread per URL.
-    pub(crate) fn start(configs: Vec<Webhook>, conditions: &Conditions) -> std::io::Result<Self> {
-        let mut hooks = Vec::new();
+    /// Starts one thread per URL, with what is still to be told.
+    pub(crate) fn start(configs: Vec<Webhook>, start: Start) -> std::io::Result<Self> {
+        let mut webhooks = Self {
+            hooks: Vec::new(),
+            manager: start.manager,
+            term: start.term,
+            changes: 0,
+        };
+        let mut seen = BTreeMap::new();
         for (index, config) in configs.into_iter().enumerate() {
-            let hook = Hook {
+            let twin = seen.entry(config.url.as_str().to_string()).or_insert(0);
+            let receiver = receiver(config.url.as_str(), *twin);
+            *twin += 1;
+            webhooks.hooks.push(Arc::new(Hook {
                 index,
+                receiver,
                 config,
                 state: Mutex::default(),
                 wake: Condvar::new(),
-                conditions: conditions.clone(),
-            };
-            let hook = Arc::new(hook);
-            let worker = Arc::clone(&hook);
-            std::thread::Builder::new()
-                .name(format!("webhook-{index}"))
-                .spawn(move || worker.run())?;
-            hooks.push(hook);
+                outbox: start.outbox.clone(),
+                conditions: start.conditions.clone(),
+            }));
         }
-        Ok(Self(hooks))
+        for letter in start.letters {
+            if !webhooks.send(&letter) {
+                tracing::warn!(change = %letter.id.change, "its webhook is no longer configured: nobody is told");
+                start.outbox.settled(letter.id);
+            }
+        }
+        for hook in &webhooks.hooks {
+            let worker = Arc::clone(hook);
+            std::thread::Builder::new()
+                .name(format!("webhook-{}", hook.index))
+                .spawn(move || worker.run())?;
+        }
+        Ok(webhooks)
     }
 
-    /// Queues one change for every URL. Never waits.
-    pub(crate) fn tell(&self, manager: &str, change: &str, event: &EventView) {
-        if self.0.is_empty() {
-            return;
+    /// One letter per URL that tells of this change. They go to the store first, then to [`Webhooks::send`].
+    pub(crate) fn letters(&mut self, change: &str, event: &EventView) -> Vec<Letter> {
+        if self.hooks.is_empty() {
+            return Vec::new();
         }
+        self.changes += 1;
+        let id = ChangeId {
+            term: self.term,
+            count: self.changes,
+        };
         let body = json!({
             "apiVersion": API_VERSION,
             "kind": "incident",
+            "id": format!("{}-{id}", self.manager),
             "change": change,
-            "manager": manager,
+            "manager": self.manager,
             "wall_ms": event.wall_ms,
             "text": event.text,
             "incident": event.incident,
         });
-        for hook in &self.0 {
-            hook.put(body.to_string());
-        }
+        let letter = |hook: &Arc<Hook>| Letter {
+            id: LetterId {
+                change: id,
+                receiver: hook.receiver.clone(),
+            },
+            body: body.to_string(),
+        };
+        self.hooks.iter().map(letter).collect()
     }
 
-    /// Gives what waits a last chance, then stops the threads.
+    /// Queues a letter for its URL; false = there is no such URL. Never waits.
+    pub(crate) fn send(&self, letter: &Letter) -> bool {
+        let hook = self.hooks.iter().find(|hook| hook.receiver == letter.id.receiver);
+        hook.inspect(|hook| hook.put(letter.clone())).is_some()
+    }
+
+    /// Gives what waits a last chance, then stops the threads. The rest is in the outbox.
     pub(crate) fn stop(self, within: Duration) {
         let until = Instant::now() + within;
-        for hook in &self.0 {
+        for hook in &self.hooks {
             hook.drain(until);
         }
     }
+}
+
+/// A name that stays the same over restarts and orders of the configuration, and does not give the URL away: it may carry
+/// a secret token.
+fn receiver(url: &str, twin: u32) -> String {
+    // FNV-1a
+    let hash = url.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}.{twin}")
 }
 
 impl Hook {
@@ -103,15 +171,18 @@ impl Hook {
         format!("webhook {}", self.index + 1)
     }
 
-    fn put(&self, body: String) {
+    fn put(&self, letter: Letter) {
         let mut state = self.lock();
-        if QUEUE_MAX <= state.queue.len() {
-            state.queue.pop_front();
-            state.dropped += 1;
-        }
-        state.queue.push_back(body);
+        let oldest = (QUEUE_MAX <= state.queue.len())
+            .then(|| state.queue.pop_front())
+            .flatten();
+        state.dropped += u64::from(oldest.is_some());
+        state.queue.push_back(letter);
         drop(state);
         self.wake.notify_all();
+        if let Some(oldest) = oldest {
+            self.outbox.settled(oldest.id);
+        }
     }
 
     fn drain(&self, until: Instant) {
@@ -122,7 +193,7 @@ impl Hook {
                 tracing::warn!(
                     about = self.about(),
                     left = state.queue.len(),
-                    "changes were not delivered before the end"
+                    "changes were not delivered before the end; they are at the next start"
                 );
                 break;
             }
@@ -146,66 +217,63 @@ impl Hook {
             .tls_config(tls)
             .build()
             .into();
-        let mut given_up = 0;
-        while let Some(body) = self.next() {
-            let delivered = self.deliver(&agent, &body);
-            let mut state = self.lock();
-            // The queue may have dropped it meanwhile, when it was full: then the next one is at the front.
-            if state.queue.front() == Some(&body) {
-                state.queue.pop_front();
-            }
-            let dropped = std::mem::take(&mut state.dropped);
-            drop(state);
-            self.wake.notify_all();
-            let lost = dropped + u64::from(delivered.is_err());
-            given_up += lost;
-            match delivered {
-                Err(Ended::Stopped) => return,
-                Err(Ended::GaveUp(why)) => {
-                    let words = format!("{why}; {given_up} changes were not delivered so far");
+        let (mut tries, mut given_up, mut said) = (Tries::default(), 0, 0);
+        while let Some(letter) = self.next() {
+            let posted = post(&agent, self.config.url.as_str(), &letter.body);
+            let failed = posted.err();
+            if let Some(failed) = failed.as_ref().filter(|failed| failed.worth_a_retry) {
+                let pause = tries.failed(&letter.id);
+                if self.config.retries.is_none_or(|retries| tries.count <= retries) {
+                    let lost = lost_words(given_up + self.lock().dropped);
+                    let words = format!("{}; tried again in {:.1} s{lost}", failed.why, pause.as_secs_f32());
                     self.conditions.report(&self.about(), &Err(words));
-                }
-                Ok(()) if 0 < dropped => {
-                    let words = format!("its queue of {QUEUE_MAX} was full: {given_up} changes were dropped so far");
-                    self.conditions.report(&self.about(), &Err(words));
-                }
-                Ok(()) => {
-                    self.conditions.report(&self.about(), &Ok("delivers".to_string()));
+                    if !self.pause(pause) {
+                        return;
+                    }
+                    continue;
                 }
             }
+            tries = Tries::default();
+            given_up += u64::from(failed.is_some());
+            let lost = given_up + self.settle(letter);
+            let state = match failed {
+                Some(failed) => Err(format!("{}{}", failed.why, lost_words(lost))),
+                // What was lost meanwhile is said once, also where all is well again.
+                None if said < lost => Err(format!("delivers again{}", lost_words(lost))),
+                None => Ok("delivers".to_string()),
+            };
+            said = lost;
+            self.conditions.report(&self.about(), &state);
         }
     }
 
-    /// The oldest that waits; it stays in the queue until it is delivered or given up.
-    fn next(&self) -> Option<String> {
+    /// The oldest that waits; it stays in the queue until it is settled.
+    fn next(&self) -> Option<Letter> {
         let mut state = self.lock();
         loop {
             if state.stop {
                 return None;
             }
-            if let Some(body) = state.queue.front() {
-                return Some(body.clone());
+            if let Some(letter) = state.queue.front() {
+                return Some(letter.clone());
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn deliver(&self, agent: &Agent, body: &str) -> Result<(), Ended> {
-        let mut pause = PAUSE_MIN;
-        for attempt in 0..=self.config.retries {
-            let posted = post(agent, self.config.url.as_str(), body);
-            let Err(failed) = posted else { return Ok(()) };
-            if !failed.worth_a_retry || attempt == self.config.retries {
-                return Err(Ended::GaveUp(failed.why));
-            }
-            let words = format!("{}; tried again in {:.1} s", failed.why, pause.as_secs_f32());
-            self.conditions.report(&self.about(), &Err(words));
-            if !self.pause(pause) {
-                return Err(Ended::Stopped);
-            }
-            pause = (pause * 2).min(PAUSE_MAX);
+    /// Delivered or given up. Gives how many the full queue has dropped so far.
+    fn settle(&self, letter: Letter) -> u64 {
+        // Out of the store first: an empty queue is what the end waits for.
+        self.outbox.settled(letter.id.clone());
+        let mut state = self.lock();
+        // The queue may have dropped it meanwhile, when it was full: then the next one is at the front.
+        if state.queue.front().is_some_and(|front| front.id == letter.id) {
+            state.queue.pop_front();
         }
-        Ok(())
+        let dropped = state.dropped;
+        drop(state);
+        self.wake.notify_all();
+        dropped
     }
 
     /// False = stop.
@@ -226,10 +294,33 @@ impl Hook {
     }
 }
 
-/// Why a change was not delivered.
-enum Ended {
-    GaveUp(String),
-    Stopped,
+fn lost_words(lost: u64) -> String {
+    match lost {
+        0 => String::new(),
+        lost => format!("; {lost} changes were not delivered so far"),
+    }
+}
+
+/// The failed attempts since the last letter that was settled.
+#[derive(Default)]
+struct Tries {
+    of: Option<LetterId>,
+    count: u32,
+    pause: Option<Duration>,
+}
+
+impl Tries {
+    /// One more; gives the pause after it. It grows on where the queue dropped the letter and the next one failed: it is
+    /// the receiver that is ill.
+    fn failed(&mut self, letter: &LetterId) -> Duration {
+        if self.of.as_ref() != Some(letter) {
+            (self.of, self.count) = (Some(letter.clone()), 0);
+        }
+        self.count = self.count.saturating_add(1);
+        let pause = self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX));
+        self.pause = Some(pause);
+        pause
+    }
 }
 
 struct Failed {
@@ -239,19 +330,14 @@ struct Failed {
 }
 
 fn post(agent: &Agent, url: &str, body: &str) -> Result<(), Failed> {
+    let answered = |code: u16| Failed {
+        why: format!("answered {code}"),
+        worth_a_retry: !(400..500).contains(&code) || matches!(code, 408 | 425 | 429),
+    };
     match agent.post(url).header("content-type", "application/json").send(body) {
         Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(Failed {
-            why: format!("answered {}", answer.status()),
-            worth_a_retry: false,
-        }),
-        Err(ureq::Error::StatusCode(code)) => {
-            let worth_a_retry = code == 408 || code == 425 || code == 429 || 500 <= code;
-            Err(Failed {
-                why: format!("answered {code}"),
-                worth_a_retry,
-            })
-        }
+        Ok(answer) => Err(answered(answer.status().as_u16())),
+        Err(ureq::Error::StatusCode(code)) => Err(answered(code)),
         Err(error) => Err(Failed {
             why: error.to_string(),
             worth_a_retry: true,
@@ -260,125 +346,4 @@ fn post(agent: &Agent, url: &str, body: &str) -> Result<(), Failed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::{SocketAddr, TcpListener, TcpStream};
-
-    fn hooks(address: SocketAddr, conditions: &Conditions) -> Webhooks {
-        let text = format!("[[webhook]]\nurl = \"http://{address}/hook\"\ndeadline = \"300ms\"\nretries = 8\n");
-        let config = watchtree_config::parse_manager(&text).expect("a good configuration");
-        Webhooks::start(config.webhooks, conditions).expect("threads")
-    }
-
-    fn event(text: &str) -> EventView {
-        EventView {
-            text: text.to_string(),
-            ..EventView::default()
-        }
-    }
-
-    /// Takes one request; gives its body.
-    fn take(stream: &TcpStream) -> serde_json::Value {
-        stream
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .expect("a timeout");
-        let mut reader = BufReader::new(stream);
-        let (mut line, mut length) = (String::new(), 0);
-        loop {
-            line.clear();
-            reader.read_line(&mut line).expect("a header");
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length");
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).expect("a body");
-        serde_json::from_slice(&body).expect("json")
-    }
-
-    fn answer(mut stream: &TcpStream, status: &str) {
-        let text = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-        stream.write_all(text.as_bytes()).expect("answered");
-    }
-
-    fn until(what: &str, holds: impl Fn() -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
-        while !holds() {
-            assert!(Instant::now() < end, "{what}: not in time");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    #[test]
-    fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
-        let conditions = Conditions::new();
-        let hooks = hooks(address, &conditions);
-        hooks.tell("manager", "opened", &event("first"));
-        hooks.tell("manager", "closed", &event("second"));
-        until("degraded while nobody listens", || !conditions.degraded().is_empty());
-        assert!(
-            !conditions.degraded()[0].1.contains("hook\""),
-            "the url may be a secret"
-        );
-
-        let listener = TcpListener::bind(address).expect("the port is still free");
-        // It accepts and never answers: the deadline ends that.
-        let (stalled, _) = listener.accept().expect("a connection");
-        let (failing, _) = listener.accept().expect("another attempt");
-        assert_eq!(take(&failing)["text"], "first");
-        answer(&failing, "503 Service Unavailable");
-        for (text, change) in [("first", "opened"), ("second", "closed")] {
-            let (stream, _) = listener.accept().expect("a connection");
-            let body = take(&stream);
-            assert_eq!((&body["text"], &body["change"]), (&text.into(), &change.into()));
-            assert_eq!(body["apiVersion"], API_VERSION);
-            answer(&stream, "204 No Content");
-        }
-        until("in order again", || conditions.degraded().is_empty());
-        drop(stalled);
-        hooks.stop(Duration::from_secs(1));
-    }
-
-    #[test]
-    fn a_no_is_not_asked_again_and_is_said() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let conditions = Conditions::new();
-        let hooks = hooks(listener.local_addr().expect("an address"), &conditions);
-        hooks.tell("manager", "opened", &event("first"));
-        let (stream, _) = listener.accept().expect("a connection");
-        take(&stream);
-        answer(&stream, "404 Not Found");
-        until("said", || {
-            conditions
-                .degraded()
-                .iter()
-                .any(|(_, why)| why.contains("404") && why.contains("1 changes"))
-        });
-        hooks.tell("manager", "closed", &event("second"));
-        let (stream, _) = listener.accept().expect("the next change");
-        assert_eq!(take(&stream)["text"], "second");
-        answer(&stream, "200 OK");
-        hooks.stop(Duration::from_secs(1));
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest_and_never_waits() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port that never answers");
-        let conditions = Conditions::new();
-        let hooks = hooks(listener.local_addr().expect("an address"), &conditions);
-        let began = Instant::now();
-        for number in 0..2 * QUEUE_MAX {
-            hooks.tell("manager", "opened", &event(&number.to_string()));
-        }
-        assert!(began.elapsed() < Duration::from_secs(1));
-        assert_eq!(hooks.0[0].lock().queue.len(), QUEUE_MAX);
-        hooks.stop(Duration::ZERO);
-    }
-}
+mod tests;

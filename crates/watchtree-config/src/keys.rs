@@ -205,7 +205,7 @@ pub const MANAGER: &[Key] = &[
         "[[webhook]]",
         "retries",
         "8",
-        "More attempts after a failed one, with growing pauses. 0 to 100; default 8.",
+        "Gives a change up after this many more attempts. 0 to 100; not set: it is tried for as long as it takes, with pauses that grow to 1m.",
     ),
 ];
 

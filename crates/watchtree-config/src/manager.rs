@@ -120,17 +120,13 @@ pub struct Webhook {
     /// Time for one attempt, answer included.
     #[serde(default = "webhook_deadline")]
     pub deadline: Span<100, 60_000>,
-    /// More attempts after a failed one, with growing pauses.
-    #[serde(default = "webhook_retries")]
-    pub retries: u32,
+    /// A change is given up after this many more attempts; `None` = never.
+    #[serde(default)]
+    pub retries: Option<u32>,
 }
 
 fn webhook_deadline() -> Span<100, 60_000> {
     Span::millis(5000)
-}
-
-fn webhook_retries() -> u32 {
-    8
 }
 
 impl ManagerConfig {
@@ -181,10 +177,14 @@ impl ManagerConfig {
         if Self::WEBHOOKS_MAX < self.webhooks.len() {
             return bad(format!("[[webhook]]: at most {}", Self::WEBHOOKS_MAX));
         }
-        if let Some(hook) = self.webhooks.iter().find(|hook| 100 < hook.retries) {
+        if let Some(retries) = self
+            .webhooks
+            .iter()
+            .filter_map(|hook| hook.retries)
+            .find(|retries| 100 < *retries)
+        {
             return bad(format!(
-                "[[webhook]] retries: {} is too many; at most 100",
-                hook.retries
+                "[[webhook]] retries: {retries} is too many; at most 100, or leave it out to try for as long as it takes"
             ));
         }
         if self.hosts.ack_every == 0 || 100 < self.hosts.ack_every {

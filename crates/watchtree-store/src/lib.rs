@@ -7,4 +7,5 @@ mod journal_line;
 mod journal_sync;
 pub mod sqlite;
 mod sqlite_file;
+mod sqlite_outbox;
 mod sqlite_rows;

@@ -1,4 +1,4 @@
-//! The manager's memory on disk: hosts, incidents, decisions, the term.
+//! The manager's memory on disk: hosts, incidents, decisions, letters that are not delivered yet, the term.
 //!
 //! ```text
 //!   put ──▶ Pending (bounded, latest wins per key) ──▶ writer thread ──▶ one transaction ──▶ disk
@@ -10,6 +10,7 @@
 //! the limits of `Pending`), the health callback says so in one line, and the next write that works says that it is over.
 
 use crate::sqlite_file::File;
+use crate::sqlite_outbox::LETTERS_MAX;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use watchtree_core::decision::{Decision, DecisionId};
 use watchtree_core::id::NodeName;
 use watchtree_core::incident::{Incident, IncidentId};
 use watchtree_core::manager::io::KnownHost;
+
+pub use crate::sqlite_outbox::{ChangeId, Letter, LetterId, Outbox};
 
 /// Decisions that are loaded at the start, and kept in memory while the disk cannot be written.
 pub const DECISIONS_MAX: usize = 4096;
@@ -43,6 +46,8 @@ pub struct Found {
     pub closed_incidents: Vec<Incident>,
     /// The newest decisions, oldest first; at most [`DECISIONS_MAX`].
     pub decisions: Vec<Decision>,
+    /// Letters that were not settled, oldest first.
+    pub letters: Vec<Letter>,
     /// The number of the next incident.
     pub next_incident: IncidentId,
     /// The last term that was used; 0 = none.
@@ -58,6 +63,8 @@ pub(crate) struct Pending {
     pub(crate) hosts: BTreeMap<NodeName, Option<KnownHost>>,
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) decisions: BTreeMap<DecisionId, Decision>,
+    /// `None` = settled: take it out.
+    pub(crate) letters: BTreeMap<LetterId, Option<String>>,
     pub(crate) term: Option<u64>,
 }
 
@@ -68,7 +75,11 @@ impl Pending {
     const INCIDENTS_MAX: usize = 8192;
 
     fn is_empty(&self) -> bool {
-        self.hosts.is_empty() && self.incidents.is_empty() && self.decisions.is_empty() && self.term.is_none()
+        self.hosts.is_empty()
+            && self.incidents.is_empty()
+            && self.decisions.is_empty()
+            && self.letters.is_empty()
+            && self.term.is_none()
     }
 
     /// Puts back what could not be written; what was put meanwhile is newer and wins.
@@ -81,6 +92,9 @@ impl Pending {
         }
         for (id, decision) in older.decisions {
             self.decisions.entry(id).or_insert(decision);
+        }
+        for (id, letter) in older.letters {
+            self.letters.entry(id).or_insert(letter);
         }
         self.term = self.term.max(older.term);
     }
@@ -103,6 +117,10 @@ impl Pending {
             self.incidents.pop_first();
             dropped += 1;
         }
+        while LETTERS_MAX < self.letters.len() {
+            self.letters.pop_first();
+            dropped += 1;
+        }
         while Self::HOSTS_MAX < self.hosts.len() {
             self.hosts.pop_last();
             dropped += 1;
@@ -121,7 +139,7 @@ pub struct ManagerStore {
     writer: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -138,6 +156,16 @@ struct State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves something for the writer. Never waits for the disk.
+    pub(crate) fn put(&self, change: impl FnOnce(&mut Pending)) {
+        let mut state = self.lock();
+        change(&mut state.pending);
+        let dropped = state.pending.cut();
+        state.dropped += dropped;
+        drop(state);
+        self.wake.notify_all();
     }
 }
 
@@ -218,9 +246,21 @@ impl ManagerStore {
 
     /// Keeps an incident; the same id replaces the older record.
     pub fn put_incident(&self, incident: Incident) {
+        self.put_told(incident, Vec::new());
+    }
+
+    /// Keeps an incident together with the letters that tell of it: both are on disk, or neither.
+    pub fn put_told(&self, incident: Incident, letters: Vec<Letter>) {
         self.put(|pending| {
             pending.incidents.insert(incident.id, incident);
+            let letters = letters.into_iter().map(|letter| (letter.id, Some(letter.body)));
+            pending.letters.extend(letters);
         });
+    }
+
+    /// Where letters are taken out.
+    pub fn outbox(&self) -> Outbox {
+        Outbox(Arc::clone(&self.shared))
     }
 
     /// Keeps the term that is in use; the highest wins.
@@ -229,12 +269,7 @@ impl ManagerStore {
     }
 
     fn put(&self, change: impl FnOnce(&mut Pending)) {
-        let mut state = self.shared.lock();
-        change(&mut state.pending);
-        let dropped = state.pending.cut();
-        state.dropped += dropped;
-        drop(state);
-        self.shared.wake.notify_all();
+        self.shared.put(change);
     }
 
     /// Waits until everything that was put is on disk; false if it is not within `within`.

@@ -3,7 +3,8 @@
 //! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
 //! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
 
-use crate::sqlite::{Found, Pending, StoreError};
+use crate::sqlite::{ChangeId, Found, Letter, LetterId, Pending, StoreError};
+use crate::sqlite_outbox::LETTERS_MAX;
 use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
@@ -32,6 +33,14 @@ CREATE TABLE decisions(
     UNIQUE(node, epoch, count)
 ) STRICT;
 PRAGMA user_version = 1;
+";
+
+/// What came after the first release of the schema and an older program can live with.
+const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS letters(
+    term INTEGER NOT NULL, count INTEGER NOT NULL, receiver TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY(term, count, receiver)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// An open database.
@@ -85,6 +94,7 @@ impl File {
                 "it was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}): install that version, or move the file away"
             )));
         }
+        connection.execute_batch(&format!("BEGIN IMMEDIATE;{ADDITIONS}COMMIT;"))?;
         Ok(Self {
             connection,
             decisions_since_prune: 0,
@@ -110,6 +120,7 @@ impl File {
         found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
         found.decisions.reverse();
         found.unreadable = unreadable;
+        found.letters = self.letters()?;
         let highest: Option<i64> = self
             .connection
             .query_row("SELECT max(id) FROM incidents", [], |row| row.get(0))?;
@@ -136,6 +147,21 @@ impl File {
             }
         }
         Ok(all)
+    }
+
+    fn letters(&self) -> Result<Vec<Letter>, StoreError> {
+        let sql = "SELECT term, count, receiver, body FROM
+                   (SELECT * FROM letters ORDER BY term DESC, count DESC, receiver LIMIT ?1) ORDER BY term, count";
+        let mut statement = self.connection.prepare(sql)?;
+        let letters = statement.query_map([signed(LETTERS_MAX as u64)], |row| {
+            let (term, count) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
+            let id = LetterId {
+                change: ChangeId { term, count },
+                receiver: row.get(2)?,
+            };
+            Ok(Letter { id, body: row.get(3)? })
+        })?;
+        Ok(letters.collect::<Result<_, _>>()?)
     }
 
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
@@ -188,6 +214,17 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), Stor
             open,
             body(&IncidentRow::of(incident))?
         ])?;
+    }
+    let sql = "INSERT OR REPLACE INTO letters(term, count, receiver, body) VALUES(?1, ?2, ?3, ?4)";
+    let mut put = transaction.prepare_cached(sql)?;
+    let sql = "DELETE FROM letters WHERE term = ?1 AND count = ?2 AND receiver = ?3";
+    let mut settle = transaction.prepare_cached(sql)?;
+    for (LetterId { change, receiver }, body) in &batch.letters {
+        let (term, count) = (signed(change.term), signed(change.count));
+        match body {
+            Some(body) => put.execute(params![term, count, receiver, body])?,
+            None => settle.execute(params![term, count, receiver])?,
+        };
     }
     // A record that comes again keeps its place: it is told once, where it first happened.
     let sql = "INSERT INTO decisions(node, epoch, count, subject, body) VALUES(?1, ?2, ?3, ?4, ?5)

@@ -1,13 +1,16 @@
-//! A webhook over https: delivered where the system's roots know the receiver's authority, refused and said where they do
-//! not. The receiver is Python's TLS with a throw-away authority, which the manager is shown by `SSL_CERT_FILE`.
+//! Webhooks of a real manager. Over https: delivered where the system's roots know the receiver's authority, refused and
+//! said where they do not. The receiver is Python's TLS with a throw-away authority, which the manager is shown by
+//! `SSL_CERT_FILE`. And over the manager's own death: what it owed a receiver that was down arrives after it.
 //!
 //! Needs `openssl` and `python3`.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use watchtree_api::{Client, TreeQuery};
+use watchtree_api::{Client, IncidentQuery, TreeQuery};
 use watchtree_e2e::host_support::program;
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -81,8 +84,8 @@ fn wait_for<T>(what: &str, at: &Path, mut look: impl FnMut() -> Option<T>) -> Re
 }
 
 /// A manager with that webhook, and a host without an engine under it: that is an incident.
-fn tree(at: &Path, port: u16, known: bool) -> Result<(Running, Running)> {
-    let link = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+fn tree(at: &Path, url: &str, known: bool) -> Result<(Running, Running)> {
+    let link = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let dir = at.display();
     for name in ["allowed", "order-keys"] {
         std::fs::create_dir(at.join(name))?;
@@ -96,7 +99,7 @@ fn tree(at: &Path, port: u16, known: bool) -> Result<(Running, Running)> {
         at.join("manager.toml"),
         format!(
             "listen = [\"{link}\"]\nstate_dir = \"{dir}/state\"\nrun_dir = \"{dir}/run\"\n[keys]\nkey = \"{dir}/manager.key\"\n\
-             order_key = \"{dir}/order.key\"\nallowed_dir = \"{dir}/allowed\"\n[[webhook]]\nurl = \"https://localhost:{port}/hook\"\n"
+             order_key = \"{dir}/order.key\"\nallowed_dir = \"{dir}/allowed\"\n[[webhook]]\nurl = \"{url}\"\n"
         ),
     )?;
     std::fs::write(
@@ -107,24 +110,26 @@ fn tree(at: &Path, port: u16, known: bool) -> Result<(Running, Running)> {
              [[engine]]\nname = \"docker\"\nsocket = \"{dir}/no-engine.sock\"\n"
         ),
     )?;
-    let daemon = |name: &str, config: &str, log: &str| -> Result<Running> {
-        let log = std::fs::File::create(at.join(log))?;
-        let mut command = Command::new(program(name)?);
-        command
-            .args(["run", "--config"])
-            .arg(at.join(config))
-            .stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
-        if known {
-            command.env("SSL_CERT_FILE", at.join("ca.pem"));
-        }
-        watchtree_os::ends_with_us(&mut command);
-        Ok(Running(command.spawn()?))
-    };
     Ok((
-        daemon("manager-watchdog", "manager.toml", "manager.log")?,
-        daemon("host-watchdog", "host.toml", "host.log")?,
+        daemon(at, "manager-watchdog", "manager", known)?,
+        daemon(at, "host-watchdog", "host", known)?,
     ))
+}
+
+/// Starts `NAME.toml`; it logs to `NAME.log`.
+fn daemon(at: &Path, binary: &str, name: &str, known: bool) -> Result<Running> {
+    let log = std::fs::File::create(at.join(format!("{name}.log")))?;
+    let mut command = Command::new(program(binary)?);
+    command
+        .args(["run", "--config"])
+        .arg(at.join(format!("{name}.toml")))
+        .stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    if known {
+        command.env("SSL_CERT_FILE", at.join("ca.pem"));
+    }
+    watchtree_os::ends_with_us(&mut command);
+    Ok(Running(command.spawn()?))
 }
 
 fn receiver(at: &Path) -> Result<(Running, u16)> {
@@ -159,7 +164,7 @@ fn folder() -> Result<(tempfile::TempDir, PathBuf)> {
 fn a_known_authority_gets_the_incident() -> Result<()> {
     let (_folder, at) = folder()?;
     let (_receiver, port) = receiver(&at)?;
-    let (_manager, host) = tree(&at, port, true)?;
+    let (_manager, host) = tree(&at, &format!("https://localhost:{port}/hook"), true)?;
     let read = || std::fs::read_to_string(at.join("received")).ok();
     let received = wait_for("the post arrives", &at, || read().filter(|text| text.ends_with('\n')))?;
     let line = received.lines().next().context("a line")?;
@@ -176,23 +181,77 @@ fn a_known_authority_gets_the_incident() -> Result<()> {
 async fn an_unknown_authority_gets_nothing_and_is_said() -> Result<()> {
     let (_folder, at) = folder()?;
     let (_receiver, port) = receiver(&at)?;
-    let (_manager, host) = tree(&at, port, false)?;
+    let (_manager, host) = tree(&at, &format!("https://localhost:{port}/hook"), false)?;
     let client = Client::unix(&at.join("run/manager.sock"));
+    let said = webhook_trouble(&client).await?;
+    println!("{said}");
+    ensure!(said.contains("certificate"), "{said}");
+    ensure!(!at.join("received").exists(), "it was posted all the same");
+    end(host)
+}
+
+/// What the manager says of its webhook, once it says something.
+async fn webhook_trouble(client: &Client) -> Result<String> {
     let began = Instant::now();
-    let said = loop {
+    loop {
         let conditions = client.tree(&TreeQuery::default()).await.map(|tree| tree.conditions);
         let found = conditions
             .unwrap_or_default()
             .into_iter()
             .find(|one| one.about.contains("webhook"));
         match found {
-            Some(condition) => break condition.detail,
+            Some(condition) => return Ok(condition.detail),
             None if WITHIN < began.elapsed() => bail!("nothing is said of it"),
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
-    };
-    println!("{said}");
-    ensure!(said.contains("certificate"), "{said}");
-    ensure!(!at.join("received").exists(), "it was posted all the same");
+    }
+}
+
+/// Takes one post and answers 204; gives its body.
+fn take(listener: &TcpListener) -> Result<serde_json::Value> {
+    let (mut stream, _) = listener.accept()?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut line, mut length) = (String::new(), 0);
+    while line != "\r\n" {
+        line.clear();
+        ensure!(reader.read_line(&mut line)? != 0, "the head ended early");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_although_the_manager_was_killed_before_it_could() -> Result<()> {
+    let (_folder, at) = folder()?;
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let (mut manager, host) = tree(&at, &format!("http://{address}/hook"), false)?;
+    let client = Client::unix(&at.join("run/manager.sock"));
+    println!("{}", webhook_trouble(&client).await?);
+    let open = client.incidents(&IncidentQuery::default()).await?.incidents;
+    let incident = open.first().context("an open incident")?;
+    // `kill` of a child is SIGKILL.
+    manager.0.kill()?;
+    manager.0.wait()?;
+
+    let _again = daemon(&at, "manager-watchdog", "manager", false)?;
+    let listener = TcpListener::bind(address)?;
+    let (sender, posts) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(take(&listener)));
+    let post = posts.recv_timeout(WITHIN).context("nothing was posted")??;
+    println!("{post}");
+    ensure!(
+        post["change"] == "opened" && post["incident"]["id"] == incident.id.as_str(),
+        "{post}"
+    );
+    ensure!(
+        post["incident"]["opened_wall_ms"] == incident.opened_wall_ms,
+        "it is not the one that was opened before the kill: {post}"
+    );
     end(host)
 }
