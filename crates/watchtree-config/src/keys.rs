@@ -185,6 +185,12 @@ pub const MANAGER: &[Key] = &[
     ),
     key(
         "[hosts]",
+        "back_after_shutdown",
+        "\"15m\"",
+        "A machine that announced its shutdown or reboot and is not back after this is looked for, and becomes an incident. `0s`: never.",
+    ),
+    key(
+        "[hosts]",
         "unhealthy_after",
         "\"1m\"",
         "A container that stays unhealthy this long becomes an incident.",

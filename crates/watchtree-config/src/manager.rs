@@ -91,6 +91,8 @@ pub struct Hosts {
     pub settle: Span<500, 600_000>,
     /// A known host that is not back this long after that is suspected.
     pub return_within: Span<500, 3_600_000>,
+    /// A machine that announced its shutdown or reboot and is not back after this is an incident; 0 = never.
+    pub back_after_shutdown: Span<0, 2_592_000_000>,
     /// A container that stays unhealthy this long becomes an incident.
     pub unhealthy_after: Span<0, 86_400_000>,
 }
@@ -106,6 +108,7 @@ impl Default for Hosts {
             look_again: Span::millis(2000),
             settle: Span::millis(2000),
             return_within: Span::millis(5000),
+            back_after_shutdown: Span::millis(900_000),
             unhealthy_after: Span::millis(60_000),
         }
     }
@@ -161,6 +164,7 @@ impl ManagerConfig {
             look_again: self.hosts.look_again.get(),
             settle: self.hosts.settle.get(),
             return_within: self.hosts.return_within.get(),
+            back_after_shutdown: Some(self.hosts.back_after_shutdown.get()).filter(|after| !after.is_zero()),
             unhealthy_after: self.hosts.unhealthy_after.get(),
             ..ManagerPolicy::default()
         }

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::incident::Incident;
-use watchtree_core::manager::io::KnownHost;
-use watchtree_core::message::Capabilities;
+use watchtree_core::manager::io::{Farewell, KnownHost};
+use watchtree_core::message::{Capabilities, Goodbye};
 use watchtree_core::subject::{Incarnation, SubjectId};
-use watchtree_core::time::{Moment, WallTime};
+use watchtree_core::time::{Duration, Moment, WallTime};
 use watchtree_core::verdict::{Evidence, EvidenceKind, Level, State};
 
 const STATES: [State; 14] = [
@@ -79,6 +79,47 @@ pub(crate) struct HostRow {
     #[serde(default)]
     look_at: Vec<String>,
     seen: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<LeftRow>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct LeftRow {
+    goodbye: String,
+    #[serde(default)]
+    back_within: u64,
+    at: u64,
+}
+
+impl LeftRow {
+    /// `None` for a host that left for good: it is forgotten.
+    fn of(farewell: &Farewell) -> Option<Self> {
+        let (goodbye, back_within) = match farewell.goodbye {
+            Goodbye::Restart { back_within } => ("restart", back_within),
+            Goodbye::HostShutdown => ("host_shutdown", Duration::ZERO),
+            Goodbye::Leaving => return None,
+        };
+        Some(Self {
+            goodbye: goodbye.to_string(),
+            back_within: u64::try_from(back_within.as_micros()).unwrap_or(u64::MAX),
+            at: farewell.at.0,
+        })
+    }
+
+    /// A goodbye of a newer version is none: the host is looked for.
+    fn read(&self) -> Option<Farewell> {
+        let goodbye = match self.goodbye.as_str() {
+            "restart" => Goodbye::Restart {
+                back_within: Duration::from_micros(self.back_within),
+            },
+            "host_shutdown" => Goodbye::HostShutdown,
+            _ => return None,
+        };
+        Some(Farewell {
+            goodbye,
+            at: WallTime(self.at),
+        })
+    }
 }
 
 impl HostRow {
@@ -96,6 +137,7 @@ impl HostRow {
             scope: host.scope.to_string(),
             look_at: host.look_at.clone(),
             seen: host.seen.0,
+            left: host.left.as_ref().and_then(LeftRow::of),
         }
     }
 
@@ -115,6 +157,7 @@ impl HostRow {
             scope: SubjectId::new(&self.scope).ok()?,
             look_at: self.look_at,
             seen: WallTime(self.seen),
+            left: self.left.as_ref().and_then(LeftRow::read),
         })
     }
 }
@@ -252,5 +295,32 @@ impl IncidentRow {
                 .take(Incident::DECISIONS_MAX)
                 .collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goodbye_is_kept_and_a_row_without_one_is_still_read() {
+        let row = r#"{"name":"h1","tier":"host","node_id":"01010101010101010101010101010101",
+            "machine_id":"02020202020202020202020202020202","boot_id":"03030303030303030303030303030303",
+            "epoch":7,"version":"0.1.0","capabilities":15,"scope":"h1","look_at":["h1:22"],"seen":9}"#;
+        let read = |row: &str| serde_json::from_str::<HostRow>(row).ok().and_then(HostRow::read);
+        let plain = read(row).expect("a row as older programs wrote it");
+        assert_eq!(plain.left, None);
+        let back_within = Duration::from_secs(30);
+        for goodbye in [Goodbye::HostShutdown, Goodbye::Restart { back_within }] {
+            let at = WallTime(12);
+            let left = KnownHost {
+                left: Some(Farewell { goodbye, at }),
+                ..plain.clone()
+            };
+            let row = serde_json::to_string(&HostRow::of(&left)).expect("plain data");
+            assert_eq!(read(&row), Some(left));
+        }
+        let newer = row.replace('}', r#","left":{"goodbye":"sold","at":1}}"#);
+        assert_eq!(read(&newer), Some(plain), "a goodbye of a newer version is none");
     }
 }

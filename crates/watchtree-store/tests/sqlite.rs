@@ -48,6 +48,7 @@ fn host(text: &str) -> KnownHost {
         scope: subject(text),
         look_at,
         seen: WallTime(9),
+        left: None,
     }
 }
 

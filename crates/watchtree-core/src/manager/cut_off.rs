@@ -14,8 +14,12 @@ pub(super) struct Tally {
     pub(super) silent: usize,
 }
 
-/// What one host adds to the tally: (counted, silent).
+/// What one host adds to the tally: (counted, silent). One that announced its absence says nothing of our own view, also
+/// where it stays away for too long.
 pub(super) fn counted(watch: &Watch) -> (usize, usize) {
+    if watch.known.left.is_some() {
+        return (0, 0);
+    }
     match &watch.phase {
         Phase::Left => (0, 0),
         Phase::Unknown | Phase::Well => (1, 0),

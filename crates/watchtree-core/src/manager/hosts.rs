@@ -2,7 +2,7 @@
 
 use super::ManagerAgent;
 use super::cut_off::counted;
-use super::io::{KnownHost, ManagerEffect};
+use super::io::{Farewell, KnownHost, ManagerEffect};
 use super::looks::{Lost, Rounds};
 use crate::id::NodeName;
 use crate::message::Goodbye;
@@ -43,8 +43,13 @@ impl ManagerAgent {
     pub(super) fn restore(&mut self, now: Moment, known: KnownHost) {
         let name = known.identity.name.clone();
         let until = self.own.settled_at() + self.policy.return_within;
+        let left = known.left;
         self.insert(now, known);
         self.arm(&name, Some(until));
+        if let Some(farewell) = left {
+            let ends = self.take_leave(now, &name, farewell);
+            self.arm(&name, ends.map(|ends| ends.max(until)));
+        }
     }
 
     fn insert(&mut self, now: Moment, known: KnownHost) {
@@ -60,8 +65,21 @@ impl ManagerAgent {
             unconfirmed: false,
             armed: None,
         };
-        self.tally.counted += 1;
+        self.tally.counted += counted(&watch).0;
         self.hosts.insert(name, watch);
+    }
+
+    /// The only writer of what is known, and keeps it: whether a host said goodbye counts in the tally too.
+    fn know(&mut self, name: &NodeName, known: KnownHost, news: bool) {
+        let Some(watch) = self.hosts.get_mut(name) else { return };
+        let before = counted(watch);
+        watch.known = known;
+        let after = counted(watch);
+        self.tally.counted = self.tally.counted + after.0 - before.0;
+        self.tally.silent = self.tally.silent + after.1 - before.1;
+        if news {
+            self.effects.push_back(ManagerEffect::StoreHost(watch.known.clone()));
+        }
     }
 
     /// The only writer of `due`, so that the index cannot drift from the hosts.
@@ -132,20 +150,18 @@ impl ManagerAgent {
             scope: child.hello.scope.clone(),
             look_at: child.hello.look_at.clone(),
             seen: self.wall(now),
+            left: None,
         };
         if !self.hosts.contains_key(&name) {
             self.insert(now, known.clone());
         }
-        if let Some(watch) = self.hosts.get_mut(&name) {
+        if let Some(watch) = self.hosts.get(&name) {
             let news = new_life
                 || KnownHost {
                     seen: known.seen,
                     ..watch.known.clone()
                 } != known;
-            watch.known = known.clone();
-            if news {
-                self.effects.push_back(ManagerEffect::StoreHost(known));
-            }
+            self.know(&name, known, news);
         }
         self.set_condition(format!("clone {name}"), Ok("only one node shows this name".to_string()));
         self.heard(now, &name);
@@ -178,28 +194,61 @@ impl ManagerAgent {
     }
 
     pub(super) fn left(&mut self, now: Moment, name: &NodeName, goodbye: Goodbye) {
-        let (why, until) = match goodbye {
-            Goodbye::Leaving => return self.forget(now, name, "it left for good"),
-            Goodbye::Restart { back_within } => {
-                let within = back_within.min(BACK_WITHIN_MAX);
-                (
-                    format!(
-                        "its watchdog said goodbye and means to be back within {} s",
-                        within.as_secs()
-                    ),
-                    Some(now + within),
-                )
-            }
-            Goodbye::HostShutdown => ("the machine announced that it shuts down or reboots".to_string(), None),
+        if goodbye == Goodbye::Leaving {
+            return self.forget(now, name, "it left for good");
+        }
+        let Some(watch) = self.hosts.get(name) else { return };
+        let farewell = Farewell {
+            goodbye,
+            at: self.wall(now),
         };
-        let evidence = vec![Evidence::new(EvidenceKind::Goodbye, now, why.clone())];
-        let Some(verdict) = self.verdict_of(now, name, State::Unwatched, Level::Certain, why, evidence) else {
-            return;
+        let known = KnownHost {
+            left: Some(farewell),
+            ..watch.known.clone()
         };
-        self.enter(now, name, Phase::Left, verdict);
+        self.know(name, known, true);
+        let until = self.take_leave(now, name, farewell);
         self.arm(name, until);
         self.host_is_eclipsed(now, name);
         self.check_view(now);
+    }
+
+    /// Its absence is announced: UNWATCHED. Gives back when it counts again; `None` = never.
+    fn take_leave(&mut self, now: Moment, name: &NodeName, farewell: Farewell) -> Option<Moment> {
+        let (why, within) = match farewell.goodbye {
+            Goodbye::Restart { back_within } => {
+                let within = back_within.min(BACK_WITHIN_MAX);
+                let secs = within.as_secs();
+                let why = format!("its watchdog said goodbye and means to be back within {secs} s");
+                (why, Some(within))
+            }
+            Goodbye::HostShutdown | Goodbye::Leaving => {
+                let why = "the machine announced that it shuts down or reboots".to_string();
+                (why, self.policy.back_after_shutdown)
+            }
+        };
+        let evidence = vec![Evidence::new(EvidenceKind::Goodbye, now, why.clone())];
+        if let Some(verdict) = self.verdict_of(now, name, State::Unwatched, Level::Certain, why, evidence) {
+            self.enter(now, name, Phase::Left, verdict);
+        }
+        let gone_for = self.gone_for(now, farewell);
+        within.map(|within| now + within.saturating_sub(gone_for))
+    }
+
+    fn gone_for(&self, now: Moment, farewell: Farewell) -> Duration {
+        Duration::from_millis(self.wall(now).0.saturating_sub(farewell.at.0))
+    }
+
+    /// What is to be said of a host that is missing although it announced to be back.
+    pub(super) fn overdue(&self, now: Moment, name: &NodeName) -> Option<String> {
+        let farewell = self.hosts.get(name)?.known.left?;
+        let gone_for = in_words(self.gone_for(now, farewell));
+        Some(match farewell.goodbye {
+            Goodbye::Restart { .. } => format!("its watchdog said goodbye {gone_for} ago and is not back in time"),
+            Goodbye::HostShutdown | Goodbye::Leaving => {
+                format!("the machine announced {gone_for} ago that it shuts down or reboots, and is not back")
+            }
+        })
     }
 
     pub(super) fn forget(&mut self, now: Moment, name: &NodeName, why: &str) {
@@ -240,7 +289,7 @@ impl ManagerAgent {
                 self.suspect(now, name, Evidence::new(EvidenceKind::MissedSlot, now, what));
             }
             Phase::Left => {
-                let what = "it said goodbye and is not back in the time it asked for".to_string();
+                let what = self.overdue(now, name).unwrap_or_default();
                 self.suspect(now, name, Evidence::new(EvidenceKind::Goodbye, now, what));
             }
             Phase::Suspect(_) => self.round_over(now, name),
@@ -270,5 +319,12 @@ impl ManagerAgent {
     pub(super) fn host_of(&self, subject: &SubjectId) -> Option<&NodeName> {
         let name = NodeName::new(subject.root()).ok()?;
         self.hosts.get_key_value(&name).map(|(name, _)| name)
+    }
+}
+
+fn in_words(duration: Duration) -> String {
+    match duration.as_secs() {
+        secs @ 0..120 => format!("{secs} s"),
+        secs => format!("{} min", secs / 60),
     }
 }

@@ -5,7 +5,7 @@ use crate::backend::{BackendInput, Peer};
 use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
 use crate::incident::{Incident, IncidentId};
-use crate::message::{Capabilities, Envelope, Header, Look};
+use crate::message::{Capabilities, Envelope, Goodbye, Header, Look};
 use crate::order::{Order, OrderAnswer, Verb};
 use crate::subject::SubjectId;
 use crate::time::{Duration, WallTime};
@@ -57,6 +57,9 @@ pub struct ManagerPolicy {
     pub settle: Duration,
     /// A host known from before that does not come back within this time after the settling becomes SUSPECT.
     pub return_within: Duration,
+    /// A host whose machine announced that it shuts down or reboots has this long to come back before it is looked for;
+    /// `None` = for ever.
+    pub back_after_shutdown: Option<Duration>,
     /// From this many hosts on, many falling silent at once are one incident.
     pub group_min: usize,
     /// Share of silent hosts (per cent) from which the manager holds itself to be the one cut off.
@@ -81,6 +84,7 @@ impl Default for ManagerPolicy {
             look_again: Duration::from_secs(2),
             settle: Duration::from_secs(2),
             return_within: Duration::from_secs(5),
+            back_after_shutdown: Some(Duration::from_secs(15 * 60)),
             group_min: 4,
             cut_off_percent: 55,
             order_lives: Duration::from_secs(10),
@@ -103,6 +107,17 @@ pub struct KnownHost {
     pub look_at: Vec<String>,
     /// Last said Hello, as a label.
     pub seen: WallTime,
+    /// How it left, until it says Hello again.
+    pub left: Option<Farewell>,
+}
+
+/// A goodbye that is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Farewell {
+    /// What was said.
+    pub goodbye: Goodbye,
+    /// When. By the wall clock: it is held against that of another life of the manager.
+    pub at: WallTime,
 }
 
 /// A person's request through the API.

@@ -139,6 +139,10 @@ impl ManagerAgent {
             ),
             Look::StillTrying => return,
         };
+        let why = match self.overdue(now, name) {
+            Some(overdue) => format!("{overdue}; {why}"),
+            None => why,
+        };
         let mut evidence = self
             .hosts
             .get(name)

@@ -10,7 +10,7 @@
 //!      └─▶ Suspect       │ │                                                  ▼  │ late
 //!                  Hello │ └──────────── fresh again, or Pong ──────────── Lost  │
 //!                        │                     AGENT LOST (its kernel answers) / UNREACHABLE (it does not, or no look)
-//!                       Left ◀── Goodbye (UNWATCHED, never DOWN) ────────────────┘ back_within ran out
+//!                       Left ◀── Goodbye (UNWATCHED, never DOWN) ────────────────┘ its time ran out
 //! ```
 //!
 //! Suspects itself first: after its start or a stall of its own nobody is judged before a whole healthy window; when most

@@ -13,6 +13,7 @@ use crate::tree::{TreeFilter, unknown};
 use crate::verdict::{Level, State, Verdict};
 use alloc::vec;
 
+mod farewells;
 mod incidents;
 mod judging;
 mod people;
@@ -62,6 +63,8 @@ pub(super) struct World {
     pub(super) hosts: BTreeMap<NodeName, Host>,
     /// What a look at a host sees; no entry = no answer ever comes back.
     pub(super) kernels: BTreeMap<NodeName, Look>,
+    /// What the store keeps of the hosts.
+    pub(super) stored: BTreeMap<NodeName, KnownHost>,
     /// Everything worth telling, in order: `12.500 h1 SUSPECT`.
     pub(super) told: Vec<String>,
     pub(super) opened: Vec<Incident>,
@@ -81,6 +84,7 @@ impl World {
             manager: manager(now, known, Vec::new()),
             hosts: BTreeMap::new(),
             kernels: BTreeMap::new(),
+            stored: BTreeMap::new(),
             told: Vec::new(),
             opened: Vec::new(),
             closed: Vec::new(),
@@ -201,7 +205,7 @@ impl World {
     }
 
     pub(super) fn restart_manager(&mut self) {
-        let known = self.manager.hosts.values().map(|watch| watch.known.clone()).collect();
+        let known = self.stored.values().cloned().collect();
         let open = self.manager.open_incidents().cloned().collect();
         self.manager = manager(self.now, known, open);
         self.looks.clear();
@@ -323,6 +327,12 @@ impl World {
                     self.looks.push((now + takes, nonce, look.clone()));
                 }
             }
+            ManagerEffect::StoreHost(known) => {
+                self.stored.insert(known.identity.name.clone(), known);
+            }
+            ManagerEffect::ForgetHost(name) => {
+                self.stored.remove(&name);
+            }
             ManagerEffect::StateChanged { subject, to, .. } => {
                 self.told.push(format!("{now} {subject} {}", to.as_str()));
             }
@@ -368,7 +378,7 @@ pub(super) fn manager(now: Moment, hosts: Vec<KnownHost>, incidents: Vec<Inciden
             next_incident: 1,
             policy: ManagerPolicy::default(),
             seed: now.as_micros(),
-            wall: WallTime(0),
+            wall: WallTime(now.as_micros() / 1000),
         },
     )
 }

@@ -309,66 +309,6 @@ fn half_of_the_view_silent_are_incidents_of_their_own() {
 }
 
 #[test]
-fn a_goodbye_is_unwatched_and_never_down() {
-    let mut world = World::of(1);
-    world.say("h1", |frontend, now| {
-        frontend.goodbye(
-            now,
-            Goodbye::Restart {
-                back_within: Duration::from_secs(30),
-            },
-        )
-    });
-    world.host("h1").frozen = true;
-    world.run_ms(29_000);
-    assert_eq!(world.state("h1"), State::Unwatched);
-    assert_eq!(world.state("h1/docker/web"), State::Unwatched);
-    assert!(world.opened.is_empty());
-    // It is not back in the time it asked for.
-    world.run_ms(10_000);
-    assert_eq!(world.state("h1"), State::AgentLost);
-}
-
-#[test]
-fn a_restart_with_goodbye_is_welcome() {
-    let mut world = World::of(1);
-    world.say("h1", |frontend, now| {
-        frontend.goodbye(
-            now,
-            Goodbye::Restart {
-                back_within: Duration::from_secs(30),
-            },
-        )
-    });
-    world.run_ms(0);
-    world.add("h1", 2);
-    world.run_ms(3000);
-    assert_eq!(world.state("h1"), State::Ok);
-    assert_eq!(world.state("h1/docker/web"), State::Ok);
-    assert!(world.opened.is_empty());
-}
-
-#[test]
-fn an_announced_power_off_stays_unwatched() {
-    let mut world = World::of(1);
-    world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::HostShutdown));
-    world.host("h1").frozen = true;
-    world.run_ms(3600 * 1000);
-    assert_eq!(world.state("h1"), State::Unwatched);
-    assert!(world.opened.is_empty());
-}
-
-#[test]
-fn who_leaves_for_good_is_forgotten() {
-    let mut world = World::of(2);
-    world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::Leaving));
-    world.host("h1").frozen = true;
-    assert!(world.manager.line(world.now, &subject("h1")).is_none());
-    world.run_ms(60_000);
-    assert!(world.opened.is_empty());
-}
-
-#[test]
 fn the_same_script_twice_gives_the_same_story() {
     let story = || {
         let mut world = World::of(6);
