@@ -16,7 +16,7 @@ use watchtree_core::order::{Order, Verb};
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::Moment;
 use watchtree_os::identity::random16;
-use watchtree_runtime::view::{self, TreeCollector};
+use watchtree_runtime::view::{self, About, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
 
 /// A local order dies after this.
@@ -53,13 +53,14 @@ impl Status {
         let id = subject_id(&subject)?;
         let look = move |agent: &ContainerAgent| {
             let now = Clock.now();
-            let current = agent.verdicts().find(|verdict| verdict.subject == id);
-            let current = current.map(|verdict| view::node(Some(now), verdict, None));
-            let about = agent.decisions().filter(|decision| decision.subject == id);
-            let decisions: Vec<_> = about.map(view::decision).collect();
-            (current, decisions)
+            let mut about = About::new(id.clone());
+            agent.verdicts().for_each(|verdict| about.add(Some(now), verdict));
+            let decisions = agent.decisions().filter(|decision| decision.subject == id);
+            let decisions: Vec<_> = decisions.map(view::decision).collect();
+            (about, decisions)
         };
-        let (current, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (about, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let current = about.finish();
         if current.is_none() && decisions.is_empty() {
             let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
             return Err(error.cure("see `watchtree tree --local` for what is"));

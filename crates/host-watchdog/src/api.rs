@@ -20,7 +20,7 @@ use watchtree_core::order::{Order, OrderAnswer, Verb};
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::Moment;
 use watchtree_os::identity::random16;
-use watchtree_runtime::view::{self, TreeCollector};
+use watchtree_runtime::view::{self, About, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
 
 /// A local order dies after this.
@@ -103,14 +103,17 @@ impl HostApi {
         }
         let look = move |agent: &HostAgent| {
             let now = Clock.now();
-            let current = agent
+            let mut about = About::new(id.clone());
+            // One machine, one clock: what the children saw is on ours.
+            agent
                 .frontend()
-                .verdict(&id)
-                .map(|verdict| view::node(Some(now), verdict, None));
+                .verdicts()
+                .for_each(|verdict| about.add(Some(now), verdict));
             let decisions: Vec<_> = agent.explain(&id).map(view::decision).collect();
-            (current, decisions)
+            (about, decisions)
         };
-        let (current, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (about, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let current = about.finish();
         if current.is_none() && decisions.is_empty() {
             let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
             return Err(error.cure("see `watchtree --local tree` for what is"));

@@ -1,4 +1,4 @@
-//! What the manager answers through the HTTP API. Every question is a short visit of the machine.
+//! What the manager answers through the HTTP API. Every question is a short visit of the machine, or several.
 
 use crate::performer::{Asked, Waiting};
 use std::collections::BTreeMap;
@@ -11,15 +11,18 @@ use watchtree_api::{
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
+use watchtree_core::manager::pieces::{Shown, TreeCursor};
 use watchtree_core::order::Verb;
 use watchtree_core::subject::SubjectId;
-use watchtree_core::tree::TreeFilter;
 use watchtree_link::LinkHandle;
-use watchtree_runtime::view::{self, TreeCollector};
+use watchtree_runtime::view::{self, About, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
 
 /// Most incidents in one answer.
 const INCIDENTS_MAX: usize = 1000;
+
+/// Most subjects that are looked at in one visit of the machine: some milliseconds.
+const PIECE_SUBJECTS: usize = 500;
 
 /// See the file's head.
 pub(crate) struct ManagerApi {
@@ -43,15 +46,10 @@ impl Api for ManagerApi {
         Box::pin(async move {
             let visit = |manager: &ManagerAgent| {
                 let now = Clock.now();
-                let lines = manager.tree(now, &TreeFilter::default());
-                let up = now.since(manager.started());
-                (now, lines, manager.health(now).0, up, refusals(manager))
+                (manager.health(now).0, now.since(manager.started()), refusals(manager))
             };
-            let (now, lines, node_health, uptime, refused) = self.visitor.visit(visit).await.map_err(not_at_home)?;
-            let mut collector = TreeCollector::new(query);
-            for line in &lines {
-                collector.add_line(now, line);
-            }
+            let (node_health, uptime, refused) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let collector = self.collect(TreeCollector::new(query)).await.map_err(not_at_home)?;
             Ok(collector.finish(TreeResponse {
                 node: self.name.clone(),
                 tier: "manager".to_string(),
@@ -99,19 +97,21 @@ impl Api for ManagerApi {
             let asked = id.clone();
             let visit = move |manager: &ManagerAgent| {
                 let now = Clock.now();
-                let current = manager.line(now, &id).and_then(|line| view::line_node(now, &line));
+                let mut about = About::new(id.clone());
+                manager.tree_below(now, &id, |shown| about.add_shown(now, &shown));
                 let decisions: Vec<_> = manager.explain(&id).map(view::decision).collect();
                 let open = manager.open_incidents().chain(manager.closed_incidents());
                 let incidents: Vec<Incident> = open.filter(|incident| incident.subject == id).cloned().collect();
-                (current, decisions, incidents)
+                (about, decisions, incidents)
             };
-            let (current, decisions, mut incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let (about, decisions, mut incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
             incidents.extend(
                 self.closed_before
                     .iter()
                     .filter(|incident| incident.subject == asked)
                     .cloned(),
             );
+            let current = about.finish();
             if current.is_none() && decisions.is_empty() && incidents.is_empty() {
                 return Err(no_such_subject(&subject));
             }
@@ -198,6 +198,21 @@ impl Api for ManagerApi {
 }
 
 impl ManagerApi {
+    /// Shows the whole tree to the collector, piece by piece: the machine judges on between two of them.
+    async fn collect(&self, collector: TreeCollector) -> Result<TreeCollector, NotAtHome> {
+        let (mut collector, mut from) = (collector, Some(TreeCursor::default()));
+        while let Some(at) = from {
+            let visit = move |manager: &ManagerAgent| {
+                let now = Clock.now();
+                let see = |shown: Shown<'_>| collector.add_shown(now, &shown);
+                let next = manager.tree_piece(now, &at, PIECE_SUBJECTS, see);
+                (collector, next)
+            };
+            (collector, from) = self.visitor.visit(visit).await?;
+        }
+        Ok(collector)
+    }
+
     /// What the machine refused and what the link refused before it, together.
     fn refused(&self, by_machine: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         let counters = self.link.counters();

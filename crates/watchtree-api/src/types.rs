@@ -68,6 +68,9 @@ pub struct TreeNode {
     /// The subject above or beside it that explains its state, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_cause: Option<String>,
+    /// At a top: how many containers are below it, by state, whatever the depth and the filter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub containers: BTreeMap<String, u64>,
     /// Those below, in order of their paths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
@@ -295,7 +298,8 @@ pub struct ExplainResponse {
     pub wall_ms: u64,
     /// The subject.
     pub subject: String,
-    /// What is believed now, without those below; `None` = it is not in the tree (any more).
+    /// What is believed now, without those below, but of a group with its members, the ill first and at most 32;
+    /// `None` = it is not in the tree (any more).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current: Option<TreeNode>,
     /// Its incidents, oldest first.

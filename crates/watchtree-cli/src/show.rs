@@ -13,7 +13,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) async fn status(cli: &Cli) -> Result<Code, Fail> {
     let (tree, incidents) = target::first(cli, target::clients(cli, None)?, |client| async move {
-        let tree = client.tree(&TreeQuery::default()).await?;
+        // Only the tops: what is below them comes in numbers, however much it is.
+        let query = TreeQuery {
+            depth: Some(0),
+            filter: None,
+        };
+        let tree = client.tree(&query).await?;
         let incidents = client.incidents(&IncidentQuery::default()).await?;
         Ok::<_, ClientError>((tree, incidents))
     })
@@ -21,7 +26,8 @@ pub(crate) async fn status(cli: &Cli) -> Result<Code, Fail> {
     if cli.json {
         let value = json!({
             "apiVersion": tree.api_version, "node": tree.node, "tier": tree.tier, "version": tree.version,
-            "conditions": tree.conditions, "refused": tree.refused, "counts": tree.counts, "incidents": incidents.incidents,
+            "conditions": tree.conditions, "refused": tree.refused, "counts": tree.counts, "omitted": tree.omitted,
+            "incidents": incidents.incidents,
         });
         render::print_json(&value)?;
     } else {

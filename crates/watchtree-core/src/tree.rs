@@ -14,6 +14,7 @@ use crate::verdict::{Level, State, Verdict};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 /// Most subjects one child may report.
 pub const SUBJECTS_PER_CHILD_MAX: usize = 16_384;
@@ -59,8 +60,18 @@ impl Book {
 
     /// The verdicts of `top` and everything below it.
     pub fn within<'a>(&'a self, top: &'a SubjectId) -> impl Iterator<Item = &'a Verdict> {
+        self.within_after(top, None)
+    }
+
+    /// As [`Self::within`], but only what comes after `after`.
+    pub fn within_after<'a>(
+        &'a self,
+        top: &'a SubjectId,
+        after: Option<&'a SubjectId>,
+    ) -> impl Iterator<Item = &'a Verdict> {
+        let from = after.map_or(Bound::Included(top), Bound::Excluded);
         self.verdicts
-            .range(top.clone()..)
+            .range::<SubjectId, _>((from, Bound::Unbounded))
             .map(|(_, verdict)| verdict)
             .take_while(|verdict| verdict.subject.as_str().starts_with(top.as_str()))
             .filter(|verdict| verdict.subject.is_within(top))
@@ -103,11 +114,16 @@ pub struct Eclipse {
 impl Eclipse {
     /// True where the subjects below can no longer be believed. A mere suspicion is no reason yet.
     pub fn covers(&self) -> bool {
-        matches!(
-            self.verdict.state,
-            State::AgentLost | State::Unreachable | State::Down | State::Unwatched | State::Unknown
-        )
+        covers(self.verdict.state)
     }
+}
+
+/// See [`Eclipse::covers`].
+pub(crate) fn covers(state: State) -> bool {
+    matches!(
+        state,
+        State::AgentLost | State::Unreachable | State::Down | State::Unwatched | State::Unknown
+    )
 }
 
 /// One line of the shown tree.

@@ -1,17 +1,23 @@
 //! Core types → the JSON types of the API. The edge: core types never learn to serialise themselves.
 //!
-//! A tree answer is made in two steps, so that the working loop is held up as little as possible: [`TreeCollector::add`]
-//! inside a visit of the machine or over lines copied in one, [`TreeCollector::finish`] outside.
+//! What is made of many subjects is made in two steps, so that the working loop is held up as little as possible:
+//! [`TreeCollector::add`] and [`About::add`] inside a visit of the machine, `finish` outside.
+
+mod about;
+mod collect;
+
+pub use about::About;
+pub use collect::TreeCollector;
 
 use std::collections::BTreeMap;
 use watchtree_api as api;
-use watchtree_api::{EventKind, TREE_NODES_MAX, TreeNode, TreeQuery};
+use watchtree_api::{EventKind, TreeNode};
 use watchtree_core::decision::Decision;
 use watchtree_core::incident::Incident;
+use watchtree_core::manager::pieces::Shown;
 use watchtree_core::order::OrderAnswer;
-use watchtree_core::subject::{SubjectId, SubjectKind};
+use watchtree_core::subject::SubjectId;
 use watchtree_core::time::{Moment, WallTime};
-use watchtree_core::tree::TreeLine;
 use watchtree_core::verdict::{Evidence, State, Verdict};
 
 /// The word of a state in JSON: `agent_lost`.
@@ -47,23 +53,24 @@ pub fn node(now: Option<Moment>, verdict: &Verdict, root_cause: Option<&SubjectI
         observer_health: verdict.observer_health.0,
         incarnation: verdict.incarnation.to_string(),
         root_cause: root_cause.map(ToString::to_string),
+        containers: BTreeMap::new(),
         children: Vec::new(),
     }
 }
 
-/// One line of a core's tree without those below; `None` for a group, which is no subject itself. `now` is our clock.
-pub fn line_node(now: Moment, line: &TreeLine) -> Option<TreeNode> {
-    let verdict = line.verdict.as_ref()?;
+/// One subject as the manager shows it, without those below. `now` is our clock.
+pub fn shown_node(now: Moment, shown: &Shown<'_>) -> TreeNode {
+    let verdict = shown.verdict;
     // The observer's clock now: as long after its own `since` as ours is after the same moment.
-    let theirs = line.since.map(|since| verdict.since + now.since(since));
-    let mut node = node(theirs, verdict, line.root_cause.as_ref());
-    if let Some(cause) = &line.root_cause {
+    let theirs = shown.since.map(|since| verdict.since + now.since(since));
+    let mut node = node(theirs, verdict, shown.root_cause);
+    if let Some(cause) = shown.root_cause {
         let reported = verdict.state.as_str();
         node.why = format!("{cause} explains it; last reported {reported}: {}", verdict.why);
     }
-    node.state = state_word(line.state);
-    node.worst = state_word(line.worst);
-    Some(node)
+    node.state = state_word(shown.state);
+    node.worst = node.state.clone();
+    node
 }
 
 /// A decision record. Its evidence carries ages relative to the decision, not to now: `age_ms` is how old the fact was
@@ -203,262 +210,4 @@ pub fn conditions(conditions: &crate::Conditions) -> Vec<api::Condition> {
 
 fn millis(now: Moment, at: Moment) -> u64 {
     u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Collects the verdicts of a tree answer.
-#[derive(Debug)]
-pub struct TreeCollector {
-    query: TreeQuery,
-    /// Subjects per state, indexed by the state's order.
-    counts: BTreeMap<State, u64>,
-    /// The worst state of each path that may be shown and of everything below it.
-    worst: BTreeMap<String, State>,
-    shown: Vec<TreeNode>,
-    /// Hosts, engines and such that do not fit the filter but may stand above something that does.
-    above: BTreeMap<String, TreeNode>,
-    omitted: u64,
-}
-
-impl TreeCollector {
-    /// For this query.
-    pub fn new(query: TreeQuery) -> Self {
-        Self {
-            query,
-            counts: BTreeMap::new(),
-            worst: BTreeMap::new(),
-            shown: Vec::new(),
-            above: BTreeMap::new(),
-            omitted: 0,
-        }
-    }
-
-    /// Takes one verdict. `now`: see [`node`].
-    pub fn add(&mut self, now: Option<Moment>, verdict: &Verdict, root_cause: Option<&SubjectId>) {
-        *self.counts.entry(verdict.state).or_default() += 1;
-        self.place(node(now, verdict, root_cause), verdict.state, Some(verdict.kind));
-    }
-
-    fn place(&mut self, node: TreeNode, state: State, kind: Option<SubjectKind>) {
-        let depth = node.subject.bytes().filter(|&byte| byte == b'/').count();
-        let depth_max = self.query.depth.map_or(usize::MAX, |depth| depth as usize);
-        self.spread(&node.subject, depth_max, state);
-        if depth_max < depth {
-            return;
-        }
-        if !self.fits(&node, state) {
-            if kind != Some(SubjectKind::Container) && self.above.len() < TREE_NODES_MAX {
-                self.above.insert(node.subject.clone(), node);
-            }
-        } else if TREE_NODES_MAX <= self.shown.len() {
-            self.omitted += 1;
-        } else {
-            self.shown.push(node);
-        }
-    }
-
-    /// Takes one line of a core's tree: what the line shows wins over what its verdict says. `now` is our own clock.
-    pub fn add_line(&mut self, now: Moment, line: &TreeLine) {
-        let Some(node) = line_node(now, line) else { return };
-        *self.counts.entry(line.state).or_default() += 1;
-        self.place(node, line.state, line.kind);
-    }
-
-    fn spread(&mut self, path: &str, depth_max: usize, state: State) {
-        let ends = path.match_indices('/').map(|(index, _)| index).chain([path.len()]);
-        let room = self.worst.len() < 2 * TREE_NODES_MAX;
-        for end in ends.take(depth_max.saturating_add(1)) {
-            match self.worst.get_mut(&path[..end]) {
-                Some(worst) => *worst = (*worst).max(state),
-                None if room => {
-                    self.worst.insert(path[..end].to_string(), state);
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn fits(&self, node: &TreeNode, state: State) -> bool {
-        match self.query.filter.as_deref() {
-            None | Some("") => true,
-            Some("ill") => state.is_incident() || state == State::Suspect,
-            Some(filter) => node.subject.contains(filter) || node.state == filter,
-        }
-    }
-
-    /// Nests what was collected. Fills `tree`, `counts` and `omitted` of the answer.
-    pub fn finish(mut self, mut answer: api::TreeResponse) -> api::TreeResponse {
-        let mut tops = Branch::default();
-        for node in self.shown {
-            let mut branch = &mut tops;
-            for segment in node.subject.split('/') {
-                branch = branch.below.entry(segment.to_string()).or_default();
-            }
-            branch.node = Some(node);
-        }
-        answer.counts = self
-            .counts
-            .into_iter()
-            .map(|(state, count)| (state_word(state), count))
-            .collect();
-        answer.omitted = self.omitted;
-        answer.tree = tops.into_nodes("", &self.worst, &mut self.above);
-        answer
-    }
-}
-
-#[derive(Default)]
-struct Branch {
-    node: Option<TreeNode>,
-    below: BTreeMap<String, Branch>,
-}
-
-impl Branch {
-    /// Depth of the recursion is bounded by the number of segments a subject may have.
-    fn into_nodes(
-        self,
-        path: &str,
-        worst: &BTreeMap<String, State>,
-        above: &mut BTreeMap<String, TreeNode>,
-    ) -> Vec<TreeNode> {
-        let nest = |(segment, mut branch): (String, Self)| {
-            let path = if path.is_empty() {
-                segment
-            } else {
-                format!("{path}/{segment}")
-            };
-            let node = branch.node.take().or_else(|| above.remove(&path));
-            let mut node = node.unwrap_or_else(|| group(&path, worst));
-            if let Some(state) = worst.get(&path) {
-                node.worst = state_word(*state);
-            }
-            node.children = branch.into_nodes(&path, worst, above);
-            node
-        };
-        self.below.into_iter().map(nest).collect()
-    }
-}
-
-/// A path that is no subject itself: a compose project or service.
-fn group(path: &str, worst: &BTreeMap<String, State>) -> TreeNode {
-    let state = worst.get(path).map_or_else(String::new, |state| state_word(*state));
-    TreeNode {
-        subject: path.to_string(),
-        kind: "group".to_string(),
-        state: state.clone(),
-        worst: state,
-        ..TreeNode::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use watchtree_core::id::NodeName;
-    use watchtree_core::subject::Incarnation;
-    use watchtree_core::verdict::{Level, ObserverHealth};
-
-    fn verdict(subject: &str, state: State) -> Verdict {
-        Verdict {
-            subject: SubjectId::new(subject).expect("a good subject"),
-            kind: if subject.matches('/').count() < 2 {
-                SubjectKind::Host
-            } else {
-                SubjectKind::Container
-            },
-            incarnation: Incarnation::default(),
-            state,
-            level: Level::Certain,
-            why: String::new(),
-            evidence: Vec::new(),
-            observer: NodeName::new("h1").expect("a good name"),
-            observer_health: ObserverHealth(0),
-            since: Moment::from_millis(1000),
-            held: false,
-            remarks: Vec::new(),
-        }
-    }
-
-    fn lines(nodes: &[TreeNode], lines: &mut Vec<String>) {
-        for node in nodes {
-            lines.push(format!(
-                "{} {} {} worst {}",
-                node.subject, node.kind, node.state, node.worst
-            ));
-            self::lines(&node.children, lines);
-        }
-    }
-
-    fn tree(query: TreeQuery) -> Vec<String> {
-        let mut collector = TreeCollector::new(query);
-        for (subject, state) in [
-            ("h1", State::Ok),
-            ("h1/docker", State::Ok),
-            ("h1/docker/shop/web/1", State::GivenUp),
-            ("h1/docker/shop-x", State::Ok),
-            ("h1-b", State::AgentLost),
-        ] {
-            collector.add(Some(Moment::from_millis(3000)), &verdict(subject, state), None);
-        }
-        let answer = collector.finish(api::TreeResponse::default());
-        assert_eq!(answer.counts["ok"], 3);
-        let mut all = Vec::new();
-        lines(&answer.tree, &mut all);
-        all
-    }
-
-    #[test]
-    fn paths_become_a_tree_and_the_worst_rises() {
-        assert_eq!(
-            tree(TreeQuery::default()),
-            [
-                "h1 host ok worst given_up",
-                "h1/docker host ok worst given_up",
-                "h1/docker/shop group given_up worst given_up",
-                "h1/docker/shop/web group given_up worst given_up",
-                "h1/docker/shop/web/1 container given_up worst given_up",
-                "h1/docker/shop-x container ok worst ok",
-                "h1-b host agent_lost worst agent_lost",
-            ]
-        );
-    }
-
-    #[test]
-    fn depth_hides_but_does_not_forget() {
-        assert_eq!(
-            tree(TreeQuery {
-                depth: Some(0),
-                filter: None
-            }),
-            ["h1 host ok worst given_up", "h1-b host agent_lost worst agent_lost"]
-        );
-    }
-
-    #[test]
-    fn a_filter_keeps_the_ancestors() {
-        assert_eq!(
-            tree(TreeQuery {
-                depth: None,
-                filter: Some("shop-x".into())
-            }),
-            [
-                "h1 host ok worst given_up",
-                "h1/docker host ok worst given_up",
-                "h1/docker/shop-x container ok worst ok",
-            ]
-        );
-        assert_eq!(
-            tree(TreeQuery {
-                depth: None,
-                filter: Some("agent_lost".into())
-            })
-            .len(),
-            1
-        );
-    }
-
-    #[test]
-    fn ages_are_on_the_observers_clock() {
-        let node = node(Some(Moment::from_millis(3000)), &verdict("h1", State::Ok), None);
-        assert_eq!(node.since_ms, Some(2000));
-    }
 }

@@ -31,6 +31,10 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
                 text.push_str("  held: repairs are kept away until the hold ends\n");
             }
             facts(&mut text, "  ", &node.evidence, " ago");
+            for member in &node.children {
+                let state = style.state(&member.state);
+                text.push_str(&format!("  {}  {state}  {}\n", member.subject, clean(&member.why)));
+            }
             for remark in &node.remarks {
                 text.push_str(&format!("  note: {}\n", clean(remark)));
             }
@@ -170,6 +174,35 @@ mod tests {
                 guard enabled: passed: label watchtree.enable=true
                 guard operator_intent: STOPPED IT: signal 15 seen
                 budget left: 5
+        "#]]
+        .assert_eq(&explain(&answer, Style::PLAIN));
+    }
+
+    #[test]
+    fn a_group_shows_its_members() {
+        let node = |subject: &str, state: &str, why: &str| TreeNode {
+            subject: subject.into(),
+            state: state.into(),
+            why: why.into(),
+            ..TreeNode::default()
+        };
+        let answer = ExplainResponse {
+            subject: "h1/docker/shop".into(),
+            current: Some(TreeNode {
+                children: vec![
+                    node("h1/docker/shop/web/1", "given_up", "budget used up"),
+                    node("h1/docker/shop/db/1", "ok", "runs"),
+                ],
+                ..node("h1/docker/shop", "given_up", "a group of 2: 1 GIVEN UP, 1 OK")
+            }),
+            ..ExplainResponse::default()
+        };
+        expect![[r#"
+            h1/docker/shop is GIVEN UP
+              because: a group of 2: 1 GIVEN UP, 1 OK
+              h1/docker/shop/web/1  GIVEN UP  budget used up
+              h1/docker/shop/db/1  OK  runs
+            no decisions about it are remembered
         "#]]
         .assert_eq(&explain(&answer, Style::PLAIN));
     }

@@ -48,6 +48,9 @@ pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: 
     for top in tree.tree.iter().filter(|top| top.kind != "manager") {
         text.push_str(&format!("{}\n", host(top, style)));
     }
+    if 0 < tree.omitted {
+        text.push_str(&format!("… and {} hosts more\n", tree.omitted));
+    }
     if !open.is_empty() {
         text.push_str(&format!(
             "{}\n",
@@ -59,8 +62,7 @@ pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: 
 
 /// One host: its own state, then what is below it in numbers.
 fn host(top: &TreeNode, style: Style) -> String {
-    let mut containers = std::collections::BTreeMap::new();
-    count(&top.children, &mut containers);
+    let containers = &top.containers;
     let total: u64 = containers.values().sum();
     let ill: Vec<String> = containers
         .iter()
@@ -82,15 +84,6 @@ fn host(top: &TreeNode, style: Style) -> String {
         style.bold(&top.subject),
         style.state(&top.state)
     )
-}
-
-fn count(nodes: &[TreeNode], into: &mut std::collections::BTreeMap<String, u64>) {
-    for node in nodes {
-        if node.kind == "container" {
-            *into.entry(node.state.clone()).or_default() += 1;
-        }
-        count(&node.children, into);
-    }
 }
 
 /// Incidents, oldest first.
@@ -205,6 +198,7 @@ mod tests {
               #7 h2 UNREACHABLE (unconfirmed): no beat for 4 s [12 below]  open for 30 s
             h1  OK  2 containers (1 GIVEN UP)
             h2  UNREACHABLE  0 containers  no beat for 4 s; tcp no answer
+            … and 7 hosts more
             why: watchtree explain h2
         "#]]
         .assert_eq(&status(&tree, &answer(vec![incident(false)]), Style::PLAIN));

@@ -127,7 +127,8 @@ pub(crate) mod tests {
             ],
         );
         let docker = node("h1/docker", "engine", "ok", "answers in 2 ms", vec![shop]);
-        let h1 = node("h1", "host", "ok", "", vec![docker]);
+        let mut h1 = node("h1", "host", "ok", "", vec![docker]);
+        h1.containers = [("ok".into(), 1), ("given_up".into(), 1)].into();
         let mut h2 = node("h2", "host", "unreachable", "no beat for 4 s; tcp no answer", vec![]);
         h2.level = "weak".into();
         TreeResponse {

@@ -36,6 +36,7 @@ mod incidents;
 pub mod io;
 mod looks;
 mod orders;
+pub mod pieces;
 mod register;
 mod view;
 

@@ -17,6 +17,7 @@ mod farewells;
 mod incidents;
 mod judging;
 mod people;
+mod pieces;
 
 pub(super) fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()

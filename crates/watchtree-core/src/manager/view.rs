@@ -1,7 +1,7 @@
 //! What the manager shows: the tree, incidents, explanations, its own health.
 
 use super::ManagerAgent;
-use super::hosts::{Phase, Watch};
+use super::hosts::Watch;
 use crate::backend::{Child, Refusal};
 use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
@@ -79,10 +79,7 @@ impl ManagerAgent {
         let nothing = crate::tree::Book::default();
         let child = self.backend.child(name);
         let book = child.map_or(&nothing, |child| &child.book);
-        let speaks = matches!(watch.phase, Phase::Well) && book.get(&watch.known.scope).is_some();
-        let eclipse = (!speaks).then(|| Eclipse {
-            verdict: watch.verdict.clone(),
-        });
+        let eclipse = watch.eclipse(book).cloned().map(|verdict| Eclipse { verdict });
         let clock = |theirs| child.and_then(|child| child.our_moment(theirs));
         lines(&watch.known.scope, book, eclipse.as_ref(), clock, filter)
     }

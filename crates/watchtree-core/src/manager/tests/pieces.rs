@@ -1,0 +1,75 @@
+//! A reader never asks for more than a piece, and misses nothing by that.
+
+use super::super::pieces::TreeCursor;
+use super::*;
+
+/// Everything, in pieces of at most so many.
+fn read(world: &World, limit: usize) -> Vec<String> {
+    let (mut all, mut from) = (Vec::new(), Some(TreeCursor::default()));
+    while let Some(at) = from {
+        let before = all.len();
+        from = world.manager.tree_piece(world.now, &at, limit, |shown| {
+            let cause = shown.root_cause.map_or("", SubjectId::as_str);
+            all.push(format!("{} {} {cause}", shown.verdict.subject, shown.state.as_str()));
+        });
+        let seen = all.len() - before;
+        assert!(seen <= limit, "{seen} in a piece of {limit}");
+        assert!(from.is_none() || seen == limit, "it goes on after {seen} of {limit}");
+    }
+    all
+}
+
+fn whole(world: &World) -> Vec<String> {
+    let lines = world.manager.tree(world.now, &TreeFilter::default());
+    let subjects = lines.iter().filter(|line| line.kind.is_some());
+    let cause = |line: &crate::tree::TreeLine| line.root_cause.as_ref().map_or(String::new(), ToString::to_string);
+    subjects
+        .map(|line| format!("{} {} {}", line.subject, line.state.as_str(), cause(line)))
+        .collect()
+}
+
+#[test]
+fn pieces_of_any_size_make_the_whole_tree() {
+    let mut world = World::of(3);
+    for container in ["a", "shop/web/1", "shop-x", "z"] {
+        world.report(&format!("h2/docker/{container}"), State::Ok);
+    }
+    world.host("h1").frozen = true;
+    world.run_ms(10_000);
+    let mut whole = whole(&world);
+    assert!(whole.contains(&"h1/docker/web UNWATCHED h1".to_string()), "{whole:?}");
+    // The whole is ordered by segments, the pieces by text.
+    whole.sort();
+    for limit in [1, 2, 3, 4, 5, 7, 100] {
+        let mut pieces = read(&world, limit);
+        pieces.sort();
+        assert_eq!(pieces, whole, "limit {limit}");
+    }
+}
+
+#[test]
+fn a_manager_without_hosts_shows_itself() {
+    let world = World::of(0);
+    assert_eq!(read(&world, 1), ["manager OK "]);
+}
+
+#[test]
+fn below_a_group_are_its_members() {
+    let mut world = World::of(1);
+    for container in ["shop/web/1", "shop/db/1", "shop-x"] {
+        world.report(&format!("h1/docker/{container}"), State::Ok);
+    }
+    let below = |text: &str| {
+        let mut all = Vec::new();
+        world.manager.tree_below(world.now, &subject(text), |shown| {
+            all.push(shown.verdict.subject.to_string())
+        });
+        all
+    };
+    assert_eq!(below("h1/docker/shop"), ["h1/docker/shop/db/1", "h1/docker/shop/web/1"]);
+    assert_eq!(below("h1/docker/web"), ["h1/docker/web"]);
+    assert_eq!(below("h1").len(), 6);
+    assert_eq!(below("manager"), ["manager"]);
+    assert_eq!(below("h1/docker/sho"), Vec::<String>::new());
+    assert_eq!(below("h9"), Vec::<String>::new());
+}
