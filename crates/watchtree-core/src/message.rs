@@ -293,6 +293,8 @@ pub enum Look {
     Answered(String),
     /// Asked and not answered in time.
     Silent(String),
+    /// As far as it could be asked it did not answer in time, but not every way could be tried; which ones, in words.
+    SilentInPart(String),
     /// It could not be made: no rights, no address, no route. Never counts as silence.
     NotPossible(String),
     /// The helper is still trying.

@@ -18,7 +18,7 @@ pub const ADDRESSES_MAX: usize = 8;
 const RESOLVED_MAX: usize = 4;
 
 /// Asks all of `addresses` at once, by TCP where one has a port and by ICMP, and tells the best of it: answered, then
-/// silent, then not possible. Ends with the first answer, else at `within` at the latest.
+/// silent (in part, if not every way could be tried), then not possible. Ends with the first answer, else at `within` at the latest.
 ///
 /// An address is `HOST:PORT`, `IP` or `[IPv6]:PORT`.
 pub async fn look(addresses: &[String], within: Duration) -> Look {
@@ -29,25 +29,68 @@ pub async fn look(addresses: &[String], within: Duration) -> Look {
     for address in addresses.iter().take(ADDRESSES_MAX) {
         looks.spawn(look_at(address.clone(), within));
     }
-    best(looks).await
+    all(looks).await.conclude()
 }
 
-async fn look_at(address: String, within: Duration) -> Look {
+/// What several ways of asking saw.
+#[derive(Default)]
+struct Seen {
+    answered: Option<String>,
+    silent: Vec<String>,
+    not_asked: Vec<String>,
+}
+
+impl Seen {
+    fn not_asked(why: String) -> Self {
+        Self {
+            not_asked: vec![why],
+            ..Self::default()
+        }
+    }
+
+    /// In the order of their words, not of their ends: the same look reads the same each time.
+    fn conclude(mut self) -> Look {
+        self.silent.sort();
+        self.not_asked.sort();
+        let (silent, not_asked) = (self.silent.join("; "), self.not_asked.join("; "));
+        match self.answered {
+            Some(how) => Look::Answered(how),
+            None if silent.is_empty() => Look::NotPossible(not_asked),
+            None if not_asked.is_empty() => Look::Silent(silent),
+            None => Look::SilentInPart(format!("{silent}; not asked: {not_asked}")),
+        }
+    }
+}
+
+impl From<Look> for Seen {
+    fn from(look: Look) -> Self {
+        let mut seen = Self::default();
+        match look {
+            Look::Answered(how) => seen.answered = Some(how),
+            Look::Silent(how) | Look::SilentInPart(how) => seen.silent.push(how),
+            Look::NotPossible(why) => seen.not_asked.push(why),
+            Look::StillTrying => {}
+        }
+        seen
+    }
+}
+
+async fn look_at(address: String, within: Duration) -> Seen {
     let began = tokio::time::Instant::now();
     let targets = match tokio::time::timeout(within, resolve(&address)).await {
         Ok(Ok(targets)) => targets,
-        Ok(Err(why)) => return Look::NotPossible(format!("{address}: {why}")),
-        Err(_) => return Look::NotPossible(format!("{address}: its name was not resolved in time")),
+        Ok(Err(why)) => return Seen::not_asked(format!("{address}: {why}")),
+        Err(_) => return Seen::not_asked(format!("{address}: its name was not resolved in time")),
     };
     let left = within.saturating_sub(began.elapsed());
     let mut looks = JoinSet::new();
     for (ip, port) in targets {
         if let Some(port) = port {
-            looks.spawn(tcp::look(SocketAddr::new(ip, port), left));
+            looks.spawn(async move { tcp::look(SocketAddr::new(ip, port), left).await.into() });
         }
-        looks.spawn(icmp::look(ip, left));
+        looks.spawn(async move { icmp::look(ip, left).await.into() });
     }
-    best(looks).await
+    all(looks).await
 }
 
 async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
@@ -71,27 +114,20 @@ async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
     }
 }
 
-/// The best of several looks; the words of those of the same rank are joined.
-async fn best(mut looks: JoinSet<Look>) -> Look {
-    let mut silent = Vec::new();
-    let mut not_possible = Vec::new();
+/// Gathers several looks; the first answer is enough.
+async fn all(mut looks: JoinSet<Seen>) -> Seen {
+    let mut all = Seen::default();
     while let Some(look) = looks.join_next().await {
         match look {
-            Ok(Look::Answered(how)) => return Look::Answered(how),
-            Ok(Look::Silent(how)) => silent.push(how),
-            Ok(Look::NotPossible(why)) => not_possible.push(why),
-            Ok(Look::StillTrying) => {}
-            Err(error) => not_possible.push(format!("the look itself failed: {error}")),
+            Ok(seen) if seen.answered.is_some() => return seen,
+            Ok(seen) => {
+                all.silent.extend(seen.silent);
+                all.not_asked.extend(seen.not_asked);
+            }
+            Err(error) => all.not_asked.push(format!("the look itself failed: {error}")),
         }
     }
-    // In the order of their words, not of their ends: the same look reads the same each time.
-    silent.sort();
-    not_possible.sort();
-    if silent.is_empty() {
-        Look::NotPossible(not_possible.join("; "))
-    } else {
-        Look::Silent(silent.join("; "))
-    }
+    all
 }
 
 #[cfg(test)]
@@ -169,6 +205,35 @@ mod tests {
         assert!(matches!(nonsense, Look::NotPossible(_)), "{nonsense:?}");
         let no_port = look(&["localhost".into()], WITHIN).await;
         assert!(matches!(no_port, Look::NotPossible(_)), "{no_port:?}");
+    }
+
+    #[test]
+    fn a_silence_names_what_could_not_be_asked() {
+        let seen = |silent: &[&str], not_asked: &[&str]| Seen {
+            answered: None,
+            silent: silent.iter().map(ToString::to_string).collect(),
+            not_asked: not_asked.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(seen(&["b", "a"], &[]).conclude(), Look::Silent("a; b".into()));
+        assert_eq!(
+            seen(&["tcp no answer"], &["icmp: no rights"]).conclude(),
+            Look::SilentInPart("tcp no answer; not asked: icmp: no rights".into())
+        );
+        assert_eq!(
+            seen(&[], &["icmp: no rights"]).conclude(),
+            Look::NotPossible("icmp: no rights".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn one_address_that_cannot_be_asked_makes_a_silence_partial() {
+        let mut looks = JoinSet::new();
+        looks.spawn(async { Seen::from(Look::Silent("tcp no answer".into())) });
+        looks.spawn(look_at("no such name:1".into(), WITHIN));
+        match all(looks).await.conclude() {
+            Look::SilentInPart(how) => assert!(how.starts_with("tcp no answer; not asked: no such name:1"), "{how}"),
+            other => panic!("it is silent in part: {other:?}"),
+        }
     }
 
     #[tokio::test]

@@ -61,7 +61,8 @@ fn line(node: &TreeNode, name: &str, style: Style) -> String {
         return format!("{name}/");
     }
     let mut parts = vec![format!("{name}  {}", style.state(&node.state))];
-    if node.state == "unreachable" && node.level != "certain" && node.level != "strong" {
+    // Nobody but the manager looks at hosts yet, however sure it is.
+    if node.state == "unreachable" && node.kind == "host" && node.level != "certain" {
         parts.push(style.dim("(unconfirmed)"));
     }
     if node.held {
@@ -130,7 +131,7 @@ pub(crate) mod tests {
         let mut h1 = node("h1", "host", "ok", "", vec![docker]);
         h1.containers = [("ok".into(), 1), ("given_up".into(), 1)].into();
         let mut h2 = node("h2", "host", "unreachable", "no beat for 4 s; tcp no answer", vec![]);
-        h2.level = "weak".into();
+        h2.level = "strong".into();
         TreeResponse {
             node: "manager".into(),
             tier: "manager".into(),

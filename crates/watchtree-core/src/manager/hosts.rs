@@ -270,7 +270,7 @@ impl ManagerAgent {
             *rounds = Rounds::default();
         }
         if let Phase::Lost(lost) = &mut watch.phase {
-            *lost = Lost::default();
+            *lost = lost.excused();
         }
         let at = watch.armed.map_or(settled, |armed| armed.max(settled));
         self.arm(name, Some(at));

@@ -30,6 +30,37 @@ pub(super) struct Lost {
     looking: bool,
     answer: Option<Look>,
     silent_in_a_row: u32,
+    /// How much the look showed that the verdict rests on.
+    shown: Shown,
+}
+
+/// How much a look shows of a kernel's silence.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+enum Shown {
+    #[default]
+    Nothing,
+    Part,
+    All,
+}
+
+impl Shown {
+    const fn by(look: &Look) -> Self {
+        match look {
+            Look::Silent(_) => Self::All,
+            Look::SilentInPart(_) => Self::Part,
+            Look::Answered(_) | Look::NotPossible(_) | Look::StillTrying => Self::Nothing,
+        }
+    }
+}
+
+impl Lost {
+    /// What was being concluded begins anew; what was concluded stays.
+    pub(super) fn excused(&self) -> Self {
+        Self {
+            shown: self.shown,
+            ..Self::default()
+        }
+    }
 }
 
 /// The conclusion of several looks, the strongest first.
@@ -37,6 +68,7 @@ fn best(seen: &[Look]) -> Look {
     let of = |wanted: fn(&Look) -> bool| seen.iter().rev().find(|look| wanted(look)).cloned();
     of(|look| matches!(look, Look::Answered(_)))
         .or_else(|| of(|look| matches!(look, Look::Silent(_))))
+        .or_else(|| of(|look| matches!(look, Look::SilentInPart(_))))
         .or_else(|| of(|look| matches!(look, Look::NotPossible(_))))
         .unwrap_or_else(|| Look::NotPossible("the look itself did not come back".to_string()))
 }
@@ -126,16 +158,25 @@ impl ManagerAgent {
                 (State::AgentLost, strong, EvidenceKind::KernelAnswers, how.clone(), why)
             }
             Look::Silent(how) => {
-                let why =
-                    format!("(unconfirmed) neither it nor its kernel answers ({how}); only this manager could look");
+                let why = format!("neither it nor its kernel answers ({how}); only this manager could look");
                 (State::Unreachable, strong, EvidenceKind::KernelSilent, how.clone(), why)
+            }
+            Look::SilentInPart(how) => {
+                let why = format!("neither it nor its kernel answers, as far as it could be asked ({how})");
+                (
+                    State::Unreachable,
+                    Level::Weak,
+                    EvidenceKind::KernelSilent,
+                    how.clone(),
+                    why,
+                )
             }
             Look::NotPossible(how) => (
                 State::Unreachable,
                 Level::Weak,
                 EvidenceKind::NoLook,
                 how.clone(),
-                format!("(unconfirmed) it does not answer, and its kernel could not be looked at: {how}"),
+                format!("it does not answer, and its kernel could not be looked at: {how}"),
             ),
             Look::StillTrying => return,
         };
@@ -162,7 +203,11 @@ impl ManagerAgent {
         let Some(verdict) = self.verdict_of(now, name, state, level, why, evidence) else {
             return;
         };
-        self.enter(now, name, Phase::Lost(Lost::default()), verdict);
+        let lost = Lost {
+            shown: Shown::by(look),
+            ..Lost::default()
+        };
+        self.enter(now, name, Phase::Lost(lost), verdict);
         if let Some(watch) = self.hosts.get_mut(name) {
             watch.unconfirmed = state == State::Unreachable;
         }
@@ -196,16 +241,22 @@ impl ManagerAgent {
         }
         lost.looking = false;
         let state = verdict.state;
-        let look = lost.answer.take();
-        let answered = matches!(look, Some(Look::Answered(_)));
-        lost.silent_in_a_row = if answered { 0 } else { lost.silent_in_a_row + 1 };
-        let turned = match state {
-            State::AgentLost => self.policy.rounds <= lost.silent_in_a_row,
-            _ => answered,
-        };
-        if turned {
-            let look = look.unwrap_or_else(|| best(&[]));
-            return self.lost(now, name, &look, 0);
+        // A look that could not run, or did not come back, says nothing: neither for a silence nor against one.
+        if let Some(look) = lost.answer.take() {
+            let (answered, shown) = (matches!(look, Look::Answered(_)), Shown::by(&look));
+            if answered {
+                lost.silent_in_a_row = 0;
+            } else if shown != Shown::Nothing {
+                lost.silent_in_a_row += 1;
+            }
+            let silent = shown != Shown::Nothing && self.policy.rounds <= lost.silent_in_a_row;
+            let turned = match state {
+                State::AgentLost => silent,
+                _ => answered || (silent && lost.shown < shown),
+            };
+            if turned {
+                return self.lost(now, name, &look, 0);
+            }
         }
         self.arm(name, Some(now + self.policy.look_again));
         self.host_is_eclipsed(now, name);

@@ -16,6 +16,7 @@ use alloc::vec;
 mod farewells;
 mod incidents;
 mod judging;
+mod looks;
 mod people;
 mod pieces;
 
@@ -320,7 +321,7 @@ impl World {
             } => {
                 self.looked += 1;
                 if let Some(look) = self.kernels.get(&host) {
-                    let takes = if matches!(look, Look::Silent(_)) {
+                    let takes = if matches!(look, Look::Silent(_) | Look::SilentInPart(_)) {
                         within
                     } else {
                         Duration::from_millis(2)

@@ -359,6 +359,7 @@ pub(super) fn probe_result_out(nonce: u64, target: &NodeName, look: &Look, healt
     let (outcome, how) = match look {
         Look::Answered(how) => (pb::LookOutcome::Answered, how.as_str()),
         Look::Silent(how) => (pb::LookOutcome::Silent, how.as_str()),
+        Look::SilentInPart(how) => (pb::LookOutcome::SilentInPart, how.as_str()),
         Look::NotPossible(how) => (pb::LookOutcome::NotPossible, how.as_str()),
         Look::StillTrying => (pb::LookOutcome::StillTrying, ""),
     };
@@ -378,6 +379,7 @@ pub(super) fn probe_result_in(result: pb::ProbeResult) -> DecodeResult<Message> 
     let look = match outcome {
         pb::LookOutcome::Answered => Look::Answered(how),
         pb::LookOutcome::Silent => Look::Silent(how),
+        pb::LookOutcome::SilentInPart => Look::SilentInPart(how),
         pb::LookOutcome::NotPossible | pb::LookOutcome::Unspecified => Look::NotPossible(how),
         pb::LookOutcome::StillTrying => Look::StillTrying,
     };
