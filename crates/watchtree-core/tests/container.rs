@@ -395,6 +395,24 @@ fn a_person_wins_also_against_a_repair_from_the_journal() {
     }
 }
 
+/// A person stops a hung container and we die meanwhile: the next process must not stop it a second time, for after that
+/// the end would pass for its own doing.
+#[test]
+fn a_persons_stop_that_takes_its_time_is_remembered_over_our_death() {
+    let mut w = World::with(&["a", "b"]);
+    w.get("a").ignores_term = true;
+    w.docker_stop("a", 10);
+    w.run(2000);
+    w.emit(&World::id("b"), EventAction::Update);
+    w.run(10);
+    w.kill_agent();
+    w.run(100);
+    w.health("a", Health::Unhealthy);
+    w.start_agent();
+    w.run(60_000);
+    assert!(!w.running("a") && w.calls.is_empty(), "{:?} {}", w.calls, w.why("a"));
+}
+
 #[test]
 fn an_engine_going_down_is_no_person() {
     let mut w = World::with(&["a", "b", "c"]);

@@ -86,6 +86,9 @@ impl ContainerAgent {
         if let Some((id, at, signal)) = memory.stop_seen
             && subject.container.as_ref() == Some(&id)
         {
+            // Until the stop has had its time somebody is stopping it, also after a restart of ours.
+            let age = Duration::from_nanos(self.engine_now(now).0.saturating_sub(at.0));
+            subject.signal_at = Some(now.saturating_sub(age));
             self.stop_seen(now, sid, id, at, signal);
         }
         subject
@@ -107,6 +110,11 @@ impl ContainerAgent {
         }
         let age = Duration::from_millis(self.settings.wall(now).0.saturating_sub(wall.0));
         now.saturating_sub(age)
+    }
+
+    /// The engine stamps its events with this machine's wall clock.
+    fn engine_now(&self, now: Moment) -> EngineTime {
+        EngineTime(self.settings.wall(now).0.saturating_mul(1_000_000))
     }
 
     fn moment_of_future(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Moment {
@@ -201,9 +209,7 @@ impl ContainerAgent {
             Duration::from_secs(open.stop_timeout_secs.into()),
         );
         if open.step == RepairStep::StopPosted && open.boot_id == self.settings.identity.boot_id {
-            // The engine stamps its events with this machine's wall clock.
-            let posted = self.settings.wall(open.at).0.saturating_mul(1_000_000);
-            own = own.posted_before(EngineTime(posted));
+            own = own.posted_before(self.engine_now(open.at));
         }
         let began = facts.began();
         let same_life = facts.incarnation() == open.incarnation;
