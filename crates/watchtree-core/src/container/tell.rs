@@ -6,7 +6,7 @@ use super::subject::{Guards, Subject};
 use crate::decision::{ActionKind, Decision, DecisionId, Guard, Outcome};
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::time::Moment;
-use crate::verdict::{Evidence, EvidenceKind, State, Verdict};
+use crate::verdict::{Evidence, State, Verdict};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -65,9 +65,7 @@ impl ContainerAgent {
         if Evidence::COUNT_MAX < evidence.len() {
             evidence.drain(..evidence.len() - Evidence::COUNT_MAX);
         }
-        if evidence.is_empty() {
-            evidence.push(Evidence::new(EvidenceKind::Observer, now, why.clone()));
-        }
+        debug_assert!(!evidence.is_empty(), "a decision without evidence: {why}");
         self.decision_count += 1;
         let decision = Decision {
             id: DecisionId {
