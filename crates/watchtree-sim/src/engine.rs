@@ -68,6 +68,12 @@ pub struct Container {
     pub hung: bool,
     /// The truth: a person stopped it and has not started it since.
     pub stopped_by_operator: bool,
+    /// When that person asked for it.
+    pub stop_asked: Moment,
+    /// The event that tells of it.
+    pub stop_event: EngineTime,
+    /// Has the watchdog been told of it by an event that it took in?
+    pub stop_told: bool,
     /// The truth: removed by a person.
     pub removed: bool,
     /// Which life it is in; grows with each start.
@@ -78,12 +84,29 @@ pub struct Container {
     pub faults: u32,
     /// Times of starts that we posted and the engine carried out.
     pub our_starts: Vec<Moment>,
+    /// Times of restarts by the engine's own policy after an end.
+    pub policy_starts: Vec<Moment>,
+    /// When the engine's own policy is to start it.
+    pub policy_due: Moment,
+    /// When its present life began.
+    pub born: Moment,
     /// Starts under way.
     starting: u32,
     /// Stops under way: each ends with the life it stops, however that ends.
     stopping: Vec<Asker>,
     backoff: Duration,
     manually_stopped: bool,
+}
+
+impl Container {
+    fn stopped_by_person(&mut self, now: Moment, told_by: u64) {
+        if !self.stopped_by_operator {
+            self.stop_asked = now;
+            self.stop_event = EngineTime(told_by);
+            self.stop_told = false;
+        }
+        self.stopped_by_operator = true;
+    }
 }
 
 /// See the top of this file.
@@ -98,7 +121,8 @@ pub struct Engine {
     last_event: u64,
     /// The next end of this container is never told.
     pub mute_die: Option<usize>,
-    seen_calls: BTreeMap<(u64, u64), u32>,
+    /// The next start of these containers by a watchdog takes that long.
+    pub slow: BTreeMap<usize, Duration>,
 }
 
 impl Engine {
@@ -129,11 +153,17 @@ impl Engine {
                     },
                     hung: false,
                     stopped_by_operator: false,
+                    stop_asked: Moment::ZERO,
+                    stop_event: EngineTime(0),
+                    stop_told: false,
                     removed: false,
                     life: 0,
                     changed: now,
                     faults: 0,
                     our_starts: Vec::new(),
+                    policy_starts: Vec::new(),
+                    policy_due: Moment::ZERO,
+                    born: Moment::ZERO,
                     starting: 0,
                     stopping: Vec::new(),
                     backoff: Duration::from_millis(100),
@@ -148,7 +178,7 @@ impl Engine {
             out: Vec::new(),
             last_event: 0,
             mute_die: None,
-            seen_calls: BTreeMap::new(),
+            slow: BTreeMap::new(),
         }
     }
 
@@ -194,12 +224,8 @@ impl Engine {
         self.find(id).map(|i| self.containers[i].manually_stopped)
     }
 
-    /// How often the very same call was posted: more than once is a defect of the caller.
-    pub fn times_posted(&self, epoch: u64, ticket: u64) -> u32 {
-        self.seen_calls.get(&(epoch, ticket)).copied().unwrap_or(0)
-    }
-
-    fn find(&self, id: &str) -> Option<usize> {
+    /// The place of that container.
+    pub fn find(&self, id: &str) -> Option<usize> {
         self.containers.iter().position(|c| c.view.id == id && !c.removed)
     }
 
@@ -226,9 +252,6 @@ impl Engine {
 
     /// A call arrives.
     pub fn call(&mut self, now: Moment, id: &str, call: EngineCall, asker: Asker) {
-        if let Asker::Watchdog { epoch, ticket } = asker {
-            *self.seen_calls.entry((epoch, ticket)).or_default() += 1;
-        }
         let Some(i) = self.find(id) else {
             self.out.push(Out::Answered(asker, Err(EngineError::NotFound)));
             return;
@@ -250,7 +273,11 @@ impl Engine {
         if asker == Asker::Operator {
             self.containers[i].stopped_by_operator = false;
         }
-        let at = now + self.rng.millis(80, 500);
+        let usual = self.rng.millis(80, 500);
+        let slow = matches!(asker, Asker::Watchdog { .. })
+            .then(|| self.slow.remove(&i))
+            .flatten();
+        let at = now + slow.unwrap_or(usual);
         self.out.push(Out::Later(at, Due::StartDone(i, asker)));
     }
 
@@ -263,7 +290,7 @@ impl Engine {
         self.event(now, i, EventAction::Kill { signal });
         self.containers[i].manually_stopped = true;
         if asker == Asker::Operator {
-            self.containers[i].stopped_by_operator = true;
+            self.containers[i].stopped_by_person(now, self.last_event);
         }
         let obeys = !self.containers[i].hung;
         let after = if obeys { self.rng.millis(20, 60) } else { patience };
@@ -280,7 +307,7 @@ impl Engine {
         }
         self.event(now, i, EventAction::Kill { signal: 9 });
         self.containers[i].manually_stopped = true;
-        self.containers[i].stopped_by_operator = true;
+        self.containers[i].stopped_by_person(now, self.last_event);
         self.ends(now, i, 137);
     }
 
@@ -345,6 +372,7 @@ impl Engine {
         if by_policy {
             let c = &mut self.containers[i];
             c.view.run = RunState::Restarting;
+            c.policy_due = now + backoff;
             c.backoff = (c.backoff * 2).min(Duration::from_secs(60));
             self.out.push(Out::Later(now + backoff, Due::PolicyStarts(i, life)));
         }
@@ -418,6 +446,7 @@ impl Engine {
             return;
         }
         c.life += 1;
+        c.born = now;
         c.view.run = RunState::Running;
         c.view.pid = 100 + i as u32;
         c.view.started_at = engine_time(now);
@@ -429,7 +458,10 @@ impl Engine {
                 c.our_starts.push(now);
                 c.view.restart_count = 0;
             }
-            Asker::Policy => c.view.restart_count += 1,
+            Asker::Policy => {
+                c.policy_starts.push(now);
+                c.view.restart_count += 1;
+            }
             Asker::Operator => c.view.restart_count = 0,
         }
         if c.view.health != Health::None {

@@ -77,6 +77,25 @@ pub enum Fault {
         /// Host.
         host: usize,
     },
+    /// A container crashes, and its start keeps the engine busy for long; with `breaks` the caller's connection breaks
+    /// meanwhile, though the engine goes on.
+    SlowStart {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+        /// How long the start takes.
+        lasts: Duration,
+        /// Does the connection break?
+        breaks: bool,
+    },
+    /// A container hangs, and the connection of the call that repairs it breaks while the engine is at it.
+    BrokenCall {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+    },
     /// container-watchdog is killed.
     KillChild {
         /// Host.
@@ -154,6 +173,8 @@ impl Fault {
             Self::StreamCut { forget: false, .. } => "stream_cut",
             Self::StreamCut { forget: true, .. } => "stream_cut_and_forgotten",
             Self::LostAnswer { .. } => "lost_answer",
+            Self::SlowStart { .. } => "slow_start",
+            Self::BrokenCall { .. } => "broken_call",
             Self::KillChild { .. } => "kill_container_watchdog",
             Self::FreezeChild { .. } => "freeze_container_watchdog",
             Self::KillHost { .. } => "kill_host_watchdog",

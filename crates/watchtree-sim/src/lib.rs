@@ -5,11 +5,14 @@
 //! invariant, by name, with the seed that replays it; and it counts the faults that really happened, so that a green
 //! run is known not to be an empty one.
 
+pub mod book;
 pub mod engine;
 pub mod fault;
 mod inject;
 mod invariant;
+mod lifecycle;
 mod perform;
+pub mod place;
 pub mod process;
 pub mod rng;
 pub mod world;

@@ -1,5 +1,6 @@
 //! Carries out the effects of the machines in the simulated world: the synchronous twin of the daemons' drivers.
 
+use crate::book::Posted;
 use crate::engine::Asker;
 use crate::fault::Fault;
 use crate::world::{Bug, Happening, Node, World};
@@ -14,6 +15,9 @@ use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
 use watchtree_core::message::{Envelope, Look, Message, OrderInput};
 use watchtree_core::order::SignedOrder;
 use watchtree_core::time::Duration;
+
+/// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
+const AGAIN: u64 = 1 << 40;
 
 /// Name of the container-watchdog of a host.
 pub(crate) fn child_name(host: &NodeName) -> NodeName {
@@ -52,36 +56,37 @@ impl World {
                 call,
                 within,
             } => {
-                self.check_perform(h, &id, ticket);
-                self.hosts[h].calls.insert((epoch, ticket.0));
                 if matches!(call, EngineCall::Stop { .. }) {
-                    self.hosts[h].stops.insert((epoch, ticket.0), id.clone());
                     self.spring_ambush(h, &id);
                 }
-                let delay = self.rng.millis(1, 3);
-                self.after(
-                    delay,
-                    Happening::CallArrives(
-                        h,
-                        id,
-                        call,
-                        Asker::Watchdog {
-                            epoch,
-                            ticket: ticket.0,
-                        },
-                    ),
-                );
+                let world = &mut self.hosts[h];
+                if let Err((rule, why)) = world.book.post(self.now, &world.journal, (epoch, ticket.0), &id, call) {
+                    self.breaks(rule, format!("host {h}: {why}"));
+                }
+                self.post(h, id, call, (epoch, ticket.0));
                 self.after(within, Happening::CallDeadline(h, epoch, ticket));
             }
             ContainerEffect::Send(envelope) => self.child_sends(h, envelope),
-            ContainerEffect::Decided(decision) => self.check_decision(h, &decision),
+            ContainerEffect::Decided(decision) => self.check_decision(&decision),
             ContainerEffect::LocalAnswer(_) | ContainerEffect::Condition { .. } => {}
             ContainerEffect::Stopped => self.child_gone(h, ChildExit::Code(0)),
         }
     }
 
     fn journal(&mut self, h: usize, record: Record) {
+        let world = &mut self.hosts[h];
+        if let Err((rule, why)) = world.book.record(self.now, &world.journal, &record) {
+            self.breaks(rule, format!("host {h}: {why}"));
+        }
         self.hosts[h].journal.apply(&record);
+    }
+
+    /// A call leaves for the engine.
+    fn post(&mut self, h: usize, id: String, call: EngineCall, (epoch, ticket): (u64, u64)) {
+        self.hosts[h].calls.insert((epoch, ticket));
+        let delay = self.rng.millis(1, 3);
+        let asker = Asker::Watchdog { epoch, ticket };
+        self.after(delay, Happening::CallArrives(h, id, call, asker));
     }
 
     fn spring_ambush(&mut self, h: usize, id: &str) {
@@ -100,31 +105,46 @@ impl World {
             return;
         }
         self.check_call(h, id, call, asker);
+        let (slow, found) = (self.hosts[h].engine.slow.len(), self.hosts[h].engine.find(id));
         self.hosts[h].engine.call(self.now, id, call, asker);
+        if self.hosts[h].engine.slow.len() < slow {
+            self.counted("slow_start");
+        }
         self.engine_speaks(h);
+        let Asker::Watchdog { epoch, ticket } = asker else {
+            return;
+        };
+        if found.is_some() && found == self.hosts[h].break_call && self.hosts[h].calls.contains(&(epoch, ticket)) {
+            self.hosts[h].break_call = None;
+            let delay = self.rng.millis(50, 900);
+            self.after(delay, Happening::ConnectionBreaks(h, (epoch, ticket)));
+        }
     }
 
-    /// The engine answers a call.
+    /// The engine answers a call: the work is over, whether or not the caller still hears of it.
     pub fn call_answered(&mut self, h: usize, asker: Asker, result: Result<Performed, EngineError>) {
         let Asker::Watchdog { epoch, ticket } = asker else {
             return;
         };
-        self.hosts[h].calls.remove(&(epoch, ticket));
-        let id = self.hosts[h].stops.remove(&(epoch, ticket));
-        let mut result = result;
+        let posted = self.hosts[h]
+            .book
+            .finished(self.now, (epoch, ticket), result == Ok(Performed::Done));
+        if let Some(Posted {
+            id,
+            call: EngineCall::Start,
+            ..
+        }) = &posted
+            && result == Ok(Performed::Done)
+        {
+            self.check_start(h, id);
+        }
+        if !self.hosts[h].calls.remove(&(epoch, ticket)) {
+            return; // its connection broke before
+        }
         if 0 < self.hosts[h].lose_answers && self.hosts[h].child.epoch == epoch {
             self.hosts[h].lose_answers -= 1;
             self.counted("lost_answer");
-            result = Err(EngineError::BadAnswer("the connection broke before the answer".into()));
-            if self.bug == Some(Bug::PostedAgain) {
-                let call = if id.is_some() {
-                    EngineCall::Stop { timeout_secs: 10 }
-                } else {
-                    EngineCall::Start
-                };
-                let id = id.or_else(|| self.hosts[h].journal_target()).unwrap_or_default();
-                self.after(Duration::from_millis(1), Happening::CallArrives(h, id, call, asker));
-            }
+            return self.connection_breaks(h, (epoch, ticket), posted);
         }
         let delay = self.rng.millis(1, 3);
         let input = ContainerInput::Performed {
@@ -134,9 +154,42 @@ impl World {
         self.after(delay, Happening::ToChild(h, epoch, input));
     }
 
+    /// The caller hears that its connection broke. The defect `PostedAgain` takes that for a call that was not carried out.
+    fn connection_breaks(&mut self, h: usize, (epoch, ticket): (u64, u64), posted: Option<Posted>) {
+        if let Some(posted) = &posted {
+            self.hosts[h].book.lost(self.now, &posted.id);
+        }
+        if let (Some(Bug::PostedAgain), Some(posted)) = (self.bug, posted) {
+            let fresh = (epoch, AGAIN + ticket);
+            if let Err((rule, why)) = self.hosts[h].book.post_again(self.now, fresh, posted.clone()) {
+                self.breaks(rule, format!("host {h}: {why}"));
+            }
+            self.post(h, posted.id, posted.call, fresh);
+        }
+        let delay = self.rng.millis(1, 3);
+        let input = ContainerInput::Performed {
+            ticket: Ticket(ticket),
+            result: Err(EngineError::BadAnswer("the connection broke before the answer".into())),
+        };
+        self.after(delay, Happening::ToChild(h, epoch, input));
+    }
+
+    /// The connection of a call that is still under way breaks; the engine goes on with it.
+    pub fn connection_breaks_midway(&mut self, h: usize, by: (u64, u64)) {
+        let posted = self.hosts[h].book.unfinished(by);
+        if posted.is_some() && self.hosts[h].child.epoch == by.0 && self.hosts[h].calls.remove(&by) {
+            self.counted("broken_call");
+            self.connection_breaks(h, by, posted);
+        }
+    }
+
     /// A call's deadline passes; said once, if the answer is still out.
     pub fn call_deadline(&mut self, h: usize, epoch: u64, ticket: Ticket) {
         if self.hosts[h].calls.contains(&(epoch, ticket.0)) {
+            self.counted("call_deadline");
+            if let Some(posted) = self.hosts[h].book.unfinished((epoch, ticket.0)) {
+                self.hosts[h].book.lost(self.now, &posted.id);
+            }
             let input = ContainerInput::Performed {
                 ticket,
                 result: Err(EngineError::Deadline),
@@ -204,7 +257,8 @@ impl World {
                     Happening::ToHost(h, epoch, HostInput::Figures(figures)),
                 );
             }
-            HostEffect::Decided(_) | HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
+            HostEffect::Decided(decision) => self.check_decision(&decision),
+            HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
             HostEffect::Stopped => self.hosts[h].host.kill(),
         }
     }
@@ -366,7 +420,8 @@ impl World {
             ManagerEffect::StateChanged { subject, from, to, why } => {
                 self.check_state_change(&subject, from, to, &why);
             }
-            ManagerEffect::StoreDecision(_) | ManagerEffect::AskAnswered { .. } | ManagerEffect::Condition { .. } => {}
+            ManagerEffect::StoreDecision(decision) => self.check_decision(&decision),
+            ManagerEffect::AskAnswered { .. } | ManagerEffect::Condition { .. } => {}
             ManagerEffect::Stopped => self.manager.kill(),
         }
     }

@@ -2,18 +2,16 @@
 //!
 //! One queue of happenings, soonest first; each is handed to a process or to an engine, and what comes out is put back
 //! into the queue. The very same machines run here as in the daemons. `perform` carries out their effects, `inject`
-//! lets faults happen, `invariant` checks the rules after each step.
+//! lets faults happen, `invariant` checks the rules while it runs.
 
-use crate::engine::{Asker, Due, Engine, Out};
+use crate::engine::{Asker, Due, Out};
 use crate::fault::{Counts, Fault};
+use crate::place::HostWorld;
 use crate::process::Process;
 use crate::rng::Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use watchtree_core::backend::Peer;
-use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::{ContainerInput, EngineCall, EngineEvent, Ticket};
-use watchtree_core::container::record::Recovered;
-use watchtree_core::host::HostAgent;
 use watchtree_core::host::io::HostInput;
 use watchtree_core::id::NodeName;
 use watchtree_core::incident::Incident;
@@ -69,6 +67,8 @@ pub enum Happening {
     CallArrives(usize, String, EngineCall, Asker),
     /// A call's deadline.
     CallDeadline(usize, u64, Ticket),
+    /// The connection of a call breaks.
+    ConnectionBreaks(usize, (u64, u64)),
     /// The engine does what it put off.
     EngineDue(usize, Due),
     /// A host's frame reaches the manager's machine.
@@ -85,84 +85,8 @@ pub enum Happening {
     Trickle(usize),
     /// A fault.
     Fault(Fault),
-    /// The invariants that need no step of their own are checked.
+    /// How long containers may stay failed is checked.
     Check,
-}
-
-/// One simulated host.
-pub struct HostWorld {
-    /// Its name.
-    pub name: NodeName,
-    /// Its engine.
-    pub engine: Engine,
-    /// Its host-watchdog.
-    pub host: Process<HostAgent>,
-    /// Its container-watchdog.
-    pub child: Process<ContainerAgent>,
-    /// What is on disk of the journal.
-    pub journal: Recovered,
-    /// False while the power is off.
-    pub powered: bool,
-    /// Boots so far.
-    pub boots: u64,
-    /// Process id of the container-watchdog.
-    pub pid: u32,
-    /// The present subscription, and whether it is open.
-    pub subscription: (u64, bool),
-    /// Calls not answered yet.
-    pub calls: BTreeSet<(u64, u64)>,
-    /// Tickets whose call is a stop, for the invariants and the faults.
-    pub stops: BTreeMap<(u64, u64), String>,
-    /// Answers to lose.
-    pub lose_answers: u32,
-    /// Frames to the manager are held back until then.
-    pub backlog: Option<Vec<Envelope>>,
-    /// Held-back frames that trickle out.
-    pub held: Vec<Envelope>,
-    /// No frame passes until then.
-    pub cut_until: Moment,
-    /// Since when the manager cannot have heard it in truth.
-    pub dead_since: Option<Moment>,
-    /// When it was last touched by anything that excuses a suspicion.
-    pub troubled: Moment,
-    /// When the engine last forgot its events.
-    pub forgot: Moment,
-    /// When the container-watchdog was last frozen or killed by a fault.
-    pub child_hurt: Moment,
-    /// A person will stop this container while its repair is under way.
-    pub ambush: Option<usize>,
-    /// Of the up-link: grows with every reconnect.
-    pub connection: u64,
-    /// What the manager can know of this host's clock.
-    pub heard: Heard,
-    /// Offset by which the bug `TimerResetOnReceipt` shifts slots.
-    pub slot_shift: Option<(Moment, Moment)>,
-}
-
-/// How promptly the manager has heard a host, in its own present life and in the host's present boot.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Heard {
-    /// The manager's epoch and the host's boot that this is about.
-    of: (u64, u64),
-    /// The shortest time a frame was under way, from the first Hello on. No more can be known of the host's clock: if every
-    /// frame since the manager's start was held back that long, the host seems that much younger than it is.
-    shortest: Option<Duration>,
-}
-
-impl Heard {
-    /// By how much the silence of that host must stay unseen at least.
-    pub fn unknowable(&self, of: (u64, u64)) -> Duration {
-        self.shortest.filter(|_| self.of == of).unwrap_or_default()
-    }
-
-    fn note(&mut self, of: (u64, u64), hello: bool, under_way: Duration) {
-        if self.of != of {
-            *self = Self { of, shortest: None };
-        }
-        if hello || self.shortest.is_some() {
-            self.shortest = Some(self.shortest.map_or(under_way, |known| known.min(under_way)));
-        }
-    }
 }
 
 /// What the manager's store holds.
@@ -218,31 +142,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let now = Moment::from_millis(1_000_000);
         let hosts = (0..hosts)
-            .map(|i| HostWorld {
-                name: NodeName::new(&format!("h{}", i + 1)).expect("a short plain name"),
-                engine: Engine::new(now, i, containers, rng.fork()),
-                host: Process::empty(),
-                child: Process::empty(),
-                journal: Recovered::default(),
-                powered: true,
-                boots: 1,
-                pid: 1000 * (i as u32 + 1),
-                subscription: (0, false),
-                calls: BTreeSet::new(),
-                stops: BTreeMap::new(),
-                lose_answers: 0,
-                backlog: None,
-                held: Vec::new(),
-                cut_until: Moment::ZERO,
-                dead_since: Some(now),
-                troubled: now,
-                forgot: Moment::ZERO,
-                child_hurt: now,
-                ambush: None,
-                connection: 0,
-                heard: Heard::default(),
-                slot_shift: None,
-            })
+            .map(|i| HostWorld::new(now, i, containers, rng.fork()))
             .collect();
         let mut world = Self {
             now,
@@ -327,6 +227,7 @@ impl World {
             self.now = when;
             self.steps += 1;
             self.happen(what);
+            self.check_step();
         }
         self.now = self.now.max(end);
     }
@@ -351,6 +252,7 @@ impl World {
             Happening::EventArrives(h, number, event) => {
                 if self.hosts[h].subscription == (number, true) {
                     let epoch = self.hosts[h].child.epoch;
+                    self.note_told(h, &event);
                     self.hosts[h].child.give(now, epoch, ContainerInput::Event(event));
                     self.settle(Node::Child(h));
                 }
@@ -373,6 +275,7 @@ impl World {
             }
             Happening::CallArrives(h, id, call, asker) => self.call_arrives(h, &id, call, asker),
             Happening::CallDeadline(h, epoch, ticket) => self.call_deadline(h, epoch, ticket),
+            Happening::ConnectionBreaks(h, by) => self.connection_breaks_midway(h, by),
             Happening::EngineDue(h, due) => {
                 if self.hosts[h].powered {
                     self.hosts[h].engine.due(now, due);
@@ -387,7 +290,7 @@ impl World {
             Happening::Trickle(h) => self.trickle(h),
             Happening::Fault(fault) => self.inject(fault),
             Happening::Check => {
-                self.check();
+                self.check_repairs();
                 self.after(Duration::from_millis(250), Happening::Check);
             }
         }
@@ -441,6 +344,7 @@ impl World {
             return;
         }
         self.hosts[h].subscription.1 = true;
+        self.hosts[h].opened = self.now;
         self.hosts[h].child.give(self.now, epoch, ContainerInput::StreamOpened);
         let remembered = since
             .map(|since| self.hosts[h].engine.remembered(since))

@@ -1,0 +1,427 @@
+//! What a run remembers of one host to hold its watchdogs to the rules: from their records at the moment they are
+//! written and from what the engine really did, never from a watchdog's own memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use watchtree_core::container::io::{ContainerId, EngineCall, Record};
+use watchtree_core::container::record::{Recovered, RepairStep};
+use watchtree_core::decision::{ActionKind, DecisionId, Outcome};
+use watchtree_core::restart::{HostPolicy, RestartPolicy};
+use watchtree_core::subject::{Incarnation, SubjectId};
+use watchtree_core::time::{Duration, Moment};
+
+/// What became of a lost call is seen within this time after the engine has done it.
+const SETTLES: Duration = Duration::from_secs(8);
+
+/// A broken rule: its name, and what happened.
+pub type Broken = (&'static str, String);
+
+/// What a call does; its times are no matter.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// `/start`
+    Start,
+    /// `/stop`
+    Stop,
+}
+
+/// A call of a watchdog.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Posted {
+    /// To which container.
+    pub id: ContainerId,
+    /// About which life: the one that has ended or is to be ended.
+    pub life: Incarnation,
+    /// What it is.
+    pub call: EngineCall,
+}
+
+impl Posted {
+    fn key(&self) -> (ContainerId, Incarnation, Kind) {
+        (self.id.clone(), self.life.clone(), kind_of(self.call))
+    }
+}
+
+fn kind_of(call: EngineCall) -> Kind {
+    match call {
+        EngineCall::Start => Kind::Start,
+        EngineCall::Stop { .. } => Kind::Stop,
+    }
+}
+
+/// A decision to act that is under way, and whether its restart was charged.
+#[derive(Clone, Debug)]
+struct Intent {
+    id: DecisionId,
+    charged: bool,
+}
+
+/// See the top of this file.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Calls that the engine has not finished, by the caller's epoch and ticket.
+    open: BTreeMap<(u64, u64), Posted>,
+    /// When a call to that container was last posted or finished.
+    called: BTreeMap<ContainerId, Moment>,
+    /// When a caller last lost its call, though the engine went on.
+    lost: BTreeMap<ContainerId, Moment>,
+    /// Calls that the engine has carried out.
+    done: BTreeSet<(ContainerId, Incarnation, Kind)>,
+    /// What was charged to a subject and not given back.
+    charges: BTreeMap<SubjectId, Vec<Moment>>,
+    /// What was charged to the host.
+    host_charges: Vec<Moment>,
+    intents: BTreeMap<SubjectId, Intent>,
+    /// Repairs begun.
+    begun: BTreeMap<SubjectId, Vec<Moment>>,
+}
+
+impl Book {
+    /// A record is written; `journal` is what was on disk before it.
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn record(&mut self, now: Moment, journal: &Recovered, record: &Record) -> Result<(), Broken> {
+        match record {
+            Record::Decided(decision) => {
+                let acts = matches!(decision.action, ActionKind::Start | ActionKind::StopThenStart);
+                let open = matches!(decision.outcome, Outcome::UnderWay | Outcome::Verifying);
+                let known = self.intents.get(&decision.subject).map(|intent| &intent.id);
+                if acts && open && known != Some(&decision.id) {
+                    let id = decision.id.clone();
+                    self.intents
+                        .insert(decision.subject.clone(), Intent { id, charged: false });
+                } else if !open && known == Some(&decision.id) {
+                    self.intents.remove(&decision.subject);
+                }
+            }
+            Record::Charged { subject, mass, .. } => {
+                self.charges.entry(subject.clone()).or_default().push(now);
+                if !mass {
+                    self.host_charges.push(now);
+                }
+                if let Some(intent) = self.intents.get_mut(subject) {
+                    intent.charged = true;
+                }
+            }
+            Record::Cleared { subject } => drop(self.charges.remove(subject)),
+            Record::Repair { subject, step, .. } => {
+                let was_open = journal.subjects.get(subject).is_some_and(|it| it.repair.is_some());
+                if !was_open && matches!(step, RepairStep::StopPosted | RepairStep::StartPosted) {
+                    return self.begins(now, subject);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A repair begins: it was decided, it is charged, and the charge was within the budgets.
+    fn begins(&mut self, now: Moment, subject: &SubjectId) -> Result<(), Broken> {
+        if !self.intents.get(subject).is_some_and(|intent| intent.charged) {
+            return Err((
+                "acts_on_record",
+                format!("a repair of {subject} begins without a decision and a charge before it"),
+            ));
+        }
+        self.begun.entry(subject.clone()).or_default().push(now);
+        let (policy, host) = (RestartPolicy::default(), HostPolicy::default());
+        let of_subject = self.charged(now, subject, policy.window);
+        if policy.budget < of_subject {
+            let why = format!("{subject} is charged {of_subject} restarts within its window");
+            return Err(("budget_kept", why));
+        }
+        let of_host = within(now, &self.host_charges, host.window);
+        if host.budget < of_host {
+            return Err((
+                "budget_kept",
+                format!("the host of {subject} is charged {of_host} restarts within its window"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A call is posted by the process of that epoch; `journal` is what is on disk.
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn post(
+        &mut self,
+        now: Moment,
+        journal: &Recovered,
+        (epoch, ticket): (u64, u64),
+        id: &str,
+        call: EngineCall,
+    ) -> Result<Posted, Broken> {
+        let repair = |it: &watchtree_core::container::record::RecoveredSubject| {
+            it.repair.as_ref().filter(|repair| repair.id == id).cloned()
+        };
+        let found = journal.subjects.iter().find_map(|(sid, it)| Some((sid, repair(it)?)));
+        let Some((subject, repair)) = found else {
+            return Err((
+                "acts_on_record",
+                format!("{call:?} of {id:.6} without a record of a repair"),
+            ));
+        };
+        let fits = match call {
+            EngineCall::Start => repair.step == RepairStep::StartPosted,
+            EngineCall::Stop { timeout_secs } => {
+                repair.step == RepairStep::StopPosted && repair.stop_timeout_secs == timeout_secs
+            }
+        };
+        if !fits || !self.intents.contains_key(subject) {
+            let why = format!(
+                "{call:?} of {subject} with the record {:?} and no decision for it",
+                repair.step
+            );
+            return Err(("acts_on_record", why));
+        }
+        let posted = Posted {
+            id: id.to_string(),
+            life: repair.incarnation,
+            call,
+        };
+        self.post_again(now, (epoch, ticket), posted.clone())?;
+        Ok(posted)
+    }
+
+    /// The same call once more, whoever posts it: never while an earlier one of its kind is unfinished in the engine, and
+    /// never on a life on which one was carried out.
+    ///
+    /// # Errors
+    /// A broken rule.
+    pub fn post_again(&mut self, now: Moment, by: (u64, u64), posted: Posted) -> Result<(), Broken> {
+        let kind = kind_of(posted.call);
+        let unfinished = self
+            .open
+            .values()
+            .any(|it| it.id == posted.id && kind_of(it.call) == kind);
+        let carried_out = self.done.contains(&posted.key());
+        self.called.insert(posted.id.clone(), now);
+        self.open.insert(by, posted.clone());
+        let what = match (unfinished, carried_out) {
+            (true, _) => "is posted while an earlier one is under way in the engine",
+            (_, true) => "was carried out on this life and is posted again",
+            _ => return Ok(()),
+        };
+        Err((
+            "posted_once",
+            format!("{kind:?} of {:.6} (life {}) {what}", posted.id, posted.life.0),
+        ))
+    }
+
+    /// The engine has finished a call. `Some` = which one.
+    pub fn finished(&mut self, now: Moment, by: (u64, u64), carried_out: bool) -> Option<Posted> {
+        let posted = self.open.remove(&by)?;
+        self.called.insert(posted.id.clone(), now);
+        if carried_out {
+            self.done.insert(posted.key());
+        }
+        Some(posted)
+    }
+
+    /// That call, while it is unfinished in the engine.
+    pub fn unfinished(&self, by: (u64, u64)) -> Option<Posted> {
+        self.open.get(&by).cloned()
+    }
+
+    /// Was or is a stop of ours under way for the container's present life, or any before?
+    pub fn was_stopped_by_us(&self, id: &str) -> bool {
+        let open = self.open.values().map(Posted::key);
+        let mut all = open.chain(self.done.iter().cloned());
+        all.any(|(known, _, kind)| known == id && kind == Kind::Stop)
+    }
+
+    /// The engine went, and every call with it.
+    pub fn engine_went(&mut self) {
+        self.open.clear();
+    }
+
+    /// The caller has lost that call: its deadline passed, or its connection broke.
+    pub fn lost(&mut self, now: Moment, id: &str) {
+        self.lost.insert(id.to_string(), now);
+    }
+
+    /// When a caller last lost a call to that container.
+    pub fn lost_at(&self, id: &str) -> Option<Moment> {
+        self.lost.get(id).copied()
+    }
+
+    /// When a call to that container was last posted or finished, and whether one is under way.
+    pub fn call_of(&self, id: &str) -> (Moment, bool) {
+        let at = self.called.get(id).copied().unwrap_or(Moment::ZERO);
+        (at, self.open.values().any(|it| it.id == id))
+    }
+
+    /// Does the engine keep a call whose caller lost it, or did until just now?
+    pub fn keeps_a_call(&self, now: Moment, id: &str) -> bool {
+        let (at, open) = self.call_of(id);
+        let lost = self
+            .lost
+            .get(id)
+            .is_some_and(|lost| at <= *lost || open || now.since(at) < SETTLES);
+        lost && (open || now.since(at) < SETTLES)
+    }
+
+    /// Restarts charged to that subject within the window.
+    pub fn charged(&self, now: Moment, subject: &SubjectId, window: Duration) -> u32 {
+        self.charges.get(subject).map_or(0, |all| within(now, all, window))
+    }
+
+    /// Repairs of that subject begun within the window.
+    pub fn begun_within(&self, now: Moment, subject: &SubjectId, window: Duration) -> u32 {
+        self.begun.get(subject).map_or(0, |all| within(now, all, window))
+    }
+
+    /// Is the host's budget used up?
+    pub fn host_is_used_up(&self, now: Moment) -> bool {
+        let policy = HostPolicy::default();
+        policy.budget <= within(now, &self.host_charges, policy.window)
+    }
+
+    /// Repairs of that subject begun so far.
+    pub fn begun(&self, subject: &SubjectId) -> usize {
+        self.begun.get(subject).map_or(0, Vec::len)
+    }
+}
+
+fn within(now: Moment, all: &[Moment], window: Duration) -> u32 {
+    all.iter().filter(|at| now.since(**at) < window).count() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    //! Each rule can be broken.
+    use super::*;
+    use watchtree_core::decision::{Decision, DecisionId};
+    use watchtree_core::id::{BootId, NodeName};
+    use watchtree_core::time::WallTime;
+
+    const NOW: Moment = Moment::from_millis(1_000_000);
+    const BOOT: BootId = BootId([1; 16]);
+
+    fn subject() -> SubjectId {
+        SubjectId::new("h1/docker/a").unwrap()
+    }
+
+    fn decided() -> Record {
+        Record::Decided(Decision {
+            id: DecisionId {
+                node: NodeName::new("h1.docker.watchdog").unwrap(),
+                epoch: 1,
+                count: 1,
+            },
+            at: NOW,
+            wall: WallTime(0),
+            subject: subject(),
+            incarnation: Incarnation("a@1".into()),
+            evidence: Vec::new(),
+            guards: Vec::new(),
+            action: ActionKind::Start,
+            budget_left: None,
+            outcome: Outcome::UnderWay,
+            why: String::new(),
+            result: String::new(),
+        })
+    }
+
+    fn charged() -> Record {
+        Record::Charged {
+            subject: subject(),
+            at: NOW,
+            boot_id: BOOT,
+            wall: WallTime(0),
+            mass: false,
+        }
+    }
+
+    fn repair(step: RepairStep) -> Record {
+        Record::Repair {
+            subject: subject(),
+            id: "a".into(),
+            incarnation: Incarnation("a@1".into()),
+            step,
+            last_event: watchtree_core::container::io::EngineTime(0),
+            at: NOW,
+            boot_id: BOOT,
+            stop_timeout_secs: 0,
+        }
+    }
+
+    /// The name of the rule that these records, in this order, break.
+    fn write(book: &mut Book, journal: &mut Recovered, records: &[Record]) -> Option<&'static str> {
+        for record in records {
+            if let Err((rule, _)) = book.record(NOW, journal, record) {
+                return Some(rule);
+            }
+            journal.apply(record);
+        }
+        None
+    }
+
+    fn post(book: &mut Book, journal: &Recovered, ticket: u64, call: EngineCall) -> Option<&'static str> {
+        book.post(NOW, journal, (1, ticket), "a", call)
+            .err()
+            .map(|(rule, _)| rule)
+    }
+
+    #[test]
+    fn a_call_needs_a_decision_a_charge_and_a_record_of_that_very_call() {
+        let posted = repair(RepairStep::StartPosted);
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        assert_eq!(post(&mut book, &journal, 1, EngineCall::Start), Some("acts_on_record"));
+        let records = [decided(), posted.clone()];
+        assert_eq!(write(&mut book, &mut journal, &records), Some("acts_on_record"));
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        let records = [charged(), posted.clone()];
+        assert_eq!(write(&mut book, &mut journal, &records), Some("acts_on_record"));
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        assert_eq!(write(&mut book, &mut journal, &[decided(), charged(), posted]), None);
+        let stop = EngineCall::Stop { timeout_secs: 0 };
+        assert_eq!(post(&mut book, &journal, 1, stop), Some("acts_on_record"));
+        assert_eq!(post(&mut book, &journal, 2, EngineCall::Start), None);
+    }
+
+    #[test]
+    fn a_call_is_posted_once_whatever_its_ticket() {
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        let records = [decided(), charged(), repair(RepairStep::StartPosted)];
+        assert_eq!(write(&mut book, &mut journal, &records), None);
+        assert_eq!(post(&mut book, &journal, 1, EngineCall::Start), None);
+        assert_eq!(post(&mut book, &journal, 2, EngineCall::Start), Some("posted_once"));
+        book.finished(NOW, (1, 1), false);
+        book.finished(NOW, (1, 2), false);
+        assert_eq!(
+            post(&mut book, &journal, 3, EngineCall::Start),
+            None,
+            "nothing came of it"
+        );
+        book.finished(NOW, (1, 3), true);
+        assert_eq!(post(&mut book, &journal, 4, EngineCall::Start), Some("posted_once"));
+    }
+
+    #[test]
+    fn the_sixth_restart_within_a_window_breaks_the_budget() {
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        let once = [
+            decided(),
+            charged(),
+            repair(RepairStep::StartPosted),
+            repair(RepairStep::Ended),
+        ];
+        for _ in 0..RestartPolicy::default().budget {
+            assert_eq!(write(&mut book, &mut journal, &once), None);
+        }
+        assert_eq!(write(&mut book, &mut journal, &once), Some("budget_kept"));
+    }
+
+    #[test]
+    fn the_hosts_budget_is_one_of_its_own() {
+        let (mut book, mut journal) = (Book::default(), Recovered::default());
+        let budget = HostPolicy::default().budget;
+        let records: Vec<Record> = (0..budget).map(|_| charged()).collect();
+        assert_eq!(write(&mut book, &mut journal, &records), None);
+        let cleared = Record::Cleared { subject: subject() };
+        let records = [cleared, decided(), charged(), repair(RepairStep::StartPosted)];
+        assert_eq!(write(&mut book, &mut journal, &records), Some("budget_kept"));
+    }
+}
