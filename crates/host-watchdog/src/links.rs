@@ -252,7 +252,8 @@ impl DownPump {
                         Ok(envelope) => BackendInput::Received { peer: known, envelope },
                         Err(error) => BackendInput::Undecodable {
                             peer: known,
-                            why: format!("{}: {error}", error.reason()),
+                            seq: watchtree_wire::seq_of(&parts),
+                            why: error.to_string(),
                         },
                     }
                 }

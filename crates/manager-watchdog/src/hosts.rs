@@ -161,6 +161,7 @@ impl Connections {
                     Ok(envelope) => BackendInput::Received { peer, envelope },
                     Err(error) => BackendInput::Undecodable {
                         peer,
+                        seq: watchtree_wire::seq_of(&parts),
                         why: error.to_string(),
                     },
                 })

@@ -43,6 +43,8 @@ pub struct Child {
     last_seq: u64,
     report_number: u64,
     mismatches: u32,
+    /// It reported more subjects than are kept of one child: the digests cannot agree.
+    full: bool,
     snapshot: Option<Snapshotting>,
     /// Nonce of the open Ping, and when it was sent.
     ping: Option<(u64, Moment)>,
@@ -133,7 +135,7 @@ impl Backend {
     pub fn handle(&mut self, now: Moment, input: BackendInput) {
         match input {
             BackendInput::Received { peer, envelope } => self.received(now, peer, envelope),
-            BackendInput::Undecodable { peer, why } => self.refuse(now, peer, 0, Refusal::Undecodable, why),
+            BackendInput::Undecodable { peer, seq, why } => self.refuse(now, peer, seq, Refusal::Undecodable, why),
             BackendInput::PeerGone { name, why } => self.happenings.push_back(Happening::Gone { name, why }),
             // Reports are repeated by the child, orders by the manager, everything else is of the moment.
             BackendInput::NotSent { .. } => (),

@@ -8,7 +8,7 @@ use crate::tree::{Book, SUBJECTS_PER_CHILD_MAX};
 use crate::verdict::{State, Verdict};
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 impl Backend {
@@ -64,6 +64,7 @@ impl Backend {
                 left: None,
                 peer: peer.clone(),
                 snapshot: None,
+                full: false,
                 ..known
             },
             known => Child {
@@ -76,6 +77,7 @@ impl Backend {
                 last_seq: 0,
                 report_number: 0,
                 mismatches: 0,
+                full: false,
                 snapshot: None,
                 ping: None,
             },
@@ -110,6 +112,10 @@ impl Backend {
             let why = format!("seq {} after {}", header.seq, child.last_seq);
             return self.refuse(now, peer, header.seq, Refusal::ReplayedSeq, why);
         }
+        // What is refused changes nothing and is no sign of life: so all that refuses comes before.
+        if let Err((refusal, why)) = may_say(child, &message) {
+            return self.refuse(now, peer, header.seq, refusal, why);
+        }
         child.peer = peer.clone();
         take_sign(child, now, header);
         self.happenings.push_back(Happening::Heard(peer.name.clone()));
@@ -129,7 +135,11 @@ impl Backend {
             } => {
                 self.snapshot(now, peer, header, &scope, chunk, last, verdicts);
             }
-            Message::Events { decisions, dropped } => self.events(now, peer, header, decisions, dropped),
+            Message::Events { decisions, dropped } => self.happenings.push_back(Happening::Events {
+                name: peer.name,
+                decisions,
+                dropped,
+            }),
             Message::Pong { nonce, health } => self.pong(now, &peer, header, nonce, health),
             Message::OrderResult(answer) => {
                 self.happenings.push_back(Happening::OrderAnswered {
@@ -140,6 +150,7 @@ impl Backend {
             Message::Goodbye(goodbye) => self.goodbye(&peer, goodbye),
             // A child may refuse a frame of ours; the refusal is no frame to answer.
             Message::Refused { .. } | Message::ProbeResult { .. } => (),
+            // `may_say` has refused these.
             Message::Hello(_)
             | Message::Welcome(_)
             | Message::ReHello { .. }
@@ -148,10 +159,7 @@ impl Backend {
             | Message::ReportAck { .. }
             | Message::Order(_)
             | Message::SnapshotRequest
-            | Message::ProbeRequest { .. } => {
-                let why = "only a parent sends this".to_string();
-                self.refuse(now, peer, header.seq, Refusal::WrongDirection, why);
-            }
+            | Message::ProbeRequest { .. } => (),
         }
     }
 
@@ -180,6 +188,7 @@ impl Backend {
         }
         child.beat = beat;
         let ask = Self::MISMATCHES_MAX <= child.mismatches;
+        let full = child.full;
         if ask {
             child.mismatches = 0;
         }
@@ -191,7 +200,10 @@ impl Backend {
             };
             self.send(now, peer.clone(), Message::BeatAck(ack));
         }
-        if ask {
+        // Of a child with more than is kept no snapshot would bring the digests together.
+        if ask && full {
+            self.refuse_more(now, peer, header.seq);
+        } else if ask {
             self.send(now, peer, Message::SnapshotRequest);
         }
     }
@@ -200,23 +212,20 @@ impl Backend {
         let Some(child) = self.children.get_mut(&peer.name) else {
             return;
         };
-        let scope = child.hello.scope.clone();
-        if let Some(stranger) = stranger(&scope, report.verdicts.iter().map(|v| &v.subject).chain(&report.gone)) {
-            let why = format!("{stranger} is not within {scope}");
-            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
-        }
+        let mut full = false;
         if child.report_number < report.number {
-            let mut changed = Vec::new();
-            let mut full = false;
-            for verdict in report.verdicts {
-                full |= !put(&mut child.book, verdict, &mut changed);
-            }
             let gone: Vec<SubjectId> = report
                 .gone
                 .into_iter()
                 .filter(|subject| child.book.remove(subject))
                 .collect();
+            let mut changed = Vec::new();
+            for verdict in report.verdicts {
+                full |= !put(&mut child.book, verdict, &mut changed);
+            }
             child.report_number = report.number;
+            // Where something went there is room again: the next digests may lead to a snapshot.
+            child.full = full || (child.full && gone.is_empty());
             if !changed.is_empty() || !gone.is_empty() {
                 let name = peer.name.clone();
                 self.happenings.push_back(Happening::Changed {
@@ -226,11 +235,17 @@ impl Backend {
                     whole: false,
                 });
             }
-            if full {
-                self.count(Refusal::TooManySubjects);
-            }
         }
-        self.send(now, peer, Message::ReportAck { number: report.number });
+        self.send(now, peer.clone(), Message::ReportAck { number: report.number });
+        if full {
+            self.refuse_more(now, peer, header.seq);
+        }
+    }
+
+    /// More subjects than are kept of a child. What had room was taken: those that are known must go on being told.
+    fn refuse_more(&mut self, now: Moment, peer: Peer, seq: u64) {
+        let why = format!("at most {SUBJECTS_PER_CHILD_MAX} subjects are kept of you; those beyond are not shown");
+        self.refuse(now, peer, seq, Refusal::TooManySubjects, why);
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -247,11 +262,6 @@ impl Backend {
         let Some(child) = self.children.get_mut(&peer.name) else {
             return;
         };
-        let top = child.hello.scope.clone();
-        if !scope.is_within(&top) || stranger(scope, verdicts.iter().map(|v| &v.subject)).is_some() {
-            let why = format!("a snapshot of {scope} with strangers to it, from the node of {top}");
-            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
-        }
         if chunk == 0 {
             child.snapshot = Some(Snapshotting {
                 next_chunk: 0,
@@ -269,7 +279,8 @@ impl Backend {
             .extend(verdicts.into_iter().map(|verdict| (verdict.subject.clone(), verdict)));
         if SUBJECTS_PER_CHILD_MAX < taking.verdicts.len() {
             child.snapshot = None;
-            return self.count(Refusal::TooManySubjects);
+            child.full = true;
+            return self.refuse_more(now, peer, header.seq);
         }
         if !last {
             return;
@@ -286,8 +297,9 @@ impl Backend {
             child.book.remove(subject);
         }
         let mut changed = Vec::new();
+        child.full = false;
         for verdict in taken.verdicts.into_values() {
-            put(&mut child.book, verdict, &mut changed);
+            child.full |= !put(&mut child.book, verdict, &mut changed);
         }
         child.mismatches = 0;
         self.happenings.push_back(Happening::Changed {
@@ -295,35 +307,6 @@ impl Backend {
             changed,
             gone,
             whole: true,
-        });
-    }
-
-    fn events(
-        &mut self,
-        now: Moment,
-        peer: Peer,
-        header: &Header,
-        decisions: Vec<crate::decision::Decision>,
-        dropped: u64,
-    ) {
-        let Some(child) = self.children.get(&peer.name) else {
-            return;
-        };
-        let scope = child.hello.scope.clone();
-        // An order about everything above it (a hold of the whole host) is decided upon here too, so a decision may be about
-        // an ancestor; verdicts may not.
-        let below = decisions
-            .iter()
-            .map(|decision| &decision.subject)
-            .filter(|s| !scope.is_within(s));
-        if let Some(stranger) = stranger(&scope, below) {
-            let why = format!("{stranger} is not within {scope}");
-            return self.refuse(now, peer, header.seq, Refusal::OutOfScope, why);
-        }
-        self.happenings.push_back(Happening::Events {
-            name: peer.name,
-            decisions,
-            dropped,
         });
     }
 
@@ -353,6 +336,45 @@ impl Backend {
             name: peer.name.clone(),
             goodbye,
         });
+    }
+}
+
+/// Whether a child in session may send this at all: only parents send some of it, and what it says must be about its own.
+fn may_say(child: &Child, message: &Message) -> Result<(), (Refusal, String)> {
+    let top = &child.hello.scope;
+    let strange = match message {
+        Message::Report(report) => stranger(top, report.verdicts.iter().map(|v| &v.subject).chain(&report.gone)),
+        Message::Snapshot { scope, verdicts, .. } if scope.is_within(top) => {
+            stranger(scope, verdicts.iter().map(|v| &v.subject))
+        }
+        Message::Snapshot { scope, .. } => Some(scope.clone()),
+        // An order about everything above it (a hold of the whole host) is decided upon here too, so a decision may be about
+        // an ancestor; verdicts may not.
+        Message::Events { decisions, .. } => {
+            let subjects = decisions.iter().map(|decision| &decision.subject);
+            stranger(top, subjects.filter(|subject| !top.is_within(subject)))
+        }
+        Message::Beat(_)
+        | Message::Pong { .. }
+        | Message::OrderResult(_)
+        | Message::Goodbye(_)
+        | Message::Refused { .. }
+        | Message::ProbeResult { .. } => None,
+        Message::Hello(_)
+        | Message::Welcome(_)
+        | Message::ReHello { .. }
+        | Message::BeatAck(_)
+        | Message::Ping { .. }
+        | Message::ReportAck { .. }
+        | Message::Order(_)
+        | Message::SnapshotRequest
+        | Message::ProbeRequest { .. } => {
+            return Err((Refusal::WrongDirection, "only a parent sends this".to_string()));
+        }
+    };
+    match strange {
+        Some(strange) => Err((Refusal::OutOfScope, format!("{strange} is not within {top}"))),
+        None => Ok(()),
     }
 }
 

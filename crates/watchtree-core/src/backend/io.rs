@@ -34,6 +34,8 @@ pub enum BackendInput {
     Undecodable {
         /// Whose.
         peer: Peer,
+        /// Its `seq`; 0 if that cannot be read either.
+        seq: u64,
         /// The word and the words of the wire (`DecodeError`, as it prints itself).
         why: String,
     },
@@ -73,7 +75,7 @@ pub struct BackendPolicy {
     pub margin: Duration,
     /// A BeatAck every so many beats; 0 = never.
     pub ack_every: u32,
-    /// A child that hears nothing for this long reconnects.
+    /// A child that hears nothing for this long says so to people.
     pub parent_silence: Duration,
     /// The manager's term; 0 where there is none.
     pub term: u64,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{AgentEpoch, BootId, MachineId, NodeId};
-use crate::message::Digest;
+use crate::message::{Digest, Report};
 use crate::subject::SubjectKind;
 use crate::tree::unknown;
 use crate::verdict::{State, Verdict};
@@ -88,6 +88,7 @@ fn snapshot(chunk: u32, last: bool, names: &[&str]) -> Message {
 struct Script {
     backend: Backend,
     seq: u64,
+    connection: u64,
 }
 
 impl Script {
@@ -95,6 +96,7 @@ impl Script {
         let mut script = Self {
             backend: backend(),
             seq: 0,
+            connection: 1,
         };
         assert_eq!(script.says(ms(0), hello(identity("h1", Tier::Host))), ["welcome"]);
         script
@@ -120,7 +122,7 @@ impl Script {
     fn frame(&mut self, now: Moment, key: &str, envelope: Envelope) -> Vec<String> {
         let peer = Peer {
             name: name(key),
-            connection: 1,
+            connection: self.connection,
         };
         self.backend.handle(now, BackendInput::Received { peer, envelope });
         let mut answers = Vec::new();
@@ -200,6 +202,7 @@ fn an_unknown_life_is_asked_for_a_hello_but_not_at_every_frame() {
     let mut script = Script {
         backend: backend(),
         seq: 0,
+        connection: 1,
     };
     let answers: Vec<_> = (1..=10).flat_map(|n| script.says(ms(50 * n), beat(n, 0))).collect();
     assert_eq!(answers, ["rehello", "rehello", "rehello"]);
@@ -222,6 +225,7 @@ fn who_is_not_expected_is_refused() {
         let mut script = Script {
             backend: backend(),
             seq: 0,
+            connection: 1,
         };
         assert_eq!(script.says(ms(0), message), [reason]);
         assert!(script.backend.child(&name("h1")).is_none());
@@ -229,6 +233,7 @@ fn who_is_not_expected_is_refused() {
     let mut script = Script {
         backend: backend(),
         seq: 0,
+        connection: 1,
     };
     let Message::Hello(own) = hello(identity("h1", Tier::Host)) else {
         unreachable!()
@@ -275,6 +280,122 @@ fn a_slot_in_the_future_buys_no_life() {
 fn a_message_of_parents_is_refused_from_a_child() {
     let mut script = Script::joined();
     assert_eq!(script.says(ms(1), Message::Ping { nonce: 1 }), ["wrong_direction"]);
+}
+
+#[test]
+fn a_refused_frame_is_no_sign_of_life_and_moves_no_route() {
+    let verdicts = |names: &[&str]| match snapshot(0, true, names) {
+        Message::Snapshot { verdicts, .. } => verdicts,
+        _ => unreachable!(),
+    };
+    let report = Message::Report(Report {
+        number: 1,
+        verdicts: verdicts(&["h1/d/a", "h2/d/a"]),
+        gone: Vec::new(),
+        digest: Digest::default(),
+    });
+    let gone = Message::Report(Report {
+        number: 1,
+        verdicts: Vec::new(),
+        gone: vec![subject("h2")],
+        digest: Digest::default(),
+    });
+    let strange_snapshot = Message::Snapshot {
+        scope: subject("h2"),
+        chunk: 0,
+        last: true,
+        verdicts: Vec::new(),
+        digest: Digest::default(),
+    };
+    let cases = [
+        ("wrong_direction", Message::Ping { nonce: 1 }),
+        ("wrong_direction", Message::SnapshotRequest),
+        ("out_of_scope", report),
+        ("out_of_scope", gone),
+        ("out_of_scope", snapshot(0, true, &["h1/d/a", "h2/d/a"])),
+        ("out_of_scope", strange_snapshot),
+    ];
+    for (reason, message) in cases {
+        let mut script = Script::joined();
+        while script.backend.poll_happening().is_some() {}
+        let before = script.backend.child(&name("h1")).unwrap().clone();
+        script.connection = 2;
+        assert_eq!(script.says(ms(500), message), [reason]);
+        let after = script.backend.child(&name("h1")).unwrap();
+        assert_eq!(after.fresh_until(), before.fresh_until(), "{reason}");
+        assert_eq!(
+            (after.newest(), after.peer()),
+            (before.newest(), before.peer()),
+            "{reason}"
+        );
+        assert_eq!(script.backend.poll_happening(), None, "{reason}");
+        assert!(script.book().is_empty(), "{reason}");
+        // The next good frame counts, and under the same seq.
+        script.seq -= 1;
+        assert!(script.says(ms(1000), beat(2, 0)).contains(&"ack 2".to_string()));
+        assert!(before.fresh_until() < script.backend.child(&name("h1")).unwrap().fresh_until());
+    }
+}
+
+#[test]
+fn a_child_with_too_many_subjects_is_told_so_and_asked_for_no_snapshot_without_end() {
+    let mut script = Script::joined();
+    let names: Vec<String> = (0..=crate::tree::SUBJECTS_PER_CHILD_MAX)
+        .map(|number| format!("h1/d/c{number}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let report = |number: u64, names: &[&str]| match snapshot(0, true, names) {
+        Message::Snapshot { verdicts, .. } => Message::Report(Report {
+            number,
+            verdicts,
+            gone: Vec::new(),
+            digest: Digest::default(),
+        }),
+        _ => unreachable!(),
+    };
+    // What has room is taken, and acknowledged: else one report would be repeated for ever and hold up all others.
+    assert_eq!(
+        script.says(ms(1), report(1, &names)),
+        ["ReportAck { number: 1 }", "too_many_subjects"]
+    );
+    assert_eq!(script.book().len(), crate::tree::SUBJECTS_PER_CHILD_MAX);
+    let answers: Vec<_> = [1, 3, 5, 7, 9, 11]
+        .into_iter()
+        .flat_map(|n| script.says(ms(500 * n), beat(n, 42)))
+        .collect();
+    assert_eq!(answers, ["too_many_subjects", "too_many_subjects"]);
+    // One goes: there is room, and a snapshot may bring the rest.
+    let gone = Message::Report(Report {
+        number: 2,
+        verdicts: Vec::new(),
+        gone: vec![subject("h1/d/c0")],
+        digest: Digest::default(),
+    });
+    assert_eq!(script.says(ms(6000), gone), ["ReportAck { number: 2 }"]);
+    let answers: Vec<_> = [13, 15, 17]
+        .into_iter()
+        .flat_map(|n| script.says(ms(500 * n), beat(n, 42)))
+        .collect();
+    assert_eq!(answers, ["snapshot?"]);
+    assert_eq!(script.says(ms(9000), snapshot(0, true, &names)), ["too_many_subjects"]);
+    assert_eq!(script.backend.refused().get(&Refusal::TooManySubjects), Some(&4));
+}
+
+#[test]
+fn a_frame_that_cannot_be_read_is_refused_under_its_own_number() {
+    let mut backend = backend();
+    let peer = Peer {
+        name: name("h1"),
+        connection: 1,
+    };
+    let why = "bad_body: it is garbage".to_string();
+    backend.handle(ms(1), BackendInput::Undecodable { peer, seq: 77, why });
+    let (_, envelope) = backend.poll_outgoing().unwrap();
+    let Message::Refused { seq, reason, detail } = envelope.message else {
+        panic!("{envelope:?}");
+    };
+    assert_eq!((seq, reason.as_str()), (77, "undecodable"));
+    assert_eq!(detail, "bad_body: it is garbage");
 }
 
 #[test]
