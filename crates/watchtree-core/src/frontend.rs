@@ -3,6 +3,10 @@
 //! Knows no socket: the driver tells it when the link is up or down and hands it frames; it hands out envelopes. Nothing
 //! it hears or misses ever touches a subject below: losing the parent is a notice, no more.
 //!
+//! The parent's silence is a notice too, and nothing else. So it is told by what came last, not judged by slots as a child's
+//! is: nobody acts on it. Above all it breaks no connection: a way that is dead the transport finds by itself, and a manager
+//! that has only stalled would be met by the handshakes of all its hosts at once.
+//!
 //! ```text
 //!        Up                     Welcome
 //! Down ──────▶ Greeting ─────────────────▶ Joined ──┐ ReHello, Up
@@ -13,13 +17,14 @@
 //! Beats keep a grid: each slot is the one before plus the interval. After a stall the missed slots are skipped (the
 //! beat's number grows by them), never sent in a burst.
 
+mod frames;
 mod io;
 
 pub use io::{FrontendInput, FrontendNotice, FrontendSettings};
 
 use crate::decision::Decision;
 use crate::id::{AgentEpoch, BootId, NodeName};
-use crate::message::{Beat, BeatAck, Digest, Envelope, Goodbye, Header, Hello, Look, Message, Report, Welcome};
+use crate::message::{Beat, Digest, Envelope, Goodbye, Header, Hello, Look, Message, Report};
 use crate::order::OrderAnswer;
 use crate::report::Reports;
 use crate::subject::SubjectId;
@@ -57,8 +62,11 @@ pub struct Frontend {
     parent_silence: Duration,
     next_slot: Moment,
     beat_number: u64,
+    /// When the parent was heard last, or the link came up.
     heard: Option<Moment>,
     silent: bool,
+    /// When a frame of ours was refused last, while the role counts that as a trouble.
+    refused_at: Option<Moment>,
     round_trip: Duration,
     reports: Reports,
     report_sent: Option<(u64, u64, Moment)>,
@@ -88,6 +96,7 @@ impl Frontend {
             beat_number: 0,
             heard: None,
             silent: false,
+            refused_at: None,
             round_trip: Duration::ZERO,
             reports: Reports::new(),
             report_sent: None,
@@ -107,11 +116,15 @@ impl Frontend {
     /// Takes what the link says.
     pub fn handle(&mut self, now: Moment, input: FrontendInput) {
         match input {
-            FrontendInput::Up => self.greet(now),
+            FrontendInput::Up => {
+                self.heard = Some(now);
+                self.greet(now);
+            }
             FrontendInput::Down { why } => {
                 // The link says this once per reason, also where it never was up: a parent that was never there is named.
                 self.phase = Phase::Down;
                 self.heard = None;
+                self.refused_at = None;
                 self.notices.push_back(FrontendNotice::Lost(why));
             }
             FrontendInput::NotSent { seq } => self.not_sent(seq),
@@ -125,11 +138,12 @@ impl Frontend {
         if self.next_slot <= now {
             self.beat(now);
         }
-        match self.phase {
-            Phase::Greeting { again } if again <= now => self.greet(now),
-            Phase::Joined => self.check_silence(now),
-            _ => {}
+        if let Phase::Greeting { again } = self.phase
+            && again <= now
+        {
+            self.greet(now);
         }
+        self.check_silence(now);
         self.pump(now);
     }
 
@@ -145,11 +159,11 @@ impl Frontend {
                 if !self.outbox.is_empty() {
                     next = next.min(self.events_not_before);
                 }
-                if let (Some(heard), false) = (self.heard, self.silent) {
-                    next = next.min(heard + self.parent_silence);
-                }
             }
             Phase::Down => {}
+        }
+        if let (Some(heard), false) = (self.heard, self.silent) {
+            next = next.min(heard + self.parent_silence);
         }
         Some(next)
     }
@@ -324,94 +338,6 @@ impl Frontend {
         }
     }
 
-    fn received(&mut self, now: Moment, envelope: Envelope) {
-        let header = &envelope.header;
-        let life = (header.boot_id, header.agent_epoch);
-        let known = self.parent_seq.get(&header.origin).copied();
-        if known.is_some_and(|(boot, epoch, seq)| (boot, epoch) == life && header.seq <= seq) {
-            self.refused += 1;
-            return;
-        }
-        // Orders come from the manager through the parent: a few origins at most.
-        if self.parent_seq.len() < 16 || known.is_some() {
-            self.parent_seq
-                .insert(header.origin.clone(), (life.0, life.1, header.seq));
-        }
-        self.heard = Some(now);
-        if core::mem::take(&mut self.silent) {
-            self.notices.push_back(FrontendNotice::ParentBack);
-        }
-        self.obey(now, envelope);
-    }
-
-    fn obey(&mut self, now: Moment, envelope: Envelope) {
-        match envelope.message {
-            Message::Welcome(welcome) => self.welcomed(now, welcome),
-            Message::ReHello { .. } => self.greet(now),
-            Message::BeatAck(ack) => self.measure(now, ack),
-            Message::Ping { nonce } => {
-                let health = self.health;
-                self.send(now, Message::Pong { nonce, health });
-            }
-            Message::ReportAck { number } => {
-                self.reports.acknowledged(number);
-                self.report_sent.take_if(|(sent, _, _)| *sent <= number);
-            }
-            Message::SnapshotRequest => self.snapshot(now),
-            Message::Order(order) => self.notices.push_back(FrontendNotice::Order(order)),
-            Message::ProbeRequest {
-                nonce,
-                target,
-                address,
-                within,
-            } => {
-                self.notices.push_back(FrontendNotice::ProbeRequest {
-                    nonce,
-                    target,
-                    address,
-                    within,
-                });
-            }
-            Message::Refused { reason, detail, .. } => {
-                self.notices.push_back(FrontendNotice::Refused(reason, detail));
-            }
-            // A parent says none of these.
-            Message::Hello(_)
-            | Message::Beat(_)
-            | Message::Pong { .. }
-            | Message::Report(_)
-            | Message::Events { .. }
-            | Message::OrderResult(_)
-            | Message::Snapshot { .. }
-            | Message::Goodbye(_)
-            | Message::ProbeResult { .. } => self.refused += 1,
-        }
-    }
-
-    fn welcomed(&mut self, now: Moment, welcome: Welcome) {
-        if self.phase == Phase::Down {
-            return;
-        }
-        self.phase = Phase::Joined;
-        self.report_sent = None;
-        let every = welcome.beat_every.clamp(BEAT_EVERY_MIN, BEAT_EVERY_MAX);
-        if every != self.beat_every {
-            self.beat_every = every;
-            self.next_slot = self.next_slot.min(now + every);
-        }
-        self.parent_silence = welcome.parent_silence.max(every);
-        self.notices.push_back(FrontendNotice::Joined {
-            parent: welcome.identity.name,
-            term: welcome.term,
-        });
-    }
-
-    fn measure(&mut self, now: Moment, ack: BeatAck) {
-        if ack.number <= self.beat_number && ack.sent_echo <= now {
-            self.round_trip = (now - ack.sent_echo).saturating_sub(ack.held);
-        }
-    }
-
     fn snapshot(&mut self, now: Moment) {
         let verdicts: Vec<Verdict> = self.reports.verdicts().cloned().collect();
         let digest = self.reports.digest();
@@ -487,3 +413,6 @@ impl Frontend {
         self.out.push_back(Envelope { header, message });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,7 +217,7 @@ pub struct Welcome {
     pub beat_every: Duration,
     /// Every how many beats a BeatAck comes back; 0 = never.
     pub ack_every: u32,
-    /// Silence of the parent after which the child should reconnect: no verdict of anything below follows from it.
+    /// Silence of the parent after which the child says so to people: nothing else follows from it.
     pub parent_silence: Duration,
     /// The manager's term (fencing token); orders of a lower one are stale.
     pub term: u64,

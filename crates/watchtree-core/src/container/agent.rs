@@ -326,6 +326,9 @@ impl ContainerAgent {
                         Err(alloc::format!("the parent refused a frame: {reason}: {detail}")),
                     );
                 }
+                FrontendNotice::Accepted => {
+                    self.condition("parent", Ok("the parent takes our frames again".to_string()))
+                }
                 // Orders come checked, as inputs of their own; looks at neighbours are the host-watchdog's.
                 FrontendNotice::Order(_) | FrontendNotice::ProbeRequest { .. } => {}
             }

@@ -62,6 +62,8 @@ pub enum FrontendNotice {
     },
     /// A frame of ours was refused (reason, detail).
     Refused(String, String),
+    /// The parent takes our frames again, and has refused none for a while.
+    Accepted,
 }
 
 /// How a frontend is set up.

@@ -228,6 +228,7 @@ impl HostAgent {
             FrontendNotice::Refused(reason, detail) => {
                 self.set_condition(about, Err(format!("it refused us ({reason}): {detail}")));
             }
+            FrontendNotice::Accepted => self.set_condition(about, Ok("it takes our frames again".to_string())),
             FrontendNotice::Order(signed) => {
                 // One for this node itself comes in by `HostInput::Order`; without a target there is nobody to give it to.
                 if let Some(target) = self.forward_to.take() {
