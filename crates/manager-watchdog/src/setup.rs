@@ -36,8 +36,12 @@ pub(crate) struct Plan {
 /// Reads and checks the file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<ManagerConfig> {
     watchtree_config::read_manager(file).map_err(|error| {
-        let denied = std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-        Exit::new(if denied { Code::NoRights } else { Code::BadInput }, error.to_string()).into()
+        let code = if error.no_rights {
+            Code::NoRights
+        } else {
+            Code::BadInput
+        };
+        Exit::new(code, error.to_string()).into()
     })
 }
 

@@ -1,36 +1,50 @@
 //! `config check`: reads a file as the daemons would, and opens nothing else.
 
-use crate::args::ConfigCommand;
+use crate::args::{Cli, ConfigCommand};
 use crate::fail::{Code, Fail};
+use crate::render;
+use serde_json::json;
 use std::path::Path;
+use watchtree_api::API_VERSION;
 
-pub(crate) fn run(command: &ConfigCommand) -> Result<Code, Fail> {
+pub(crate) fn run(cli: &Cli, command: &ConfigCommand) -> Result<Code, Fail> {
     match command {
-        ConfigCommand::Check { file } => check(file),
+        ConfigCommand::Check { file } => check(cli, file),
     }
 }
 
-fn check(file: &Path) -> Result<Code, Fail> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Code::NoRights,
-            _ => Code::BadInput,
-        };
-        Fail::new(code, format!("{}: {error}", file.display()))
-    })?;
-    let (kind, result) = if watchtree_config::looks_like_manager(&text) {
-        ("manager", watchtree_config::read_manager(file).map(drop))
-    } else {
-        ("host", watchtree_config::read_host(file).map(drop))
-    };
-    match result {
-        Ok(()) => {
-            crate::render::print(&format!(
+/// With `--json` what was found goes to standard output, good or bad; the code and the line of a failure are the same.
+fn check(cli: &Cli, file: &Path) -> Result<Code, Fail> {
+    let checked = watchtree_config::check(file);
+    if cli.json {
+        let (line, column) = checked.as_ref().err().and_then(|error| error.place).unzip();
+        render::print_json(&json!({
+            "apiVersion": API_VERSION,
+            "file": file.display().to_string(),
+            "ok": checked.is_ok(),
+            "kind": checked.as_ref().ok().map(|kind| kind.as_str()),
+            "line": line,
+            "column": column,
+            "what": checked.as_ref().err().map(|error| error.what.as_str()),
+        }))?;
+    }
+    match checked {
+        Ok(_) if cli.json => Ok(Code::Ok),
+        Ok(kind) => {
+            let kind = kind.as_str();
+            render::print(&format!(
                 "{}: in order (read as a {kind} configuration)\n",
                 file.display()
             ))?;
             Ok(Code::Ok)
         }
-        Err(error) => Err(Fail::new(Code::BadInput, error.to_string())),
+        Err(error) => {
+            let code = if error.no_rights {
+                Code::NoRights
+            } else {
+                Code::BadInput
+            };
+            Err(Fail::new(code, error.to_string()))
+        }
     }
 }

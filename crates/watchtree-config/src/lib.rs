@@ -57,12 +57,48 @@ pub fn parse_host(text: &str) -> Result<HostConfig, ConfigError> {
     Ok(config)
 }
 
-/// Which of the two files a text is, by the tables it has: for `config check FILE` on a file of any name.
-pub fn looks_like_manager(text: &str) -> bool {
-    let manager_only = ["listen", "[hosts]", "[[webhook]]", "order_key ", "order_key="];
-    text.lines()
-        .map(str::trim_start)
-        .any(|line| manager_only.iter().any(|word| line.starts_with(word)))
+/// Which of the two files a text is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// `manager.toml`
+    Manager,
+    /// `host.toml`
+    Host,
+}
+
+impl Kind {
+    /// Told by the tables it has: for `config check FILE` on a file of any name.
+    fn of(text: &str) -> Self {
+        let manager_only = ["listen", "[hosts]", "[[webhook]]", "order_key ", "order_key="];
+        let is_manager = text
+            .lines()
+            .map(str::trim_start)
+            .any(|line| manager_only.iter().any(|word| line.starts_with(word)));
+        if is_manager { Self::Manager } else { Self::Host }
+    }
+
+    /// Lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// Reads and checks a file of either kind.
+///
+/// # Errors
+/// As [`read_manager`].
+pub fn check(file: &Path) -> Result<Kind, ConfigError> {
+    let text = read(file)?;
+    let kind = Kind::of(&text);
+    match kind {
+        Kind::Manager => parse_manager(&text).map(drop),
+        Kind::Host => parse_host(&text).map(drop),
+    }
+    .map(|()| kind)
+    .map_err(|error| error.in_file(file))
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {

@@ -70,6 +70,11 @@ impl Place {
             Command::new(program(daemon)?)
         };
         command.args(["run", "--config"]).arg(self.file(config));
+        Self::finish(&mut command)
+    }
+
+    /// Runs a command to its end.
+    fn finish(command: &mut Command) -> Result<Output> {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -242,5 +247,48 @@ fn a_wrong_key_in_a_configuration_is_named_with_its_place() -> Result<()> {
         judge(daemon, &output, 2, &words)?;
     }
     ensure!(!Path::new(&place.file("state")).exists(), "nothing was touched");
+    Ok(())
+}
+
+#[test]
+fn a_pipe_and_a_device_are_no_configuration() -> Result<()> {
+    let place = Place::make()?;
+    let pipe = place.file("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status()?;
+    ensure!(made.success(), "{made:?}");
+    // Nobody ever writes into the pipe: who opens it to look waits for ever.
+    for file in [&pipe, Path::new("/dev/zero")] {
+        let words = [&*file.display().to_string(), "no regular file"];
+        for daemon in ["manager-watchdog", "host-watchdog", "container-watchdog"] {
+            let output = Place::finish(Command::new(program(daemon)?).arg("check-config").arg(file))?;
+            judge(daemon, &output, 2, &words)?;
+        }
+        let output = Place::finish(Command::new(program("watchtree")?).args(["config", "check"]).arg(file))?;
+        judge("watchtree", &output, 2, &words)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn config_check_answers_in_json() -> Result<()> {
+    let place = Place::make()?;
+    place.write("good", MANAGER)?;
+    place.write("bad", "name = \"h1\"\nnname = \"h1\"\n")?;
+    let check = |name: &str| -> Result<(Option<i32>, serde_json::Value)> {
+        let mut command = Command::new(program("watchtree")?);
+        let output = Place::finish(command.args(["--json", "config", "check"]).arg(place.file(name)))?;
+        Ok((output.status.code(), serde_json::from_slice(&output.stdout)?))
+    };
+    let (code, good) = check("good")?;
+    ensure!(
+        code == Some(0) && good["ok"] == true && good["kind"] == "manager",
+        "{code:?} {good}"
+    );
+    let (code, bad) = check("bad")?;
+    ensure!(
+        code == Some(2) && bad["ok"] == false && bad["line"] == 2,
+        "{code:?} {bad}"
+    );
+    ensure!(bad["what"].as_str().is_some_and(|what| what.contains("nname")), "{bad}");
     Ok(())
 }
