@@ -13,7 +13,7 @@ use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
 use watchtree_core::manager::pieces::{Shown, TreeCursor};
 use watchtree_core::order::Verb;
-use watchtree_core::subject::SubjectId;
+use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_link::LinkHandle;
 use watchtree_runtime::view::{self, About, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
@@ -142,6 +142,7 @@ impl Api for ManagerApi {
                 ticket,
                 verb,
                 subject,
+                incarnation: incarnation_of(&ask.incarnation)?,
                 asked_by: ask.asked_by.clone(),
             };
             self.inputs
@@ -238,6 +239,14 @@ fn newest(mut incidents: Vec<Incident>, limit: usize) -> Vec<watchtree_api::Inci
 fn subject_of(text: &str) -> Result<SubjectId, ApiError> {
     let bad = |error| ApiError::new(ErrorCode::BadRequest, format!("{text:?} is no subject: {error}"));
     SubjectId::new(text).map_err(|error| bad(error).cure("write it as `watchtree tree` shows it: h1/docker/web"))
+}
+
+fn incarnation_of(text: &str) -> Result<Incarnation, ApiError> {
+    if Incarnation::BYTES_MAX < text.len() {
+        let error = ApiError::new(ErrorCode::BadRequest, "`incarnation` is too long to be one");
+        return Err(error.cure("give it as the tree does, or leave it out"));
+    }
+    Ok(Incarnation(text.to_string()))
 }
 
 fn no_such_subject(subject: &str) -> ApiError {

@@ -126,6 +126,10 @@ impl HostAgent {
             let why = format!("{subject} is none of this node's: ask the watchdog that stands over it");
             return Err((OrderRefusal::UnknownSubject, why));
         }
+        let life = || self.frontend.verdict(subject).map(|verdict| &verdict.incarnation);
+        if !order.incarnation.0.is_empty() && life() != Some(&order.incarnation) {
+            return Err((OrderRefusal::OtherIncarnation, "it has another life by now".to_string()));
+        }
         Ok(())
     }
 

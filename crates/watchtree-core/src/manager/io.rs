@@ -7,7 +7,7 @@ use crate::id::{NodeIdentity, NodeName};
 use crate::incident::{Incident, IncidentId};
 use crate::message::{Capabilities, Envelope, Goodbye, Header, Look};
 use crate::order::{Order, OrderAnswer, Verb};
-use crate::subject::SubjectId;
+use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, WallTime};
 use crate::verdict::State;
 use alloc::string::String;
@@ -129,6 +129,8 @@ pub struct Ask {
     pub verb: Verb,
     /// Whom: a host, an engine, a project, a container.
     pub subject: SubjectId,
+    /// About which life of it; empty = whichever. The target refuses an order about a life that is over.
+    pub incarnation: Incarnation,
     /// Who asks, for the record.
     pub asked_by: String,
 }

@@ -7,7 +7,7 @@ use super::io::{Ask, AskError, ManagerEffect, TargetAnswer};
 use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::NodeName;
 use crate::order::{Order, OrderAnswer, Verb};
-use crate::subject::{Incarnation, SubjectId, SubjectKind};
+use crate::subject::{SubjectId, SubjectKind};
 use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -161,7 +161,7 @@ impl ManagerAgent {
             id,
             target,
             subject: ask.subject.clone(),
-            incarnation: Incarnation::default(),
+            incarnation: ask.incarnation.clone(),
             verb: ask.verb.clone(),
             term: self.term,
             boot_id,

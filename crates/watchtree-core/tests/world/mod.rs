@@ -435,7 +435,13 @@ impl World {
     }
 
     pub fn order(&mut self, id: u8, name: &str, verb: Verb, local: bool) {
-        let order = Order {
+        let order = self.an_order(id, name, verb);
+        self.input(ContainerInput::Order(OrderInput { order, local }));
+    }
+
+    /// What this watchdog obeys.
+    pub fn an_order(&self, id: u8, name: &str, verb: Verb) -> Order {
+        Order {
             id: [id; 16],
             target: self.settings.identity.name.clone(),
             subject: Self::subject(name),
@@ -445,8 +451,7 @@ impl World {
             boot_id: self.settings.identity.boot_id,
             expires: self.moment() + Duration::from_secs(30),
             asked_by: "a test".into(),
-        };
-        self.input(ContainerInput::Order(OrderInput { order, local }));
+        }
     }
 }
 

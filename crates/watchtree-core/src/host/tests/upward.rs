@@ -123,7 +123,11 @@ fn orders_are_checked_and_carried_out_once() {
         order(hold.clone(), "h1/docker/web", 5, now),
         Order {
             target: name("h2"),
-            ..order(hold, "h1", 6, now)
+            ..order(hold.clone(), "h1", 6, now)
+        },
+        Order {
+            incarnation: Incarnation("another life".to_string()),
+            ..order(hold, "h1", 7, now)
         },
     ];
     for order in cases {
@@ -138,7 +142,8 @@ fn orders_are_checked_and_carried_out_once() {
             Err(OrderRefusal::Expired),
             Err(OrderRefusal::StaleTerm),
             Err(OrderRefusal::UnknownSubject),
-            Err(OrderRefusal::WrongTarget)
+            Err(OrderRefusal::WrongTarget),
+            Err(OrderRefusal::OtherIncarnation)
         ]
     );
     assert_eq!(

@@ -34,6 +34,7 @@ fn an_order_goes_to_each_watchdog_over_the_subject_and_is_repeated_until_answere
         ticket: 7,
         verb: Verb::Retry,
         subject: subject("h1/docker/web"),
+        incarnation: Incarnation("one life".to_string()),
         asked_by: "uid 0".to_string(),
     };
     world.manager.handle(world.now, ManagerInput::Ask(ask));
@@ -48,6 +49,7 @@ fn an_order_goes_to_each_watchdog_over_the_subject_and_is_repeated_until_answere
     assert_eq!(sent.len(), 3, "once and two repetitions");
     assert!(sent.windows(2).all(|pair| pair[0] == pair[1]), "the very same order");
     assert_eq!(sent[0].target, name("h1.docker.watchdog"));
+    assert_eq!(sent[0].incarnation.0, "one life");
     let its_now = world.now.saturating_sub(world.host("h1").behind);
     assert!(its_now < sent[0].expires && sent[0].expires <= its_now + Duration::from_secs(8));
     let answer = OrderAnswer {
@@ -74,6 +76,7 @@ fn an_order_without_an_answer_dies() {
         ticket: 1,
         verb: hold,
         subject: subject("h1"),
+        incarnation: Incarnation::default(),
         asked_by: "uid 0".to_string(),
     };
     world.manager.handle(world.now, ManagerInput::Ask(ask));
@@ -105,6 +108,7 @@ fn a_request_that_cannot_go_is_answered_at_once() {
             ticket,
             verb,
             subject: subject(text),
+            incarnation: Incarnation::default(),
             asked_by: "x".to_string(),
         })
     };
