@@ -1,6 +1,6 @@
 //! An exclusive lock that dies with its holder: `flock` on a file that names who holds it.
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,7 +36,8 @@ impl LockFile {
     /// Longest owner text that is read, in bytes.
     pub const OWNER_BYTES_MAX: u64 = 256;
 
-    /// Takes the lock at once or not at all; never waits. `owner` is written into the file for others to read.
+    /// Takes the lock at once or not at all; never waits. `owner` is written into the file for others to read. Any user
+    /// who reaches the file can lock it, also on a file system that is read-only for him.
     ///
     /// # Errors
     /// [`LockError`].
@@ -45,16 +46,7 @@ impl LockFile {
             path: path.to_path_buf(),
             source,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options
-            .open(path)
-            .or_else(|error| match error.kind() {
-                // Another user made it: locking needs no right to write.
-                io::ErrorKind::PermissionDenied => File::open(path),
-                _ => Err(error),
-            })
-            .map_err(io)?;
+        let mut file = open(path).map_err(io)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -88,9 +80,45 @@ impl LockFile {
     }
 }
 
+/// Opens the file, or makes one that everybody may read: locking needs no right to write.
+fn open(path: &Path) -> io::Result<File> {
+    // The folder may be anybody's: a planted link is not followed, a planted pipe not waited for.
+    let safe = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = match options.mode(0o644).custom_flags(safe).open(path) {
+        Ok(file) => {
+            // The mode above is what the umask leaves of it. Only the owner may mend that, and he did when he made it.
+            let _ = fchmod(&file, Mode::from_raw_mode(0o644));
+            file
+        }
+        Err(error) => match error.kind() {
+            // Another user made it, or it lies where we may only read.
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                let read_only = OpenOptions::new().read(true).custom_flags(safe).open(path);
+                // That there is none says nothing of why none can be made.
+                read_only.map_err(|again| {
+                    if again.kind() == io::ErrorKind::NotFound {
+                        error
+                    } else {
+                        again
+                    }
+                })?
+            }
+            _ => return Err(error),
+        },
+    };
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn one_holder_at_a_time() {
@@ -109,5 +137,29 @@ mod tests {
             LockFile::take(Path::new("/no/such/folder/x"), ""),
             Err(LockError::Io { .. })
         ));
+    }
+    #[test]
+    fn everybody_may_read_it_whatever_mode_it_had() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let path = dir.path().join("engine.lock");
+        std::fs::write(&path, "").expect("room for a file");
+        // As a strict umask leaves it.
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        let lock = LockFile::take(&path, "pid 42").expect("it is free");
+        let mode = lock.file().metadata().expect("it is open").permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let path = dir.path().join("link.lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).expect("room for a link");
+        assert!(LockFile::take(&path, "").is_err());
+        assert!(!dir.path().join("elsewhere").exists(), "the link was not followed");
+        let path = dir.path().join("pipe.lock");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo runs").success());
+        assert!(LockFile::take(&path, "").is_err());
     }
 }
