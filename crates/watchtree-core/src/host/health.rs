@@ -11,10 +11,14 @@ use alloc::vec::Vec;
 
 /// A lag of the own loop above this is a remark.
 const LAG_MAX: Duration = Duration::from_millis(500);
+/// Figures that were asked for and did not come within this are a remark, and the old ones no longer told.
+const FIGURES_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     next: Moment,
+    /// When figures were asked for that have not come yet.
+    asked: Option<Moment>,
     pub(super) figures: Option<(Moment, HostFigures)>,
 }
 
@@ -22,12 +26,19 @@ impl Health {
     pub(super) fn new(now: Moment) -> Self {
         Self {
             next: now,
+            asked: None,
             figures: None,
         }
     }
 
     pub(super) fn deadline(&self) -> Moment {
         self.next
+    }
+
+    /// For how long figures have been waited for, if that is too long.
+    fn overdue(&self, now: Moment) -> Option<Duration> {
+        let waited = self.asked.map(|asked| now.since(asked));
+        waited.filter(|waited| FIGURES_WITHIN <= *waited)
     }
 }
 
@@ -37,16 +48,25 @@ impl HostAgent {
             return;
         }
         self.health.next = now + self.policy.figures_every;
+        self.health.asked.get_or_insert(now);
         self.effects.push_back(HostEffect::ReadFigures);
+        if self.health.overdue(now).is_some() {
+            self.tell_host(now);
+        }
     }
 
     pub(super) fn take_figures(&mut self, now: Moment, figures: HostFigures) {
+        self.health.asked = None;
         self.health.figures = Some((now, figures));
         self.tell_host(now);
     }
 
     /// What a person should see, worst first.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    pub(super) fn remarks(&self, now: Moment) -> Vec<String> {
+        if let Some(waited) = self.health.overdue(now) {
+            let waited = waited.as_secs();
+            return vec![format!("no figures of the machine for {waited} s: a file system hangs")];
+        }
         let Some((_, figures)) = &self.health.figures else {
             return Vec::new();
         };
@@ -108,8 +128,9 @@ impl HostAgent {
     }
 
     /// The figures that go with each beat.
-    pub(super) fn beat_figures(&self) -> Vec<(String, u64)> {
-        let Some((_, figures)) = &self.health.figures else {
+    pub(super) fn beat_figures(&self, now: Moment) -> Vec<(String, u64)> {
+        let current = self.health.overdue(now).is_none();
+        let Some((_, figures)) = self.health.figures.as_ref().filter(|_| current) else {
             return Vec::new();
         };
         let mut all = Vec::new();

@@ -50,8 +50,8 @@ impl HostAgent {
 
     pub(super) fn tell_host(&mut self, now: Moment) {
         let health = self.own.health(now);
-        self.frontend.set_health(health, self.beat_figures());
-        let mut remarks = self.remarks();
+        self.frontend.set_health(health, self.beat_figures(now));
+        let mut remarks = self.remarks(now);
         let boot = Incarnation(self.identity.boot_id.to_string());
         let base = self.own_verdict(now, self.scope.clone(), SubjectKind::Host, boot);
         let state = if remarks.is_empty() { State::Ok } else { State::Degraded };

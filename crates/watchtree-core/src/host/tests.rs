@@ -53,6 +53,8 @@ struct World {
     /// The next processes end at once in this way.
     unfit: Option<ChildExit>,
     engine: Result<String, EngineError>,
+    /// What is read of the machine; `None` = the read hangs.
+    figures: Option<HostFigures>,
     exits: Vec<(u32, ChildExit)>,
     probes: Vec<(EngineProbe, Moment)>,
     /// `12.345 start`, `12.400 kill 7`, decisions, conditions.
@@ -89,6 +91,7 @@ impl World {
             build: "1",
             unfit: None,
             engine: Ok("29.1".to_string()),
+            figures: Some(figures(900)),
             exits: Vec::new(),
             probes: Vec::new(),
             told: Vec::new(),
@@ -364,7 +367,11 @@ impl World {
                 };
                 self.probes.push((probe, now + takes));
             }
-            HostEffect::ReadFigures => (),
+            HostEffect::ReadFigures => {
+                if let Some(figures) = self.figures.clone() {
+                    self.host.handle(now, HostInput::Figures(figures));
+                }
+            }
             HostEffect::Decided(decision) => {
                 let action = decision.action.as_str();
                 self.told.push(format!(
@@ -436,6 +443,16 @@ fn verdict(text: &str, kind: SubjectKind, state: State) -> Verdict {
         state,
         level: Level::Certain,
         ..unknown(subject(text), kind, observer, Moment::ZERO)
+    }
+}
+
+fn figures(free_milli: u64) -> HostFigures {
+    let path = "/".to_string();
+    HostFigures {
+        cpus: 2,
+        memory_available_milli: 500,
+        disks: vec![DiskFigure { path, free_milli }],
+        ..HostFigures::default()
     }
 }
 
