@@ -28,7 +28,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// A signal that nothing came of is repeated after this.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// A start whose answer was lost (a defect of the driver) is repeated after this; the engine's lock keeps two from acting.
 const START_LOST: Duration = Duration::from_secs(60);
 
@@ -71,6 +71,8 @@ pub(super) struct Child {
     pub(super) open: Option<Decision>,
     /// Process, exit and last line that were told before the answer to its start.
     pub(super) early_exit: Option<(u32, ChildExit, String)>,
+    /// A hold keeps it from being started.
+    pub(super) held_back: bool,
 }
 
 impl Child {
@@ -89,6 +91,7 @@ impl Child {
             in_a_row: 0,
             open: None,
             early_exit: None,
+            held_back: false,
         }
     }
 
@@ -232,6 +235,7 @@ impl HostAgent {
             until: now + START_LOST,
         };
         child.joined = None;
+        child.held_back = false;
         self.effects.push_back(HostEffect::StartChild {
             engine: engine.to_string(),
         });
@@ -345,7 +349,7 @@ impl HostAgent {
         self.tell_child(now, engine);
     }
 
-    fn signal(&mut self, engine: &str, pid: u32, signal: ChildSignal) {
+    pub(super) fn signal(&mut self, engine: &str, pid: u32, signal: ChildSignal) {
         self.effects.push_back(HostEffect::SignalChild {
             engine: engine.to_string(),
             pid,
@@ -467,27 +471,5 @@ impl HostAgent {
             }
             _ => (),
         }
-    }
-
-    /// Kills on doubt; the kernel's confirmation comes as `ChildExited`, and only then the successor is started.
-    fn kill(&mut self, now: Moment, engine: &str, pid: u32, evidence: Vec<Evidence>) {
-        if let Some(until) = self.held_until(now, engine) {
-            let Some(child) = self.children.get_mut(engine) else {
-                return;
-            };
-            child.phase = Phase::Greeting { pid, until };
-            return;
-        }
-        let Some(child) = self.children.get_mut(engine) else {
-            return;
-        };
-        child.phase = Phase::Killing {
-            pid,
-            until: now + AGAIN,
-        };
-        let why = format!("process {pid} hangs: kill it and start it again");
-        self.begin_decision(now, engine, evidence, why);
-        self.signal(engine, pid, ChildSignal::Kill);
-        self.tell_child(now, engine);
     }
 }

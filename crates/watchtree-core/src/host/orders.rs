@@ -62,6 +62,7 @@ impl HostAgent {
         let before = self.orders.holds.len();
         self.orders.holds.retain(|_, until| now < *until);
         if self.orders.holds.len() != before {
+            self.start_released(now);
             self.tell_all(now);
         }
     }
@@ -145,6 +146,8 @@ impl HostAgent {
             ),
             Verb::Hold { lasts } => {
                 self.orders.holds.insert(order.subject.clone(), now + *lasts);
+                // A shorter hold replaces a longer one: what waits for its end is put off anew.
+                self.start_released(now);
                 self.tell_all(now);
                 (Ok(()), format!("held for {} s", lasts.as_secs()))
             }
@@ -164,15 +167,17 @@ impl HostAgent {
         }
     }
 
-    /// What a hold kept from being started is started now.
+    /// What holds kept from being started is started as soon as none does, also a given-up one whose retry fell due.
     fn start_released(&mut self, now: Moment) {
         for engine in self.children.keys().cloned().collect::<Vec<_>>() {
             let waits = self
                 .children
                 .get(&engine)
-                .is_some_and(|child| child.pid().is_none() && child.given_up.is_none());
-            if waits && self.held_until(now, &engine).is_none() {
-                self.retry_child(now, &engine);
+                .is_some_and(|child| child.held_back && child.pid().is_none());
+            match self.held_until(now, &engine) {
+                Some(until) if waits => self.put_off(&engine, until),
+                None if waits => self.start_child(now, &engine),
+                _ => (),
             }
         }
     }

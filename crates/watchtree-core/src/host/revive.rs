@@ -1,8 +1,8 @@
 //! Starting an ended container-watchdog again: guards, back-off, budget, giving up, and the record of it.
 
 use super::HostAgent;
-use super::child::{Child, Phase};
-use super::io::{ChildExit, HostPolicy};
+use super::child::{AGAIN, Child, Phase};
+use super::io::{ChildExit, ChildSignal, HostPolicy};
 use crate::decision::{ActionKind, Guard, GuardAnswer, Outcome};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 /// So many revivals within [`REVIVALS_WINDOW`], then a person is told and only slow retries follow.
 const REVIVALS_MAX: usize = 10;
 const REVIVALS_WINDOW: Duration = Duration::from_secs(600);
+
 impl Child {
     fn delay(&self, policy: &HostPolicy, random: u64) -> Duration {
         if self.in_a_row == 0 {
@@ -69,6 +70,7 @@ impl HostAgent {
         }
         if guards.iter().any(|guard| !guard.pass) {
             child.phase = Phase::Absent { again: held };
+            child.held_back = held.is_some();
             let subject = child.subject();
             let why = "it ended, and is not started again now".to_string();
             self.decide(
@@ -140,6 +142,30 @@ impl HostAgent {
         self.tell_book(now, engine);
     }
 
+    /// Kills on doubt; the kernel's confirmation comes as `ChildExited`, and only then the successor is started.
+    pub(super) fn kill(&mut self, now: Moment, engine: &str, pid: u32, evidence: Vec<Evidence>) {
+        let held = self.held_until(now, engine).is_some();
+        let again = now + self.policy.child_ping_within;
+        let Some(child) = self.children.get_mut(engine) else {
+            return;
+        };
+        if held {
+            // As doubted as before, so that a sign of life clears it, and looked at again: the hold may be released.
+            if let Phase::Greeting { until, .. } | Phase::Doubted { until, .. } = &mut child.phase {
+                *until = again;
+            }
+            return;
+        }
+        child.phase = Phase::Killing {
+            pid,
+            until: now + AGAIN,
+        };
+        let why = format!("process {pid} hangs: kill it and start it again");
+        self.begin_decision(now, engine, evidence, why);
+        self.signal(engine, pid, ChildSignal::Kill);
+        self.tell_child(now, engine);
+    }
+
     /// An end that overtook the answer to its start is kept for that answer: else a process that is gone would be
     /// waited for, and killed in vain, for ever.
     pub(super) fn exited_early(&mut self, engine: &str, pid: u32, exit: ChildExit, last_line: &str) {
@@ -153,6 +179,7 @@ impl HostAgent {
     pub(super) fn put_off(&mut self, engine: &str, until: Moment) {
         if let Some(child) = self.children.get_mut(engine) {
             child.phase = Phase::Absent { again: Some(until) };
+            child.held_back = true;
         }
     }
 

@@ -223,6 +223,80 @@ fn release_and_retry_start_at_once() {
     assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
 }
 
+fn give(world: &mut World, verb: Verb, on: &str, id: u8) {
+    let order = order(verb, on, id, world.now);
+    world.feed(HostInput::Order(OrderInput { order, local: true }));
+}
+
+fn hold(world: &mut World, seconds: u64, id: u8) {
+    let lasts = Duration::from_secs(seconds);
+    give(world, Verb::Hold { lasts }, "h1", id);
+}
+
+#[test]
+fn a_child_that_is_well_again_during_a_hold_lives() {
+    let mut world = World::settled();
+    hold(&mut world, 60, 1);
+    let pid = world.pid();
+    world.process().frozen = true;
+    world.run_ms(10_000);
+    assert_eq!(world.count("Kill"), 0);
+    world.process().frozen = false;
+    world.run_ms(2000);
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+    world.run_ms(120_000);
+    assert_eq!((world.pid(), world.count("Kill")), (pid, 0));
+}
+
+#[test]
+fn a_child_that_hangs_is_killed_soon_after_the_release() {
+    let mut world = World::settled();
+    hold(&mut world, 3000, 1);
+    world.process().frozen = true;
+    world.run_ms(10_000);
+    assert_eq!(world.count("Kill"), 0);
+    give(&mut world, Verb::Release, "h1", 2);
+    world.run_ms(3000);
+    assert_eq!((world.count("Kill"), world.count(" STARTED")), (1, 1));
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+}
+
+#[test]
+fn a_retry_that_a_hold_put_off_follows_its_end() {
+    for released in [true, false] {
+        let mut world = World::settled();
+        world.unfit = Some(ChildExit::Code(2));
+        world.kill(ChildExit::Code(2));
+        assert_eq!(world.state("h1/docker/@watchdog"), State::GivenUp);
+        hold(&mut world, 3000, 1);
+        world.unfit = None;
+        world.run_ms(120_000);
+        assert_eq!(world.count(" STARTED"), 0);
+        if released {
+            give(&mut world, Verb::Release, "h1", 2);
+        } else {
+            // Shorter than the first one.
+            hold(&mut world, 5, 2);
+            world.run_ms(4000);
+            assert_eq!(world.count(" STARTED"), 0);
+        }
+        world.run_ms(2000);
+        assert_eq!(world.state("h1/docker/@watchdog"), State::Ok, "{released}");
+    }
+}
+
+#[test]
+fn a_release_hastens_no_retry_that_it_did_not_put_off() {
+    let mut world = World::settled();
+    world.unfit = Some(ChildExit::Code(2));
+    world.kill(ChildExit::Code(2));
+    hold(&mut world, 3000, 1);
+    give(&mut world, Verb::Release, "h1", 2);
+    world.run_ms(1000);
+    assert_eq!(world.count(" STARTED"), 0);
+    assert_eq!(world.state("h1/docker/@watchdog"), State::GivenUp);
+}
+
 #[test]
 fn an_engine_that_does_not_answer_is_reported_and_nothing_is_done() {
     let mut world = World::settled();
@@ -253,16 +327,7 @@ fn figures_past_a_threshold_are_remarks_and_conditions_are_not_repeated() {
     let mut world = World::settled();
     world.join_manager();
     for free_milli in [900, 30, 29, 28, 900] {
-        let disks = vec![DiskFigure {
-            path: "/".to_string(),
-            free_milli,
-        }];
-        world.feed(HostInput::Figures(HostFigures {
-            cpus: 2,
-            memory_available_milli: 500,
-            disks,
-            ..HostFigures::default()
-        }));
+        world.feed(HostInput::Figures(figures(free_milli)));
         let wanted = if free_milli < 50 { State::Degraded } else { State::Ok };
         assert_eq!(world.state("h1"), wanted);
     }
@@ -274,6 +339,32 @@ fn figures_past_a_threshold_are_remarks_and_conditions_are_not_repeated() {
         _ => None,
     });
     assert!(beat.unwrap().figures.contains(&("disk_free_milli".to_string(), 900)));
+}
+
+#[test]
+fn figures_that_do_not_come_are_a_remark_and_the_old_ones_are_told_no_more() {
+    let mut world = World::settled();
+    world.join_manager();
+    world.figures = None;
+    world.run_ms(9_000);
+    assert_eq!(world.state("h1"), State::Ok);
+    world.run_ms(5_000);
+    assert_eq!(world.state("h1"), State::Degraded);
+    world.run_ms(30_000);
+    assert_eq!(
+        world.count("host: ILL no figures of the machine"),
+        1,
+        "{:?}",
+        world.told
+    );
+    let mut beats = world.up.iter().filter_map(|envelope| match &envelope.message {
+        Message::Beat(beat) => Some(beat.figures.len()),
+        _ => None,
+    });
+    assert_eq!(beats.next_back(), Some(0));
+    world.figures = Some(figures(900));
+    world.run_ms(3000);
+    assert_eq!(world.state("h1"), State::Ok);
 }
 
 #[test]
