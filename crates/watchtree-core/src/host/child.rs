@@ -71,6 +71,8 @@ pub(super) struct Child {
     pub(super) open: Option<Decision>,
     /// Process, exit and last line that were told before the answer to its start.
     pub(super) early_exit: Option<(u32, ChildExit, String)>,
+    /// Of a former life of this daemon: only such a one can be of another build than what would be started now.
+    pub(super) adopted: bool,
     /// A hold keeps it from being started.
     pub(super) held_back: bool,
 }
@@ -91,6 +93,7 @@ impl Child {
             in_a_row: 0,
             open: None,
             early_exit: None,
+            adopted: false,
             held_back: false,
         }
     }
@@ -190,6 +193,7 @@ impl HostAgent {
         };
         child.phase = Phase::Greeting { pid, until };
         child.since = Some(now);
+        child.adopted = true;
         let subject = child.subject();
         let evidence = vec![Evidence::new(
             EvidenceKind::Observer,
@@ -251,6 +255,7 @@ impl HostAgent {
             Ok(pid) => {
                 child.phase = Phase::Greeting { pid, until };
                 child.since = Some(now);
+                child.adopted = false;
                 if let Some((_, exit, line)) = child.early_exit.take().filter(|(gone, ..)| *gone == pid) {
                     return self.child_exited(now, engine, pid, exit, &line);
                 }

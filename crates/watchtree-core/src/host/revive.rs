@@ -221,9 +221,13 @@ impl HostAgent {
         self.keep(now, open);
     }
 
-    /// A child of another build is asked to stop between repairs; its successor is started when it is gone.
+    /// An adopted child of another build is asked to stop between repairs; its successor is started when it is gone. One
+    /// that was started by us is of the build that is installed, also where that is newer than we are: an upgrade in two
+    /// steps.
     pub(super) fn replace_other_build(&mut self, now: Moment, engine: &str) {
-        let Some(child) = self.children.get(engine) else { return };
+        let Some(child) = self.children.get(engine).filter(|child| child.adopted) else {
+            return;
+        };
         let Phase::Live { .. } = child.phase else { return };
         let Some(session) = self.backend.child(&child.node) else {
             return;

@@ -185,6 +185,17 @@ fn a_child_of_another_build_is_replaced_between_repairs() {
 }
 
 #[test]
+fn a_child_of_the_build_that_was_just_installed_is_left_alone() {
+    let mut world = World::settled();
+    // Installed, but this daemon was not restarted yet.
+    world.build = "2";
+    world.kill(ChildExit::Signal(9));
+    world.run_ms(120_000);
+    assert_eq!((world.count(" STARTED"), world.count("Terminate")), (1, 0));
+    assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
+}
+
+#[test]
 fn a_child_that_does_not_stop_is_killed() {
     let mut world = World::settled();
     world.process().frozen = true;
