@@ -13,6 +13,7 @@ mod gate;
 mod http;
 mod interrupt;
 mod needs;
+mod prepare;
 mod sh;
 mod tidy;
 mod victim;

@@ -3,7 +3,8 @@
 
 use crate::sh;
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program (or file) that must be there.
@@ -23,12 +24,14 @@ const fn need(program: &'static str, package: &'static str, why: &'static str) -
 /// For every build.
 pub(crate) const BUILD: &[Need] = &[
     need("cc", "gcc", "to build libsodium and SQLite"),
+    need("make", "make", "to build libsodium"),
     need("c++", "g++", "to build libzmq"),
 ];
 
 /// For `cargo xtask dist`.
 pub(crate) const DIST: &[Need] = &[
     need("cc", "gcc", "to build libsodium and SQLite"),
+    need("make", "make", "to build libsodium"),
     need("c++", "g++", "to build libzmq"),
     need("objdump", "binutils", "to read which libraries the programs need"),
     need("sha256sum", "coreutils", "for the checksums"),
@@ -38,6 +41,7 @@ pub(crate) const DIST: &[Need] = &[
 /// For `cargo xtask test`.
 pub(crate) const TESTS: &[Need] = &[
     need("cc", "gcc", "to build libsodium and SQLite"),
+    need("make", "make", "to build libsodium"),
     need("c++", "g++", "to build libzmq"),
     need("git", "git", "to list the project's files"),
     need("python3", "python3", "for the foreign peer"),
@@ -62,7 +66,7 @@ pub(crate) fn satisfy(needs: &[Need]) -> Result<()> {
     }
     if can_install() {
         let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-        install(&packages)?;
+        install(&packages, Recommended::Without)?;
         missing.retain(|need| !need.program.contains(' ') && !on_path(need.program));
         if missing.is_empty() {
             return Ok(());
@@ -80,11 +84,20 @@ pub(crate) fn can_install() -> bool {
     rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists() && on_path("apt-get")
 }
 
+/// Whether a package brings along what it recommends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Recommended {
+    /// Tools that are whole by themselves.
+    Without,
+    /// An engine is not: it recommends its command line, and what confines its containers.
+    With,
+}
+
 /// Installs Debian packages, saying so.
 ///
 /// # Errors
 /// `apt-get` failed.
-pub(crate) fn install(packages: &[&str]) -> Result<()> {
+pub(crate) fn install(packages: &[&str], recommended: Recommended) -> Result<()> {
     eprintln!("installing from the distribution: {}", packages.join(" "));
     let apt = || {
         let mut command = Command::new("apt-get");
@@ -92,23 +105,71 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         command
     };
     sh::run(apt().args(["update", "-qq"]))?;
-    sh::run(
-        apt()
-            .args(["install", "-y", "-qq", "--no-install-recommends"])
-            .args(packages),
-    )
+    let mut command = apt();
+    command.args(["install", "-y", "-qq"]);
+    if recommended == Recommended::Without {
+        command.arg("--no-install-recommends");
+    }
+    sh::run(command.args(packages))
 }
+
+/// Where the system's own tools are: not on the path of a user of Debian, but there.
+const SYSTEM: &[&str] = &["/usr/sbin", "/sbin"];
 
 /// True if a program of that name can be started.
 pub(crate) fn on_path(program: &str) -> bool {
-    let executable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
-    if program.starts_with('/') {
-        return executable(Path::new(program));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| executable(&folder.join(program)))
+    find(program).is_some()
+}
+
+/// Where a program is: on the path, or among the system's own tools.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    find_in(program, &std::env::var_os("PATH").unwrap_or_default(), SYSTEM)
+}
+
+fn find_in(program: &str, path: &OsStr, system: &[&str]) -> Option<PathBuf> {
+    let executable = |path: &PathBuf| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file();
+    // An absolute name stays what it is, whatever it is joined to.
+    std::env::split_paths(path)
+        .chain(system.iter().map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(executable)
 }
 
 fn python_makes_venvs() -> bool {
     sh::read(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILD, DIST, TESTS, find_in};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    #[test]
+    fn the_systems_own_tools_are_found_without_being_on_the_path() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let tool = dir.path().join("tool");
+        std::fs::write(&tool, "").expect("written");
+        let system = [dir.path().to_str().expect("a plain name")];
+        assert_eq!(find_in("tool", "/usr/bin".as_ref(), &system), None, "it cannot be run");
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("made a program");
+        assert_eq!(find_in("tool", "/usr/bin".as_ref(), &[]), None);
+        assert_eq!(find_in("tool", "/usr/bin".as_ref(), &system), Some(tool));
+        assert_eq!(
+            find_in("/bin/sh", "".as_ref(), &[]).as_deref(),
+            Some(Path::new("/bin/sh"))
+        );
+    }
+
+    /// libsodium builds by `./configure` and `make`, which no compiler's package brings.
+    #[test]
+    fn whatever_builds_the_daemons_needs_make() {
+        for needs in [BUILD, DIST, TESTS] {
+            assert!(
+                needs
+                    .iter()
+                    .any(|need| need.program == "make" && need.package == "make")
+            );
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! taken from outside: the victim's new process answers, the alert's POST arrives. It ends with a table, with 1 if a
 //! row failed, and with nothing left behind, also on Ctrl-C.
 
-mod prepare;
 mod receiver;
 mod scenes;
 mod stage;
@@ -13,6 +12,7 @@ mod ui;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
+use crate::prepare::{self, May};
 use crate::victims::{Image, Network, Victim, Wish};
 use crate::{interrupt, needs};
 use anyhow::{Result, bail};
@@ -37,7 +37,7 @@ const WELL: &[&str] = &["ok", "degraded"];
 /// Something is missing here, or a row failed.
 pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     let ui = Ui::new();
-    let engine = prepare::engine(&ui)?;
+    let engine = prepare::engine(May::Install, &|text| ui.say(Tone::Plain, text))?;
     needs::satisfy(needs::BUILD)?;
     if programs.is_none() {
         ui.say(
