@@ -4,27 +4,59 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// True if there is an engine. Where CI is set there must be one: then a missing engine is a failure and no skip.
+/// True if there is an engine: it answers on its socket, which is also how the gate, the demo and the bench look. Where
+/// CI is set there must be one: then a missing engine is a failure and no skip.
+///
+/// # Panics
+/// CI is set and there is none.
 pub fn there_is_one() -> bool {
-    let found = Command::new("docker")
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    let there = found.is_ok_and(|status| status.success());
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "CI is set and there is no engine: `docker version` fails"
-    );
-    if !there {
+    let answer = ping();
+    if let Err(why) = &answer {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI is set and there is no engine: {why:#}"
+        );
         eprintln!("skipped: there is no engine here");
     }
-    there
+    answer.is_ok()
+}
+
+/// Asks the engine of `DOCKER_HOST` (a unix socket), or the usual one, whether it is there.
+fn ping() -> Result<()> {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let path = match host.strip_prefix("unix://") {
+        Some(path) => path,
+        None if host.is_empty() => "/var/run/docker.sock",
+        None => bail!("DOCKER_HOST={host} is no unix socket"),
+    };
+    let within = Some(Duration::from_secs(5));
+    let mut stream = UnixStream::connect(path).context(path.to_owned())?;
+    stream.set_read_timeout(within)?;
+    stream.set_write_timeout(within)?;
+    stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    ensure!(status.contains(" 200 "), "{path} answers {:?}", status.trim());
+    Ok(())
+}
+
+/// True if this user may signal a container's init, which is mostly root's.
+///
+/// # Panics
+/// CI is set and it may not.
+pub fn may_kill_init() -> bool {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if !root {
+        assert!(std::env::var_os("CI").is_none(), "CI is set, and this is not root");
+        eprintln!("skipped: a signal to a container's init needs root");
+    }
+    root
 }
 
 /// Runs `docker` and gives its output without the line's end.

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use std::time::Duration;
 use watchtree_e2e::healer::Healer;
-use watchtree_e2e::real_engine::{Tape, Victim, docker, there_is_one};
+use watchtree_e2e::real_engine::{Tape, Victim, docker, may_kill_init, there_is_one};
 
 struct Scene {
     crashes: Victim,
@@ -73,7 +73,7 @@ impl Scene {
 
 #[test]
 fn an_outage_by_kill_9() -> Result<()> {
-    if !there_is_one() {
+    if !there_is_one() || !may_kill_init() {
         return Ok(());
     }
     let mut scene = scene("dead")?;
@@ -86,7 +86,7 @@ fn an_outage_by_kill_9() -> Result<()> {
 
 #[test]
 fn an_outage_by_sigstop() -> Result<()> {
-    if !there_is_one() {
+    if !there_is_one() || !may_kill_init() {
         return Ok(());
     }
     let scene = scene("frozen")?;
@@ -103,7 +103,7 @@ fn an_outage_by_sigstop() -> Result<()> {
 /// the engine's own mark.
 #[test]
 fn an_outage_longer_than_the_engines_memory() -> Result<()> {
-    if !there_is_one() {
+    if !there_is_one() || !may_kill_init() {
         return Ok(());
     }
     let mut scene = scene("forgotten")?;
