@@ -84,7 +84,7 @@ impl Child {
 
     /// True if the book holds, as far as its last beat tells, all that the child has to report.
     pub fn book_is_whole(&self) -> bool {
-        !self.book.is_empty() && !frames::differ(&self.beat.digest, &self.book.digest())
+        !self.book.is_empty() && (self.full || !frames::differ(&self.beat.digest, &self.book.digest()))
     }
 
     /// The connection it was heard over last.

@@ -1,8 +1,9 @@
 //! Who this machine, this boot and this daemon are.
 //!
 //! A daemon's own part lies in its state folder, file `identity`: the node id, made once, and the epoch, one more at each
-//! start. A wiped folder gives a new node id, which tells the parent what happened. On a full disk the epoch is written
-//! over its old digits in place, which needs no new block.
+//! start. A wiped folder gives a new node id, which tells the parent what happened, and begins its epochs at the wall clock:
+//! decision records are named by node name and epoch, and a fresh folder must not write over those of the one before. On a
+//! full disk the epoch is written over its old digits in place, which needs no new block.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -68,10 +69,10 @@ pub fn begin_life(folder: &Path) -> Life {
     let made = make_folder(folder);
     let (node_id, last, remark) = match read_identity(&file) {
         Ok(Some((node_id, epoch))) => (node_id, epoch, None),
-        Ok(None) => (fresh_id(), 0, None),
+        Ok(None) => (fresh_id(), seconds_since_1970(), None),
         Err(error) => (
             fresh_id(),
-            0,
+            seconds_since_1970(),
             Some(format!(
                 "{} cannot be used ({error}); made a new node id",
                 file.display()
@@ -213,14 +214,19 @@ mod tests {
     fn each_start_is_one_more_and_a_wiped_folder_is_another_node() {
         let dir = tempfile::tempdir().expect("a folder can be made");
         let folder = dir.path().join("state/host");
+        let wall = seconds_since_1970();
         let first = begin_life(&folder);
         let second = begin_life(&folder);
-        assert_eq!((first.epoch.0, second.epoch.0), (1, 2));
+        assert!(wall <= first.epoch.0, "a fresh folder begins at the wall clock");
+        assert_eq!(second.epoch.0, first.epoch.0 + 1);
         assert_eq!(first.node_id, second.node_id);
         assert_eq!(second.degraded, None);
         std::fs::remove_dir_all(&folder).expect("it can be wiped");
         let third = begin_life(&folder);
-        assert_eq!(third.epoch.0, 1);
+        assert!(
+            wall <= third.epoch.0,
+            "its records do not write over those of the lives before"
+        );
         assert_ne!(third.node_id, first.node_id);
         std::fs::write(folder.join("identity"), "garbage").expect("it can be damaged");
         let fourth = begin_life(&folder);

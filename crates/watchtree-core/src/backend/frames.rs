@@ -1,6 +1,7 @@
 //! What each frame of a child does to its session.
 
 use super::{Backend, Child, Detector, Happening, Peer, Refusal, Snapshotting};
+use crate::id::NodeName;
 use crate::message::{Beat, BeatAck, Digest, Envelope, Goodbye, Header, Hello, Message, Report};
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -94,7 +95,7 @@ impl Backend {
     }
 
     fn in_session(&mut self, now: Moment, peer: Peer, header: &Header, message: Message) {
-        let Some(child) = self.children.get_mut(&peer.name) else {
+        let Some(child) = self.children.get(&peer.name) else {
             return self.ask_hello(now, peer);
         };
         let id = &child.hello.identity;
@@ -113,13 +114,45 @@ impl Backend {
             return self.refuse(now, peer, header.seq, Refusal::ReplayedSeq, why);
         }
         // What is refused changes nothing and is no sign of life: so all that refuses comes before.
-        if let Err((refusal, why)) = may_say(child, &message) {
+        let may = may_say(child, &message);
+        if let Err((refusal, why)) = may.and_then(|()| self.may_decide(&peer.name, &message)) {
             return self.refuse(now, peer, header.seq, refusal, why);
         }
+        let Some(child) = self.children.get_mut(&peer.name) else {
+            return;
+        };
         child.peer = peer.clone();
         take_sign(child, now, header);
         self.happenings.push_back(Happening::Heard(peer.name.clone()));
         self.message(now, peer, header, message);
+    }
+
+    /// A record replaces the older one of the same id: nobody may decide in the name of a node that is not below it.
+    fn may_decide(&self, child: &NodeName, message: &Message) -> Result<(), (Refusal, String)> {
+        let Message::Events { decisions, .. } = message else {
+            return Ok(());
+        };
+        match decisions.iter().find(|it| !self.speaks_for(child, &it.id.node)) {
+            Some(foreign) => {
+                let why = format!("decision {} is of no node below {child}", foreign.id);
+                Err((Refusal::OutOfScope, why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// True for the child itself and for the nodes below it, whose names begin with its own: `h1.docker.watchdog` below
+    /// `h1`. Another child with such a name speaks for itself.
+    fn speaks_for(&self, child: &NodeName, node: &NodeName) -> bool {
+        let (child, node) = (child.as_str(), node.as_str());
+        let Some(below) = node.strip_prefix(child) else {
+            return false;
+        };
+        let another = |end: usize| {
+            NodeName::new(&node[..end]).is_ok_and(|name| child.len() < end && self.children.contains_key(&name))
+        };
+        let mut ends = node.match_indices('.').map(|(at, _)| at).chain([node.len()]);
+        (below.is_empty() || below.starts_with('.')) && !ends.any(another)
     }
 
     fn message(&mut self, now: Moment, peer: Peer, header: &Header, message: Message) {

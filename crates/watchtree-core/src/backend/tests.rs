@@ -9,6 +9,8 @@ use crate::verdict::{State, Verdict};
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod names;
+
 fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }

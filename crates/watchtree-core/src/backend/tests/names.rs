@@ -1,0 +1,74 @@
+//! In whose name a child may speak.
+
+use super::*;
+
+fn decided_by(node: &str) -> Message {
+    use crate::decision::{ActionKind, Decision, DecisionId, Outcome};
+    let decision = Decision {
+        id: DecisionId {
+            node: name(node),
+            epoch: 1,
+            count: 1,
+        },
+        at: Moment::ZERO,
+        wall: crate::time::WallTime(0),
+        subject: subject("h1/docker/web"),
+        incarnation: crate::subject::Incarnation::default(),
+        evidence: Vec::new(),
+        guards: Vec::new(),
+        action: ActionKind::None,
+        budget_left: None,
+        outcome: Outcome::NotTaken,
+        why: "x".to_string(),
+        result: String::new(),
+    };
+    Message::Events {
+        decisions: vec![decision],
+        dropped: 0,
+    }
+}
+
+#[test]
+fn a_decision_in_the_name_of_a_node_elsewhere_is_refused() {
+    let mut script = Script::joined();
+    // Another host whose name begins like a node below h1.
+    let neighbour = Envelope {
+        header: Header {
+            origin: name("h1.example"),
+            target: None,
+            boot_id: BootId([1; 16]),
+            agent_epoch: AgentEpoch(3),
+            seq: 1,
+            sent: ms(0),
+            slot: ms(0),
+            hops_left: 8,
+            trace: 0,
+        },
+        message: hello(identity("h1.example", Tier::Host)),
+    };
+    assert_eq!(script.frame(ms(0), "h1.example", neighbour), ["welcome"]);
+    let foreign = [
+        "h2",
+        "h",
+        "h11",
+        "h1x.docker.watchdog",
+        "manager",
+        "h1.example",
+        "h1.example.docker.watchdog",
+    ];
+    let mut now = 1000;
+    for node in foreign {
+        now += 1000;
+        assert_eq!(script.says(ms(now), decided_by(node)), ["out_of_scope"], "{node}");
+    }
+    assert_eq!(script.backend.refused()[&Refusal::OutOfScope], foreign.len() as u64);
+    let events = |script: &mut Script| {
+        let happenings = core::iter::from_fn(|| script.backend.poll_happening());
+        happenings.filter(|it| matches!(it, Happening::Events { .. })).count()
+    };
+    assert_eq!(events(&mut script), 0);
+    for node in ["h1", "h1.docker.watchdog", "h1.exam"] {
+        assert_eq!(script.says(ms(now), decided_by(node)), [""; 0], "{node}");
+    }
+    assert_eq!(events(&mut script), 3);
+}
