@@ -1,6 +1,7 @@
 //! The container engine, asked directly on its socket: what demo and bench need of it, nothing else.
 
 use crate::http::{self, Answer};
+use crate::leftovers::Owner;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -8,6 +9,8 @@ use std::time::Duration;
 
 /// Label of everything that demo and bench make, so that it can be found and removed; the value tells runs apart.
 pub(crate) const RUN_LABEL: &str = "watchtree.xtask.run";
+/// Label with the process that made it, so that what a killed run left is told from what one uses now.
+pub(crate) const OWNER_LABEL: &str = "watchtree.xtask.owner";
 
 /// How long a call may take; stopping a hung container takes its whole stop timeout.
 const CALL: Duration = Duration::from_secs(60);
@@ -59,9 +62,10 @@ impl Engine {
     }
 
     /// Makes an image of one layer from a tar file.
-    pub(crate) fn import(&self, image: &str, tar: &[u8]) -> Result<()> {
+    pub(crate) fn import(&self, image: &str, owner: &Owner, tar: &[u8]) -> Result<()> {
         let (repo, tag) = image.split_once(':').unwrap_or((image, "latest"));
-        let path = format!("/images/create?fromSrc=-&repo={repo}&tag={tag}");
+        let label = percent_encode(&format!("LABEL {OWNER_LABEL}={owner}"));
+        let path = format!("/images/create?fromSrc=-&repo={repo}&tag={tag}&changes={label}");
         let answer = self.call("POST", &path, tar)?.ok("import of the victim's image")?;
         let text = String::from_utf8_lossy(&answer.body);
         if text.contains("\"error\"") {
@@ -126,28 +130,42 @@ impl Engine {
         })
     }
 
-    /// Ids of the containers of one run, or of every run.
-    pub(crate) fn of_run(&self, run: Option<&str>) -> Result<Vec<String>> {
-        let label = run.map_or_else(|| RUN_LABEL.to_owned(), |run| format!("{RUN_LABEL}={run}"));
+    /// Containers of every run, also of killed ones: id and owner.
+    pub(crate) fn owned_containers(&self) -> Result<Vec<(String, String)>> {
+        self.labelled("/containers/json?all=1", OWNER_LABEL, OWNER_LABEL)
+    }
+
+    /// Images of every run: id and owner.
+    pub(crate) fn owned_images(&self) -> Result<Vec<(String, String)>> {
+        self.labelled("/images/json?all=0", OWNER_LABEL, OWNER_LABEL)
+    }
+
+    /// Ids of a list's entries with that label, and the value of the label `tell`.
+    fn labelled(&self, list: &str, label: &str, tell: &str) -> Result<Vec<(String, String)>> {
         let filters = percent_encode(&json!({ "label": [label] }).to_string());
         let answer = self
-            .call("GET", &format!("/containers/json?all=1&filters={filters}"), &[])?
+            .call("GET", &format!("{list}&filters={filters}"), &[])?
             .ok("list")?;
         let list = answer.json()?;
-        let ids = list.as_array().map(Vec::as_slice).unwrap_or_default().iter();
-        Ok(ids
-            .filter_map(|entry| entry["Id"].as_str().map(str::to_owned))
+        let entries = list.as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        Ok(entries
+            .filter_map(|entry| {
+                let value = entry["Labels"][tell].as_str().unwrap_or_default();
+                Some((entry["Id"].as_str()?.to_owned(), value.to_owned()))
+            })
             .collect())
     }
 
     /// Removes every container of one run; gives what could not be removed.
     pub(crate) fn remove_run(&self, run: &str) -> Vec<String> {
-        let ids = match self.of_run(Some(run)) {
-            Ok(ids) => ids,
+        let label = format!("{RUN_LABEL}={run}");
+        let of_run = match self.labelled("/containers/json?all=1", &label, RUN_LABEL) {
+            Ok(of_run) => of_run,
             Err(error) => return vec![format!("{error:#}")],
         };
-        ids.iter()
-            .filter_map(|id| self.remove(id).err().map(|error| format!("{error:#}")))
+        of_run
+            .iter()
+            .filter_map(|(id, _)| self.remove(id).err().map(|error| format!("{error:#}")))
             .collect()
     }
 }

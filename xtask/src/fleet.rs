@@ -1,12 +1,15 @@
 //! The three daemons as production runs them, for demo and bench: separate processes, tcp with CURVE to the manager on
 //! loopback, ipc between host and container-watchdog; keys, state and configuration in a folder of their own.
 //!
-//! Dropping a `Fleet` ends every process it started, also the container-watchdog that the host-watchdog started.
+//! Dropping a `Fleet` ends every process it started, also the container-watchdog that the host-watchdog started. Where we
+//! are killed the kernel tells manager and host to end (`tether.rs`); what is left then, the next run sweeps
+//! (`leftovers.rs`).
 
 use crate::engine::{Engine, RUN_LABEL};
 use crate::http::{self, Answer};
-use crate::{interrupt, sh, victim, victims};
+use crate::{interrupt, needs, sh, tether, victim, victims};
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -67,7 +70,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn open(pid: i32) -> Result<Self> {
+    /// Holds the process that has this number now.
+    ///
+    /// # Errors
+    /// There is none, or it is one that nobody should touch.
+    pub(crate) fn open(pid: i32) -> Result<Self> {
         let raw = Pid::from_raw(pid)
             .filter(|_| 1 < pid)
             .with_context(|| format!("{pid} is no process of ours"))?;
@@ -82,15 +89,27 @@ impl Process {
             Err(error) => Err(error).with_context(|| format!("signal to process {}", self.pid)),
         }
     }
+
+    /// True once it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
+        let now = rustix::event::Timespec::default();
+        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| 0 < ready)
+    }
 }
 
 /// The engine is taken, which is no defect: a Watchtree that heals there already, or another demo.
+/// It says itself who that is.
 #[derive(Debug)]
-struct AnotherHealer;
+struct AnotherHealer(String);
 
 impl std::fmt::Display for AnotherHealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("another Watchtree heals on this engine, and two would get in each other's way: stop it first")
+        write!(
+            f,
+            "the engine is taken, and two healers would get in each other's way: {}",
+            self.0
+        )
     }
 }
 
@@ -153,7 +172,7 @@ impl Fleet {
                 Err(error) => last = format!("{error:#}"),
             }
             if last.contains("another healer") {
-                bail!(AnotherHealer);
+                bail!(AnotherHealer(last.clone()));
             }
             Ok(None)
         };
@@ -217,7 +236,7 @@ impl Drop for Fleet {
         await_end(&mut self.host);
         if let Ok(child) = child {
             report(child.signal(Signal::TERM));
-            let gone = || Ok(pidfd_has_ended(&child.handle).then_some(()));
+            let gone = || Ok(child.has_ended().then_some(()));
             let waited = wait_uninterrupted(END, gone);
             if waited.is_err() {
                 report(child.signal(Signal::KILL));
@@ -230,14 +249,8 @@ impl Drop for Fleet {
 
 fn report(result: Result<()>) {
     if let Err(error) = result {
-        eprintln!("while cleaning up: {error:#}");
+        errln!("while cleaning up: {error:#}");
     }
-}
-
-fn pidfd_has_ended(handle: &OwnedFd) -> bool {
-    let mut fds = [rustix::event::PollFd::new(handle, rustix::event::PollFlags::IN)];
-    let now = rustix::event::Timespec::default();
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| 0 < ready)
 }
 
 fn wait_uninterrupted(within: Duration, mut look: impl FnMut() -> Result<Option<()>>) -> Result<()> {
@@ -253,7 +266,7 @@ fn wait_uninterrupted(within: Duration, mut look: impl FnMut() -> Result<Option<
 
 fn await_end(child: &mut Child) {
     if wait_uninterrupted(END, || Ok(child.try_wait()?.map(drop))).is_err() {
-        eprintln!(
+        errln!(
             "while cleaning up: process {} does not end on SIGTERM, killing it",
             child.id()
         );
@@ -275,7 +288,10 @@ fn spawn(programs: &Path, folder: &Path, role: &str) -> Result<Child> {
         .append(true)
         .open(&log)
         .with_context(|| log.display().to_string())?;
-    let mut command = Command::new(&program);
+    if !needs::on_path(&program.to_string_lossy()) {
+        bail!("{} is not there, or cannot be run", program.display());
+    }
+    let mut command = tether::command(&program);
     command
         .arg("run")
         .arg("--config")
@@ -375,7 +391,7 @@ pub(crate) struct Containers {
 impl Drop for Containers {
     fn drop(&mut self) {
         for failure in self.engine.remove_run(&self.run) {
-            eprintln!("while cleaning up: {failure}");
+            errln!("while cleaning up: {failure}");
         }
     }
 }

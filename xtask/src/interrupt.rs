@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a flag, so that what was started is stopped and what was made is removed.
+//! Ctrl-C, SIGTERM and a closed terminal as a flag, so that what was started is stopped and what was made is removed.
 
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C and SIGTERM end nothing by themselves; [`check`] tells of them.
+/// From now on Ctrl-C, SIGTERM and a closed terminal end nothing by themselves; [`check`] tells of them.
 ///
 /// # Errors
 /// The signal handlers could not be set.
@@ -19,17 +19,41 @@ pub(crate) fn catch() -> Result<()> {
     let _guard = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    // Whoever started us under `nohup` wants us to outlive the terminal.
+    let mut hangup = if ignores_hangup() {
+        None
+    } else {
+        Some(signal(SignalKind::hangup())?)
+    };
     drop(_guard);
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::select! {
                 _ = interrupt.recv() => (),
                 _ = terminate.recv() => (),
+                () = hung_up(hangup.as_mut()) => (),
             }
         });
         ASKED_TO_STOP.store(true, Ordering::SeqCst);
     });
     Ok(())
+}
+
+/// Waits for the end of the terminal; for ever if that is not to be heeded.
+async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// True if a closed terminal was to be ignored before we came.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is bit 0.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// An error once a person wants us to end.

@@ -3,6 +3,9 @@
 //! It builds, starts and looks at the product from outside; it uses none of the product's crates, so that a defect in
 //! one of them cannot hide itself.
 
+#[macro_use]
+mod say;
+
 mod bench;
 mod demo;
 mod dist;
@@ -12,14 +15,17 @@ mod fleet;
 mod gate;
 mod http;
 mod interrupt;
+mod leftovers;
 mod needs;
 mod prepare;
 mod sh;
+mod tether;
 mod tidy;
 mod victim;
 mod victims;
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,6 +60,13 @@ enum Command {
         /// `one-host`, `two-hosts`; both if none is named.
         only: Vec<String>,
     },
+    /// Becomes a program that ends when PARENT does; demo and bench start their daemons so.
+    #[command(hide = true)]
+    Tether {
+        parent: i32,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -79,11 +92,12 @@ fn main() -> ExitCode {
         } => bench::recover(quick, programs),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
+        Command::Tether { parent, words } => tether::run(parent, &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("xtask: {error:#}");
+            errln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
     }

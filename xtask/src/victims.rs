@@ -1,6 +1,7 @@
 //! Containers to be hurt: made, asked and removed. A victim tells by itself which of its lives is answering.
 
-use crate::engine::{Engine, RUN_LABEL};
+use crate::engine::{Engine, OWNER_LABEL, RUN_LABEL};
+use crate::leftovers::Owner;
 use crate::{sh, victim};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ impl Image {
             );
         }
         let name = format!("watchtree-victim:{run}");
-        engine.import(&name, &output.stdout)?;
+        engine.import(&name, &Owner::me()?, &output.stdout)?;
         Ok(Self {
             engine: engine.clone(),
             name,
@@ -52,7 +53,7 @@ impl Image {
 impl Drop for Image {
     fn drop(&mut self) {
         if let Err(error) = self.engine.remove_image(&self.name) {
-            eprintln!("while cleaning up: {error:#}");
+            errln!("while cleaning up: {error:#}");
         }
     }
 }
@@ -100,7 +101,7 @@ impl Victim {
     /// The engine refused.
     pub(crate) fn start(engine: &Engine, wish: &Wish) -> Result<Self> {
         let port = free_port()?;
-        let id = engine.create(&wish.name, &settings(wish, port))?;
+        let id = engine.create(&wish.name, &settings(wish, port, &Owner::me()?))?;
         let victim = Self {
             name: wish.name.clone(),
             id,
@@ -157,9 +158,10 @@ impl Victim {
     }
 }
 
-fn settings(wish: &Wish, port: u16) -> Value {
+fn settings(wish: &Wish, port: u16, owner: &Owner) -> Value {
     let mut labels = serde_json::Map::new();
     labels.insert(RUN_LABEL.to_owned(), wish.run.clone().into());
+    labels.insert(OWNER_LABEL.to_owned(), owner.to_string().into());
     if wish.healed {
         labels.insert("watchtree.enable".to_owned(), "true".into());
     }

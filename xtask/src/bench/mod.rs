@@ -12,7 +12,7 @@ mod stats;
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
 use crate::victims::{Image, Network, Victim, Wish};
-use crate::{interrupt, needs};
+use crate::{interrupt, leftovers, needs};
 use anyhow::{Context, Result, bail};
 use floor::Floor;
 use proxy::Notes;
@@ -81,13 +81,14 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     needs::satisfy(needs::BUILD)?;
     let engine = Engine::here()?;
     let version = engine.version().context("the bench needs an engine that answers")?;
-    println!("building the daemons for release, and the victim");
+    leftovers::sweep(&engine, &|text| outln!("{text}"));
+    outln!("building the daemons for release, and the victim");
     let programs = fleet::programs(programs)?;
     interrupt::catch()?;
 
     let run = fleet::run_name("bench");
     let image = Image::make(&engine, &run)?;
-    let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
+    let folder = leftovers::folder("bench")?;
     let others = format!("{run}-others");
     let _containers = [&run, &others].map(|run| Containers {
         engine: engine.clone(),
@@ -146,7 +147,7 @@ impl Bench<'_> {
         for batch in 0..amount.batches {
             self.batch(network, amount, &mut times)?;
             let (ours, floor) = (Stats::of(&times.ours), Stats::of(&times.floor));
-            println!(
+            outln!(
                 "{network:?} batch {}/{}: ours {:.1} ms, floor {:.1} ms (medians of {} and {}), own share p99 {:.2} ms",
                 batch + 1,
                 amount.batches,
@@ -163,7 +164,7 @@ impl Bench<'_> {
     /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them. The daemons are
     /// those of a new host each time: one host may restart 30 containers in 10 minutes, and that is not changed here.
     fn batch(&mut self, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
-        let folder = tempfile::Builder::new().prefix("wt-bench-").tempdir()?;
+        let folder = leftovers::folder("bench")?;
         let plan = Plan {
             programs: self.programs,
             folder: folder.path(),

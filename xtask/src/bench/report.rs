@@ -23,7 +23,7 @@ const END: &str = "<!-- recover: end -->";
 pub(crate) fn publish(engine: &str, host: &Times, bridge: &Times, quick: bool) -> Result<()> {
     let machine = machine(engine);
     let table = table(&machine, host, bridge);
-    println!("\n{table}");
+    outln!("\n{table}");
     let ratio = ratio(host);
     let share = Stats::of(&host.share).p99_ms;
     if !quick {
@@ -57,7 +57,7 @@ pub(crate) fn publish(engine: &str, host: &Times, bridge: &Times, quick: bool) -
     if !missed.is_empty() {
         bail!("{}", missed.join("; "));
     }
-    println!(
+    outln!(
         "reached: median {ratio:.3} times the floor's (at most {RATIO_MAX}), own share p99 {share:.2} ms (at most {SHARE_P99_MS_MAX})"
     );
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! Three separate daemons on their production edges watch containers that the demo made, and no others. Every time is
 //! taken from outside: the victim's new process answers, the alert's POST arrives. It ends with a table, with 1 if a
-//! row failed, and with nothing left behind, also on Ctrl-C.
+//! row failed, and with nothing left behind, also on Ctrl-C; what a run left that was
+//! killed, the next one takes away.
 
 mod receiver;
 mod scenes;
@@ -14,7 +15,7 @@ use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
 use crate::prepare::{self, May};
 use crate::victims::{Image, Network, Victim, Wish};
-use crate::{interrupt, needs};
+use crate::{interrupt, leftovers, needs};
 use anyhow::{Result, bail};
 use receiver::Receiver;
 use rustix::process::Signal;
@@ -39,6 +40,7 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     let ui = Ui::new();
     let engine = prepare::engine(May::Install, &|text| ui.say(Tone::Plain, text))?;
     needs::satisfy(needs::BUILD)?;
+    leftovers::sweep(&engine, &|text| ui.say(Tone::Plain, text));
     if programs.is_none() {
         ui.say(
             Tone::Plain,
@@ -51,7 +53,7 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     let image = Image::make(&engine, &run)?;
 
     let built = Instant::now();
-    let folder = tempfile::Builder::new().prefix("wt-demo-").tempdir()?;
+    let folder = leftovers::folder("demo")?;
     let _containers = Containers {
         engine: engine.clone(),
         run: run.clone(),
@@ -80,11 +82,11 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     let rows = played.or_else(|error| interrupt::check().and(Err(error.context(fleet.log_ends()))))?;
     let all_held = table::print(&ui, &rows);
     if !all_held {
-        println!("{}", fleet.log_ends());
+        outln!("{}", fleet.log_ends());
     }
     ui.say(Tone::Plain, "cleaning up");
     drop(fleet);
-    println!("{:.0} s after the build", built.elapsed().as_secs_f64());
+    outln!("{:.0} s after the build", built.elapsed().as_secs_f64());
     if !all_held {
         bail!("a row failed");
     }

@@ -63,14 +63,14 @@ pub(crate) fn print(ui: &Ui, rows: &[Row]) -> bool {
             "FAILED" => Tone::Bad,
             _ => Tone::Plain,
         };
-        println!("{line}{}", ui.paint(tone, &row[4]));
+        outln!("{line}{}", ui.paint(tone, &row[4]));
         if index == 0 {
-            println!("{}", "-".repeat(widths.iter().sum::<usize>() + 8));
+            outln!("{}", "-".repeat(widths.iter().sum::<usize>() + 8));
         }
     }
     for row in rows {
         if let Some(why) = &row.failure {
-            println!("{}", ui.paint(Tone::Bad, &format!("{}: {why}", row.fault)));
+            outln!("{}", ui.paint(Tone::Bad, &format!("{}: {why}", row.fault)));
         }
     }
     rows.iter().all(|row| row.failure.is_none())

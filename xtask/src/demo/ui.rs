@@ -38,7 +38,7 @@ impl Ui {
     pub(crate) fn say(&self, tone: Tone, text: &str) {
         // A thread that panicked while printing has left nothing half done that matters here.
         let _one_at_a_time = self.line.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        println!(
+        outln!(
             "{:>6.1} s  {}",
             self.start.elapsed().as_secs_f64(),
             self.paint(tone, text)
@@ -48,9 +48,9 @@ impl Ui {
     /// A heading.
     pub(crate) fn heading(&self, text: &str) {
         if self.colour {
-            println!("\n\u{1b}[1m{text}\u{1b}[0m");
+            outln!("\n\u{1b}[1m{text}\u{1b}[0m");
         } else {
-            println!("\n{text}");
+            outln!("\n{text}");
         }
     }
 

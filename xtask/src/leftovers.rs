@@ -1,0 +1,301 @@
+//! What a run of demo or bench that was killed could not take away: its daemons, containers, image and folder. The next
+//! run does.
+//!
+//! Everything a run makes carries its owner: the very process, not its number alone. Only what a process made that
+//! certainly has ended is swept; of a folder only what is this user's, and of processes only daemons whose configuration
+//! lies in that folder.
+
+use crate::engine::Engine;
+use crate::fleet::Process;
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Name of the file in a run's folder that says whose it is.
+const OWNER_FILE: &str = "owner";
+/// Names of the folders of runs begin so.
+const FOLDERS: [&str; 2] = ["wt-demo-", "wt-bench-"];
+/// How long a daemon may take to end in order.
+const END: Duration = Duration::from_secs(15);
+
+/// A process, told apart from all others of this machine, also after its number was given away again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Owner {
+    boot: String,
+    /// Numbers mean something in their namespace only.
+    namespace: String,
+    pid: u32,
+    /// In the kernel's ticks since boot.
+    start: u64,
+}
+
+impl Owner {
+    /// This process.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub(crate) fn me() -> Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    fn of(pid: u32) -> Result<Self> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the boot id")?;
+        let namespace = std::fs::read_link("/proc/self/ns/pid").context("the namespace of processes")?;
+        let digits = |name: &Path| name.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        Ok(Self {
+            boot: boot.trim().to_owned(),
+            namespace: digits(&namespace),
+            pid,
+            start: start_of(pid).with_context(|| format!("process {pid} has ended"))?,
+        })
+    }
+
+    /// False only if it has certainly ended. Of a process in another namespace nothing is known.
+    pub(crate) fn may_live(&self) -> Result<bool> {
+        let me = Self::me()?;
+        Ok(self.boot == me.boot && (self.namespace != me.namespace || start_of(self.pid) == Some(self.start)))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.trim().split(':');
+        let owner = Self {
+            boot: words.next()?.to_owned(),
+            namespace: words.next()?.to_owned(),
+            pid: words.next()?.parse().ok()?,
+            start: words.next()?.parse().ok()?,
+        };
+        words.next().is_none().then_some(owner)
+    }
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}:{}", self.boot, self.namespace, self.pid, self.start)
+    }
+}
+
+/// When a process was started; `None` if there is none, or only a body that nobody has fetched.
+fn start_of(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything, brackets too.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    // Field 22 of all; the state is field 3.
+    fields.nth(18)?.parse().ok().filter(|_| state != "Z")
+}
+
+/// A folder for a run's files, with its owner's name on it; removed when dropped.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn folder(what: &str) -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix(&format!("wt-{what}-")).tempdir()?;
+    std::fs::write(folder.path().join(OWNER_FILE), Owner::me()?.to_string()).context("the folder's owner")?;
+    Ok(folder)
+}
+
+/// Takes away what dead runs left. What cannot be taken away is said, and hinders nobody here.
+pub(crate) fn sweep(engine: &Engine, say: &dyn Fn(&str)) {
+    for swept in [sweep_folders(say), sweep_engine(engine, say)] {
+        if let Err(error) = swept {
+            say(&format!("what an earlier run left cannot be removed: {error:#}"));
+        }
+    }
+}
+
+fn is_dead(owner: &str) -> Result<bool> {
+    match Owner::parse(owner) {
+        Some(owner) => Ok(!owner.may_live()?),
+        None => Ok(false),
+    }
+}
+
+fn sweep_folders(say: &dyn Fn(&str)) -> Result<()> {
+    let all = std::env::temp_dir();
+    for entry in std::fs::read_dir(&all).with_context(|| all.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !FOLDERS.iter().any(|prefix| name.starts_with(prefix)) || !is_mine(&path) {
+            continue;
+        }
+        // Without a readable owner it is nobody's that we know.
+        let Ok(owner) = std::fs::read_to_string(path.join(OWNER_FILE)) else {
+            continue;
+        };
+        if is_dead(&owner)? {
+            let ended = end_daemons(&path)?;
+            std::fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+            say(&format!(
+                "a run was killed before: ended {ended} daemons and removed its folder {}",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A real folder of this user.
+fn is_mine(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
+}
+
+fn sweep_engine(engine: &Engine, say: &dyn Fn(&str)) -> Result<()> {
+    let (mut containers, mut images) = (0, 0);
+    for (id, owner) in engine.owned_containers()? {
+        if is_dead(&owner)? {
+            engine.remove(&id)?;
+            containers += 1;
+        }
+    }
+    for (id, owner) in engine.owned_images()? {
+        if is_dead(&owner)? {
+            engine.remove_image(&id)?;
+            images += 1;
+        }
+    }
+    if 0 < containers + images {
+        say(&format!(
+            "a run was killed before: removed {containers} containers and {images} images of it"
+        ));
+    }
+    Ok(())
+}
+
+/// Ends the daemons whose configuration lies in the folder, host-watchdog before its child, which it would revive;
+/// gives how many there were.
+fn end_daemons(folder: &Path) -> Result<usize> {
+    let mut ended = 0;
+    for round in [&["host-watchdog", "manager-watchdog"][..], DAEMONS] {
+        let found = daemons_of(folder, round)?;
+        ended += found.len();
+        for process in &found {
+            // Thawed first: a frozen process does not end in order.
+            process.signal(Signal::CONT)?;
+            process.signal(Signal::TERM)?;
+        }
+        let start = Instant::now();
+        for process in &found {
+            while !process.has_ended() {
+                if END < start.elapsed() {
+                    process.signal(Signal::KILL)?;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+    Ok(ended)
+}
+
+const DAEMONS: &[&str] = &["host-watchdog", "manager-watchdog", "container-watchdog"];
+
+/// Living daemons of those names with a configuration in that folder.
+fn daemons_of(folder: &Path, names: &[&str]) -> Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").context("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if !is_daemon_of(pid, folder, names) {
+            continue;
+        }
+        // Held first and then looked at once more: what is held cannot become another.
+        let Ok(process) = Process::open(pid) else { continue };
+        if is_daemon_of(pid, folder, names) && !process.has_ended() {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
+fn is_daemon_of(pid: i32, folder: &Path, names: &[&str]) -> bool {
+    let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false; // it has ended meanwhile
+    };
+    let words: Vec<&OsStr> = line.split(|&byte| byte == 0).map(OsStr::from_bytes).collect();
+    let program = PathBuf::from(words[0]);
+    let is_named = program
+        .file_name()
+        .is_some_and(|program| names.iter().any(|name| program == *name));
+    is_named
+        && words
+            .windows(2)
+            .any(|pair| pair[0] == "--config" && Path::new(pair[1]).parent() == Some(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAEMONS, OWNER_FILE, Owner, daemons_of, end_daemons, folder};
+    use std::os::unix::process::CommandExt;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+
+    #[test]
+    fn an_owner_is_one_process_and_no_other_of_its_number() {
+        let me = Owner::me().expect("there is a /proc");
+        assert_eq!(Owner::parse(&me.to_string()), Some(me.clone()));
+        assert!(me.may_live().expect("it can be asked"));
+        let dead = |change: &dyn Fn(&mut Owner)| {
+            let mut other = me.clone();
+            change(&mut other);
+            !other.may_live().expect("it can be asked")
+        };
+        assert!(dead(&|owner| owner.start += 1), "the number was given away again");
+        assert!(dead(&|owner| owner.boot = "another".to_owned()));
+        assert!(
+            !dead(&|owner| {
+                owner.namespace = "1".to_owned();
+                owner.start += 1;
+            }),
+            "nothing is known of another namespace"
+        );
+        let mut child = Command::new("true").spawn().expect("it starts");
+        let of_child = Owner::of(child.id());
+        child.wait().expect("it ends");
+        // It may have ended before it could be looked at: then it has no owner, which is as good.
+        assert!(of_child.is_err() || !of_child.is_ok_and(|owner| owner.may_live().expect("it can be asked")));
+        for bad in ["", "a:b:c", "a:b:1:2:3", "a:b:x:2"] {
+            assert_eq!(Owner::parse(bad), None);
+        }
+    }
+
+    fn daemon(name: &str, folder: &Path) -> Child {
+        let mut command = Command::new("sh");
+        command.arg0(format!("/somewhere/{name}"));
+        // Two commands, so that the shell stays and does not become the second.
+        command.args(["-c", "read line; true", "sh", "--config"]);
+        command
+            .arg(folder.join("host.toml"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("it starts")
+    }
+
+    #[test]
+    fn only_daemons_of_that_folder_are_ended_also_frozen_ones() {
+        let (mine, other) = (folder("test").expect("made"), folder("test").expect("made"));
+        let owner = std::fs::read_to_string(mine.path().join(OWNER_FILE)).expect("it is there");
+        assert_eq!(Owner::parse(&owner), Owner::me().ok());
+        let mut host = daemon("host-watchdog", mine.path());
+        let mut child = daemon("container-watchdog", mine.path());
+        let mut stranger = daemon("editor", mine.path());
+        let mut neighbour = daemon("host-watchdog", other.path());
+        let stop = Command::new("kill").args(["-STOP", &host.id().to_string()]).status();
+        assert!(stop.expect("kill runs").success());
+
+        assert_eq!(end_daemons(mine.path()).expect("they can be ended"), 2);
+        assert!(daemons_of(mine.path(), DAEMONS).expect("read").is_empty());
+        for gone in [&mut host, &mut child] {
+            assert!(!gone.wait().expect("it has ended").success());
+        }
+        for left in [&mut stranger, &mut neighbour] {
+            assert_eq!(left.try_wait().expect("it can be asked"), None);
+            left.kill().expect("ended");
+            left.wait().expect("fetched");
+        }
+    }
+}
