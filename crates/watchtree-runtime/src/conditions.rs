@@ -31,7 +31,8 @@ struct Logged {
 impl Conditions {
     /// One topic logs at most this many lines a minute; more are counted and named with the next one.
     pub const LINES_PER_MINUTE_MAX: u32 = 6;
-    /// More topics than this are not kept (each is a constant of the program: more is a defect).
+    /// More topics than this are not kept (each is a constant of the program: more is a defect). One that recovered makes
+    /// room for another.
     pub const TOPICS_MAX: usize = 256;
 
     /// Nothing is degraded.
@@ -43,7 +44,7 @@ impl Conditions {
     /// Returns true if the state changed (also where the line was held back).
     pub fn report(&self, about: &str, state: &Result<String, String>) -> bool {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if Self::TOPICS_MAX <= inner.logged.len() && !inner.logged.contains_key(about) {
+        if !inner.has_room_for(about) {
             return false;
         }
         let changed = match state {
@@ -69,6 +70,16 @@ impl Conditions {
             .iter()
             .map(|(about, why)| (about.clone(), why.clone()))
             .collect()
+    }
+}
+
+impl Inner {
+    fn has_room_for(&mut self, about: &str) -> bool {
+        if self.logged.len() < Conditions::TOPICS_MAX || self.logged.contains_key(about) {
+            return true;
+        }
+        let well = self.logged.keys().find(|topic| !self.now.contains_key(*topic)).cloned();
+        well.is_some_and(|topic| self.logged.remove(&topic).is_some())
     }
 }
 
@@ -140,5 +151,24 @@ mod tests {
         );
         assert!(conditions.report("engine", &Ok("answers again".into())));
         assert!(conditions.degraded().is_empty());
+    }
+
+    #[test]
+    fn topics_that_recovered_make_room() {
+        let conditions = Conditions::new();
+        let max = Conditions::TOPICS_MAX;
+        for topic in 0..3 * max {
+            let about = format!("topic {topic}");
+            assert!(conditions.report(&about, &Err("ill".into())), "{about}");
+            conditions.report(&about, &Ok("well".into()));
+        }
+        for topic in 0..2 * max {
+            conditions.report(&format!("topic {topic}"), &Err("ill".into()));
+        }
+        assert_eq!(
+            conditions.degraded().len(),
+            max,
+            "what is ill is never forgotten, nor more of it kept"
+        );
     }
 }

@@ -163,7 +163,7 @@ impl ManagerAgent {
                 } != known;
             self.know(&name, known, news);
         }
-        self.set_condition(format!("clone {name}"), Ok("only one node shows this name".to_string()));
+        self.not_cloned(&name);
         self.heard(now, &name);
     }
 
@@ -258,6 +258,7 @@ impl ManagerAgent {
         self.tally.counted -= counted;
         self.tally.silent -= silent;
         self.backend.forget(name);
+        self.no_troubles(name);
         self.close_within(now, &watch.known.scope, why);
         self.effects.push_back(ManagerEffect::ForgetHost(name.clone()));
         self.check_view(now);

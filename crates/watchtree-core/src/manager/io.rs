@@ -259,7 +259,7 @@ pub enum ManagerEffect {
     },
     /// One line for the log: something is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `self`, `view`, `store`, `clone NAME`.
+        /// What it is about: `self`, `view`, `store`, `incidents`, `events`, `clone`. A handful of words, whatever happens.
         about: String,
         /// In words.
         state: Result<String, String>,

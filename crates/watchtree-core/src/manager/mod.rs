@@ -38,12 +38,14 @@ mod looks;
 mod orders;
 pub mod pieces;
 mod register;
+mod troubles;
 mod view;
 
 use hosts::Watch;
 use io::{ManagerEffect, ManagerInput, ManagerPolicy, ManagerStart};
 use orders::Orders;
 use register::Incidents;
+use troubles::Troubles;
 
 /// The condition that this process itself stalled.
 const SELF: &str = "self";
@@ -70,6 +72,7 @@ pub struct ManagerAgent {
     decisions: u64,
     orders: Orders,
     random: u64,
+    troubles: Troubles,
     conditions: BTreeMap<String, Result<String, String>>,
     effects: VecDeque<ManagerEffect>,
 }
@@ -108,6 +111,7 @@ impl ManagerAgent {
             decisions: 0,
             orders: Orders::default(),
             random: start.seed ^ 0x9e37_79b9_7f4a_7c15,
+            troubles: Troubles::default(),
             conditions: BTreeMap::new(),
             effects: VecDeque::new(),
             identity: start.identity,
@@ -135,20 +139,14 @@ impl ManagerAgent {
                 decisions,
                 dropped,
             } => {
-                let lost = format!("{dropped} decision records of it were lost on the way");
-                let state = if 0 < dropped {
-                    Err(lost)
-                } else {
-                    Ok("decision records come whole".to_string())
-                };
-                self.set_condition(format!("events {name}"), state);
+                self.events_came(&name, dropped);
                 for decision in decisions {
                     self.take_decision(now, decision);
                 }
             }
             Happening::OrderAnswered { name, answer } => self.order_answered(now, &name, answer),
             Happening::Left { name, goodbye } => self.left(now, &name, goodbye),
-            Happening::Cloned { name, why } => self.set_condition(format!("clone {name}"), Err(why)),
+            Happening::Cloned { name, why } => self.cloned(&name, why),
             // A hint only: the next slot will tell.
             Happening::Gone { .. } => (),
         }

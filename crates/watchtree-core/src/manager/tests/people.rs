@@ -208,7 +208,7 @@ fn a_stolen_name_a_clone_and_a_replay_are_refused_counted_and_change_nothing() {
         refused,
         [(Refusal::StolenName, 1), (Refusal::Clone, 1), (Refusal::ReplayedSeq, 1)]
     );
-    assert!(world.manager.conditions().contains_key("clone h1"));
+    assert!(world.manager.conditions().contains_key("clone"));
     world.run_ms(10_000);
     assert!(world.opened.is_empty());
     assert_eq!(world.state("h1"), State::Ok);
@@ -293,4 +293,57 @@ fn the_filter_shows_the_ill_with_their_ancestors() {
     );
     let worst = world.manager.line(world.now, &subject("h2")).unwrap().worst;
     assert_eq!(worst, State::GivenUp);
+}
+
+#[test]
+fn troubles_of_many_hosts_are_one_condition_each_and_end_with_the_host() {
+    let mut world = World::of(4);
+    let lossy = |world: &mut World, text: &str, dropped: u64| {
+        let happening = Happening::Events {
+            name: name(text),
+            decisions: Vec::new(),
+            dropped,
+        };
+        world.manager.happened(world.now, happening);
+    };
+    let cloned = |world: &mut World, text: &str| {
+        let why = format!("two nodes show the name {text}");
+        world
+            .manager
+            .happened(world.now, Happening::Cloned { name: name(text), why });
+    };
+    let shown = |world: &World| -> Vec<String> {
+        let conditions = world.manager.conditions().iter();
+        conditions
+            .map(|(about, state)| format!("{about}: {}", state.clone().unwrap_err()))
+            .collect()
+    };
+    for text in ["h1", "h2", "h3"] {
+        lossy(&mut world, text, 7);
+        cloned(&mut world, text);
+    }
+    assert_eq!(
+        shown(&world),
+        [
+            "clone: two nodes show the name h1 (the first of 3 hosts)",
+            "events: 7 decision records of h1 were lost on the way (the first of 3 hosts)"
+        ]
+    );
+    lossy(&mut world, "h1", 0);
+    for text in ["h1", "h2"] {
+        world
+            .manager
+            .handle(world.now, ManagerInput::Forget { host: name(text) });
+    }
+    assert_eq!(
+        shown(&world),
+        [
+            "clone: two nodes show the name h3",
+            "events: 7 decision records of h3 were lost on the way"
+        ]
+    );
+    world
+        .manager
+        .handle(world.now, ManagerInput::Forget { host: name("h3") });
+    assert!(world.manager.conditions().is_empty());
 }
