@@ -14,7 +14,7 @@ use super::facts::Facts;
 use super::io::{ContainerEffect, ContainerId, ContainerInput, EngineError, Record, Recovered, Ticket};
 use super::settings::ContainerSettings;
 use super::status::ContainerCounters;
-use super::stream::{Healed, Stream};
+use super::stream::Stream;
 use super::subject::Subject;
 use crate::decision::Decision;
 use crate::frontend::{Frontend, FrontendNotice, FrontendSettings};
@@ -225,33 +225,6 @@ impl ContainerAgent {
             self.look(now, &mut facts);
             self.facts.insert(id.clone(), facts);
         }
-    }
-
-    fn stream_broke(&mut self, now: Moment, ended: bool) {
-        self.engine_went |= ended;
-        if ended {
-            self.doubt_recent_stops(now);
-        }
-        if self.stream.broke(now, ended) {
-            self.subscribe();
-        }
-        self.touch_all();
-    }
-
-    pub(crate) fn gap_ended(&mut self, how: Healed) {
-        if how == Healed::Whole {
-            self.facts.values_mut().for_each(|facts| facts.doubt = false);
-        } else {
-            self.unlearn();
-            if self.engine_went {
-                // The engine's calls ended with it: what it did of them, the containers show.
-                let lost: Vec<Ticket> = self.calls.keys().copied().collect();
-                lost.into_iter().for_each(|ticket| self.call_is_void(ticket));
-            }
-        }
-        self.bookmark();
-        self.engine_went = false;
-        self.touch_all();
     }
 
     pub(crate) fn touch_all(&mut self) {

@@ -1,19 +1,12 @@
-//! Why is it down? And the common path of every subject: what it does now, and what follows.
-//!
-//! ```text
-//!  stop signal or stop by somebody else seen ─────────────────────────▶ operator
-//!  never seen to run, nor by the journal ─────────────────────────────▶ first sight: reported
-//!  exit 0 without a policy, one-off, auto-remove ─────────────────────▶ finished
-//!  every event since it was last well was seen, and none of them a stop ▶ crash: at once
-//!  else: settle, then the engine's own mark: stopped ▶ operator, not ▶ crash, unreadable ▶ cannot tell
-//! ```
+//! The common path of every subject: what its container does now, and what follows.
 
 use super::agent::{ContainerAgent, Mode};
-use super::facts::{Facts, Mark, Status, secs};
-use super::io::{ContainerEffect, Record, RestartPolicy};
+use super::cause::Judged;
+use super::facts::{Facts, Status, secs};
+use super::io::Record;
 use super::observe::is_unhealthy;
 use super::record::Desired;
-use super::subject::{Cause, Death, Subject, is_oneoff};
+use super::subject::{Cause, Death, Subject};
 use crate::decision::Guard;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -21,17 +14,6 @@ use crate::verdict::{Evidence, EvidenceKind, Level, State};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
-
-/// An end that only a list showed: its event may be on the way.
-const EVENT_ON_THE_WAY: Duration = Duration::from_secs(1);
-/// Reading the engine's mark must be answered within this time.
-const MARK_WITHIN: Duration = Duration::from_secs(5);
-
-/// What became of judging an end.
-pub(crate) enum Judged {
-    Wait(Moment, &'static str),
-    Cause(Cause, bool, Evidence),
-}
 
 impl ContainerAgent {
     /// Does what follows from what is known of that subject.
@@ -359,125 +341,6 @@ impl ContainerAgent {
                 desired: Desired::Stopped,
             });
         }
-    }
-
-    fn judge(&mut self, now: Moment, subject: &Subject, facts: &mut Facts) -> Judged {
-        let cause = |cause: Cause, kind: EvidenceKind, detail: &str, mass: bool| {
-            Judged::Cause(cause, mass, Evidence::new(kind, now, detail))
-        };
-        let foreign = facts.foreign_stop();
-        if let (Some(why), false) = (&foreign, facts.doubt) {
-            return cause(Cause::Operator(why.clone()), EvidenceKind::OperatorStop, why, false);
-        }
-        let memory = subject.desired.as_ref().filter(|(id, _, _)| *id == facts.id);
-        let same_life = memory.filter(|(_, life, _)| *life == facts.incarnation());
-        // An exit code of 0 that an engine's going down brought about is nobody's wish.
-        if let (Some(why), false) = (finished(facts), facts.doubt) {
-            return cause(Cause::Finished(why.to_string()), EvidenceKind::Exited, why, false);
-        }
-        if same_life.is_some_and(|(_, _, desired)| *desired == Desired::Stopped) {
-            let why = "the journal remembers that a person stopped it";
-            return cause(Cause::Operator(why.to_string()), EvidenceKind::Journal, why, false);
-        }
-        if memory.is_none() && facts.alive_at.is_none() && !facts.died_by_event {
-            let why = "nobody knows whether it is meant to run";
-            return cause(Cause::FirstSight(why.to_string()), EvidenceKind::Journal, why, false);
-        }
-        if let Some(until) = self.stream.gap_until() {
-            return Judged::Wait(until, "waits until the event stream is whole again");
-        }
-        // A death seen live was preceded by life until just then.
-        let alive = if facts.died_by_event {
-            facts.died_at
-        } else {
-            facts.alive_at
-        };
-        let known = same_life.is_some() || facts.born_at.is_some() || facts.alive_at.is_some();
-        let covered = known && !facts.doubt && self.stream.covers(facts.born_at, alive, facts.stop_window());
-        let died_at = facts.died_at.unwrap_or(now);
-        if !covered {
-            return self.judge_by_mark(now, facts, died_at, foreign);
-        }
-        let settled = if facts.has_foreign_signal() {
-            died_at + self.settings.settle
-        } else if facts.died_by_event {
-            died_at
-        } else {
-            died_at + EVENT_ON_THE_WAY
-        };
-        if now < settled {
-            return Judged::Wait(settled, "finding out whether somebody stopped it");
-        }
-        if !self.stream.is_live(died_at) && facts.view_asked < died_at {
-            self.look(now, facts);
-            return Judged::Wait(now + MARK_WITHIN, "its end is old news: looking whether it is still so");
-        }
-        let why = format!("exit code {}", facts.exit_code());
-        let detail = "no stop signal was seen on an unbroken event stream";
-        cause(Cause::Crash(why), EvidenceKind::NobodyStoppedIt, detail, false)
-    }
-
-    /// Events may be missing: the engine's own note of a person's stop decides.
-    fn judge_by_mark(&mut self, now: Moment, facts: &mut Facts, died_at: Moment, foreign: Option<String>) -> Judged {
-        let settled = died_at + self.settings.settle;
-        if now < settled {
-            return Judged::Wait(settled, "events may be missing: settling");
-        }
-        let answer = match facts.mark {
-            Mark::NotAsked => {
-                facts.mark = Mark::Asked(now);
-                self.effects
-                    .push_back(ContainerEffect::ReadStopMark { id: facts.id.clone() });
-                return Judged::Wait(now + MARK_WITHIN, "events may be missing: asking the engine's own mark");
-            }
-            Mark::Asked(at) if now < at + MARK_WITHIN => {
-                return Judged::Wait(at + MARK_WITHIN, "events may be missing: asking the engine's own mark");
-            }
-            Mark::Asked(_) => None,
-            Mark::Known(answer) => answer,
-        };
-        let proof = |kind: EvidenceKind, detail: &str| Evidence::new(kind, now, detail);
-        match (answer, foreign) {
-            (Some(true), _) => {
-                let why = "the engine has marked it as stopped by a person".to_string();
-                Judged::Cause(
-                    Cause::Operator(why.clone()),
-                    false,
-                    proof(EvidenceKind::OperatorStop, &why),
-                )
-            }
-            (Some(false), _) => {
-                let why = format!("exit code {}", facts.exit_code());
-                let detail = "events may be missing, but the engine has no mark of a person's stop";
-                Judged::Cause(Cause::Crash(why), true, proof(EvidenceKind::NobodyStoppedIt, detail))
-            }
-            (None, Some(why)) => Judged::Cause(
-                Cause::Operator(why.clone()),
-                false,
-                proof(EvidenceKind::OperatorStop, &why),
-            ),
-            (None, None) => {
-                let why = "events are missing and the engine's mark cannot be read".to_string();
-                Judged::Cause(
-                    Cause::CannotTell(why.clone()),
-                    false,
-                    proof(EvidenceKind::StreamBroken, &why),
-                )
-            }
-        }
-    }
-}
-
-/// Why an end is as it should be, if it is.
-fn finished(facts: &Facts) -> Option<&'static str> {
-    let view = facts.view.as_ref()?;
-    let clean = facts.exit_code() == 0;
-    match view.restart_policy {
-        _ if view.auto_remove => Some("the engine removes it when it ends"),
-        _ if is_oneoff(view) => Some("a one-off container of compose"),
-        RestartPolicy::No if clean => Some("exit code 0 and no restart policy"),
-        RestartPolicy::OnFailure { .. } if clean => Some("exit code 0 and a restart policy for failures only"),
-        _ => None,
     }
 }
 

@@ -10,13 +10,15 @@
 //!                                                              │ in repair: next step
 //! ```
 //!
-//! Files: `facts` (what is known of a container), `stream` (may events be trusted), `judge` (why is it down), `guards`
-//! (may we act), `begin`, `repair`, `steps` and `answers` (the act), `recover` (after a restart), `orders` (holds and people), `tell`
-//! (verdicts and records), `agent` (this machine's inputs).
+//! Files: `facts` (what is known of a container), `stream` and `doubt` (may events be trusted), `judge` (what follows),
+//! `cause` (why is it down), `guards` (may we act), `begin`, `repair`, `steps` and `answers` (the act), `recover` (after a
+//! restart), `orders` (holds and people), `tell` (verdicts and records), `agent` (this machine's inputs).
 
 mod agent;
 mod answers;
 mod begin;
+mod cause;
+mod doubt;
 mod facts;
 mod guards;
 pub mod io;

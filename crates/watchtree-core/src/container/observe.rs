@@ -6,17 +6,14 @@ use super::io::{
     ContainerId, ContainerView, EngineError, EngineEvent, EventAction, Health, ListEntry, Record, RunState,
 };
 use super::labels::Labels;
-use super::record::Desired;
 use super::repair::Step;
 use super::subject::{Cause, Subject, compose_of, subject_of};
-use crate::subject::{Incarnation, SubjectId};
+use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// An operator's stop this shortly before the engine itself went may have been the engine's.
-const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a subject outlives its container where no deployment is under way.
 const EMPTY_FOR: Duration = Duration::from_secs(5);
 /// Most compose services whose deployment is remembered.
@@ -54,36 +51,6 @@ impl ContainerAgent {
         let is_newest = self.stream.last.as_ref() == Some(&place);
         if fresh && is_newest && self.stream.gap_until().is_none() {
             self.bookmark();
-        }
-    }
-
-    /// Writes down the newest event taken. Never inside a gap: a bookmark says that everything before it was seen.
-    pub(crate) fn bookmark(&mut self) {
-        if let Some((at, id, action)) = self.stream.last.clone() {
-            self.journal(Record::LastEvent { at, id, action });
-        }
-    }
-
-    /// Events may have been lost: that something ran before the loss says nothing about who ended it since. What still
-    /// runs is written down anew when it is next looked at.
-    pub(crate) fn unlearn(&mut self) {
-        let mut unsure = Vec::new();
-        for (sid, subject) in &mut self.subjects {
-            if let Some((id, life, Desired::Running)) = &mut subject.desired
-                && !life.0.is_empty()
-            {
-                *life = Incarnation::default();
-                unsure.push((sid.clone(), id.clone()));
-            }
-        }
-        for (subject, id) in unsure {
-            let incarnation = Incarnation::default();
-            self.journal(Record::Desired {
-                subject,
-                id,
-                incarnation,
-                desired: Desired::Running,
-            });
         }
     }
 
@@ -447,41 +414,6 @@ impl ContainerAgent {
     pub(crate) fn deploy_until(&self, facts: &Facts) -> Option<Moment> {
         let key = compose_of(facts.view.as_ref()?)?;
         self.deploys.get(&key).copied()
-    }
-
-    /// The stream ended: stops seen just before may have been the engine's own, going down.
-    pub(crate) fn doubt_recent_stops(&mut self, now: Moment) {
-        let mut unsure = Vec::new();
-        for (sid, subject) in &mut self.subjects {
-            let Some(facts) = subject.container.as_ref().and_then(|id| self.facts.get_mut(id)) else {
-                continue;
-            };
-            let recent = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < LIFECYCLE_WITHIN);
-            let stopped = subject
-                .death
-                .as_ref()
-                .is_some_and(|it| matches!(it.cause, Cause::Operator(_)));
-            // Only what this process saw by signals can be judged anew from them, should the stream prove whole.
-            if stopped && facts.died_by_event && recent(facts.died_at) && facts.foreign_stop().is_some() {
-                facts.doubt = true;
-                subject.death = None;
-                if let Some((id, life, desired @ Desired::Stopped)) = &mut subject.desired {
-                    (*life, *desired) = (Incarnation::default(), Desired::Running);
-                    unsure.push((sid.clone(), id.clone()));
-                }
-            } else if recent(subject.signal_at) {
-                facts.doubt = true;
-            }
-        }
-        for (subject, id) in unsure {
-            let incarnation = Incarnation::default();
-            self.journal(Record::Desired {
-                subject,
-                id,
-                incarnation,
-                desired: Desired::Running,
-            });
-        }
     }
 }
 
