@@ -69,11 +69,20 @@ pub enum Kind {
 impl Kind {
     /// Told by the tables it has: for `config check FILE` on a file of any name.
     fn of(text: &str) -> Self {
-        let manager_only = ["listen", "[hosts]", "[[webhook]]", "order_key ", "order_key="];
-        let is_manager = text
-            .lines()
-            .map(str::trim_start)
-            .any(|line| manager_only.iter().any(|word| line.starts_with(word)));
+        let mut in_a_table = false;
+        let is_manager = text.lines().map(str::trim).any(|line| {
+            if line.starts_with('[') {
+                in_a_table = true;
+                let name = line.trim_start_matches(['[', ' ']).split([']', ' ', '.']).next();
+                return matches!(name, Some("hosts" | "webhook"));
+            }
+            match line.split_once('=').map(|(key, _)| key.trim()) {
+                // [http] has one too, in both files.
+                Some("listen") => !in_a_table,
+                Some("order_key") => true,
+                _ => false,
+            }
+        });
         if is_manager { Self::Manager } else { Self::Host }
     }
 
@@ -112,4 +121,28 @@ fn read(file: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::new(what).in_file(file));
     }
     std::fs::read_to_string(file).map_err(|e| error::of_io(file, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_file_it_is_shows_in_its_tables() {
+        for host in [
+            "name = \"h1\"\n[http]\nlisten = \"127.0.0.1:7412\"\n",
+            "name = \"h1\"\n[keys]\norder_keys_dir = \"/etc/watchtree/order-keys\"\n",
+            "name = \"h1\"\n# listen = []\n[[engine]]\nname = \"docker\"\n",
+        ] {
+            assert_eq!(Kind::of(host), Kind::Host, "{host}");
+        }
+        for manager in [
+            "name = \"m\"\nlisten = [\"0.0.0.0:7411\"]\n[http]\nlisten = \"127.0.0.1:7410\"\n",
+            "name = \"m\"\n[hosts]\n",
+            "[[ webhook ]]\nurl = \"https://alerts.example.org\"\n",
+            "[keys]\norder_key=\"/etc/watchtree/keys/order.key\"\n",
+        ] {
+            assert_eq!(Kind::of(manager), Kind::Manager, "{manager}");
+        }
+    }
 }
