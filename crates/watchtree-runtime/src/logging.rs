@@ -38,7 +38,9 @@ pub fn init(level: &str, format: LogFormat) -> Result<(), Exit> {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none();
     let base = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Where nobody reads stderr any more, the complaint about that would go there too, and panic.
+        .log_internal_errors(false);
     // A second call in one process (tests) keeps the first subscriber: that is no error of the caller's.
     let _ = match (format, journal && !terminal) {
         (LogFormat::Json, _) => base.json().flatten_event(true).try_init(),
