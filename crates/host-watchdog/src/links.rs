@@ -78,6 +78,7 @@ impl Links {
         orders: OrderDesk,
         refusals: &Refusals,
         inputs: mpsc::Sender<HostInput>,
+        ended: mpsc::Sender<&'static str>,
     ) -> Result<Self> {
         let clock: Clock = Arc::new(|| watchtree_runtime::Clock.now());
         let listen = Listen::Ipc {
@@ -93,13 +94,15 @@ impl Links {
             refusals: refusals.clone(),
             inputs: inputs.clone(),
         };
-        let mut pumps = vec![tokio::spawn(pump.run(events))];
+        let down_ends = tell_end("the children's socket", pump.run(events), ended.clone());
+        let mut pumps = vec![tokio::spawn(down_ends)];
         let up = match upstream {
             None => None,
             Some(upstream) => {
                 let (up, events) = Dealer::start(DealerConfig::new(upstream), clock).map_err(bad_link)?;
                 refusals.include(up.clone());
-                pumps.push(tokio::spawn(pump_up(events, orders, refusals.clone(), inputs.clone())));
+                let pump = pump_up(events, orders, refusals.clone(), inputs.clone());
+                pumps.push(tokio::spawn(tell_end("the link to the manager", pump, ended)));
                 Some(up)
             }
         };
@@ -163,6 +166,13 @@ impl Links {
             let _ = tokio::time::timeout(linger + Duration::from_secs(1), pump).await;
         }
     }
+}
+
+/// While the loop works, a link that ends is a defect: without it living children would count as silent, and be killed.
+async fn tell_end(link: &'static str, pump: impl Future<Output = ()>, ended: mpsc::Sender<&'static str>) {
+    pump.await;
+    // If the loop has ended, it ended the link itself.
+    let _ = ended.send(link).await;
 }
 
 async fn pump_up(
@@ -282,5 +292,29 @@ impl DownPump {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Peer, LinkPeer>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_link_is_told() {
+        let (inputs, _inbox) = mpsc::channel(1);
+        let (ended, mut ends) = mpsc::channel(1);
+        let (events, taken) = mpsc::channel(1);
+        let pump = DownPump {
+            names: Names::default(),
+            connections: Connections::default(),
+            refusals: Refusals::default(),
+            inputs,
+        };
+        tokio::spawn(tell_end("the children's socket", pump.run(taken), ended));
+        events
+            .send(LinkEvent::Closed { clean: true })
+            .await
+            .expect("it is read");
+        assert_eq!(ends.recv().await, Some("the children's socket"));
     }
 }

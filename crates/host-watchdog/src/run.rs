@@ -94,7 +94,8 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     children.look_for().await;
     let orders = OrderDesk::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
     let refusals = Refusals::default();
-    let links = Links::start(&config, upstream, &children, orders, &refusals, inputs.clone())?;
+    let (ended, mut link_ends) = mpsc::channel(2);
+    let links = Links::start(&config, upstream, &children, orders, &refusals, inputs.clone(), ended)?;
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 
@@ -136,7 +137,12 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         stop: || HostInput::Stop,
         stop_within: STOP_WITHIN,
     };
-    let ended = drive(&mut agent, &mut performer, parts).await;
+    let ended = tokio::select! {
+        ended = drive(&mut agent, &mut performer, parts) => ended,
+        Some(link) = link_ends.recv() => {
+            anyhow::bail!("{link} ended by itself: ending as well; the children heal on, and the next life adopts them")
+        }
+    };
     tracing::info!(?ended, "host-watchdog ends");
     serving.shut_down().await;
     performer.links.stop(LINGER).await;
