@@ -85,16 +85,14 @@ impl Children {
     }
 
     fn arguments(&self, engine: &str) -> Vec<String> {
-        let file = self.config_file.display().to_string();
-        ["run", "--config", &file, "--engine", engine]
-            .map(str::to_string)
-            .to_vec()
+        arguments(&self.config_file, engine)
     }
 
     /// Tells the living children of a former life, and then that all were told.
     pub(crate) async fn look_for(&mut self) {
         for (engine, name) in self.engines.clone() {
-            let found = process::find(PROGRAM, &self.arguments(&engine)).unwrap_or_else(|error| {
+            let arguments = self.arguments(&engine);
+            let found = process::find(|found| found == arguments).unwrap_or_else(|error| {
                 tracing::warn!(%error, "cannot look for living children");
                 Vec::new()
             });
@@ -161,17 +159,7 @@ impl Children {
     /// Keeps it for signals, tells `first`, and waits for its end. One task tells both, so that the end of a child that
     /// ends at once cannot overtake its start: the machine would not know whose end that is.
     fn hold(&mut self, engine: &str, process: Process, first: Option<HostInput>) {
-        let waiting = match process.try_clone() {
-            Ok(waiting) => waiting,
-            Err(error) => {
-                tracing::warn!(engine, %error, "cannot wait for a child; its silence will show its end");
-                self.held.insert(engine.to_string(), process);
-                if let Some(first) = first {
-                    send_later(&self.inputs, first);
-                }
-                return;
-            }
-        };
+        let waiting = process.clone();
         self.held.insert(engine.to_string(), process);
         let (inputs, names) = (self.inputs.clone(), self.names.clone());
         let (engine, words) = (engine.to_string(), self.last_words(engine));
@@ -186,7 +174,10 @@ impl Children {
                 Ok(Exit::Signal(signal)) => ChildExit::Signal(signal),
                 Ok(Exit::Unknown) => ChildExit::Unknown,
                 Err(error) => {
-                    tracing::warn!(engine, pid, %error, "cannot tell how a child ended");
+                    // Its end would not be seen; so it is made to end, before it is told to have ended.
+                    tracing::warn!(engine, pid, %error, "cannot wait for a child: ending it");
+                    // Errors: it has ended. A panic there: there is none.
+                    let _ = tokio::task::spawn_blocking(move || waiting.end()).await;
                     ChildExit::Unknown
                 }
             };
@@ -225,6 +216,14 @@ impl Children {
     }
 }
 
+/// What a container-watchdog is started with, and found by.
+pub(crate) fn arguments(config_file: &Path, engine: &str) -> Vec<String> {
+    let file = config_file.display().to_string();
+    ["run", "--config", &file, "--engine", engine]
+        .map(str::to_string)
+        .to_vec()
+}
+
 fn started(engine: &str, result: Result<u32, String>) -> HostInput {
     HostInput::ChildStarted {
         engine: engine.to_string(),
@@ -254,23 +253,59 @@ pub(crate) fn send_later(inputs: &mpsc::Sender<HostInput>, input: HostInput) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    fn children(folder: &Path, program: &str, inputs: mpsc::Sender<HostInput>) -> Children {
+        let at = folder.display();
+        let file = folder.join("host.toml");
+        let text = format!(
+            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\ncontainer_watchdog = \"{program}\"\n\
+             [[engine]]\nname = \"docker\"\nsocket = \"{at}/none.sock\"\n"
+        );
+        std::fs::write(&file, text).expect("room for a file");
+        let config = watchtree_config::read_host(&file).expect("a configuration");
+        Children::new(&config, &file, inputs)
+    }
+
+    /// A program of another name, and one that the configuration names no more.
+    #[tokio::test]
+    async fn a_living_child_is_found_whatever_its_program_is_called() {
+        for name in ["healer-1.2", "container-watchdog"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (inputs, mut inbox) = mpsc::channel(8);
+            let mut children = children(folder.path(), "/opt/healer-1.2", inputs);
+            let mut living = stand_in(folder.path(), name, &children.config_file);
+            children.look_for().await;
+            let found = inbox.try_recv().expect("something was found");
+            let (engine, pid) = ("docker".to_string(), living.id());
+            assert_eq!(found, HostInput::ChildFound { engine, pid });
+            living.kill().expect("it lives");
+            // Reaped by the one that waits for it, here or there.
+            let _ = living.wait();
+        }
+    }
+
+    /// A process that looks like a container-watchdog of that configuration: a shell whose start-up file waits.
+    pub(crate) fn stand_in(folder: &Path, name: &str, config_file: &Path) -> std::process::Child {
+        use std::os::unix::process::CommandExt;
+        let waits = folder.join("waits");
+        std::fs::write(&waits, "read -r _\n").expect("room for a file");
+        std::process::Command::new("/bin/bash")
+            .arg0(folder.join(name))
+            .args(arguments(config_file, "docker"))
+            .env("BASH_ENV", waits)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("bash can be started")
+    }
 
     /// With an inbox that is always full, and programs that end at once.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_end_never_overtakes_its_start() {
         let folder = tempfile::tempdir().expect("a folder");
-        let at = folder.path().display();
-        let file = folder.path().join("host.toml");
-        let text = format!(
-            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\ncontainer_watchdog = \"/bin/false\"\n\
-             [[engine]]\nname = \"docker\"\nsocket = \"{at}/none.sock\"\n"
-        );
-        std::fs::write(&file, text).expect("room for a file");
-        let config = watchtree_config::read_host(&file).expect("a configuration");
         let (inputs, mut inbox) = mpsc::channel(1);
-        let mut children = Children::new(&config, &file, inputs.clone());
+        let mut children = children(folder.path(), "/bin/false", inputs.clone());
         for _ in 0..50 {
             inputs.send(HostInput::ChildrenLookedFor).await.expect("an open inbox");
             children.start("docker");

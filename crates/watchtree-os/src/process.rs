@@ -4,6 +4,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
 pub use rustix::process::Signal;
@@ -19,11 +20,11 @@ pub enum Exit {
     Unknown,
 }
 
-/// A living (or just ended) process.
-#[derive(Debug)]
+/// A living (or just ended) process. Clones are the same hold.
+#[derive(Clone, Debug)]
 pub struct Process {
     pid: u32,
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
 }
 
 impl Process {
@@ -42,7 +43,7 @@ impl Process {
             ));
         };
         match pidfd_open(raw, PidfdFlags::empty()) {
-            Ok(fd) => Ok(Self { pid, fd }),
+            Ok(fd) => Ok(Self { pid, fd: Arc::new(fd) }),
             Err(rustix::io::Errno::SRCH) => Err(io::Error::new(io::ErrorKind::NotFound, format!("no process {pid}"))),
             Err(error) => Err(error.into()),
         }
@@ -64,19 +65,8 @@ impl Process {
         }
     }
 
-    /// A second hold of the same process.
-    ///
-    /// # Errors
-    /// The kernel's: too many open files.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            pid: self.pid,
-            fd: self.fd.try_clone()?,
-        })
-    }
-
     /// Waits for its end and, if it is our child, reaps it. Told by the kernel at once, also for a process that is not
-    /// our child. Safe to drop half-way. One waiter per hold at a time: a second one needs [`Process::try_clone`].
+    /// our child. Safe to drop half-way. One waiter at a time, of all clones.
     ///
     /// # Errors
     /// The kernel's.
@@ -89,7 +79,16 @@ impl Process {
         self.reap()
     }
 
-    /// How it ended, if it has; reaps a child of ours.
+    /// Kills it and waits for its end, which comes at once unless it hangs in the kernel; reaps a child of ours. Blocks.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn end(&self) -> io::Result<Exit> {
+        self.signal(Signal::KILL)?;
+        self.reap()
+    }
+
+    /// How it ended, when it has; reaps a child of ours.
     fn reap(&self) -> io::Result<Exit> {
         match waitid(WaitId::PidFd(self.fd.as_fd()), WaitIdOptions::EXITED) {
             Ok(Some(status)) => Ok(match (status.exit_status(), status.terminating_signal()) {
@@ -111,13 +110,13 @@ struct Seen {
     args: Vec<String>,
 }
 
-/// Finds the living processes that run a program of that file name with exactly these arguments, as our user and in our
-/// own pid namespace (processes in containers have another one): the children of a former life of this daemon. The
-/// oldest comes first.
+/// Finds the living processes whose arguments (behind the program's name) fit, of our user and in our own pid namespace
+/// (processes in containers have another one): the children of a former life of this daemon. The program's name tells
+/// nothing: it is configured, and may have been another one then. The oldest comes first.
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn find(program: &str, args: &[String]) -> io::Result<Vec<Process>> {
+pub fn find(fits: impl Fn(&[String]) -> bool) -> io::Result<Vec<Process>> {
     let own_namespace = std::fs::read_link("/proc/self/ns/pid")?;
     let own_uid = rustix::process::getuid().as_raw();
     let mut found = Vec::new();
@@ -136,12 +135,7 @@ pub fn find(program: &str, args: &[String]) -> io::Result<Vec<Process>> {
         let Some(seen) = look(pid, &own_namespace) else {
             continue;
         };
-        let name = seen.args.first().map(PathBuf::from);
-        let name_fits = name
-            .as_ref()
-            .and_then(|path| path.file_name())
-            .is_some_and(|file| file == program);
-        if name_fits && seen.uid == own_uid && seen.args.get(1..) == Some(args) {
+        if seen.uid == own_uid && seen.args.get(1..).is_some_and(&fits) {
             found.push((seen.started, process));
         }
     }
@@ -233,20 +227,24 @@ mod tests {
         let args = [unique];
         let mut found = Vec::new();
         for _ in 0..500 {
-            found = find("sleep", &args).expect("/proc can be read");
+            found = find(|found| found == args).expect("/proc can be read");
             if !found.is_empty() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         assert_eq!(found.iter().map(Process::pid).collect::<Vec<_>>(), [child.pid()]);
-        assert!(
-            find("sleep", &["1".into(), "2".into()])
-                .expect("/proc can be read")
-                .is_empty()
-        );
+        assert!(find(|found| found == ["1", "2"]).expect("/proc can be read").is_empty());
         found[0].signal(Signal::KILL).expect("it can be killed");
         assert_eq!(child.wait().await.expect("it can be waited for"), Exit::Signal(9));
+    }
+
+    #[test]
+    fn what_was_ended_is_gone_and_reaped() {
+        let child = sleeper("100");
+        child.signal(Signal::STOP).expect("it can be frozen");
+        assert_eq!(child.end().expect("it can be ended"), Exit::Signal(9));
+        assert!(Process::open(child.pid()).is_err(), "it was reaped");
     }
 
     #[test]

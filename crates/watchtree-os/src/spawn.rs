@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Makes a child to be started get SIGTERM when the *thread* that starts it ends, however it ends (also by SIGKILL): for
 /// trees that must not outlive who made them. Call it, and start the child, on a thread that lives as long as the process.
@@ -76,8 +76,36 @@ impl Spawn {
                 Ok(())
             });
         }
-        let child = self.0.spawn()?;
         // It cannot have been reaped yet, so the number is still its own even if it has ended.
-        Process::open(child.id())
+        hold(self.0.spawn()?, Process::open)
+    }
+}
+
+/// One that cannot be held is ended: nobody could watch it, end it, or reap it later.
+fn hold(mut child: Child, open: impl FnOnce(u32) -> io::Result<Process>) -> io::Result<Process> {
+    open(child.id()).inspect_err(|_| {
+        // That it has ended already is no error, and there is no other.
+        let _ = child.kill();
+        let _ = child.wait();
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_cannot_be_held_does_not_live_on() {
+        let child = Command::new("/bin/sleep")
+            .arg("100")
+            .spawn()
+            .expect("sleep can be started");
+        let pid = child.id();
+        let refused = hold(child, |_| Err(io::ErrorKind::Unsupported.into()));
+        assert_eq!(
+            refused.map(|_| ()).map_err(|error| error.kind()),
+            Err(io::ErrorKind::Unsupported)
+        );
+        assert!(Process::open(pid).is_err(), "it was ended and reaped");
     }
 }

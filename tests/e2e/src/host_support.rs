@@ -160,7 +160,7 @@ impl HostRig {
     pub fn children(&self) -> Result<Vec<Process>> {
         let config = self.config().display().to_string();
         let args = ["run", "--config", &config, "--engine", "docker"].map(str::to_string);
-        Ok(process::find("container-watchdog", &args)?)
+        Ok(process::find(|found| found == args)?)
     }
 
     /// The one container-watchdog.

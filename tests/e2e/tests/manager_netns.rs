@@ -177,10 +177,7 @@ impl Rig {
     fn container_watchdogs(&self) -> Result<Vec<u32>> {
         let config = self.path("host.toml").display().to_string();
         let args = ["run", "--config", &config, "--engine", "docker"].map(str::to_string);
-        Ok(process::find("container-watchdog", &args)?
-            .iter()
-            .map(Process::pid)
-            .collect())
+        Ok(process::find(|found| found == args)?.iter().map(Process::pid).collect())
     }
 
     fn client(&self) -> Client {
