@@ -11,6 +11,7 @@ mod perform;
 mod probes;
 mod refusals;
 mod run;
+mod stop_children;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +34,13 @@ enum Command {
         #[arg(long, default_value = "/etc/watchtree/host.toml")]
         config: PathBuf,
     },
+    /// Ends the container-watchdogs that a crashed host-watchdog left behind, when it cannot be started again. Needs no
+    /// configuration that can be read.
+    StopChildren {
+        /// The configuration they were started with.
+        #[arg(long, default_value = "/etc/watchtree/host.toml")]
+        config: PathBuf,
+    },
     /// Checks a configuration and does nothing else.
     CheckConfig {
         /// The configuration.
@@ -46,6 +54,7 @@ const PROGRAM: &str = "host-watchdog";
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
+        Command::StopChildren { config } => stop_children::stop(&config),
         Command::CheckConfig { file } => run::read_config(&file).map(|config| {
             println!(
                 "{}: fine: host {}, {} engine(s)",
