@@ -83,8 +83,13 @@ pub trait Perform<M: Machine> {
     /// Does one effect. `Break` ends the loop after this effect: the machine is done.
     fn perform(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()>;
 
-    /// SIGHUP: read again what may change while running. The default does nothing.
-    fn reload(&mut self, _now: Moment) {}
+    /// SIGHUP: read again what may change while running. The default says that there is nothing.
+    fn reload(&mut self, _now: Moment) {
+        tracing::warn!(
+            "SIGHUP changes nothing: the configuration is read at a start only, so restart this daemon after a change; \
+             keys are read again by themselves"
+        );
+    }
 
     /// One line for `systemctl status`; asked at most every 2 s. The default says nothing.
     fn status(&mut self, _machine: &M) -> Option<String> {

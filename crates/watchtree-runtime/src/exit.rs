@@ -3,10 +3,25 @@
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Names a file in which a daemon that ends leaves its last line for the parent that started it: a pipe would break, and
 /// with it the child's log, when the parent dies.
 pub const LAST_WORDS_ENV: &str = "WATCHTREE_LAST_WORDS";
+
+/// systemd restarts a crashed daemon at once, and as often as it takes. One that ends within [`START_LASTS`] of its start
+/// waits this long first: else a port that is in use would fill the log with five lines a second.
+const PAUSE: Duration = Duration::from_secs(5);
+/// What ends later has worked; its next life may begin at once.
+const START_LASTS: Duration = Duration::from_secs(10);
+
+static WORKS_SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// A daemon begins to work.
+pub(crate) fn works_from_now() {
+    WORKS_SINCE.get_or_init(Instant::now);
+}
 
 /// The exit codes. docs and unit files name them by number: never renumber.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,6 +89,8 @@ impl Exit {
         if let Some(file) = std::env::var_os(LAST_WORDS_ENV) {
             let _ = std::fs::write(file, &self.line);
         }
+        let managed = std::env::var_os("NOTIFY_SOCKET").is_some();
+        std::thread::sleep(pause(self.code, managed, WORKS_SINCE.get().map(Instant::elapsed)));
         self.exit_code()
     }
 
@@ -104,4 +121,53 @@ pub fn finish(program: &str, error: &(dyn std::error::Error + 'static)) -> ExitC
         link = current.source();
     }
     Exit::new(Code::Failed, words.join(": ")).report(program)
+}
+
+/// How long to wait before the end. `managed`: a service manager will start the daemon again.
+fn pause(code: Code, managed: bool, worked: Option<Duration>) -> Duration {
+    let again = managed && matches!(code, Code::Failed | Code::Taken);
+    if again && worked.is_none_or(|worked| worked < START_LASTS) {
+        PAUSE
+    } else {
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_start_that_fails_and_is_tried_again_is_slow() {
+        let soon = Some(Duration::from_secs(1));
+        for worked in [None, soon] {
+            assert_eq!(pause(Code::Taken, true, worked), PAUSE);
+            assert_eq!(pause(Code::Failed, true, worked), PAUSE);
+            assert_eq!(pause(Code::Taken, false, worked), Duration::ZERO, "by hand");
+            assert_eq!(
+                pause(Code::BadInput, true, worked),
+                Duration::ZERO,
+                "it is not tried again"
+            );
+        }
+        let long = Some(Duration::from_secs(60));
+        assert_eq!(pause(Code::Failed, true, long), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_units_know_what_only_a_person_can_mend() {
+        let unit = |name: &str| {
+            let path = format!(
+                "{}/../../deploy/systemd/{name}-watchdog.service",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            std::fs::read_to_string(path).expect("the unit is there")
+        };
+        let (host, manager) = (unit("host"), unit("manager"));
+        // Containers are healed as soon as a taken place is free; a manager's port is a person's matter.
+        assert!(host.contains("\nRestartPreventExitStatus=2 6\n"));
+        assert!(manager.contains("\nRestartPreventExitStatus=2 6 8\n"));
+        // SIGHUP changes nothing in either.
+        assert!(!host.contains("ExecReload") && !manager.contains("ExecReload"));
+    }
 }

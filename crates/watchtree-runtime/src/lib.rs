@@ -29,6 +29,7 @@ pub use signals::{Asked, Signals};
 /// # Errors
 /// The kernel's, if threads cannot be made.
 pub fn tokio_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    exit::works_from_now();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
