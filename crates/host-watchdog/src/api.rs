@@ -141,6 +141,10 @@ impl HostApi {
             },
             AskVerb::Release => Verb::Release,
             AskVerb::Retry => Verb::Retry,
+            AskVerb::Forget => {
+                let error = ApiError::new(ErrorCode::BadRequest, "a host is forgotten by its manager");
+                return Err(error.cure("ask the manager: the same command without --local"));
+            }
         };
         let id = random16().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         let order = Order {

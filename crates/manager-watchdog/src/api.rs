@@ -81,7 +81,7 @@ impl Api for ManagerApi {
             Ok(IncidentsResponse {
                 node: self.name.clone(),
                 wall_ms: Clock.wall().0,
-                incidents: newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX)),
+                incidents: newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX)).0,
                 ..IncidentsResponse::default()
             })
         })
@@ -120,7 +120,7 @@ impl Api for ManagerApi {
                 wall_ms: Clock.wall().0,
                 subject,
                 current,
-                incidents: newest(incidents, 20),
+                incidents: newest(incidents, 20).0,
                 decisions,
                 ..ExplainResponse::default()
             })
@@ -130,28 +130,14 @@ impl Api for ManagerApi {
     fn ask(&self, ask: Ask) -> Answer<'_, AskAnswer> {
         Box::pin(async move {
             let subject = subject_of(&ask.subject)?;
-            let verb = match ask.verb {
-                AskVerb::Hold => Verb::Hold {
-                    lasts: Duration::from_millis(ask.lasts_ms.unwrap_or(0)),
-                },
-                AskVerb::Release => Verb::Release,
-                AskVerb::Retry => Verb::Retry,
-            };
             let (ticket, answer) = self.waiting.wait();
-            let input = io::Ask {
-                ticket,
-                verb,
-                subject,
-                incarnation: incarnation_of(&ask.incarnation)?,
-                asked_by: ask.asked_by.clone(),
-            };
             self.inputs
-                .send(ManagerInput::Ask(input))
+                .send(input_of(&ask, ticket, subject)?)
                 .await
                 .map_err(|_| stopping())?;
             let within = self.order_lives + Duration::from_secs(3);
             match tokio::time::timeout(within, answer).await {
-                Ok(Ok(asked)) => answered(&ask, asked),
+                Ok(Ok(asked)) => answered(&self.name, &ask, asked),
                 Ok(Err(_)) => Err(stopping()),
                 Err(_) => Err(ApiError::new(
                     ErrorCode::Deadline,
@@ -229,16 +215,40 @@ fn refusals(manager: &ManagerAgent) -> BTreeMap<String, u64> {
     refused.map(|(why, count)| (why.as_str().to_string(), *count)).collect()
 }
 
-fn newest(mut incidents: Vec<Incident>, limit: usize) -> Vec<watchtree_api::Incident> {
+/// The newest of them, oldest first, and how many older ones are left out.
+fn newest(mut incidents: Vec<Incident>, limit: usize) -> (Vec<watchtree_api::Incident>, u64) {
     incidents.sort_by_key(|incident| incident.id);
     incidents.dedup_by_key(|incident| incident.id);
     let skip = incidents.len().saturating_sub(limit);
-    incidents.iter().skip(skip).map(view::incident).collect()
+    (incidents.iter().skip(skip).map(view::incident).collect(), skip as u64)
 }
 
 fn subject_of(text: &str) -> Result<SubjectId, ApiError> {
     let bad = |error| ApiError::new(ErrorCode::BadRequest, format!("{text:?} is no subject: {error}"));
     SubjectId::new(text).map_err(|error| bad(error).cure("write it as `watchtree tree` shows it: h1/docker/web"))
+}
+
+fn input_of(ask: &Ask, ticket: u64, subject: SubjectId) -> Result<ManagerInput, ApiError> {
+    let asked_by = ask.asked_by.clone();
+    let verb = match ask.verb {
+        AskVerb::Hold => Verb::Hold {
+            lasts: Duration::from_millis(ask.lasts_ms.unwrap_or(0)),
+        },
+        AskVerb::Release => Verb::Release,
+        AskVerb::Retry => Verb::Retry,
+        AskVerb::Forget => {
+            let host = subject;
+            return Ok(ManagerInput::Forget { ticket, host, asked_by });
+        }
+    };
+    let incarnation = incarnation_of(&ask.incarnation)?;
+    Ok(ManagerInput::Ask(io::Ask {
+        ticket,
+        verb,
+        subject,
+        incarnation,
+        asked_by,
+    }))
 }
 
 fn incarnation_of(text: &str) -> Result<Incarnation, ApiError> {
@@ -262,7 +272,7 @@ fn stopping() -> ApiError {
 }
 
 /// One answer for all targets: done only if all have done it.
-fn answered(ask: &Ask, asked: Asked) -> Result<AskAnswer, ApiError> {
+fn answered(by: &str, ask: &Ask, asked: Asked) -> Result<AskAnswer, ApiError> {
     match asked {
         Ok(targets) => Ok(joined(&targets)),
         Err(AskError::UnknownSubject) => Err(no_such_subject(&ask.subject)),
@@ -270,6 +280,12 @@ fn answered(ask: &Ask, asked: Asked) -> Result<AskAnswer, ApiError> {
             let message = format!("nobody stands over {} just now: {who}", ask.subject);
             Err(ApiError::new(ErrorCode::Unavailable, message).cure("on that machine: the same command with --local"))
         }
+        Err(AskError::StillHeard(why)) => Ok(AskAnswer {
+            refusal: Some("still_heard".to_string()),
+            detail: format!("{why}; a host that is heard stays: stop its host-watchdog for good first"),
+            by: by.to_string(),
+            ..AskAnswer::default()
+        }),
         Err(AskError::Bad(why)) => Err(ApiError::new(ErrorCode::BadRequest, why)),
         Err(AskError::Busy) => {
             Err(ApiError::new(ErrorCode::Busy, "too many requests are under way").cure("try again in some seconds"))

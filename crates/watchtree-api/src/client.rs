@@ -183,6 +183,7 @@ impl Client {
             crate::AskVerb::Hold => path::HOLD,
             crate::AskVerb::Release => path::RELEASE,
             crate::AskVerb::Retry => path::RETRY,
+            crate::AskVerb::Forget => path::FORGET,
         };
         let body = serde_json::to_vec(ask).map_err(|error| self.bad_answer(error.to_string()))?;
         let (status, bytes) = self.exchange(Method::POST, path, body).await?;

@@ -10,7 +10,7 @@
 //! | `GET /api/v1/incidents?all=` | [`IncidentsResponse`] |
 //! | `GET /api/v1/events?since=&wait_ms=&limit=&subject=` | [`EventsResponse`] |
 //! | `GET /api/v1/explain?subject=` | [`ExplainResponse`] |
-//! | `POST /api/v1/{hold,release,retry}` with [`Ask`] | [`AskAnswer`] |
+//! | `POST /api/v1/{hold,release,retry,forget}` with [`Ask`] | [`AskAnswer`] |
 //! | `GET /livez`, `GET /readyz` | [`Health`] |
 //!
 //! This crate knows neither the core nor a daemon: the edge (`watchtree-runtime`) converts.
@@ -62,6 +62,8 @@ pub mod path {
     pub const RELEASE: &str = "/api/v1/release";
     /// Try again.
     pub const RETRY: &str = "/api/v1/retry";
+    /// Take a host out of the tree.
+    pub const FORGET: &str = "/api/v1/forget";
     /// Does the daemon's working loop turn?
     pub const LIVEZ: &str = "/livez";
     /// Does it know what it is there to know?
@@ -82,7 +84,7 @@ pub trait Api: Send + Sync + 'static {
     fn events(&self, query: EventQuery) -> Answer<'_, EventsResponse>;
     /// What is believed of a subject, on what evidence, and what was decided.
     fn explain(&self, subject: String) -> Answer<'_, ExplainResponse>;
-    /// Hold, release or retry; answers when the target has answered.
+    /// Hold, release, retry or forget; answers when the target has answered.
     fn ask(&self, ask: Ask) -> Answer<'_, AskAnswer>;
     /// True while the working loop turns.
     fn live(&self) -> Answer<'_, Health>;

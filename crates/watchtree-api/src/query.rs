@@ -68,6 +68,8 @@ pub enum AskVerb {
     Release,
     /// Forget the used-up budget and try again.
     Retry,
+    /// Take a host that will not come back out of the tree; the manager does it.
+    Forget,
 }
 
 impl AskVerb {
@@ -77,6 +79,7 @@ impl AskVerb {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Retry => "retry",
+            Self::Forget => "forget",
         }
     }
 }
@@ -112,7 +115,9 @@ impl Ask {
         match (self.verb, self.lasts_ms) {
             (AskVerb::Hold, None | Some(0)) => bad("a hold needs its length", "give `lasts_ms` above 0"),
             (AskVerb::Hold, Some(ms)) if HOLD_MS_MAX < ms => bad("the hold is too long", "at most 7 days (7d)"),
-            (AskVerb::Release | AskVerb::Retry, Some(_)) => bad("only a hold has a length", "leave `lasts_ms` out"),
+            (AskVerb::Release | AskVerb::Retry | AskVerb::Forget, Some(_)) => {
+                bad("only a hold has a length", "leave `lasts_ms` out")
+            }
             _ => Ok(()),
         }
     }

@@ -14,6 +14,7 @@ Examples:
   watchtree explain h1/docker/shop/web/1     why it was restarted, or why not
   watchtree events --follow                  what happens, as it happens
   watchtree hold h1/docker/shop --for 30m    no repairs there while you work
+  watchtree forget h7                        take out a host that will not come back
   watchtree --local status                   this machine's watchdogs, without the manager
   watchtree dev                              try it: a whole tree on this machine, only looking
 
@@ -67,8 +68,14 @@ fn duration_ms(text: &str) -> Result<u64, String> {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The whole in one screen: counts, open incidents, each host. Exits 3 if something is ill.
+    #[command(
+        after_help = "Examples:\n  watchtree status\n  watchtree --local status\n  watchtree status > /dev/null || echo \"ill, or nobody answers: $?\""
+    )]
     Status,
     /// Every subject, what is believed of it, and how sure. Exits 3 if something shown is ill.
+    #[command(
+        after_help = "Examples:\n  watchtree tree --filter ill\n  watchtree tree --depth 1\n  watchtree tree --json | jq .counts"
+    )]
     Tree {
         /// Levels below the hosts to show.
         #[arg(long)]
@@ -78,19 +85,29 @@ pub(crate) enum Command {
         filter: Option<String>,
     },
     /// What happened: changed states, decisions, incidents. With --json one event per line.
+    #[command(
+        after_help = "Examples:\n  watchtree events --follow\n  watchtree events --subject h1/docker/shop --limit 200"
+    )]
     Events(EventArgs),
     /// Open incidents.
+    #[command(after_help = "Examples:\n  watchtree incidents\n  watchtree incidents --all")]
     Incidents {
         /// The closed ones too.
         #[arg(long)]
         all: bool,
     },
     /// Why a subject is what it is: evidence, guards, actions, also what was *not* done.
+    #[command(
+        after_help = "Examples:\n  watchtree explain h1/docker/shop/web/1\n  watchtree explain h1/docker/shop     (a group: its members)"
+    )]
     Explain {
         /// Its path, as `watchtree tree` shows it.
         subject: String,
     },
     /// Keep repairs away from a subject and everything below. Ends by itself.
+    #[command(
+        after_help = "Examples:\n  watchtree hold h1/docker/shop --for 30m\n  watchtree --local hold h1 --for 2h    (without the manager)"
+    )]
     Hold {
         /// Its path: a host, an engine, a project, a container.
         subject: String,
@@ -99,26 +116,39 @@ pub(crate) enum Command {
         lasts: u64,
     },
     /// End a hold.
+    #[command(after_help = "Example:\n  watchtree release h1/docker/shop")]
     Release {
         /// Its path.
         subject: String,
     },
     /// Forget a used-up budget and try again now.
+    #[command(after_help = "Example:\n  watchtree retry h1/docker/shop/web/1")]
     Retry {
         /// Its path.
         subject: String,
     },
+    /// Take a host that will not come back out of the tree, and close its incidents. Refused while it is heard.
+    #[command(after_help = "Example:\n  watchtree forget h7")]
+    Forget {
+        /// The host's name.
+        host: String,
+    },
     /// Configuration files.
+    #[command(after_help = "Example:\n  watchtree config check /etc/watchtree/host.toml")]
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
     /// Key files.
+    #[command(
+        after_help = "Examples:\n  watchtree key gen curve /etc/watchtree/keys/h1.key\n  watchtree key show /etc/watchtree/keys/h1.pub"
+    )]
     Key {
         #[command(subcommand)]
         command: KeyCommand,
     },
     /// Run a whole tree on this machine with throw-away keys and state, until Ctrl-C. Only looks unless --heal.
+    #[command(after_help = "Examples:\n  watchtree dev\n  watchtree dev --heal --engine /run/docker.sock")]
     Dev(DevArgs),
 }
 
@@ -141,6 +171,9 @@ pub(crate) struct EventArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check a manager.toml or host.toml and touch nothing else.
+    #[command(
+        after_help = "Examples:\n  watchtree config check /etc/watchtree/manager.toml\n  watchtree --json config check host.toml"
+    )]
     Check {
         /// The file.
         file: PathBuf,
@@ -166,6 +199,7 @@ pub(crate) enum KeyCommand {
         path: PathBuf,
     },
     /// Print the public half and the fingerprint of a .key or .pub file; never the secret.
+    #[command(after_help = "Example:\n  watchtree key show /etc/watchtree/keys/h1.key")]
     Show {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,5 @@
 //! `hold`, `release`, `retry`: sent to the manager (down the tree as a signed order), or with `--local` to the watchdog
-//! on this machine.
+//! on this machine. `forget` is the manager's own affair.
 
 use crate::args::Cli;
 use crate::fail::{Code, Fail};
@@ -17,6 +17,14 @@ pub(crate) async fn release(cli: &Cli, subject: &str) -> Result<Code, Fail> {
 
 pub(crate) async fn retry(cli: &Cli, subject: &str) -> Result<Code, Fail> {
     ask(cli, AskVerb::Retry, subject, None).await
+}
+
+pub(crate) async fn forget(cli: &Cli, host: &str) -> Result<Code, Fail> {
+    if cli.local {
+        let line = "a host is forgotten by its manager, not by the watchdogs of this machine";
+        return Err(Fail::new(Code::BadInput, line).hint("the same command without --local, on the manager's machine"));
+    }
+    ask(cli, AskVerb::Forget, host, None).await
 }
 
 async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> Result<Code, Fail> {

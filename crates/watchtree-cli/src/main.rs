@@ -48,6 +48,7 @@ async fn run(cli: &Cli) -> Result<Code, Fail> {
         Command::Hold { subject, lasts } => ask::hold(cli, subject, *lasts).await,
         Command::Release { subject } => ask::release(cli, subject).await,
         Command::Retry { subject } => ask::retry(cli, subject).await,
+        Command::Forget { host } => ask::forget(cli, host).await,
         Command::Config { command } => config::run(cli, command),
         Command::Key { command } => key::run(cli, command),
         Command::Dev(asked) => dev::run(asked).await,

@@ -134,19 +134,22 @@ pub enum ActionKind {
     SendOrder,
     /// Set or end a hold.
     Hold,
+    /// Take a host out of the tree.
+    Forget,
     /// No action is called for; the record says why.
     None,
 }
 
 impl ActionKind {
     /// All kinds, for tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::StopThenStart,
         Self::ReviveWatchdog,
         Self::Escalate,
         Self::SendOrder,
         Self::Hold,
+        Self::Forget,
         Self::None,
     ];
 
@@ -159,6 +162,7 @@ impl ActionKind {
             Self::Escalate => "escalate",
             Self::SendOrder => "send_order",
             Self::Hold => "hold",
+            Self::Forget => "forget",
             Self::None => "none",
         }
     }

@@ -153,6 +153,8 @@ pub enum AskError {
     NobodyThere(String),
     /// The request itself is wrong (hold too long), in words with the cure.
     Bad(String),
+    /// The host cannot be taken out: it is heard, in words with the cure.
+    StillHeard(String),
     /// Too many requests under way.
     Busy,
 }
@@ -172,10 +174,14 @@ pub enum ManagerInput {
     },
     /// A person's request.
     Ask(Ask),
-    /// A person takes a host out of the tree.
+    /// A person takes a host out of the tree. Answered by `AskAnswered`, the manager itself being the target.
     Forget {
+        /// As in [`Ask`].
+        ticket: u64,
         /// Which.
-        host: NodeName,
+        host: SubjectId,
+        /// Who asks, for the record.
+        asked_by: String,
     },
     /// The store cannot be written (full disk), or can again.
     StoreHealth {
@@ -227,7 +233,7 @@ pub enum ManagerEffect {
     },
     /// A request is done: the answers of all its targets.
     AskAnswered {
-        /// Of the `Ask`.
+        /// Of the `Ask` or the `Forget`.
         ticket: u64,
         /// Answers by target, or why nothing was sent.
         result: Result<Vec<TargetAnswer>, AskError>,

@@ -31,6 +31,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 mod cut_off;
+mod forget;
 mod hosts;
 mod incidents;
 pub mod io;
@@ -276,7 +277,7 @@ impl Machine for ManagerAgent {
             ManagerInput::Hosts(input) => self.backend.handle(now, input),
             ManagerInput::Looked { nonce, look } => self.looked(now, nonce, look),
             ManagerInput::Ask(ask) => self.ask(now, ask),
-            ManagerInput::Forget { host } => self.forget(now, &host, "taken out of the tree by a person"),
+            ManagerInput::Forget { ticket, host, asked_by } => self.ask_to_forget(now, ticket, &host, &asked_by),
             ManagerInput::StoreHealth { state } => {
                 let state = state.map(|()| "the store can be written again".to_string());
                 self.set_condition("store".to_string(), state);

@@ -14,6 +14,7 @@ use crate::verdict::{Level, State, Verdict};
 use alloc::vec;
 
 mod farewells;
+mod forget;
 mod incidents;
 mod judging;
 mod looks;

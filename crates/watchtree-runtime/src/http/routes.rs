@@ -44,6 +44,7 @@ pub(super) fn router(api: Shared, access: Access) -> Router {
         .route(path::HOLD, post(hold))
         .route(path::RELEASE, post(release))
         .route(path::RETRY, post(retry))
+        .route(path::FORGET, post(forget))
         .route(path::LIVEZ, get(livez))
         .route(path::READYZ, get(readyz))
         .fallback(no_such_path)
@@ -60,7 +61,7 @@ pub(super) fn router(api: Shared, access: Access) -> Router {
 async fn reads_only(request: Request, next: Next) -> Response {
     if request.method() != axum::http::Method::GET {
         let error = ApiError::new(ErrorCode::ReadOnly, "this listener answers reads only")
-            .cure("use the unix socket for hold, release and retry");
+            .cure("use the unix socket for hold, release, retry and forget");
         return refuse(error);
     }
     let host = request
@@ -94,7 +95,7 @@ async fn no_such_path() -> Response {
 async fn wrong_method() -> Response {
     refuse(ApiError::new(
         ErrorCode::WrongMethod,
-        "reads are GET; hold, release and retry are POST",
+        "reads are GET; hold, release, retry and forget are POST",
     ))
 }
 
@@ -173,6 +174,10 @@ async fn release(State(api): State<Shared>, request: Request) -> Response {
 
 async fn retry(State(api): State<Shared>, request: Request) -> Response {
     ask(api, AskVerb::Retry, request).await
+}
+
+async fn forget(State(api): State<Shared>, request: Request) -> Response {
+    ask(api, AskVerb::Forget, request).await
 }
 
 async fn ask(api: Shared, verb: AskVerb, request: Request) -> Response {

@@ -331,9 +331,7 @@ fn troubles_of_many_hosts_are_one_condition_each_and_end_with_the_host() {
     );
     lossy(&mut world, "h1", 0);
     for text in ["h1", "h2"] {
-        world
-            .manager
-            .handle(world.now, ManagerInput::Forget { host: name(text) });
+        world.manager.forget(world.now, &name(text), "a person");
     }
     assert_eq!(
         shown(&world),
@@ -342,8 +340,6 @@ fn troubles_of_many_hosts_are_one_condition_each_and_end_with_the_host() {
             "events: 7 decision records of h3 were lost on the way"
         ]
     );
-    world
-        .manager
-        .handle(world.now, ManagerInput::Forget { host: name("h3") });
+    world.manager.forget(world.now, &name("h3"), "a person");
     assert!(world.manager.conditions().is_empty());
 }
