@@ -16,8 +16,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use watchtree_runtime::{Code, Exit, exit};
 
+const EXAMPLES: &str = "\
+Examples:
+  container-watchdog run --engine docker --observe      look only, heal nothing
+  container-watchdog run --config /etc/watchtree/host.toml --engine docker
+  container-watchdog check-config /etc/watchtree/host.toml
+  watchtree --local status                              what it sees, from another terminal
+
+Exit codes: 0 ended in order, 1 failed, 2 bad input (flags, configuration, key file), 6 no rights, 8 taken (the engine has \
+a healer)";
+
 #[derive(Parser)]
-#[command(version, about = "Heals the containers of one engine", long_about = None)]
+#[command(version, about = "Heals the containers of one engine", long_about = None, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

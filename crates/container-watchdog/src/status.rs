@@ -150,6 +150,7 @@ impl Api for Status {
             Ok(IncidentsResponse {
                 node,
                 wall_ms: Clock.wall().0,
+                kept_elsewhere: true,
                 ..IncidentsResponse::default()
             })
         })

@@ -199,6 +199,7 @@ impl Api for HostApi {
             Ok(IncidentsResponse {
                 node,
                 wall_ms: Clock.wall().0,
+                kept_elsewhere: true,
                 ..IncidentsResponse::default()
             })
         })

@@ -18,9 +18,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use watchtree_runtime::{Code, Exit, exit};
 
+const EXAMPLES: &str = "\
+Examples:
+  host-watchdog run --config /etc/watchtree/host.toml
+  host-watchdog check-config /etc/watchtree/host.toml
+  watchtree --local status                              what it sees, from another terminal
+
+Exit codes: 0 ended in order, 1 failed, 2 bad input (flags, configuration, key file), 6 no rights, 8 taken (a socket in use)";
+
 /// Keeps the container-watchdogs of this machine alive and reports the machine to its manager.
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, version)]
+#[command(name = PROGRAM, version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -78,10 +78,12 @@ impl Api for ManagerApi {
             if all {
                 found.extend(self.closed_before.iter().cloned());
             }
+            let (incidents, omitted) = newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX));
             Ok(IncidentsResponse {
                 node: self.name.clone(),
                 wall_ms: Clock.wall().0,
-                incidents: newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX)).0,
+                incidents,
+                omitted,
                 ..IncidentsResponse::default()
             })
         })

@@ -17,12 +17,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use watchtree_runtime::{Code, Exit, exit};
 
-const EXIT_CODES: &str = "\
+const EXAMPLES: &str = "\
+Examples:
+  manager-watchdog run --config /etc/watchtree/manager.toml
+  manager-watchdog check-config /etc/watchtree/manager.toml
+  watchtree status                                      what it sees, from another terminal
+
 Exit codes: 0 ended in order, 1 failed, 2 bad input (flags, configuration, key file), 6 no rights, 8 taken (port or \
 socket in use)";
 
 #[derive(Parser)]
-#[command(version, about = "Watches all hosts: the tree, incidents, orders", long_about = None, after_help = EXIT_CODES)]
+#[command(version, about = "Watches all hosts: the tree, incidents, orders", long_about = None, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -17,6 +17,10 @@ impl Default for ApiVersion {
     }
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// One fact.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -172,6 +176,12 @@ pub struct IncidentsResponse {
     pub node: String,
     /// Label of now, milliseconds since 1970.
     pub wall_ms: u64,
+    /// True where no incidents are kept: they are the manager's. What is ill at this node is in its tree.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept_elsewhere: bool,
+    /// How many older ones were asked for too and are left out, because the answer would have been too large.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: u64,
     /// The incidents.
     pub incidents: Vec<Incident>,
 }

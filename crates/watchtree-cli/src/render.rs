@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 
 pub(crate) use explain::explain;
-pub(crate) use lists::{events, incidents, status};
+pub(crate) use lists::{events, incidents, no_incidents_here, status};
 pub(crate) use tree::{any_ill, tree};
 
 /// How text may look.

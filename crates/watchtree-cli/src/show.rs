@@ -27,7 +27,7 @@ pub(crate) async fn status(cli: &Cli) -> Result<Code, Fail> {
         let value = json!({
             "apiVersion": tree.api_version, "node": tree.node, "tier": tree.tier, "version": tree.version,
             "conditions": tree.conditions, "refused": tree.refused, "counts": tree.counts, "omitted": tree.omitted,
-            "incidents": incidents.incidents,
+            "incidents": incidents.incidents, "kept_elsewhere": incidents.kept_elsewhere,
         });
         render::print_json(&value)?;
     } else {
@@ -69,16 +69,31 @@ fn health(tree: &TreeResponse) -> Code {
 }
 
 pub(crate) async fn incidents(cli: &Cli, all: bool) -> Result<Code, Fail> {
-    let answer = target::first(cli, target::clients(cli, None)?, |client| async move {
-        client.incidents(&IncidentQuery { all, limit: None }).await
+    let (answer, ill) = target::first(cli, target::clients(cli, None)?, |client| async move {
+        let answer = client.incidents(&IncidentQuery { all, limit: None }).await?;
+        // Who keeps none would say "none" of a tree that is ill.
+        let ill = match answer.kept_elsewhere {
+            true => Some(client.tree(&ill_ones()).await?),
+            false => None,
+        };
+        Ok::<_, ClientError>((answer, ill))
     })
     .await?;
     if cli.json {
         render::print_json(&answer)?;
+    } else if let Some(ill) = &ill {
+        render::print(&render::no_incidents_here(ill, Style::of(cli)))?;
     } else {
         render::print(&render::incidents(&answer, Style::of(cli)))?;
     }
-    Ok(Code::Ok)
+    Ok(ill.as_ref().map_or(Code::Ok, health))
+}
+
+fn ill_ones() -> TreeQuery {
+    TreeQuery {
+        depth: None,
+        filter: Some("ill".to_string()),
+    }
 }
 
 pub(crate) async fn explain(cli: &Cli, subject: &str) -> Result<Code, Fail> {

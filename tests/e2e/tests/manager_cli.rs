@@ -160,8 +160,21 @@ fn a_whole_tree_from_the_command_line() -> Result<()> {
     dev.expect("explain nobody", 4, "no subject")?;
     dev.expect("events --json --limit 1000", 0, "\"kind\":\"decision\"")?;
 
+    // A retry goes down and back too.
+    dev.expect(&format!("retry {h}/@agent"), 0, "0 watchdogs started")?;
+    dev.expect(&format!("explain {h}/@agent"), 0, "asked to retry")?;
+
+    // A host that is heard is not forgotten.
+    dev.expect(&format!("forget {h}"), 5, "a host that is heard stays")?;
+    dev.expect(&format!("explain {h}"), 0, "asked to forget")?;
+    dev.expect(&format!("forget {h}/docker"), 2, "whole host")?;
+    dev.expect("forget nobody", 4, "no subject")?;
+
     // The same without the manager, at this machine's watchdogs.
     dev.expect("--local status", 3, &h)?;
+    dev.expect("--local status", 3, "incidents: kept by the manager, not here")?;
+    dev.expect("--local incidents", 3, &format!("{h}/docker  UNREACHABLE"))?;
+    dev.expect(&format!("--local forget {h}"), 2, "by its manager")?;
     dev.expect(
         &format!("--local hold {h}/docker --for 5m"),
         0,
@@ -191,6 +204,48 @@ fn a_whole_tree_from_the_command_line() -> Result<()> {
         left.stdout.is_empty(),
         "processes were left behind: {}",
         String::from_utf8_lossy(&left.stdout)
+    );
+    Ok(())
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_and_a_socket_without_rights_have_codes_of_their_own() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("wt-codes-").tempdir()?;
+    let socket = folder.path().join("manager.sock");
+    // It listens and never takes a connection.
+    let _silent = std::os::unix::net::UnixListener::bind(&socket)?;
+    let output = Command::new(program("watchtree")?)
+        .args(["--timeout", "300ms", "status"])
+        .env("WATCHTREE_SOCKET", &socket)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(7) && said.contains("no answer"),
+        "{output:?}"
+    );
+
+    let root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    if !root && std::env::var_os("CI").is_none() {
+        eprintln!("skipped: another user's rights need root");
+        return Ok(());
+    }
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    // The build folder may be closed to strangers: a copy they can run.
+    let stranger = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let copy = folder.path().join("watchtree");
+    std::fs::copy(program("watchtree")?, &copy)?;
+    std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let output = Command::new(stranger[0])
+        .args(&stranger[1..])
+        .arg(&copy)
+        .arg("status")
+        .env("WATCHTREE_SOCKET", &socket)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(6) && said.contains("no rights"),
+        "{output:?}"
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Status, incidents and events as text.
 
-use super::{Style, age, clean, is_ill, state_words, wall};
+use super::{Style, age, clean, is_ill, state_words, tree, wall};
 use watchtree_api::{EventKind, EventView, Incident, IncidentsResponse, TreeNode, TreeResponse};
 
 /// The whole in one screen.
@@ -41,7 +41,16 @@ pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: 
         .iter()
         .filter(|incident| incident.closed_wall_ms.is_none())
         .collect();
-    text.push_str(&format!("incidents: {} open\n", open.len()));
+    if incidents.kept_elsewhere {
+        text.push_str("incidents: kept by the manager, not here\n");
+    } else {
+        let more = match incidents.omitted {
+            0 => String::new(),
+            omitted => format!(", {omitted} of them not shown"),
+        };
+        let count = open.len() as u64 + incidents.omitted;
+        text.push_str(&format!("incidents: {count} open{more}\n"));
+    }
     for incident in &open {
         text.push_str(&format!("  {}\n", incident_line(incident, incidents.wall_ms, style)));
     }
@@ -91,11 +100,26 @@ pub(crate) fn incidents(answer: &IncidentsResponse, style: Style) -> String {
     if answer.incidents.is_empty() {
         return "no incidents\n".to_string();
     }
-    answer
-        .incidents
-        .iter()
+    let lines = answer.incidents.iter();
+    let mut text: String = lines
         .map(|incident| format!("{}\n", incident_line(incident, answer.wall_ms, style)))
-        .collect()
+        .collect();
+    if 0 < answer.omitted {
+        text.push_str(&format!("… and {} more that are not shown\n", answer.omitted));
+    }
+    text
+}
+
+/// For a daemon that keeps no incidents: what is ill there instead.
+pub(crate) fn no_incidents_here(ill: &TreeResponse, style: Style) -> String {
+    let mut text = format!("{} keeps no incidents: the manager does. ", ill.node);
+    let shown = tree(ill, style);
+    if shown.is_empty() {
+        text.push_str("Nothing is ill here\n");
+    } else {
+        text.push_str(&format!("Ill here:\n{shown}"));
+    }
+    text
 }
 
 fn incident_line(incident: &Incident, now_ms: u64, style: Style) -> String {
@@ -212,6 +236,44 @@ mod tests {
         "#]]
         .assert_eq(&incidents(&answer(vec![incident(false), incident(true)]), Style::PLAIN));
         assert_eq!(incidents(&answer(vec![]), Style::PLAIN), "no incidents\n");
+    }
+
+    #[test]
+    fn who_keeps_no_incidents_does_not_say_that_there_are_none() {
+        let ill = TreeResponse {
+            omitted: 0,
+            conditions: vec![],
+            ..sample()
+        };
+        let text = no_incidents_here(&ill, Style::PLAIN);
+        assert!(
+            text.starts_with("manager keeps no incidents: the manager does. Ill here:\nh1"),
+            "{text}"
+        );
+        let nothing = TreeResponse {
+            node: "h1".into(),
+            ..TreeResponse::default()
+        };
+        assert_eq!(
+            no_incidents_here(&nothing, Style::PLAIN),
+            "h1 keeps no incidents: the manager does. Nothing is ill here\n"
+        );
+        let kept_elsewhere = IncidentsResponse {
+            kept_elsewhere: true,
+            ..IncidentsResponse::default()
+        };
+        let text = status(&ill, &kept_elsewhere, Style::PLAIN);
+        assert!(text.contains("incidents: kept by the manager, not here"), "{text}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let cut = IncidentsResponse {
+            omitted: 5,
+            ..answer(vec![incident(false)])
+        };
+        assert!(incidents(&cut, Style::PLAIN).ends_with("… and 5 more that are not shown\n"));
+        assert!(status(&sample(), &cut, Style::PLAIN).contains("incidents: 6 open, 5 of them not shown"));
     }
 
     #[test]
