@@ -21,6 +21,7 @@ use crate::tree::Book;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 mod frames;
 mod io;
@@ -200,6 +201,19 @@ impl Backend {
         };
         self.outgoing.push_back((peer, Envelope { header, message }));
         true
+    }
+
+    /// A manager of that term has spoken: each child is told, for it must refuse what an older one ordered.
+    pub fn tell_term(&mut self, now: Moment, term: u64) {
+        if term <= self.policy.term {
+            return;
+        }
+        self.policy.term = term;
+        let told = |child: &Child| (child.peer.clone(), Message::Welcome(self.welcome(child)));
+        let welcomes: Vec<(Peer, Message)> = self.children.values().map(told).collect();
+        for (peer, welcome) in welcomes {
+            self.send(now, peer, welcome);
+        }
     }
 
     /// A header for a frame that the driver completes (a signed order).

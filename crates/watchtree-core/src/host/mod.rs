@@ -218,6 +218,7 @@ impl HostAgent {
         match notice {
             FrontendNotice::Joined { parent, term } => {
                 self.orders.spoke(term);
+                self.backend.tell_term(now, term);
                 self.set_condition(about, Ok(format!("{parent} said welcome")));
             }
             FrontendNotice::Lost(why) => self.set_condition(about, Err(format!("no link: {why}"))),

@@ -39,6 +39,8 @@ fn identity(text: &str, tier: Tier, epoch: u64, version: &str) -> NodeIdentity {
 /// A container-watchdog process.
 struct Process {
     frontend: Frontend,
+    /// Of the newest welcome.
+    term: u64,
     frozen: bool,
     up_at: Option<Moment>,
     ends_at: Option<Moment>,
@@ -126,6 +128,7 @@ impl World {
             pid,
             Process {
                 frontend,
+                term: 0,
                 frozen: false,
                 up_at,
                 ends_at: None,
@@ -237,7 +240,11 @@ impl World {
                 process.frontend.handle(now, FrontendInput::Up);
             }
             process.frontend.handle_timeout(now);
-            while process.frontend.poll_notice().is_some() {}
+            while let Some(notice) = process.frontend.poll_notice() {
+                if let FrontendNotice::Joined { term, .. } = notice {
+                    process.term = term;
+                }
+            }
             while let Some(envelope) = process.frontend.poll_envelope() {
                 let peer = Peer {
                     name: name("h1.docker.watchdog"),

@@ -379,3 +379,11 @@ fn without_any_manager_everything_goes_on() {
     assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
     assert_eq!(world.count("Kill"), 0);
 }
+
+/// A child must refuse an order of a manager whose term is over, also before the new one has ordered it anything.
+#[test]
+fn a_new_managers_term_goes_down_at_once() {
+    let mut world = World::settled();
+    world.join_manager();
+    assert_eq!(world.process().term, 5);
+}
