@@ -71,6 +71,10 @@ pub struct Book {
     /// What was charged to the host.
     host_charges: Vec<Moment>,
     intents: BTreeMap<SubjectId, Intent>,
+    /// Holds of the container-watchdog, and when they end.
+    holds: Vec<(SubjectId, Moment)>,
+    /// When a subject's charges were last given back.
+    cleared: BTreeMap<SubjectId, Moment>,
     /// Repairs begun.
     begun: BTreeMap<SubjectId, Vec<Moment>>,
 }
@@ -103,7 +107,18 @@ impl Book {
                     intent.charged = true;
                 }
             }
-            Record::Cleared { subject } => drop(self.charges.remove(subject)),
+            Record::Cleared { subject } => {
+                self.charges.remove(subject);
+                self.cleared.insert(subject.clone(), now);
+            }
+            Record::Held { subject, until, .. } => {
+                self.holds.retain(|(held, _)| held != subject);
+                self.holds.push((subject.clone(), *until));
+            }
+            Record::Released { subject } => {
+                let of_it = self.holds.iter_mut().filter(|(held, _)| held == subject);
+                of_it.for_each(|(_, until)| *until = (*until).min(now));
+            }
             Record::Repair { subject, step, .. } => {
                 let was_open = journal.subjects.get(subject).is_some_and(|it| it.repair.is_some());
                 if !was_open && matches!(step, RepairStep::StopPosted | RepairStep::StartPosted) {
@@ -121,6 +136,12 @@ impl Book {
             return Err((
                 "acts_on_record",
                 format!("a repair of {subject} begins without a decision and a charge before it"),
+            ));
+        }
+        if self.held_until(subject).is_some_and(|until| now < until) {
+            return Err((
+                "held_left_alone",
+                format!("{subject} is held and a repair of it begins"),
             ));
         }
         self.begun.entry(subject.clone()).or_default().push(now);
@@ -270,6 +291,17 @@ impl Book {
     /// Repairs of that subject begun within the window.
     pub fn begun_within(&self, now: Moment, subject: &SubjectId, window: Duration) -> u32 {
         self.begun.get(subject).map_or(0, |all| within(now, all, window))
+    }
+
+    /// Until when the subject is or was held.
+    pub fn held_until(&self, subject: &SubjectId) -> Option<Moment> {
+        let holds = self.holds.iter().filter(|(held, _)| subject.is_within(held));
+        holds.map(|(_, until)| *until).max()
+    }
+
+    /// When the subject's charges were last given back.
+    pub fn cleared_at(&self, subject: &SubjectId) -> Moment {
+        self.cleared.get(subject).copied().unwrap_or(Moment::ZERO)
     }
 
     /// Is the host's budget used up?

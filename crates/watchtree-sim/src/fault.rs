@@ -1,5 +1,6 @@
 //! Which faults a run injects, and when: drawn from its seed before it begins.
 
+use crate::orders::Wish;
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 use watchtree_core::time::{Duration, Moment};
@@ -96,6 +97,30 @@ pub enum Fault {
         /// Container.
         container: usize,
     },
+    /// A person asks something about a container, its engine or its host; the container crashes soon after.
+    Ask {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+        /// How far above it.
+        above: usize,
+        /// What.
+        wish: Wish,
+    },
+    /// The order of a person is held back on its way; with `restart` the manager is restarted meanwhile.
+    LateOrder {
+        /// Host.
+        host: usize,
+        /// Container.
+        container: usize,
+        /// How far above it.
+        above: usize,
+        /// How long.
+        lasts: Duration,
+        /// Is the manager restarted?
+        restart: bool,
+    },
     /// container-watchdog is killed.
     KillChild {
         /// Host.
@@ -175,6 +200,8 @@ impl Fault {
             Self::LostAnswer { .. } => "lost_answer",
             Self::SlowStart { .. } => "slow_start",
             Self::BrokenCall { .. } => "broken_call",
+            Self::Ask { wish, .. } => wish.kind(),
+            Self::LateOrder { .. } => "late_order",
             Self::KillChild { .. } => "kill_container_watchdog",
             Self::FreezeChild { .. } => "freeze_container_watchdog",
             Self::KillHost { .. } => "kill_host_watchdog",
@@ -190,7 +217,7 @@ impl Fault {
 }
 
 /// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
-pub const PROMISED: [&str; 24] = [
+pub const PROMISED: [&str; 30] = [
     "crash",
     "crash_loop",
     "hang",
@@ -202,6 +229,12 @@ pub const PROMISED: [&str; 24] = [
     "stream_cut",
     "stream_cut_and_forgotten",
     "lost_answer",
+    "ask_hold",
+    "ask_release",
+    "ask_retry",
+    "late_order",
+    "order_expired",
+    "order_of_a_term_that_is_over",
     "kill_container_watchdog",
     "freeze_container_watchdog",
     "kill_host_watchdog",
@@ -239,7 +272,7 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
-    match rng.range(0, 32) {
+    match rng.range(0, 36) {
         0..6 => Fault::Crash { host, container },
         6 => Fault::CrashLoop {
             host,
@@ -282,6 +315,23 @@ fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
         },
         29 => Fault::FreezeManager {
             lasts: rng.millis(500, 9000),
+        },
+        30..33 => Fault::Ask {
+            host,
+            container,
+            above: rng.range(0, 4).saturating_sub(1) as usize,
+            wish: match rng.range(0, 4) {
+                0..2 => Wish::Hold(rng.millis(3000, 40_000)),
+                2 => Wish::Release,
+                _ => Wish::Retry,
+            },
+        },
+        33 => Fault::LateOrder {
+            host,
+            container,
+            above: rng.range(0, 3) as usize,
+            lasts: rng.millis(3000, 14_000),
+            restart: rng.chance(600),
         },
         _ => Fault::BadNetwork {
             lasts: rng.millis(2000, 20000),

@@ -2,9 +2,11 @@
 
 use crate::engine::Asker;
 use crate::fault::Fault;
+use crate::orders::Wish;
 use crate::world::{Happening, Node, World};
 use watchtree_core::container::io::{ContainerInput, EngineCall, RunState};
 use watchtree_core::host::io::ChildExit;
+use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
 
 impl World {
@@ -80,6 +82,24 @@ impl World {
                 }
                 false // counted when it breaks
             }
+            Fault::Ask {
+                host,
+                container,
+                above,
+                wish,
+            } => {
+                self.ask(self.subject_above(host, container, above), wish);
+                let delay = self.rng.millis(1000, 4000);
+                self.after(delay, Happening::Fault(Fault::Crash { host, container }));
+                false // counted when it is asked
+            }
+            Fault::LateOrder {
+                host,
+                container,
+                above,
+                lasts,
+                restart,
+            } => self.late_order(host, self.subject_above(host, container, above), lasts, restart),
             Fault::KillChild { host } => self.hurt_child(host, None),
             Fault::FreezeChild { host, lasts } => self.hurt_child(host, Some(lasts)),
             Fault::KillHost { host, lasts } => self.hurt_host(host, lasts, true),
@@ -104,6 +124,32 @@ impl World {
         for h in 0..self.hosts.len() {
             self.engine_speaks(h);
         }
+    }
+
+    fn subject_above(&self, h: usize, c: usize, above: usize) -> SubjectId {
+        let name = self.hosts[h].name.as_str();
+        match above {
+            0 => self.subject(h, c),
+            1 => SubjectId::new(&format!("{name}/docker")).expect("plain names"),
+            _ => SubjectId::new(name).expect("a plain name"),
+        }
+    }
+
+    fn late_order(&mut self, h: usize, subject: SubjectId, lasts: Duration, restart: bool) -> bool {
+        let hold = Wish::Hold(Duration::from_secs(20));
+        if self.now < self.hosts[h].orders_held_until || !self.ask(subject, hold) {
+            return false;
+        }
+        self.hosts[h].orders_held_until = self.now + lasts;
+        self.hosts[h].below = self.rng.chance(500);
+        self.after(lasts, Happening::OrdersReleased(h));
+        if restart {
+            let fault = Fault::KillManager {
+                lasts: Duration::from_millis(300),
+            };
+            self.after(Duration::from_millis(200), Happening::Fault(fault));
+        }
+        false // counted when it arrives
     }
 
     fn crash(&mut self, h: usize, c: usize) -> bool {

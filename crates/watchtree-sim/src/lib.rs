@@ -11,6 +11,7 @@ pub mod fault;
 mod inject;
 mod invariant;
 mod lifecycle;
+mod orders;
 mod perform;
 pub mod place;
 pub mod process;

@@ -23,13 +23,18 @@ pub(crate) fn wall(now: Moment) -> WallTime {
     WallTime(1_700_000_000_000 + now.as_micros() / 1000)
 }
 
+/// The boot of a machine.
+pub(crate) fn boot_id(machine: usize, boot: u64) -> BootId {
+    BootId(id16(machine as u64, boot))
+}
+
 fn identity(name: NodeName, tier: Tier, machine: u64, boot: u64, epoch: u64) -> NodeIdentity {
     NodeIdentity {
         node_id: NodeId(id16(machine, name.as_str().len() as u64)),
         name,
         tier,
         machine_id: MachineId(id16(machine, 1)),
-        boot_id: BootId(id16(machine, boot)),
+        boot_id: boot_id(machine as usize, boot),
         agent_epoch: AgentEpoch(epoch),
         version: "sim".into(),
     }

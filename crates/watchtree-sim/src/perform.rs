@@ -12,8 +12,7 @@ use watchtree_core::frontend::FrontendInput;
 use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
 use watchtree_core::id::NodeName;
 use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
-use watchtree_core::message::{Envelope, Look, Message, OrderInput};
-use watchtree_core::order::SignedOrder;
+use watchtree_core::message::{Envelope, Look, Message};
 use watchtree_core::time::Duration;
 
 /// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
@@ -77,6 +76,9 @@ impl World {
         let world = &mut self.hosts[h];
         if let Err((rule, why)) = world.book.record(self.now, &world.journal, &record) {
             self.breaks(rule, format!("host {h}: {why}"));
+        }
+        if let Record::Cleared { subject } = &record {
+            self.check_cleared(h, subject);
         }
         self.hosts[h].journal.apply(&record);
     }
@@ -199,6 +201,9 @@ impl World {
     }
 
     fn child_sends(&mut self, h: usize, envelope: Envelope) {
+        if let Message::OrderResult(answer) = &envelope.message {
+            self.check_order_answer(Node::Child(h), answer);
+        }
         let world = &self.hosts[h];
         if !world.host.exists() {
             let (epoch, seq) = (world.child.epoch, envelope.header.seq);
@@ -264,6 +269,11 @@ impl World {
     }
 
     fn host_sends(&mut self, h: usize, mut envelope: Envelope) {
+        if let Message::OrderResult(answer) = &envelope.message
+            && self.is_for_host(h, answer)
+        {
+            self.check_order_answer(Node::Host(h), answer);
+        }
         let (epoch, connection, seq) = (self.hosts[h].host.epoch, self.hosts[h].connection, envelope.header.seq);
         if !self.manager.exists() {
             let input = HostInput::Link(FrontendInput::NotSent { seq });
@@ -318,20 +328,13 @@ impl World {
         let epoch = self.hosts[h].child.epoch;
         let delay = self.rng.millis(0, 2) + Duration::from_micros(100);
         let at = self.wire(Node::Host(h), Node::Child(h), delay);
-        let input = match &envelope.message {
-            Message::Order(signed) => match self.order_of(signed) {
-                Some(input) => ContainerInput::Order(input),
-                None => return,
-            },
-            _ => ContainerInput::Link(FrontendInput::Received(envelope)),
+        if self.hosts[h].below && self.holds_order_back(h, &envelope) {
+            return;
+        }
+        let Some(input) = self.child_input(envelope) else {
+            return;
         };
         self.at(at, Happening::ToChild(h, epoch, input));
-    }
-
-    fn order_of(&self, signed: &SignedOrder) -> Option<OrderInput> {
-        let number = u64::from_be_bytes(signed.bytes.as_slice().try_into().ok()?);
-        let order = self.orders.get(number as usize)?.clone();
-        Some(OrderInput { order, local: false })
     }
 
     fn signal_child(&mut self, h: usize, pid: u32, signal: ChildSignal) {
@@ -374,27 +377,8 @@ impl World {
         match effect {
             ManagerEffect::Send { to, envelope } => self.manager_sends(&to, envelope),
             ManagerEffect::SignAndSend { to, header, order } => {
-                let number = self
-                    .orders
-                    .iter()
-                    .position(|known| *known == order)
-                    .unwrap_or(self.orders.len());
-                if number == self.orders.len() {
-                    self.orders.push(order);
-                }
-                let bytes = (number as u64).to_be_bytes().to_vec();
-                let signed = SignedOrder {
-                    bytes,
-                    key_id: "sim".into(),
-                    signature: Vec::new(),
-                };
-                self.manager_sends(
-                    &to,
-                    Envelope {
-                        header,
-                        message: Message::Order(signed),
-                    },
-                );
+                let message = Message::Order(self.sign(order));
+                self.manager_sends(&to, Envelope { header, message });
             }
             ManagerEffect::LookAt {
                 nonce,
@@ -421,7 +405,8 @@ impl World {
                 self.check_state_change(&subject, from, to, &why);
             }
             ManagerEffect::StoreDecision(decision) => self.check_decision(&decision),
-            ManagerEffect::AskAnswered { .. } | ManagerEffect::Condition { .. } => {}
+            ManagerEffect::AskAnswered { ticket, result } => self.check_ask_answered(ticket, &result),
+            ManagerEffect::Condition { .. } => {}
             ManagerEffect::Stopped => self.manager.kill(),
         }
     }
@@ -446,16 +431,18 @@ impl World {
             let epoch = self.manager.epoch;
             return self.after(Duration::from_micros(50), Happening::ToManager(epoch, input));
         }
+        if !self.hosts[h].below && self.holds_order_back(h, &envelope) {
+            return;
+        }
         if self.now < self.bad_network_until && self.rng.chance(60) {
             return self.counted("frame_lost");
         }
         let delay = self.rng.millis(1, 5);
         let at = self.wire(Node::Manager, Node::Host(h), delay);
         let epoch = self.hosts[h].host.epoch;
-        self.at(
-            at,
-            Happening::ToHost(h, epoch, HostInput::Link(FrontendInput::Received(envelope))),
-        );
+        if let Some(input) = self.host_input(h, envelope) {
+            self.at(at, Happening::ToHost(h, epoch, input));
+        }
     }
 
     fn look(&mut self, nonce: u64, host: &NodeName, within: Duration) {

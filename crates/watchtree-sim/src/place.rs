@@ -3,6 +3,7 @@
 use crate::book::Book;
 use crate::engine::Engine;
 use crate::invariant::Trouble;
+use crate::orders::Told;
 use crate::process::Process;
 use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,18 @@ pub struct HostWorld {
     pub silent_since: Option<Moment>,
     /// Does its kernel answer a look from outside, in truth, and since when is that so?
     pub answers: (bool, Moment),
+    /// Frames between its two watchdogs are lost, late or doubled until then.
+    pub ipc_bad_until: Moment,
+    /// Orders are held back until then, on the way to this host or, with `below`, from its host-watchdog to its child.
+    pub orders_held_until: Moment,
+    /// See `orders_held_until`.
+    pub below: bool,
+    /// Those.
+    pub held_orders: Vec<Envelope>,
+    /// Terms its watchdogs were told of.
+    pub told: Told,
+    /// When its container-watchdog last got the order to retry something.
+    pub retried: Moment,
     /// When it was last touched by anything that excuses a suspicion.
     pub troubled: Moment,
     /// When the engine last forgot its events.
@@ -95,6 +108,12 @@ impl HostWorld {
             cut_until: Moment::ZERO,
             silent_since: Some(now),
             answers: (true, now),
+            ipc_bad_until: Moment::ZERO,
+            orders_held_until: Moment::ZERO,
+            below: false,
+            held_orders: Vec::new(),
+            told: Told::default(),
+            retried: Moment::ZERO,
             troubled: now,
             forgot: Moment::ZERO,
             child_hurt: now,

@@ -6,6 +6,7 @@
 
 use crate::engine::{Asker, Due, Out};
 use crate::fault::{Counts, Fault};
+use crate::orders::Orders;
 use crate::place::HostWorld;
 use crate::process::Process;
 use crate::rng::Rng;
@@ -18,7 +19,6 @@ use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{KnownHost, ManagerInput};
 use watchtree_core::message::{Envelope, Message};
-use watchtree_core::order::Order;
 use watchtree_core::time::{Duration, Moment};
 
 /// Defects that can be switched on to prove that the invariants catch them.
@@ -81,6 +81,8 @@ pub enum Happening {
     Thaw(Node, u64),
     /// A machine gets its power back.
     PowerOn(usize),
+    /// Orders that were held back arrive.
+    OrdersReleased(usize),
     /// A held-back frame is let through.
     Trickle(usize),
     /// A fault.
@@ -114,8 +116,8 @@ pub struct World {
     pub store: Store,
     /// The hosts.
     pub hosts: Vec<HostWorld>,
-    /// Orders by the number that stands for their signed bytes.
-    pub orders: Vec<Order>,
+    /// What people asked for.
+    pub orders: Orders,
     /// What went wrong so far, by kind.
     pub counts: Counts,
     /// Frames are lost, late or doubled until then.
@@ -155,7 +157,7 @@ impl World {
                 ..Store::default()
             },
             hosts,
-            orders: Vec::new(),
+            orders: Orders::default(),
             counts: Counts::new(),
             bad_network_until: Moment::ZERO,
             bug,
@@ -241,10 +243,12 @@ impl World {
                 self.settle(Node::Manager);
             }
             Happening::ToHost(h, epoch, input) => {
+                self.note_host_input(h, &input);
                 self.hosts[h].host.give(now, epoch, input);
                 self.settle(Node::Host(h));
             }
             Happening::ToChild(h, epoch, input) => {
+                self.note_child_input(h, &input);
                 self.hosts[h].child.give(now, epoch, input);
                 self.settle(Node::Child(h));
             }
@@ -287,6 +291,7 @@ impl World {
             Happening::Kill(node) => self.kill(node),
             Happening::Thaw(node, epoch) => self.thaw(node, epoch),
             Happening::PowerOn(h) => self.power_on(h),
+            Happening::OrdersReleased(h) => self.release_orders(h),
             Happening::Trickle(h) => self.trickle(h),
             Happening::Fault(fault) => self.inject(fault),
             Happening::Check => {

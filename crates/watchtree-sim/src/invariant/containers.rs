@@ -3,6 +3,7 @@
 use crate::engine::Asker;
 use crate::world::World;
 use watchtree_core::container::io::{EngineCall, EngineEvent, RunState};
+use watchtree_core::restart::RestartPolicy;
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
 
@@ -10,6 +11,9 @@ use watchtree_core::time::Duration;
 const ON_ITS_WAY: Duration = Duration::from_millis(300);
 /// A person's stop is an event first, and a call may be on its way by then.
 const TOLD_WITHIN: Duration = Duration::from_millis(400);
+
+/// An order that reaches a frozen watchdog is carried out when that thaws.
+const ORDERED_WITHIN: Duration = Duration::from_secs(10);
 
 impl World {
     /// The subject of a container.
@@ -61,6 +65,19 @@ impl World {
         let told = |c: &&mut crate::engine::Container| c.view.id == event.id && c.stop_event == event.at;
         if let Some(c) = self.hosts[h].engine.containers.iter_mut().find(told) {
             c.stop_told = true;
+        }
+    }
+
+    /// When a subject's charges are given back: a person asked for it, or it has run for a whole window.
+    pub fn check_cleared(&mut self, h: usize, subject: &SubjectId) {
+        let count = self.hosts[h].engine.containers.len();
+        let Some(c) = (0..count).find(|c| self.subject(h, *c) == *subject) else {
+            return;
+        };
+        let ran = self.now.since(self.hosts[h].engine.containers[c].born);
+        if ran < RestartPolicy::default().window && ORDERED_WITHIN < self.now.since(self.hosts[h].retried) {
+            let why = format!("{subject} is given its budget back unasked, {ran:?} after its start");
+            self.breaks("budget_kept", why);
         }
     }
 

@@ -9,7 +9,9 @@
 //! `healthy_left_alone`    no container that is well is stopped; no watchdog that is well is killed
 //! `operator_wins`         what a person stopped is not started
 //! `budget_kept`           what is charged to a container, the engine's own restarts too, and to a host never exceeds the
-//!                         budget, whatever crashes; nothing is started that was not charged
+//!                         budget, whatever crashes; nothing is started that was not charged, or given back unasked
+//! `held_left_alone`       what is held is not repaired; what is said to be held is on the target's record
+//! `stale_order_refused`   no order takes effect after its time, in another boot, or under a term that is over
 //! `silence_is_seen`       a host that cannot be heard is not shown as OK for longer than the bound
 //! `silence_is_judged`     nor as SUSPECT: it is AGENT LOST while its kernel answers, else UNREACHABLE
 //! `no_false_suspicion`    nobody is suspected without a fault that explains it

@@ -96,7 +96,9 @@ impl World {
             .book
             .lost_at(&container.view.id)
             .map_or(Moment::ZERO, |at| at + SHOWS);
-        let excused = called.max(lost).max(container.policy_due).max(host.excused(now));
+        let held = host.book.held_until(&self.subject(h, c)).unwrap_or(Moment::ZERO);
+        let excused = [called, lost, held, container.policy_due, host.excused(now)];
+        let excused = excused.into_iter().max().expect("five moments");
         let restart = SEEN_BY_LIST + ENGINE_FIRST + START;
         let mut from = trouble.failed.max(excused);
         let mut bound = policy.delay(policy.budget) + restart;
