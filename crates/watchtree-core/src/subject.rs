@@ -15,6 +15,7 @@
 use crate::id::{NAME_BYTES_MAX, NameError, NodeName, check_name};
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::borrow::Borrow;
 use core::fmt;
 
 /// Longest subject id in bytes.
@@ -94,6 +95,13 @@ impl SubjectId {
 
     /// The text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a map is asked for a path without making a subject of it: both order and compare as their text.
+impl Borrow<str> for SubjectId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

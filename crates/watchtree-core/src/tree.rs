@@ -2,7 +2,8 @@
 //!
 //! A book holds what was reported and nothing else. What the observer itself thinks of the reporter (its host is lost,
 //! its watchdog said goodbye) is an [`Eclipse`] laid over the book: the reported verdicts stay as they were, are shown as
-//! UNWATCHED with the root cause, and are there again the moment the eclipse ends.
+//! UNWATCHED with the root cause, and are there again the moment the eclipse ends. An engine that the reporter itself calls
+//! dead covers its containers in the same way.
 //!
 //! Knows no sessions and no time.
 
@@ -51,6 +52,17 @@ impl Book {
     /// The verdict of a subject.
     pub fn get(&self, subject: &SubjectId) -> Option<&Verdict> {
         self.verdicts.get(subject)
+    }
+
+    /// The engine above this subject, if it is so ill that nobody can know how its containers are, whatever was said of
+    /// them last. A watchdog does not hang on the engine that it watches.
+    pub fn dead_engine_over(&self, verdict: &Verdict) -> Option<&SubjectId> {
+        let path = verdict.subject.as_str();
+        let (end, _) = path.match_indices('/').nth(1)?;
+        let engine = self.verdicts.get(&path[..end])?;
+        let dead = matches!(engine.state, State::AgentLost | State::Unreachable | State::Down);
+        let hangs_on_it = engine.kind == SubjectKind::Engine && verdict.kind != SubjectKind::Watchdog;
+        (dead && hangs_on_it).then_some(&engine.subject)
     }
 
     /// All verdicts in order of their paths.
@@ -194,9 +206,9 @@ pub fn lines(
         if all.get(&key).is_some_and(|line| line.kind.is_some()) {
             continue;
         }
-        let cause = covered.map(|_| top.clone());
-        let mut shown = line_of(verdict.clone(), cause, clock(verdict.since));
-        if covered.is_some() {
+        let cause = covered.map(|_| top).or_else(|| book.dead_engine_over(verdict));
+        let mut shown = line_of(verdict.clone(), cause.cloned(), clock(verdict.since));
+        if cause.is_some() {
             shown.state = covered_state(verdict.state);
             shown.worst = shown.state;
         }

@@ -135,6 +135,7 @@ impl ManagerAgent {
             if *left == 0 {
                 return last.cloned();
             }
+            let cause = cause.or_else(|| book.dead_engine_over(verdict));
             see(Shown {
                 verdict,
                 state: cause.map_or(verdict.state, |_| covered_state(verdict.state)),

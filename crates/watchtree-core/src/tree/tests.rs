@@ -109,6 +109,56 @@ fn an_eclipse_covers_what_is_below_and_keeps_what_ended_on_purpose() {
 }
 
 #[test]
+fn a_dead_engine_covers_its_containers_and_nothing_else() {
+    let mut book = book(&[
+        ("h1", State::Ok),
+        ("h1/docker", State::Ok),
+        ("h1/docker/a", State::Ok),
+        ("h1/docker/b", State::Stopped),
+        ("h1/docker/shop/web/1", State::GivenUp),
+        ("h1/docker/shop", State::Down),
+        ("h1/podman/c", State::Ok),
+    ]);
+    let engine = |state| Verdict {
+        kind: SubjectKind::Engine,
+        ..verdict("h1/docker", state)
+    };
+    book.put(Verdict {
+        kind: SubjectKind::Watchdog,
+        ..verdict("h1/docker/@watchdog", State::Ok)
+    });
+    let top = SubjectId::new("h1").unwrap();
+    let shown = |book: &Book| -> Vec<String> {
+        let all = lines(&top, book, None, |_| None, &TreeFilter::default());
+        let subjects = all.iter().filter(|line| line.kind.is_some());
+        let words = |line: &TreeLine| {
+            let cause = line.root_cause.as_ref().map_or("", SubjectId::as_str);
+            format!("{} {} {cause}", line.subject, line.state.as_str())
+        };
+        subjects.map(words).collect()
+    };
+    for dead in [State::AgentLost, State::Unreachable, State::Down] {
+        book.put(engine(dead));
+        assert_eq!(
+            shown(&book),
+            [
+                "h1 OK ".to_string(),
+                format!("h1/docker {} ", dead.as_str()),
+                "h1/docker/@watchdog OK ".to_string(),
+                "h1/docker/a UNWATCHED h1/docker".to_string(),
+                "h1/docker/b STOPPED h1/docker".to_string(),
+                "h1/docker/shop UNWATCHED h1/docker".to_string(),
+                "h1/docker/shop/web/1 UNWATCHED h1/docker".to_string(),
+                "h1/podman/c OK ".to_string(),
+            ]
+        );
+    }
+    book.put(engine(State::Degraded));
+    assert!(shown(&book).contains(&"h1/docker/a OK ".to_string()));
+    assert!(shown(&book).contains(&"h1/docker/shop/web/1 GIVEN UP ".to_string()));
+}
+
+#[test]
 fn a_book_is_bounded() {
     let mut book = Book::default();
     for i in 0..SUBJECTS_PER_CHILD_MAX {

@@ -120,11 +120,16 @@ impl TreeCollector {
             let branch = tops.at(&node.subject);
             branch.node = Some(node);
         }
+        let worst = self.counts.keys().next_back().copied();
         answer.counts = words(self.counts);
         answer.omitted = self.omitted;
         answer.tree = tops.into_nodes("", &self.worst, &mut self.above);
         for top in &mut answer.tree {
             top.containers = self.containers.remove(&top.subject).map(words).unwrap_or_default();
+            // The hosts hang on the manager, though their paths do not say so.
+            if let Some(worst) = worst.filter(|_| top.kind == SubjectKind::Manager.as_str()) {
+                top.worst = state_word(worst);
+            }
         }
         answer
     }
@@ -260,6 +265,25 @@ pub(super) mod tests {
                 "h1-b host agent_lost worst agent_lost",
             ]
         );
+    }
+
+    #[test]
+    fn the_manager_is_as_ill_as_the_worst_of_its_hosts() {
+        let depth = Some(0);
+        let mut collector = TreeCollector::new(TreeQuery { depth, filter: None });
+        let own = Verdict {
+            kind: SubjectKind::Manager,
+            ..verdict("manager", State::Ok)
+        };
+        collector.add(None, &own, None);
+        collector.add(None, &verdict("h1", State::Ok), None);
+        collector.add(None, &verdict("h1/docker/web", State::GivenUp), None);
+        let answer = collector.finish(api::TreeResponse::default());
+        let tops = answer
+            .tree
+            .iter()
+            .map(|top| format!("{} {} {}", top.subject, top.state, top.worst));
+        assert_eq!(tops.collect::<Vec<_>>(), ["h1 ok given_up", "manager ok given_up"]);
     }
 
     #[test]

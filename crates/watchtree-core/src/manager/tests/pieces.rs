@@ -34,10 +34,15 @@ fn pieces_of_any_size_make_the_whole_tree() {
     for container in ["a", "shop/web/1", "shop-x", "z"] {
         world.report(&format!("h2/docker/{container}"), State::Ok);
     }
+    world.say("h3", |frontend, now| {
+        frontend.report(now, verdict("h3/docker", SubjectKind::Engine, State::Unreachable));
+    });
     world.host("h1").frozen = true;
     world.run_ms(10_000);
     let mut whole = whole(&world);
-    assert!(whole.contains(&"h1/docker/web UNWATCHED h1".to_string()), "{whole:?}");
+    for line in ["h1/docker/web UNWATCHED h1", "h3/docker/web UNWATCHED h3/docker"] {
+        assert!(whole.contains(&line.to_string()), "{line}: {whole:?}");
+    }
     // The whole is ordered by segments, the pieces by text.
     whole.sort();
     for limit in [1, 2, 3, 4, 5, 7, 100] {
