@@ -31,6 +31,7 @@ fn one_run(seed: u64) {
     let mut meant = [true; 3];
     let mut log = Vec::new();
     let mut thaw_at = None;
+    let mut deaf = false;
     for _ in 0..40 {
         let n = usize::try_from(dice.roll(3)).unwrap();
         let name = names[n];
@@ -61,6 +62,10 @@ fn one_run(seed: u64) {
                 thaw_at = Some(w.now + 200 + dice.roll(8000));
             }
             9 if w.agent.is_some() && thaw_at.is_none() => w.cut_stream(),
+            10 if w.agent.is_some() && thaw_at.is_none() => {
+                w.deafen_stream();
+                deaf = true;
+            }
             // No SIGHUP here: it leaves the engine's mark of a person's stop, which is all that is left to go by where
             // events were lost. The scripts have it on a whole stream.
             _ => {}
@@ -72,6 +77,10 @@ fn one_run(seed: u64) {
         } else {
             500 + dice.roll(20_000)
         });
+        if deaf {
+            // A life that begins and ends between two lists, with no event of it, cannot be known of.
+            w.run(12_000);
+        }
         if thaw_at.is_some_and(|at| at <= w.now) {
             thaw_at = None;
             w.thaw();

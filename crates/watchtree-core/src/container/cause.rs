@@ -5,6 +5,7 @@
 //!  never seen to run, nor by the journal ─────────────────────────────▶ first sight: reported
 //!  exit 0 without a policy, one-off, auto-remove ─────────────────────▶ finished
 //!  every event since it was last well was seen, and none of them a stop ▶ crash: at once
+//!  its own event is missing: the stream loses events ▶ opened anew from the last one seen, then as above or below
 //!  else: settle, then the engine's own mark: stopped ▶ operator, not ▶ crash, unreadable ▶ cannot tell
 //! ```
 
@@ -12,6 +13,7 @@ use super::agent::ContainerAgent;
 use super::facts::{Facts, Mark};
 use super::io::{ContainerEffect, RestartPolicy};
 use super::record::Desired;
+use super::stream::REPLAYED_WITHIN;
 use super::subject::{Cause, Subject, is_oneoff};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind};
@@ -77,13 +79,36 @@ impl ContainerAgent {
         if now < settled {
             return Judged::Wait(settled, "finding out whether somebody stopped it");
         }
+        if let Some(until) = self.ask_for_replay(now, facts, died_at) {
+            return Judged::Wait(until, "its event never came: asking for the events again");
+        }
         if !self.stream.is_live(died_at) && facts.view_asked < died_at {
             self.look(now, facts);
             return Judged::Wait(now + MARK_WITHIN, "its end is old news: looking whether it is still so");
         }
         let why = format!("exit code {}", facts.exit_code());
-        let detail = "no stop signal was seen on an unbroken event stream";
+        let detail = if facts.died_by_event {
+            "no stop signal was seen on an unbroken event stream"
+        } else {
+            "its event never came, and no stop signal is among the events asked for again"
+        };
         cause(Cause::Crash(why), EvidenceKind::NobodyStoppedIt, detail, false)
+    }
+
+    /// An end whose event never came shows that the stream loses events, and a person's stop may be among them: it is
+    /// opened anew from the last one seen. If the engine still knows that one, what follows it decides; if not, the
+    /// stream does not cover this end any more. `Some` = not known before then.
+    fn ask_for_replay(&mut self, now: Moment, facts: &Facts, died_at: Moment) -> Option<Moment> {
+        if facts.died_by_event {
+            return None;
+        }
+        let whole = self.stream.whole_since();
+        if whole < died_at + EVENT_ON_THE_WAY {
+            self.stream_broke(now, false);
+            return Some(self.stream.gap_until().unwrap_or(now + EVENT_ON_THE_WAY));
+        }
+        let replayed = whole + REPLAYED_WITHIN;
+        (now < replayed).then_some(replayed)
     }
 
     /// Events may be missing: the engine's own note of a person's stop decides.

@@ -68,7 +68,7 @@ pub(crate) struct Stream {
 }
 
 /// For that long after a gap, events may be replays.
-const REPLAYED_WITHIN: Duration = Duration::from_millis(500);
+pub(crate) const REPLAYED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a gap ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -133,11 +133,16 @@ impl Stream {
         if matches!(self.pipe, Pipe::Closed { .. }) {
             return;
         }
+        let was_shut = self.pipe != Pipe::Open;
         self.pipe = Pipe::Open;
         self.opened_at = now;
         if let Some(gap) = &mut self.gap {
             gap.opened = Some(now);
             gap.deadline = now + self.settle;
+        } else if was_shut {
+            // The wait for it was given up: nobody saw what happened since, and what is replayed now is old news.
+            self.coverage = Coverage::From(now);
+            self.whole_since = now;
         }
     }
 
@@ -219,8 +224,11 @@ impl Stream {
     }
 
     /// Was every stop signal that could have led to an end seen, if the life's start was seen at `born` (or not), and
-    /// the container was last known alive at `alive`?
+    /// the container was last known alive at `alive`? Nothing is seen while no stream is open.
     pub(crate) fn covers(&self, born: Option<Moment>, alive: Option<Moment>, window: Duration) -> bool {
+        if !self.is_open() {
+            return false;
+        }
         match self.coverage {
             Coverage::Always => true,
             Coverage::From(from) => {

@@ -6,6 +6,7 @@ use watchtree_core::container::io::*;
 impl World {
     pub(super) fn perform(&mut self, effect: ContainerEffect) {
         match effect {
+            ContainerEffect::Subscribe { .. } if self.events_hang => self.streaming = false,
             ContainerEffect::Subscribe { since } => {
                 self.streaming = true;
                 self.deliver(API_MS, ContainerInput::StreamOpened);

@@ -92,6 +92,8 @@ pub struct World {
     pub stop_before_die: bool,
     pub mark_readable: bool,
     pub lose_next_die: bool,
+    /// A subscription is taken, but never answered.
+    pub events_hang: bool,
     pub hang_calls: bool,
     pub calls: Vec<String>,
     pub decided: Vec<Decision>,
@@ -138,6 +140,7 @@ impl World {
             stop_before_die: true,
             mark_readable: true,
             lose_next_die: false,
+            events_hang: false,
             hang_calls: false,
             calls: Vec::new(),
             decided: Vec::new(),
@@ -348,6 +351,11 @@ impl World {
     pub fn cut_stream(&mut self) {
         self.streaming = false;
         self.input(ContainerInput::StreamEnded { why: "cut".into() });
+    }
+
+    /// The stream stays open, but nothing comes through it any more.
+    pub fn deafen_stream(&mut self) {
+        self.streaming = false;
     }
 
     pub fn input(&mut self, input: ContainerInput) {
