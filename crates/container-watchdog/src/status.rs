@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use watchtree_api::{
-    Answer, Api, ApiError, ApiVersion, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse,
-    Health, IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
+    Answer, Api, ApiError, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse, Health,
+    IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
 };
 use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::ContainerInput;
@@ -66,13 +66,12 @@ impl Status {
             return Err(error.cure("see `watchtree tree --local` for what is"));
         }
         Ok(ExplainResponse {
-            api_version: ApiVersion::default(),
             node: self.identity.name.to_string(),
             wall_ms: Clock.wall().0,
             subject,
             current,
-            incidents: Vec::new(),
             decisions,
+            ..ExplainResponse::default()
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use watchtree_api::{
-    Answer, Api, ApiError, ApiVersion, Ask, AskAnswer, AskVerb, Client, ClientError, Endpoint, ErrorCode, EventQuery,
+    Answer, Api, ApiError, Ask, AskAnswer, AskVerb, Client, ClientError, Endpoint, ErrorCode, EventQuery,
     EventsResponse, ExplainResponse, Health, IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
 };
 use watchtree_config::HostConfig;
@@ -119,13 +119,12 @@ impl HostApi {
             return Err(error.cure("see `watchtree --local tree` for what is"));
         }
         Ok(ExplainResponse {
-            api_version: ApiVersion::default(),
             node: self.identity.name.to_string(),
             wall_ms: Clock.wall().0,
             subject,
             current,
-            incidents: Vec::new(),
             decisions,
+            ..ExplainResponse::default()
         })
     }
 

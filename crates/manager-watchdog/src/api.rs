@@ -1,5 +1,6 @@
 //! What the manager answers through the HTTP API. Every question is a short visit of the machine, or several.
 
+use crate::history::{self, Found};
 use crate::performer::{Asked, Waiting};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use watchtree_api::{
     Answer, Api, ApiError, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse, Health,
     IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
 };
+use watchtree_core::decision::Decision;
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
@@ -17,10 +19,14 @@ use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_link::LinkHandle;
 use watchtree_runtime::view::{self, About, TreeCollector};
 use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+use watchtree_store::sqlite::Reader;
 
 /// Most incidents in one answer.
 const INCIDENTS_MAX: usize = 1000;
 
+/// Most incidents and decisions of one subject in one answer.
+const EXPLAINED_INCIDENTS_MAX: usize = 20;
+const EXPLAINED_DECISIONS_MAX: usize = 200;
 /// Most subjects that are looked at in one visit of the machine: some milliseconds.
 const PIECE_SUBJECTS: usize = 500;
 
@@ -33,8 +39,8 @@ pub(crate) struct ManagerApi {
     pub(crate) inputs: mpsc::Sender<ManagerInput>,
     pub(crate) waiting: Waiting,
     pub(crate) link: LinkHandle,
-    /// Closed incidents of former lives; those of this life are the machine's.
-    pub(crate) closed_before: Vec<Incident>,
+    /// What the machine no longer has in memory.
+    pub(crate) past: Reader,
     /// How long an order lives: an answer comes by then.
     pub(crate) order_lives: Duration,
     pub(crate) name: String,
@@ -74,16 +80,19 @@ impl Api for ManagerApi {
                 }
                 found
             };
-            let mut found = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let found = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let limit = query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX);
+            let mut past = Found::default();
             if all {
-                found.extend(self.closed_before.iter().cloned());
+                past = history::found(|answer| self.past.incidents(None, limit, answer)).await;
             }
-            let (incidents, omitted) = newest(found, query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX));
+            let (incidents, omitted) = history::newest_incidents(found, past.newest, past.omitted, limit);
             Ok(IncidentsResponse {
                 node: self.name.clone(),
                 wall_ms: Clock.wall().0,
                 incidents,
                 omitted,
+                incomplete: past.incomplete,
                 ..IncidentsResponse::default()
             })
         })
@@ -101,19 +110,20 @@ impl Api for ManagerApi {
                 let now = Clock.now();
                 let mut about = About::new(id.clone());
                 manager.tree_below(now, &id, |shown| about.add_shown(now, &shown));
-                let decisions: Vec<_> = manager.explain(&id).map(view::decision).collect();
+                let decisions: Vec<Decision> = manager.explain(&id).cloned().collect();
                 let open = manager.open_incidents().chain(manager.closed_incidents());
                 let incidents: Vec<Incident> = open.filter(|incident| incident.subject == id).cloned().collect();
                 (about, decisions, incidents)
             };
-            let (about, decisions, mut incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
-            incidents.extend(
-                self.closed_before
-                    .iter()
-                    .filter(|incident| incident.subject == asked)
-                    .cloned(),
-            );
+            let (about, decisions, incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
             let current = about.finish();
+            let (of, past) = (Some(asked.clone()), &self.past);
+            let older = history::found(|answer| past.incidents(of, EXPLAINED_INCIDENTS_MAX, answer)).await;
+            let (incidents, incidents_omitted) =
+                history::newest_incidents(incidents, older.newest, older.omitted, EXPLAINED_INCIDENTS_MAX);
+            let older = history::found(|answer| past.decisions_of(asked, EXPLAINED_DECISIONS_MAX, answer)).await;
+            let (decisions, omitted) =
+                history::newest_decisions(decisions, older.newest, older.omitted, EXPLAINED_DECISIONS_MAX);
             if current.is_none() && decisions.is_empty() && incidents.is_empty() {
                 return Err(no_such_subject(&subject));
             }
@@ -122,8 +132,11 @@ impl Api for ManagerApi {
                 wall_ms: Clock.wall().0,
                 subject,
                 current,
-                incidents: newest(incidents, 20).0,
+                incidents,
+                incidents_omitted,
                 decisions,
+                omitted,
+                incomplete: older.incomplete,
                 ..ExplainResponse::default()
             })
         })
@@ -215,14 +228,6 @@ impl ManagerApi {
 fn refusals(manager: &ManagerAgent) -> BTreeMap<String, u64> {
     let refused = manager.refused().iter();
     refused.map(|(why, count)| (why.as_str().to_string(), *count)).collect()
-}
-
-/// The newest of them, oldest first, and how many older ones are left out.
-fn newest(mut incidents: Vec<Incident>, limit: usize) -> (Vec<watchtree_api::Incident>, u64) {
-    incidents.sort_by_key(|incident| incident.id);
-    incidents.dedup_by_key(|incident| incident.id);
-    let skip = incidents.len().saturating_sub(limit);
-    (incidents.iter().skip(skip).map(view::incident).collect(), skip as u64)
 }
 
 fn subject_of(text: &str) -> Result<SubjectId, ApiError> {

@@ -2,9 +2,10 @@
 //!
 //! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
 //! `run` puts together, `hosts` speaks to the host-watchdogs, `performer` carries out, `webhook` tells people, `api`
-//! answers.
+//! answers, `history` goes back further than the machine's memory.
 
 mod api;
+mod history;
 mod hosts;
 mod performer;
 mod places;

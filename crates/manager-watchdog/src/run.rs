@@ -66,7 +66,6 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         conditions: conditions.clone(),
     };
     let webhooks = Webhooks::start(plan.webhooks.clone(), untold)?;
-    let closed_before = found.closed_incidents.clone();
     let mut machine = ManagerAgent::new(Clock.now(), start(&plan, found, term));
     let (visitor, visits) = Visitor::pair();
     let pulse = Pulse::new();
@@ -79,7 +78,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         inputs: inputs.clone(),
         waiting: waiting.clone(),
         link: link.clone(),
-        closed_before,
+        past: store.reader(),
         order_lives: plan.policy.order_lives,
         name: name.clone(),
         version: plan.identity.version.clone(),

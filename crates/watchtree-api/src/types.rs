@@ -179,9 +179,12 @@ pub struct IncidentsResponse {
     /// True where no incidents are kept: they are the manager's. What is ill at this node is in its tree.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept_elsewhere: bool,
-    /// How many older ones were asked for too and are left out, because the answer would have been too large.
+    /// How many older ones were asked for too and are left out: the answer has a limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub omitted: u64,
+    /// Why what is older than the daemon's memory could not be read; empty = nothing is missing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub incomplete: String,
     /// The incidents.
     pub incidents: Vec<Incident>,
 }
@@ -315,8 +318,17 @@ pub struct ExplainResponse {
     /// Its incidents, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incidents: Vec<Incident>,
+    /// How many older incidents of it are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub incidents_omitted: u64,
     /// Decisions about it, oldest first.
     pub decisions: Vec<DecisionView>,
+    /// How many older decisions about it are kept and left out here.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: u64,
+    /// Why what is older than the daemon's memory could not be read; empty = nothing is missing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub incomplete: String,
 }
 
 /// Answer: what became of an [`crate::Ask`]. A refusal by the target is an answer too, with `done` false.

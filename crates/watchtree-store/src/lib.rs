@@ -8,4 +8,5 @@ mod journal_sync;
 pub mod sqlite;
 mod sqlite_file;
 mod sqlite_outbox;
+mod sqlite_reader;
 mod sqlite_rows;

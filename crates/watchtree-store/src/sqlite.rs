@@ -11,7 +11,8 @@
 
 use crate::sqlite_file::File;
 use crate::sqlite_outbox::LETTERS_MAX;
-use std::collections::BTreeMap;
+use crate::sqlite_reader::{QUESTIONS_MAX, Question};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -22,11 +23,10 @@ use watchtree_core::incident::{Incident, IncidentId};
 use watchtree_core::manager::io::KnownHost;
 
 pub use crate::sqlite_outbox::{ChangeId, Letter, LetterId, Outbox};
+pub use crate::sqlite_reader::{Past, Reader};
 
 /// Decisions that are loaded at the start, and kept in memory while the disk cannot be written.
 pub const DECISIONS_MAX: usize = 4096;
-/// Closed incidents that are kept in memory for the API.
-pub const CLOSED_INCIDENTS_MAX: usize = 1000;
 /// A write that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -42,8 +42,6 @@ pub struct Found {
     pub hosts: Vec<KnownHost>,
     /// Open incidents, oldest first.
     pub incidents: Vec<Incident>,
-    /// The newest closed incidents, oldest first; at most [`CLOSED_INCIDENTS_MAX`].
-    pub closed_incidents: Vec<Incident>,
     /// The newest decisions, oldest first; at most [`DECISIONS_MAX`].
     pub decisions: Vec<Decision>,
     /// Letters that were not settled, oldest first.
@@ -147,6 +145,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct State {
     pending: Pending,
+    /// What is to be read; answered by the writer, after what was put before.
+    questions: VecDeque<Question>,
     /// True while the writer is at work on a batch that is not in `pending`.
     writing: bool,
     dropped: u64,
@@ -167,6 +167,18 @@ impl Shared {
         drop(state);
         self.wake.notify_all();
     }
+
+    /// Leaves a question for the writer. One too many is given back.
+    pub(crate) fn ask(&self, question: Question) -> Result<(), Question> {
+        let mut state = self.lock();
+        if QUESTIONS_MAX <= state.questions.len() || state.stop {
+            return Err(question);
+        }
+        state.questions.push_back(question);
+        drop(state);
+        self.wake.notify_all();
+        Ok(())
+    }
 }
 
 impl ManagerStore {
@@ -175,7 +187,7 @@ impl ManagerStore {
     /// meet those on the disk when it comes back.
     pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth) -> (Self, Found) {
         let opened = File::open(path).and_then(|(file, words)| {
-            let found = file.load(DECISIONS_MAX, CLOSED_INCIDENTS_MAX)?;
+            let found = file.load(DECISIONS_MAX)?;
             Ok((file, words, found))
         });
         let (file, found, ill) = match opened {
@@ -258,6 +270,11 @@ impl ManagerStore {
         });
     }
 
+    /// Where older records are read.
+    pub fn reader(&self) -> Reader {
+        Reader(Arc::clone(&self.shared))
+    }
+
     /// Where letters are taken out.
     pub fn outbox(&self) -> Outbox {
         Outbox(Arc::clone(&self.shared))
@@ -315,8 +332,15 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        while let Some(batch) = self.next_batch() {
+        while let Some((batch, questions)) = self.next_batch() {
             let result = self.write(&batch);
+            for question in questions {
+                question(match (&self.file, &result) {
+                    (Some(file), _) => Ok(file),
+                    (None, Err(error)) => Err(error.clone()),
+                    (None, Ok(())) => Err(StoreError("the database is not open".to_string())),
+                });
+            }
             let mut state = self.shared.lock();
             if result.is_err() {
                 state.pending.merge_older(batch);
@@ -334,14 +358,16 @@ impl Writer {
         }
     }
 
-    /// Waits for something to write; `None` = stop.
-    fn next_batch(&self) -> Option<Pending> {
+    /// Waits for something to write or to read; `None` = stop.
+    fn next_batch(&self) -> Option<(Pending, VecDeque<Question>)> {
         let mut state = self.shared.lock();
         loop {
             // A store that is ill tries to write (nothing, if need be) without being asked: so it learns of its recovery.
-            if !state.pending.is_empty() || (self.ill.is_some() && !state.stop) {
+            let asked = !state.pending.is_empty() || !state.questions.is_empty();
+            if asked || (self.ill.is_some() && !state.stop) {
                 state.writing = true;
-                return Some(std::mem::take(&mut state.pending));
+                let State { pending, questions, .. } = &mut *state;
+                return Some((std::mem::take(pending), std::mem::take(questions)));
             }
             if state.stop {
                 return None;
@@ -355,6 +381,9 @@ impl Writer {
             Some(file) => file,
             None => self.file.insert(File::open(&self.path)?.0),
         };
+        if batch.is_empty() && self.ill.is_none() {
+            return Ok(());
+        }
         let written = file.write(batch);
         if written.is_err() {
             // Opened anew for the next try: the disk may have been mounted again, or the file removed.

@@ -3,14 +3,17 @@
 //! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
 //! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
 
-use crate::sqlite::{ChangeId, Found, Letter, LetterId, Pending, StoreError};
+use crate::sqlite::{ChangeId, Found, Letter, LetterId, Past, Pending, StoreError};
 use crate::sqlite_outbox::LETTERS_MAX;
 use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use watchtree_core::decision::Decision;
+use watchtree_core::incident::Incident;
+use watchtree_core::subject::SubjectId;
 
 /// Version of the schema, in `PRAGMA user_version`. One more for each change that an older program cannot live with.
 const SCHEMA_VERSION: i64 = 1;
@@ -41,6 +44,8 @@ CREATE TABLE IF NOT EXISTS letters(
     term INTEGER NOT NULL, count INTEGER NOT NULL, receiver TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY(term, count, receiver)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decisions_subject ON decisions(subject, place);
+CREATE INDEX IF NOT EXISTS incidents_subject ON incidents(subject, id);
 ";
 
 /// An open database.
@@ -102,7 +107,7 @@ impl File {
     }
 
     /// Everything the manager wants at its start. Rows that cannot be read are counted, not fatal.
-    pub(crate) fn load(&self, decisions_max: usize, closed_max: usize) -> Result<Found, StoreError> {
+    pub(crate) fn load(&self, decisions_max: usize) -> Result<Found, StoreError> {
         let mut found = Found::default();
         let mut unreadable = 0;
         found.hosts = self.bodies(
@@ -113,9 +118,6 @@ impl File {
         )?;
         let open = "SELECT body FROM incidents WHERE open = 1 ORDER BY id LIMIT ?1";
         found.incidents = self.bodies(open, 10_000, IncidentRow::read, &mut unreadable)?;
-        let closed = "SELECT body FROM incidents WHERE open = 0 ORDER BY id DESC LIMIT ?1";
-        found.closed_incidents = self.bodies(closed, closed_max, IncidentRow::read, &mut unreadable)?;
-        found.closed_incidents.reverse();
         let newest = "SELECT body FROM decisions ORDER BY place DESC LIMIT ?1";
         found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
         found.decisions.reverse();
@@ -162,6 +164,47 @@ impl File {
             Ok(Letter { id, body: row.get(3)? })
         })?;
         Ok(letters.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest decisions about a subject.
+    pub(crate) fn decisions_of(&self, subject: &SubjectId, max: usize) -> Result<Past<Decision>, StoreError> {
+        let rows = "FROM decisions WHERE subject = ?1";
+        self.past(rows, "place", params![subject.as_str()], max, DecisionRow::read)
+    }
+
+    /// The newest incidents, of one subject or of all.
+    pub(crate) fn incidents(&self, of: Option<&SubjectId>, max: usize) -> Result<Past<Incident>, StoreError> {
+        match of {
+            Some(subject) => {
+                let rows = "FROM incidents WHERE subject = ?1";
+                self.past(rows, "id", params![subject.as_str()], max, IncidentRow::read)
+            }
+            None => self.past("FROM incidents", "id", [], max, IncidentRow::read),
+        }
+    }
+
+    /// The newest of these rows; one that this version cannot read counts as left out.
+    fn past<R: DeserializeOwned, T>(
+        &self,
+        rows: &str,
+        order: &str,
+        which: impl Params + Clone,
+        max: usize,
+        read: fn(R) -> Option<T>,
+    ) -> Result<Past<T>, StoreError> {
+        let sql = format!("SELECT count(*) {rows}");
+        let total: i64 = self.connection.query_row(&sql, which.clone(), |row| row.get(0))?;
+        let sql = format!("SELECT body {rows} ORDER BY {order} DESC LIMIT {max}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = statement.query(which)?;
+        let mut newest = Vec::new();
+        while let Some(row) = found.next()? {
+            let body: String = row.get(0)?;
+            newest.extend(serde_json::from_str::<R>(&body).ok().and_then(read));
+        }
+        newest.reverse();
+        let omitted = unsigned(total).saturating_sub(newest.len() as u64);
+        Ok(Past { newest, omitted })
     }
 
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {

@@ -139,7 +139,8 @@ fn what_was_put_is_found_again() {
     let (store, found, _) = open(&path);
     assert_eq!(found.hosts, [host("h1")]);
     assert_eq!(found.incidents, [incident(2, false)]);
-    assert_eq!(found.closed_incidents, [incident(1, true)]);
+    let past = read(|answer| store.reader().incidents(None, 9, answer)).expect("read");
+    assert_eq!(past.newest, [incident(1, true), incident(2, false)]);
     assert_eq!(found.decisions, [ended, decision(2)]);
     assert_eq!((found.next_incident, found.term, found.unreadable), (3, 41, 0));
     store.put_term(40);
@@ -173,6 +174,56 @@ fn a_letter_is_kept_with_its_incident_until_it_is_settled() {
     found.letters.into_iter().for_each(|letter| outbox.settled(letter.id));
     drop(store);
     assert_eq!(open(&path).1.letters, []);
+}
+
+/// The answer to one question.
+fn read<T: Send + 'static>(ask: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+    let (sender, answer) = channel();
+    ask(Box::new(move |found| sender.send(found).unwrap_or(())));
+    answer.recv_timeout(Duration::from_secs(5)).expect("an answer")
+}
+
+#[test]
+fn what_memory_no_longer_holds_is_read_from_disk_the_newest_and_how_many_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, _, _) = open(&dir.path().join("manager.db"));
+    for count in 1..=300 {
+        store.put_decision(decision(count));
+    }
+    let other = Decision {
+        subject: subject("h1/docker/other"),
+        ..decision(301)
+    };
+    store.put_decision(other);
+    for id in 1..=50 {
+        store.put_incident(incident(id, true));
+    }
+    store.put_incident(incident(51, false));
+    let reader = store.reader();
+    let web = subject("h1/docker/shop/web/1");
+    let past = read(|answer| reader.decisions_of(web, 100, answer)).expect("read");
+    assert_eq!((past.newest.len(), past.omitted), (100, 200));
+    assert_eq!((&past.newest[0], &past.newest[99]), (&decision(201), &decision(300)));
+    let past = read(|answer| reader.decisions_of(subject("h9"), 100, answer)).expect("read");
+    assert_eq!((past.newest.len(), past.omitted), (0, 0));
+    let past = read(|answer| reader.incidents(None, 2, answer)).expect("read");
+    assert_eq!(
+        (past.newest, past.omitted),
+        (vec![incident(50, true), incident(51, false)], 49)
+    );
+    let past = read(|answer| reader.incidents(Some(subject("h1")), 2, answer)).expect("read");
+    assert_eq!((past.newest.len(), past.omitted), (0, 0));
+}
+
+#[test]
+fn a_question_to_a_disk_that_cannot_be_read_is_answered_with_the_reason() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let blocked = dir.path().join("state");
+    std::fs::write(&blocked, "a file where the folder should be").expect("written");
+    let (store, _, _) = open(&blocked.join("manager.db"));
+    let reader = store.reader();
+    let failed = read(|answer| reader.incidents(None, 2, answer)).expect_err("no disk");
+    assert!(failed.to_string().contains("cannot make"), "{failed}");
 }
 
 #[test]

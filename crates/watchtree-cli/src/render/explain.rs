@@ -64,6 +64,15 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
             clean(&incident.why)
         ));
     }
+    for (omitted, what) in [(answer.incidents_omitted, "incidents"), (answer.omitted, "decisions")] {
+        if 0 < omitted {
+            text.push_str(&format!("… and {omitted} older {what} that are not shown\n"));
+        }
+    }
+    if !answer.incomplete.is_empty() {
+        let why = clean(&answer.incomplete);
+        text.push_str(&format!("what is older could not be read: {why}\n"));
+    }
     if answer.decisions.is_empty() {
         text.push_str("no decisions about it are remembered\n");
     }
@@ -202,6 +211,25 @@ mod tests {
               because: a group of 2: 1 GIVEN UP, 1 OK
               h1/docker/shop/web/1  GIVEN UP  budget used up
               h1/docker/shop/db/1  OK  runs
+            no decisions about it are remembered
+        "#]]
+        .assert_eq(&explain(&answer, Style::PLAIN));
+    }
+
+    #[test]
+    fn what_is_left_out_or_cannot_be_read_is_said() {
+        let answer = ExplainResponse {
+            subject: "h9".into(),
+            incidents_omitted: 2,
+            omitted: 300,
+            incomplete: "the disk is full".into(),
+            ..ExplainResponse::default()
+        };
+        expect![[r#"
+            h9 is not in the tree (any more)
+            … and 2 older incidents that are not shown
+            … and 300 older decisions that are not shown
+            what is older could not be read: the disk is full
             no decisions about it are remembered
         "#]]
         .assert_eq(&explain(&answer, Style::PLAIN));

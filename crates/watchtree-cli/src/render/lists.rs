@@ -107,6 +107,12 @@ pub(crate) fn incidents(answer: &IncidentsResponse, style: Style) -> String {
     if 0 < answer.omitted {
         text.push_str(&format!("… and {} more that are not shown\n", answer.omitted));
     }
+    if !answer.incomplete.is_empty() {
+        text.push_str(&format!(
+            "older ones could not be read: {}\n",
+            clean(&answer.incomplete)
+        ));
+    }
     text
 }
 
