@@ -176,6 +176,27 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// Some frames between the two watchdogs of a host are lost, late or doubled for a while.
+    BadIpc {
+        /// Host.
+        host: usize,
+        /// How long.
+        lasts: Duration,
+    },
+    /// The engine answers no list, look or probe for a while; what it was told to do it does.
+    EngineIll {
+        /// Host.
+        host: usize,
+        /// How long.
+        lasts: Duration,
+    },
+    /// host-watchdog is asked to stop (SIGTERM) and started again.
+    StopHost {
+        /// Host.
+        host: usize,
+        /// How long after it stopped.
+        lasts: Duration,
+    },
     /// Some frames are lost, late or doubled for a while.
     BadNetwork {
         /// How long.
@@ -211,13 +232,16 @@ impl Fault {
             Self::Backlog { .. } => "backlog",
             Self::KillManager { .. } => "kill_manager",
             Self::FreezeManager { .. } => "freeze_manager",
+            Self::BadIpc { .. } => "bad_ipc",
+            Self::EngineIll { .. } => "engine_ill",
+            Self::StopHost { .. } => "stop_host_watchdog",
             Self::BadNetwork { .. } => "bad_network",
         }
     }
 }
 
 /// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
-pub const PROMISED: [&str; 30] = [
+pub const PROMISED: [&str; 44] = [
     "crash",
     "crash_loop",
     "hang",
@@ -248,6 +272,20 @@ pub const PROMISED: [&str; 30] = [
     "frame_lost",
     "frame_late",
     "frame_doubled",
+    "frame_lost_down",
+    "frame_late_down",
+    "frame_doubled_down",
+    "bad_ipc",
+    "ipc_frame_lost",
+    "ipc_frame_late",
+    "ipc_frame_doubled",
+    "ipc_frame_lost_down",
+    "ipc_frame_late_down",
+    "ipc_frame_doubled_down",
+    "engine_ill",
+    "probe_failed",
+    "stop_host_watchdog",
+    "host_watchdog_stopped_in_order",
 ];
 
 /// How often each kind really happened.
@@ -272,7 +310,7 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
-    match rng.range(0, 36) {
+    match rng.range(0, 39) {
         0..6 => Fault::Crash { host, container },
         6 => Fault::CrashLoop {
             host,
@@ -332,6 +370,18 @@ fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
             above: rng.range(0, 3) as usize,
             lasts: rng.millis(3000, 14_000),
             restart: rng.chance(600),
+        },
+        34 => Fault::BadIpc {
+            host,
+            lasts: rng.millis(2000, 15_000),
+        },
+        35 => Fault::EngineIll {
+            host,
+            lasts: rng.millis(1000, 15_000),
+        },
+        36 => Fault::StopHost {
+            host,
+            lasts: rng.millis(200, 6000),
         },
         _ => Fault::BadNetwork {
             lasts: rng.millis(2000, 20000),

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::orders::Wish;
 use crate::world::{Happening, Node, World};
 use watchtree_core::container::io::{ContainerInput, EngineCall, RunState};
-use watchtree_core::host::io::ChildExit;
+use watchtree_core::host::io::{ChildExit, HostInput};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
 
@@ -109,6 +109,17 @@ impl World {
             Fault::Backlog { host } => self.backlog(host),
             Fault::KillManager { lasts } => self.hurt_manager(lasts, true),
             Fault::FreezeManager { lasts } => self.hurt_manager(lasts, false),
+            Fault::BadIpc { host, lasts } => {
+                let host = &mut self.hosts[host];
+                host.ipc_bad_until = host.ipc_bad_until.max(now + lasts);
+                host.child_hurt = host.child_hurt.max(host.ipc_bad_until);
+                true
+            }
+            Fault::EngineIll { host, lasts } => {
+                self.hosts[host].engine_ill_until = now + lasts;
+                true
+            }
+            Fault::StopHost { host, lasts } => self.stop_host(host, lasts),
             Fault::BadNetwork { lasts } => {
                 self.bad_network_until = now + lasts;
                 self.hosts
@@ -226,6 +237,21 @@ impl World {
         true
     }
 
+    fn stop_host(&mut self, h: usize, lasts: Duration) -> bool {
+        // A goodbye that is held back would come out of its time.
+        let held = self.hosts[h].backlog.is_some() || !self.hosts[h].held.is_empty();
+        if held || !self.hosts[h].host.runs() || self.hosts[h].back_after.is_some() {
+            return false;
+        }
+        self.hosts[h].back_after = Some(lasts);
+        // The child has ten seconds to leave, then it is killed.
+        let (now, epoch) = (self.now, self.hosts[h].host.epoch);
+        self.hosts[h].child_hurt = now + Duration::from_secs(10);
+        self.hosts[h].troubled = self.hosts[h].troubled.max(now + Duration::from_secs(10) + lasts);
+        self.after(Duration::ZERO, Happening::ToHost(h, epoch, HostInput::Stop));
+        true
+    }
+
     fn hurt_host(&mut self, h: usize, lasts: Duration, kill: bool) -> bool {
         if !self.hosts[h].host.runs() {
             return false;
@@ -271,7 +297,8 @@ impl World {
     }
 
     fn backlog(&mut self, h: usize) -> bool {
-        if !self.hosts[h].host.runs() || !self.manager.runs() || self.hosts[h].backlog.is_some() {
+        let busy = self.hosts[h].backlog.is_some() || self.hosts[h].back_after.is_some();
+        if !self.hosts[h].host.runs() || !self.manager.runs() || busy {
             return false;
         }
         self.hosts[h].backlog = Some(Vec::new());

@@ -16,6 +16,7 @@ mod perform;
 pub mod place;
 pub mod process;
 pub mod rng;
+mod wires;
 pub mod world;
 
 use fault::Counts;

@@ -107,6 +107,8 @@ impl World {
             };
             HostAgent::new(now, start)
         });
+        self.hosts[h].goodbye_until = Moment::ZERO;
+        self.hosts[h].back_after = None;
         self.hosts[h].troubled = self.hosts[h].troubled.max(now);
         let epoch = self.hosts[h].host.epoch;
         if self.hosts[h].child.exists() {
@@ -205,6 +207,15 @@ impl World {
                 Duration::from_millis(2),
                 Happening::ToManager(self.manager.epoch, ManagerInput::Hosts(gone)),
             );
+        }
+    }
+
+    /// A host-watchdog has stopped in order; it is started again later.
+    pub fn host_stopped(&mut self, h: usize) {
+        self.counted("host_watchdog_stopped_in_order");
+        self.kill_host(h, true);
+        if let Some(lasts) = self.hosts[h].back_after.take() {
+            self.after(lasts, Happening::Start(Node::Host(h)));
         }
     }
 

@@ -3,12 +3,10 @@
 use crate::book::Posted;
 use crate::engine::Asker;
 use crate::fault::Fault;
-use crate::world::{Bug, Happening, Node, World};
-use watchtree_core::backend::{BackendInput, Peer};
+use crate::world::{Bug, Happening, World};
 use watchtree_core::container::io::{
     ContainerEffect, ContainerInput, EngineCall, EngineError, Performed, Record, Ticket,
 };
-use watchtree_core::frontend::FrontendInput;
 use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
 use watchtree_core::id::NodeName;
 use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
@@ -200,27 +198,6 @@ impl World {
         }
     }
 
-    fn child_sends(&mut self, h: usize, envelope: Envelope) {
-        if let Message::OrderResult(answer) = &envelope.message {
-            self.check_order_answer(Node::Child(h), answer);
-        }
-        let world = &self.hosts[h];
-        if !world.host.exists() {
-            let (epoch, seq) = (world.child.epoch, envelope.header.seq);
-            let input = ContainerInput::Link(FrontendInput::NotSent { seq });
-            return self.after(Duration::from_micros(50), Happening::ToChild(h, epoch, input));
-        }
-        let peer = Peer {
-            name: child_name(&world.name),
-            connection: world.child.epoch,
-        };
-        let epoch = world.host.epoch;
-        let delay = self.rng.millis(0, 2) + Duration::from_micros(100);
-        let at = self.wire(Node::Child(h), Node::Host(h), delay);
-        let input = HostInput::Children(BackendInput::Received { peer, envelope });
-        self.at(at, Happening::ToHost(h, epoch, input));
-    }
-
     // --- host-watchdog ---
 
     /// One effect of a host-watchdog.
@@ -236,17 +213,20 @@ impl World {
                 self.after(Duration::from_millis(2), Happening::ToHost(h, epoch, input));
             }
             HostEffect::SignalChild { engine: _, pid, signal } => self.signal_child(h, pid, signal),
-            HostEffect::ProbeEngine {
-                engine,
-                probe,
-                within: _,
-            } => {
-                let took = self.rng.millis(1, 20);
+            HostEffect::ProbeEngine { engine, probe, within } => {
+                let ill = self.now < self.hosts[h].engine_ill_until;
+                let (took, result) = match ill {
+                    true => (within, Err(EngineError::Deadline)),
+                    false => (self.rng.millis(1, 20), Ok("answers".into())),
+                };
+                if ill {
+                    self.counted("probe_failed");
+                }
                 let input = HostInput::Probed {
                     engine,
                     probe,
                     took,
-                    result: Ok("answers".into()),
+                    result,
                 };
                 self.after(took, Happening::ToHost(h, epoch, input));
             }
@@ -264,47 +244,8 @@ impl World {
             }
             HostEffect::Decided(decision) => self.check_decision(&decision),
             HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
-            HostEffect::Stopped => self.hosts[h].host.kill(),
+            HostEffect::Stopped => self.host_stopped(h),
         }
-    }
-
-    fn host_sends(&mut self, h: usize, mut envelope: Envelope) {
-        if let Message::OrderResult(answer) = &envelope.message
-            && self.is_for_host(h, answer)
-        {
-            self.check_order_answer(Node::Host(h), answer);
-        }
-        let (epoch, connection, seq) = (self.hosts[h].host.epoch, self.hosts[h].connection, envelope.header.seq);
-        if !self.manager.exists() {
-            let input = HostInput::Link(FrontendInput::NotSent { seq });
-            return self.after(Duration::from_micros(50), Happening::ToHost(h, epoch, input));
-        }
-        if self.now < self.hosts[h].cut_until {
-            return self.counted("frame_lost");
-        }
-        if let Some(held) = &mut self.hosts[h].backlog {
-            held.push(envelope);
-            return;
-        }
-        let mut delay = self.rng.millis(1, 5);
-        if self.now < self.bad_network_until {
-            match self.rng.range(0, 100) {
-                0..6 => return self.counted("frame_lost"),
-                6..12 => {
-                    self.counted("frame_late");
-                    delay = self.rng.millis(100, 1200);
-                }
-                12..17 => {
-                    self.counted("frame_doubled");
-                    let again = self.now + delay + Duration::from_millis(1);
-                    self.at(again, Happening::FrameUp(h, connection, envelope.clone()));
-                }
-                _ => {}
-            }
-        }
-        let at = self.wire(Node::Host(h), Node::Manager, delay);
-        self.judge_by_receipt(h, at, &mut envelope);
-        self.at(at, Happening::FrameUp(h, connection, envelope));
     }
 
     /// The defect `TimerResetOnReceipt`: the slot becomes the time of receipt, seen from the first frame on.
@@ -314,27 +255,6 @@ impl World {
             envelope.header.slot = slot + at.since(received);
             envelope.header.sent = envelope.header.slot;
         }
-    }
-
-    fn host_to_child(&mut self, h: usize, to: &Peer, envelope: Envelope) {
-        if !self.hosts[h].child.exists() || to.connection != self.hosts[h].child.epoch {
-            let input = HostInput::Children(BackendInput::NotSent {
-                peer: to.clone(),
-                seq: envelope.header.seq,
-            });
-            let epoch = self.hosts[h].host.epoch;
-            return self.after(Duration::from_micros(50), Happening::ToHost(h, epoch, input));
-        }
-        let epoch = self.hosts[h].child.epoch;
-        let delay = self.rng.millis(0, 2) + Duration::from_micros(100);
-        let at = self.wire(Node::Host(h), Node::Child(h), delay);
-        if self.hosts[h].below && self.holds_order_back(h, &envelope) {
-            return;
-        }
-        let Some(input) = self.child_input(envelope) else {
-            return;
-        };
-        self.at(at, Happening::ToChild(h, epoch, input));
     }
 
     fn signal_child(&mut self, h: usize, pid: u32, signal: ChildSignal) {
@@ -414,35 +334,6 @@ impl World {
     /// The host of that name.
     pub fn host_of(&self, name: &str) -> Option<usize> {
         self.hosts.iter().position(|host| host.name.as_str() == name)
-    }
-
-    fn manager_sends(&mut self, to: &Peer, envelope: Envelope) {
-        let Some(h) = self.host_of(to.name.as_str()) else {
-            return;
-        };
-        if self.now < self.hosts[h].cut_until {
-            return self.counted("frame_lost");
-        }
-        if !self.hosts[h].host.exists() || self.hosts[h].connection != to.connection {
-            let input = ManagerInput::Hosts(BackendInput::NotSent {
-                peer: to.clone(),
-                seq: envelope.header.seq,
-            });
-            let epoch = self.manager.epoch;
-            return self.after(Duration::from_micros(50), Happening::ToManager(epoch, input));
-        }
-        if !self.hosts[h].below && self.holds_order_back(h, &envelope) {
-            return;
-        }
-        if self.now < self.bad_network_until && self.rng.chance(60) {
-            return self.counted("frame_lost");
-        }
-        let delay = self.rng.millis(1, 5);
-        let at = self.wire(Node::Manager, Node::Host(h), delay);
-        let epoch = self.hosts[h].host.epoch;
-        if let Some(input) = self.host_input(h, envelope) {
-            self.at(at, Happening::ToHost(h, epoch, input));
-        }
     }
 
     fn look(&mut self, nonce: u64, host: &NodeName, within: Duration) {

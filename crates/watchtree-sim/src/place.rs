@@ -58,6 +58,12 @@ pub struct HostWorld {
     pub answers: (bool, Moment),
     /// Frames between its two watchdogs are lost, late or doubled until then.
     pub ipc_bad_until: Moment,
+    /// Lists, looks and probes of its engine get no answer until then.
+    pub engine_ill_until: Moment,
+    /// Its host-watchdog was asked to stop and comes back this long after it did.
+    pub back_after: Option<Duration>,
+    /// It said goodbye: until then, or until it is back, its absence is no silence.
+    pub goodbye_until: Moment,
     /// Orders are held back until then, on the way to this host or, with `below`, from its host-watchdog to its child.
     pub orders_held_until: Moment,
     /// See `orders_held_until`.
@@ -109,6 +115,9 @@ impl HostWorld {
             silent_since: Some(now),
             answers: (true, now),
             ipc_bad_until: Moment::ZERO,
+            engine_ill_until: Moment::ZERO,
+            back_after: None,
+            goodbye_until: Moment::ZERO,
             orders_held_until: Moment::ZERO,
             below: false,
             held_orders: Vec::new(),
@@ -129,7 +138,8 @@ impl HostWorld {
         if !self.subscription.1 {
             return now;
         }
-        self.opened.max(self.child.well_since).max(self.forgot)
+        let answered = self.engine_ill_until.min(now);
+        self.opened.max(self.child.well_since).max(self.forgot).max(answered)
     }
 
     /// Notes, after each step, since when the manager can hear it, and since when its kernel answers.

@@ -19,6 +19,8 @@ pub struct Process<M: Machine> {
     pub frozen_since: Option<Moment>,
     /// When it last started or thawed from a stall that it is told of.
     pub well_since: Moment,
+    /// When it last thawed, and how long it had been frozen: also where that was too short for it to be told.
+    pub thawed: (Moment, Duration),
     waiting: Vec<M::Input>,
     wake: Option<Moment>,
 }
@@ -31,6 +33,7 @@ impl<M: Machine> Process<M> {
             epoch: 0,
             frozen_since: None,
             well_since: Moment::ZERO,
+            thawed: (Moment::ZERO, Duration::ZERO),
             waiting: Vec::new(),
             wake: None,
         }
@@ -79,6 +82,7 @@ impl<M: Machine> Process<M> {
             machine.handle(now, input);
         }
         let gap = now.since(since);
+        self.thawed = (now, gap);
         if STALL_MIN < gap {
             self.well_since = now;
             machine.handle(now, stalled(gap));

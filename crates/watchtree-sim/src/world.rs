@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 use watchtree_core::backend::Peer;
-use watchtree_core::container::io::{ContainerInput, EngineCall, EngineEvent, Ticket};
+use watchtree_core::container::io::{ContainerInput, EngineCall, EngineError, EngineEvent, Ticket};
 use watchtree_core::host::io::HostInput;
 use watchtree_core::id::NodeName;
 use watchtree_core::incident::Incident;
@@ -262,11 +262,17 @@ impl World {
                 }
             }
             Happening::ListRead(h, epoch) => {
-                let list = self.hosts[h].engine.list();
-                self.happen(Happening::ToChild(h, epoch, ContainerInput::Listed(Ok(list))));
+                let list = match self.now < self.hosts[h].engine_ill_until {
+                    true => Err(EngineError::Deadline),
+                    false => Ok(self.hosts[h].engine.list()),
+                };
+                self.happen(Happening::ToChild(h, epoch, ContainerInput::Listed(list)));
             }
             Happening::InspectRead(h, epoch, id) => {
-                let result = self.hosts[h].engine.inspect(&id);
+                let result = match self.now < self.hosts[h].engine_ill_until {
+                    true => Err(EngineError::Deadline),
+                    false => self.hosts[h].engine.inspect(&id),
+                };
                 self.happen(Happening::ToChild(h, epoch, ContainerInput::Inspected { id, result }));
             }
             Happening::MarkRead(h, epoch, id) => {

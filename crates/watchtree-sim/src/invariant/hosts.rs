@@ -48,14 +48,17 @@ impl World {
         let Some(silent_since) = self.hosts[h].silent_since else {
             return;
         };
-        if !self.manager.runs() {
+        // A goodbye makes it unwatched.
+        if !self.manager.runs() || self.now < self.hosts[h].goodbye_until {
             return;
         }
         // A frame proves when it was sent only against a prompter one: where a manager that has just started never got a
         // prompt one (its host's frames are held back since), it cannot tell old from new, and the bound runs that much later.
         let host = &self.hosts[h];
         let unknowable = host.heard.unknowable((self.manager.epoch, host.boots));
-        let from = silent_since.max(self.manager.well_since + MANAGER_SETTLES) + unknowable;
+        let (thawed, gap) = self.manager.thawed;
+        let slept = if silent_since < thawed { gap } else { Duration::ZERO };
+        let from = silent_since.max(self.manager.well_since + MANAGER_SETTLES) + unknowable + slept;
         if self.now.since(from) <= SEEN_WITHIN {
             return;
         }
