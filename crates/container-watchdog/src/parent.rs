@@ -11,7 +11,7 @@ use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::{Envelope, Message, OrderInput};
 use watchtree_core::order::{OrderAnswer, OrderRefusal, SignedOrder};
 use watchtree_keys::{OrderKeyDir, TrustedOrderKeys};
-use watchtree_link::{Dealer, DealerConfig, LinkEvent, LinkHandle, Peer, Upstream};
+use watchtree_link::{Dealer, DealerConfig, LinkEvent, LinkHandle, Upstream};
 use watchtree_runtime::{Clock, Conditions};
 
 /// How often the folder of order keys is looked at.
@@ -35,7 +35,7 @@ pub(crate) fn start(
 /// Hands an envelope to the link; `Err` = it is lost, and why.
 pub(crate) fn send(link: &LinkHandle, envelope: &Envelope) -> Result<(), String> {
     let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
-    link.try_send(&Peer::Parent, parts).map_err(|error| error.to_string())
+    link.try_send_up(parts).map_err(|error| error.to_string())
 }
 
 async fn read(

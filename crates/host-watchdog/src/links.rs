@@ -56,7 +56,7 @@ fn bad_link(error: LinkError) -> Exit {
     Exit::new(code, error.to_string())
 }
 
-/// Which connection of which process a core peer stands for.
+/// Which process a core peer stands for; the connection has the link's own number.
 type Connections = Arc<Mutex<BTreeMap<Peer, LinkPeer>>>;
 
 /// Both sockets, running.
@@ -122,7 +122,7 @@ impl Links {
         let Some(up) = &self.up else { return };
         let sent = watchtree_wire::encode(envelope)
             .map_err(|error| error.to_string())
-            .and_then(|parts| up.try_send(&LinkPeer::Parent, parts).map_err(|error| error.to_string()));
+            .and_then(|parts| up.try_send_up(parts).map_err(|error| error.to_string()));
         if let Err(why) = sent {
             tracing::debug!(why, seq = envelope.header.seq, "a frame to the manager is lost");
             let lost = FrontendInput::NotSent {
@@ -144,7 +144,9 @@ impl Links {
             .ok_or_else(|| "that connection is gone".to_string())
             .and_then(|peer| {
                 let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
-                self.down.try_send(&peer, parts).map_err(|error| error.to_string())
+                self.down
+                    .try_send(&peer, to.connection, parts)
+                    .map_err(|error| error.to_string())
             });
         if let Err(why) = sent {
             tracing::debug!(why, to = %to.name, seq = envelope.header.seq, "a frame to a child is lost");
@@ -220,23 +222,17 @@ struct DownPump {
 
 impl DownPump {
     async fn run(self, mut events: mpsc::Receiver<LinkEvent>) {
-        let mut last_connection = 0;
-        let mut peers: BTreeMap<LinkPeer, Peer> = BTreeMap::new();
+        let mut peers: BTreeMap<u64, Peer> = BTreeMap::new();
         let mut strangers = Vec::new();
         while let Some(event) = events.recv().await {
             let input = match event {
-                LinkEvent::PeerSeen { peer } => {
-                    self.forget(&mut peers, &peer);
+                LinkEvent::PeerSeen { peer, connection, .. } => {
                     let LinkPeer::Local(local) = &peer else { continue };
                     match self.names.of(local.pid) {
                         Some(name) => {
-                            last_connection += 1;
-                            let known = Peer {
-                                name,
-                                connection: last_connection,
-                            };
+                            let known = Peer { name, connection };
                             self.lock().insert(known.clone(), peer.clone());
-                            peers.insert(peer, known);
+                            peers.insert(connection, known);
                         }
                         None if strangers.len() < STRANGERS_MAX && !strangers.contains(&local.pid) => {
                             strangers.push(local.pid);
@@ -246,15 +242,15 @@ impl DownPump {
                     }
                     continue;
                 }
-                LinkEvent::PeerGone { peer } => match self.forget(&mut peers, &peer) {
+                LinkEvent::PeerGone { connection, .. } => match self.forget(&mut peers, connection) {
                     Some(known) => BackendInput::PeerGone {
                         name: known.name,
                         why: "it closed the connection".into(),
                     },
                     None => continue,
                 },
-                LinkEvent::Frame { peer, parts, .. } => {
-                    let Some(known) = peers.get(&peer).cloned() else {
+                LinkEvent::Frame { connection, parts, .. } => {
+                    let Some(known) = peers.get(&connection).cloned() else {
                         self.refusals.count("stranger");
                         continue;
                     };
@@ -284,8 +280,8 @@ impl DownPump {
         }
     }
 
-    fn forget(&self, peers: &mut BTreeMap<LinkPeer, Peer>, peer: &LinkPeer) -> Option<Peer> {
-        let known = peers.remove(peer)?;
+    fn forget(&self, peers: &mut BTreeMap<u64, Peer>, connection: u64) -> Option<Peer> {
+        let known = peers.remove(&connection)?;
         self.lock().remove(&known);
         Some(known)
     }

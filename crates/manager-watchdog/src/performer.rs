@@ -137,6 +137,9 @@ impl Perform<ManagerAgent> for Performer {
 
 impl Performer {
     fn send(&self, to: Peer, envelope: &Envelope) {
+        if matches!(envelope.message, Message::Welcome(_)) {
+            self.places.welcomed(&to);
+        }
         if let Err(why) = hosts::send(&self.link, &to, envelope) {
             tracing::debug!(node = %to.name, why, "a frame was not sent");
             let lost = BackendInput::NotSent {
@@ -150,7 +153,7 @@ impl Performer {
 
     fn look(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
         let inputs = self.inputs.clone();
-        let places = self.places.of(&self.link, host, addresses);
+        let places = self.places.of(host, addresses);
         let host = host.to_string();
         tokio::spawn(async move {
             let look = match places {

@@ -4,8 +4,6 @@ use crate::counters::Live;
 use crate::error::LinkError;
 use crate::event::Peer;
 use rustix::event::{EventfdFlags, eventfd};
-use std::collections::HashMap;
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +14,7 @@ use watchtree_keys::AllowList;
 #[derive(Debug)]
 pub(crate) struct Command {
     pub(crate) peer: Peer,
+    pub(crate) connection: u64,
     pub(crate) parts: Vec<Vec<u8>>,
 }
 
@@ -23,8 +22,6 @@ pub(crate) struct Command {
 pub(crate) struct Shared {
     wake: OwnedFd,
     requests: Mutex<Requests>,
-    /// Where each node connected from last; kept when it is gone, because that is when somebody looks for it.
-    addresses: Mutex<HashMap<Peer, IpAddr>>,
     pub(crate) up: AtomicBool,
     pub(crate) counters: Live,
 }
@@ -41,11 +38,9 @@ impl Shared {
     pub(crate) fn new() -> Result<Arc<Self>, LinkError> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| LinkError::system("make an eventfd", errno))?;
-        let (requests, addresses) = (Mutex::default(), Mutex::default());
         Ok(Arc::new(Self {
             wake,
-            requests,
-            addresses,
+            requests: Mutex::default(),
             up: AtomicBool::new(false),
             counters: Live::default(),
         }))
@@ -63,22 +58,6 @@ impl Shared {
     /// Clears the wake-up; before the queue is read, so that a later command wakes again.
     pub(crate) fn drain_wake(&self) {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
-    }
-
-    /// Remembers where a node connected from, of at most `peers_max` nodes.
-    pub(crate) fn set_address(&self, peer: &Peer, address: IpAddr, peers_max: usize) {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if addresses.len() < peers_max || addresses.contains_key(peer) {
-            addresses.insert(peer.clone(), address);
-        }
-    }
-
-    pub(crate) fn address(&self, peer: &Peer) -> Option<IpAddr> {
-        self.addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(peer)
-            .copied()
     }
 
     pub(crate) fn set_allowed(&self, allowed: Arc<AllowList>) {

@@ -12,14 +12,16 @@ pub struct Counters {
     pub frames_out: u64,
     /// Frames that `try_send` refused or that could not be sent.
     pub not_sent: u64,
-    /// Dealer: attempts to connect again. Router: peers that came back on a new connection.
+    /// Dealer: attempts to connect again. Router: peers that came over one more connection, before their others were known to be gone.
     pub reconnects: u64,
-    /// Dealer: sockets made anew, after a refusal or for another server key.
+    /// Dealer: sockets made anew: after a connection ended, after a refusal, for another server key, or because nothing moved.
     pub recreated: u64,
     /// Handshakes that failed.
     pub handshakes_failed: u64,
     /// Handshakes that succeeded.
     pub handshakes: u64,
+    /// Connections that ended.
+    pub ended: u64,
     /// Events other than frames that were dropped because the receiver did not read.
     pub events_dropped: u64,
     /// Times that reading paused because the receiver did not read.
@@ -51,6 +53,7 @@ pub(crate) struct Live {
     pub(crate) recreated: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
     pub(crate) handshakes: AtomicU64,
+    pub(crate) ended: AtomicU64,
     pub(crate) events_dropped: AtomicU64,
     pub(crate) pauses: AtomicU64,
     pub(crate) peers: AtomicU64,
@@ -76,6 +79,7 @@ impl Live {
             recreated: self.recreated.load(Relaxed),
             handshakes_failed: self.handshakes_failed.load(Relaxed),
             handshakes: self.handshakes.load(Relaxed),
+            ended: self.ended.load(Relaxed),
             events_dropped: self.events_dropped.load(Relaxed),
             pauses: self.pauses.load(Relaxed),
             peers: self.peers.load(Relaxed),

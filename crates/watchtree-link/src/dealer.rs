@@ -1,18 +1,22 @@
 //! The child's side: one DEALER and its monitor, in one thread.
 //!
-//! Contract: connects to one parent and goes on trying for ever. A frame is sent only over a living connection; without one it is
-//! reported as not sent, never kept.
+//! Contract: connects to one parent and goes on trying for ever. A frame is taken only while there is a connection; without one it is
+//! reported as not sent. What libzmq still holds of it when the connection ends goes with the socket, and what had come by
+//! it is handed up before. So nothing old is sent on a new connection, unless this thread slept longer than the wait to reconnect:
+//! libzmq may then have sent it by a connection of its own, which the socket's end cuts again.
 //!
 //! ```text
 //!              handshake done
 //!  Down(why) ────────────────▶ Up
 //!     ▲  ▲                      │ gone
-//!     │  └──────────────────────┘  what had come is read, then the socket is made anew after the wait to reconnect
+//!     │  └──────────────────────┘  what had come is read, then the socket is made anew after the wait to reconnect;
+//!     │                            where it cannot be made (no descriptors), that wait doubles up to 2 s
 //!     │ refused (ZAP 400): libzmq never tries again: the socket is made anew, 1 s doubling to 15 s
 //!     │ broken handshake, over-long message: neither: made anew when no attempt follows within 3 s
 //!     └ refused connection, timeout: libzmq tries again by itself
 //! ```
 
+use crate::backoff::{Backoff, between_once_and_twice};
 use crate::commands::{Command, Shared};
 use crate::config::{Clock, DealerConfig, Limits, Upstream};
 use crate::counters::count;
@@ -32,6 +36,8 @@ use zmq::{Context, Error, PollEvents, PollItem, Socket};
 /// First and longest wait before the socket is made anew after a refusal.
 const REFUSED_WAIT_MIN: Duration = Duration::from_secs(1);
 const REFUSED_WAIT_MAX: Duration = Duration::from_secs(15);
+/// Longest wait before another try where the socket itself cannot be made; it costs nothing to try.
+const UNMADE_WAIT_MAX: Duration = Duration::from_secs(2);
 /// libzmq schedules its next attempt at once after a failure. If it has not by then, it never will.
 const NO_ATTEMPT: Duration = Duration::from_secs(3);
 /// Not up, and not a word from the monitor for this long: the socket is stuck, whatever the reason.
@@ -55,6 +61,7 @@ impl Dealer {
         let context = socket::context(1)?;
         let shared = Shared::new()?;
         let limits = config.limits;
+        let unmade = Backoff::new(reconnect(&config), UNMADE_WAIT_MAX.max(reconnect(&config)));
         let (data, monitor) = connect(&context, &config, &endpoint, 0)?;
         let (sender, commands) = sync_channel(limits.commands_max.max(1));
         let (up, events) = Outbox::new(limits.events_max, shared.clone());
@@ -70,7 +77,8 @@ impl Dealer {
             down: None,
             is_up: false,
             anew_at: Some(Instant::now() + QUIET),
-            refused_wait: REFUSED_WAIT_MIN,
+            refused: Backoff::new(REFUSED_WAIT_MIN, REFUSED_WAIT_MAX),
+            unmade,
             handshakes_failed: 0,
             server_key: 0,
         };
@@ -107,22 +115,27 @@ fn connect(
     endpoint: &str,
     server_key: usize,
 ) -> Result<(Socket, Monitor), LinkError> {
-    let (keys, reconnect) = match &config.upstream {
-        Upstream::Tcp { keys, server_keys, .. } => (
-            server_keys
-                .get(server_key % server_keys.len().max(1))
-                .map(|key| (keys, key)),
-            config.reconnect,
-        ),
-        Upstream::Ipc { .. } => (None, IPC_RECONNECT),
+    let keys = match &config.upstream {
+        Upstream::Tcp { keys, server_keys, .. } => server_keys
+            .get(server_key % server_keys.len().max(1))
+            .map(|key| (keys, key)),
+        Upstream::Ipc { .. } => None,
     };
-    let data = socket::dealer(context, &config.limits, keys, reconnect, endpoint.contains('['))?;
+    let data = socket::dealer(context, &config.limits, keys, reconnect(config), endpoint.contains('['))?;
     let monitor = Monitor::of(context, &data, DEALER_EVENTS)?;
     data.connect(endpoint).map_err(|error| LinkError::Address {
         place: endpoint.to_string(),
         what: format!("cannot connect there: {}", error.message()),
     })?;
     Ok((data, monitor))
+}
+
+/// The shortest wait before the next attempt.
+fn reconnect(config: &DealerConfig) -> Duration {
+    match &config.upstream {
+        Upstream::Tcp { .. } => config.reconnect,
+        Upstream::Ipc { .. } => IPC_RECONNECT,
+    }
 }
 
 struct Thread {
@@ -140,7 +153,9 @@ struct Thread {
     is_up: bool,
     /// When the socket is made anew.
     anew_at: Option<Instant>,
-    refused_wait: Duration,
+    refused: Backoff,
+    /// Where the socket cannot be made.
+    unmade: Backoff,
     handshakes_failed: u32,
     server_key: usize,
 }
@@ -184,8 +199,7 @@ impl Thread {
         let now = Instant::now();
         let paused = self.up.is_paused();
         if paused {
-            let soon = now + PAUSE;
-            due = Some(due.map_or(soon, |due| due.max(soon)));
+            due = Some(now + PAUSE);
         }
         let mut items = Vec::with_capacity(3);
         items.push(PollItem::from_fd(self.up.shared.wake_fd(), PollEvents::POLLIN));
@@ -219,8 +233,7 @@ impl Thread {
                     count(&counters.handshakes_failed);
                     self.fall(DownReason::Refused);
                     tracing::debug!(status, "link: the parent refuses us");
-                    self.anew_at = Some(now + jittered(self.refused_wait));
-                    self.refused_wait = REFUSED_WAIT_MAX.min(self.refused_wait * 2);
+                    self.anew_at = Some(now + self.refused.wait());
                     self.drop_socket();
                     return;
                 }
@@ -236,20 +249,22 @@ impl Thread {
                     continue;
                 }
                 Seen::Gone(_) if self.is_up => {
+                    count(&counters.ended);
                     count(&counters.reconnects);
                     self.read_rest();
                     self.fall(DownReason::Disconnected);
                     self.drop_socket();
-                    self.anew_at = Some(now + between_once_and_twice(self.reconnect()));
+                    self.anew_at = Some(now + between_once_and_twice(reconnect(&self.config)));
                     return;
                 }
                 Seen::Gone(_) => {
+                    count(&counters.ended);
                     self.anew_at = Some(now + NO_ATTEMPT);
                     continue;
                 }
                 Seen::ConnectFailed if !self.is_up => self.fall(DownReason::Unreachable),
                 Seen::Retrying => count(&counters.reconnects),
-                Seen::ConnectFailed | Seen::Connected | Seen::AcceptFailed => {}
+                Seen::ConnectFailed | Seen::Connected | Seen::Accepted(_) | Seen::AcceptFailed => {}
             }
             if !self.is_up {
                 self.anew_at = Some(now + QUIET);
@@ -263,14 +278,6 @@ impl Thread {
         while self.receive_one() {}
     }
 
-    /// The shortest wait before the next attempt.
-    fn reconnect(&self) -> Duration {
-        match &self.config.upstream {
-            Upstream::Tcp { .. } => self.config.reconnect,
-            Upstream::Ipc { .. } => IPC_RECONNECT,
-        }
-    }
-
     fn has_other_key(&self) -> bool {
         matches!(&self.config.upstream, Upstream::Tcp { server_keys, .. } if 1 < server_keys.len())
     }
@@ -279,7 +286,7 @@ impl Thread {
         self.is_up = true;
         self.down = None;
         self.anew_at = None;
-        self.refused_wait = REFUSED_WAIT_MIN;
+        self.refused.reset();
         self.handshakes_failed = 0;
         self.up.shared.up.store(true, Release);
         self.up.tell(LinkEvent::Up);
@@ -312,11 +319,13 @@ impl Thread {
         match connect(&self.context, &self.config, &self.endpoint, self.server_key) {
             Ok(made) => {
                 self.data = Some(made);
+                self.unmade.reset();
                 self.anew_at = Some(now + QUIET);
             }
             Err(error) => {
-                tracing::warn!(%error, "link: cannot make the socket anew; trying again");
-                self.anew_at = Some(now + jittered(REFUSED_WAIT_MAX));
+                let wait = self.unmade.wait();
+                tracing::warn!(%error, ?wait, "link: cannot make the socket anew; trying again");
+                self.anew_at = Some(now + wait);
             }
         }
     }
@@ -340,6 +349,7 @@ impl Thread {
         match body {
             Ok(parts) => self.up.frame(LinkEvent::Frame {
                 peer: Peer::Parent,
+                connection: 0,
                 parts,
                 at: (self.clock)(),
             }),
@@ -351,7 +361,7 @@ impl Thread {
     /// Sends what was handed in; whether there may be more.
     fn send(&mut self) -> bool {
         for _ in 0..FRAMES_PER_PASS_MAX {
-            let Ok(Command { peer, parts }) = self.commands.try_recv() else {
+            let Ok(Command { peer, parts, .. }) = self.commands.try_recv() else {
                 return false;
             };
             if peer != Peer::Parent {
@@ -373,19 +383,4 @@ impl Thread {
         }
         true
     }
-}
-
-/// Between this and one and a half times this.
-fn jittered(wait: Duration) -> Duration {
-    wait + random_part(wait / 2)
-}
-
-/// Between this and twice this, as libzmq waits between its own attempts.
-fn between_once_and_twice(wait: Duration) -> Duration {
-    wait + random_part(wait)
-}
-
-fn random_part(whole: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    whole.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }

@@ -1,6 +1,7 @@
 //! What a link tells: peers, frames, and what was refused.
 
 use std::fmt;
+use std::net::IpAddr;
 use watchtree_core::id::NodeName;
 use watchtree_core::time::Moment;
 
@@ -46,20 +47,29 @@ pub enum LinkEvent {
         /// Why.
         why: DownReason,
     },
-    /// A router heard the first frame of a peer on a new connection; comes before that frame.
+    /// A router heard the first frame of a peer on a new connection; comes before that frame. The peer may have other connections:
+    /// dead ones, or those of a second machine with its key.
     PeerSeen {
         /// Who.
         peer: Peer,
+        /// Over which connection; a number is never used twice.
+        connection: u64,
+        /// Tcp: where it connected from. Behind NAT this is the NAT's address.
+        address: Option<IpAddr>,
     },
-    /// A router's connection to a peer is gone. A hint, not a verdict: it may be back at once.
+    /// A router's connection to a peer is gone; comes after its last frame. A hint, not a verdict: the peer may be back at once.
     PeerGone {
         /// Who.
         peer: Peer,
+        /// Which connection.
+        connection: u64,
     },
     /// A frame of a proven peer.
     Frame {
         /// Who sent it.
         peer: Peer,
+        /// Over which of its connections; answers go there. 0 for a dealer, which has one.
+        connection: u64,
         /// Its parts, at least one.
         parts: Vec<Vec<u8>>,
         /// When the link's thread read it.
@@ -127,7 +137,7 @@ pub enum NotSent {
     /// The dealer has no connection.
     #[error("no connection")]
     Down,
-    /// The router has heard nothing of that peer, or its connection is gone.
+    /// The router has heard nothing of that peer over that connection, or the connection is gone.
     #[error("no such peer is connected")]
     NoPeer,
     /// That peer's queue is full: it reads too slowly.

@@ -10,13 +10,7 @@ pub(crate) type Body = Result<Vec<Vec<u8>>, Refusal>;
 /// Reads one message as its first part, which carries the properties of its connection, and the body: all parts after the first
 /// (a router, whose first part is the routing id) or all parts. `None` = nothing there.
 pub(crate) fn receive(socket: &Socket, limits: &Limits, skip_first: bool) -> Option<(Message, Body)> {
-    let first = loop {
-        match socket.recv_msg(DONTWAIT) {
-            Ok(first) => break first,
-            Err(Error::EINTR) => {}
-            Err(_) => return None,
-        }
-    };
+    let first = uninterrupted(|| socket.recv_msg(DONTWAIT)).ok()?;
     let mut parts = Vec::with_capacity(3);
     let mut bytes = 0;
     let mut refusal = None;
@@ -27,7 +21,9 @@ pub(crate) fn receive(socket: &Socket, limits: &Limits, skip_first: bool) -> Opt
     }
     while more {
         // Parts of one message arrive together: the rest is there.
-        let Ok(part) = socket.recv_msg(DONTWAIT) else { break };
+        let Ok(part) = uninterrupted(|| socket.recv_msg(DONTWAIT)) else {
+            break;
+        };
         more = part.get_more();
         bytes += part.len();
         if parts.len() == limits.parts_max {
@@ -47,13 +43,24 @@ pub(crate) fn receive(socket: &Socket, limits: &Limits, skip_first: bool) -> Opt
 /// Sends one message whole or not at all. A router's first part is the routing id: it fails at that part or not at all.
 pub(crate) fn send(socket: &Socket, routing_id: Option<&[u8]>, parts: Vec<Vec<u8>>) -> Result<(), Error> {
     if let Some(routing_id) = routing_id {
-        socket.send(routing_id, DONTWAIT | SNDMORE)?;
+        uninterrupted(|| socket.send(routing_id, DONTWAIT | SNDMORE))?;
     }
     let last = parts.len().saturating_sub(1);
-    for (index, part) in parts.into_iter().enumerate() {
-        socket.send(part, if index < last { DONTWAIT | SNDMORE } else { DONTWAIT })?;
+    for (index, part) in parts.iter().enumerate() {
+        let flags = if index < last { DONTWAIT | SNDMORE } else { DONTWAIT };
+        uninterrupted(|| socket.send(part, flags))?;
     }
     Ok(())
+}
+
+/// A signal must not tear a message apart: what it interrupted is done again, for every part.
+fn uninterrupted<T>(mut action: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match action() {
+            Err(Error::EINTR) => {}
+            other => return other,
+        }
+    }
 }
 
 /// How long to wait in libzmq's poll, in whole milliseconds rounded up; -1 = until something happens.

@@ -4,7 +4,6 @@ use crate::commands::{Command, Shared};
 use crate::config::Limits;
 use crate::counters::{Counters, count};
 use crate::event::{NotSent, Peer};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -40,20 +39,29 @@ impl LinkHandle {
         }
     }
 
-    /// Hands a frame to the link's thread; the parts are sent as they are. Never blocks. `Ok` = taken, not delivered: an event
+    /// Dealer: hands a frame for the parent to the link's thread, as [`Self::try_send`] does.
+    ///
+    /// # Errors
+    /// [`NotSent`] says why it was not taken.
+    pub fn try_send_up(&self, parts: Vec<Vec<u8>>) -> Result<(), NotSent> {
+        self.try_send(&Peer::Parent, 0, parts)
+    }
+
+    /// Hands a frame to the link's thread; the parts are sent as they are, to that peer over that connection (as a
+    /// [`Frame`](crate::LinkEvent::Frame) named it) and no other. Never blocks. `Ok` = taken, not delivered: an event
     /// [`NotSent`](crate::LinkEvent::NotSent) may follow, and a frame in flight is lost with its connection.
     ///
     /// # Errors
     /// [`NotSent`] says why it was not taken.
-    pub fn try_send(&self, peer: &Peer, parts: Vec<Vec<u8>>) -> Result<(), NotSent> {
-        let result = self.take(peer, parts);
+    pub fn try_send(&self, peer: &Peer, connection: u64, parts: Vec<Vec<u8>>) -> Result<(), NotSent> {
+        let result = self.take(peer, connection, parts);
         if result.is_err() {
             count(&self.inner.shared.counters.not_sent);
         }
         result
     }
 
-    fn take(&self, peer: &Peer, parts: Vec<Vec<u8>>) -> Result<(), NotSent> {
+    fn take(&self, peer: &Peer, connection: u64, parts: Vec<Vec<u8>>) -> Result<(), NotSent> {
         let Inner {
             commands,
             shared,
@@ -69,6 +77,7 @@ impl LinkHandle {
         }
         match commands.try_send(Command {
             peer: peer.clone(),
+            connection,
             parts,
         }) {
             Ok(()) => {
@@ -100,12 +109,6 @@ impl LinkHandle {
     /// Router: the endpoints it listens at, with the real ports. Empty for a dealer.
     pub fn bound(&self) -> &[String] {
         &self.inner.bound
-    }
-
-    /// Tcp router: where that node connected from last, also when it is gone by now; `None` if it was never seen. Behind NAT this is
-    /// the NAT's address.
-    pub fn peer_address(&self, peer: &Peer) -> Option<IpAddr> {
-        self.inner.shared.address(peer)
     }
 
     /// Reads all counters.

@@ -12,6 +12,7 @@
 //!   Receiver<LinkEvent> ◀── bounded ──  drain monitor → zap → data → commands → timers
 //! ```
 
+mod backoff;
 mod commands;
 mod config;
 mod counters;

@@ -27,7 +27,9 @@ pub(crate) enum Seen {
     HandshakeBroken,
     /// Closed or timed out before the handshake was done.
     HandshakeCut,
-    /// With the file descriptor.
+    /// A connection came in, on this file descriptor.
+    Accepted(i32),
+    /// With the file descriptor; frames of that connection may still be unread.
     Gone(i32),
     AcceptFailed,
 }
@@ -43,7 +45,8 @@ pub(crate) const DEALER_EVENTS: u32 = zmq_sys::ZMQ_EVENT_CONNECTED
     | zmq_sys::ZMQ_EVENT_DISCONNECTED
     | HANDSHAKES;
 /// What a router needs to know.
-pub(crate) const ROUTER_EVENTS: u32 = zmq_sys::ZMQ_EVENT_ACCEPT_FAILED | zmq_sys::ZMQ_EVENT_DISCONNECTED | HANDSHAKES;
+pub(crate) const ROUTER_EVENTS: u32 =
+    zmq_sys::ZMQ_EVENT_ACCEPTED | zmq_sys::ZMQ_EVENT_ACCEPT_FAILED | zmq_sys::ZMQ_EVENT_DISCONNECTED | HANDSHAKES;
 const HANDSHAKES: u32 = zmq_sys::ZMQ_EVENT_HANDSHAKE_SUCCEEDED
     | zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
     | zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -107,6 +110,7 @@ fn parse(bytes: &[u8]) -> Option<Seen> {
         zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_AUTH => Some(Seen::HandshakeRefused(value)),
         zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL => Some(Seen::HandshakeBroken),
         zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL => Some(Seen::HandshakeCut),
+        zmq_sys::ZMQ_EVENT_ACCEPTED => Some(Seen::Accepted(value as i32)),
         zmq_sys::ZMQ_EVENT_DISCONNECTED => Some(Seen::Gone(value as i32)),
         zmq_sys::ZMQ_EVENT_ACCEPT_FAILED => Some(Seen::AcceptFailed),
         _ => None,

@@ -1,7 +1,8 @@
 //! The parent's side: one ROUTER, its authenticator, its monitor, in one thread.
 //!
-//! Contract: a frame is handed up only with a proven sender. What is sent goes to the connection that sender last spoke on, or is
-//! reported as not sent. Nothing here blocks but `poll`.
+//! Contract: a frame is handed up only with a proven sender and the connection it came by. What is sent goes over the connection
+//! that is named, or is reported as not sent: which connection of a name is the right one, the receiver knows. That a connection is gone
+//! is told after its last frame. Nothing here blocks but `poll`.
 
 use crate::commands::{Command, Shared};
 use crate::config::{Clock, Limits, Listen, RouterConfig};
@@ -12,9 +13,10 @@ use crate::handle::LinkHandle;
 use crate::ipc::{self, Lock};
 use crate::monitor::{Monitor, ROUTER_EVENTS, Seen};
 use crate::outbox::Outbox;
-use crate::peers::{Heard, Peers};
+use crate::peers::{CONNECTIONS_MAX, Peers};
 use crate::zap::{Allowed, Zap};
 use crate::{frame, socket};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver as Commands, TryRecvError, sync_channel};
@@ -24,6 +26,8 @@ use zmq::{Context, Error, PollEvents, PollItem, Socket};
 
 /// Most frames taken in, and most sent, in one pass.
 pub(crate) const FRAMES_PER_PASS_MAX: usize = 1000;
+/// A peer with too many connections is named in the log this often.
+const CROWD_EVERY: Duration = Duration::from_secs(60);
 /// While the receiver does not read, look again after this.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
@@ -65,6 +69,9 @@ impl Router {
             monitor,
             zap,
             peers,
+            leaving: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            crowd_due: Instant::now(),
             commands,
             up,
             clock,
@@ -157,12 +164,29 @@ fn ip(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
+/// How far the reading of one pass came.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Read {
+    /// Nothing waits.
+    All,
+    More,
+    /// The receiver is slow.
+    Paused,
+}
+
 struct Thread {
     context: Context,
     data: Socket,
     monitor: Monitor,
     zap: Zap,
     peers: Peers,
+    /// Connections that have ended; forgotten when no frame of theirs can be unread any more.
+    leaving: BTreeSet<(Peer, u64)>,
+    /// Descriptors of ended connections that no later one uses: an unread frame by one of them is of a connection that ended before it
+    /// was bound.
+    closed: BTreeSet<i32>,
+    /// When a peer with too many connections may be named again.
+    crowd_due: Instant,
     commands: Commands<Command>,
     up: Outbox,
     clock: Clock,
@@ -177,13 +201,16 @@ impl Thread {
             self.wait(due);
             self.watch();
             self.zap.serve(&mut self.up);
-            let mut again = self.receive();
+            let read = self.receive();
+            if read == Read::All {
+                self.bury();
+            }
             self.up.shared.drain_wake();
             let requests = self.up.shared.take_requests();
             if let Some(list) = requests.allowed {
                 self.allow(Allowed::keys(&list));
             }
-            again |= self.send();
+            let again = self.send() | (read == Read::More);
             if let Some(linger) = requests.stop {
                 while self.send() {}
                 break linger;
@@ -193,7 +220,7 @@ impl Thread {
             }
             let now = Instant::now();
             due = self.up.tick(now);
-            if again {
+            if again || !self.leaving.is_empty() {
                 due = Some(now);
             }
             self.up.shared.counters.peers.store(self.peers.len() as u64, Relaxed);
@@ -215,8 +242,7 @@ impl Thread {
         let now = Instant::now();
         let paused = self.up.is_paused();
         if paused {
-            let soon = now + PAUSE;
-            due = Some(due.map_or(soon, |due| due.max(soon)));
+            due = Some(now + PAUSE);
         }
         let mut items = [
             PollItem::from_fd(self.up.shared.wake_fd(), PollEvents::POLLIN),
@@ -246,24 +272,27 @@ impl Thread {
                     self.up.refuse(Refusal::BadHandshake, "");
                 }
                 Seen::AcceptFailed => self.up.refuse(Refusal::NotAccepted, ""),
+                Seen::Accepted(fd) => {
+                    self.closed.remove(&fd);
+                }
                 Seen::Gone(fd) => {
-                    if let Some(peer) = self.peers.lost(fd) {
-                        self.up.tell(LinkEvent::PeerGone { peer });
-                    }
+                    count(&counters.ended);
+                    self.leaving.extend(self.peers.closed(fd));
+                    self.closed.insert(fd);
                 }
                 Seen::Connected | Seen::ConnectFailed | Seen::Retrying => {}
             }
         }
     }
 
-    /// Takes in what has come; whether there may be more.
-    fn receive(&mut self) -> bool {
+    /// Takes in what has come.
+    fn receive(&mut self) -> Read {
         for _ in 0..FRAMES_PER_PASS_MAX {
             if self.up.is_paused() {
-                return false;
+                return Read::Paused;
             }
             let Some((mut routing_id, body)) = frame::receive(&self.data, &self.limits, true) else {
-                return false;
+                return Read::All;
             };
             let Some(user_id) = routing_id.gets("User-Id").map(str::to_string) else {
                 let address = routing_id.gets("Peer-Address").unwrap_or_default().to_string();
@@ -275,52 +304,84 @@ impl Thread {
                 continue;
             };
             let fd = routing_id.gets("__fd").and_then(|fd| fd.parse().ok());
-            if !self.peers.is_bound(&peer, &routing_id, fd) {
-                let address = routing_id.gets("Peer-Address").and_then(ip);
-                if !self.bind_peer(&peer, &routing_id, fd, &user_id, address) {
-                    continue;
+            let connection = match self.peers.heard(&peer, &routing_id, fd) {
+                Some(connection) => connection,
+                None => {
+                    let address = routing_id.gets("Peer-Address").and_then(ip);
+                    match self.bind(&peer, &routing_id, fd, &user_id, address) {
+                        Some(connection) => connection,
+                        None => continue,
+                    }
                 }
-            }
+            };
             match body {
                 Ok(parts) => self.up.frame(LinkEvent::Frame {
                     peer,
+                    connection,
                     parts,
                     at: (self.clock)(),
                 }),
                 Err(why) => self.up.refuse(why, &peer.to_string()),
             }
         }
-        true
+        Read::More
     }
 
-    /// Binds a peer to the connection its message came by; whether it has a place in the table.
-    fn bind_peer(
+    /// Binds the connection a message came by to its peer; its number, or `None` without a place in the table.
+    fn bind(
         &mut self,
         peer: &Peer,
         routing_id: &[u8],
         fd: Option<i32>,
         user_id: &str,
         address: Option<IpAddr>,
-    ) -> bool {
-        // What the monitor has told before this message is about older connections, perhaps with the same descriptor.
+    ) -> Option<u64> {
+        // What the monitor has told before this message is about this descriptor too: closed, or in use again.
         self.watch();
-        match self.peers.hear(peer, routing_id, fd, user_id) {
-            Heard::Same => {}
-            Heard::Full => {
-                self.up.refuse(Refusal::TooManyPeers, &peer.to_string());
-                return false;
-            }
-            heard => {
-                if heard == Heard::Moved {
-                    count(&self.up.shared.counters.reconnects);
-                }
-                if let Some(address) = address {
-                    self.up.shared.set_address(peer, address, self.limits.peers_max);
-                }
-                self.up.tell(LinkEvent::PeerSeen { peer: peer.clone() });
+        let Some(new) = self.peers.bind(peer, routing_id, fd, user_id) else {
+            self.up.refuse(Refusal::TooManyPeers, &peer.to_string());
+            return None;
+        };
+        let connection = new.connection;
+        if fd.is_some_and(|fd| self.closed.contains(&fd)) {
+            self.leaving.insert((peer.clone(), connection));
+        }
+        if 0 < new.others {
+            count(&self.up.shared.counters.reconnects);
+        }
+        if let Some(dropped) = new.dropped {
+            self.name_crowd(peer);
+            let peer = peer.clone();
+            self.up.tell(LinkEvent::PeerGone {
+                peer,
+                connection: dropped,
+            });
+        }
+        self.up.tell(LinkEvent::PeerSeen {
+            peer: peer.clone(),
+            connection,
+            address,
+        });
+        Some(connection)
+    }
+
+    fn name_crowd(&mut self, peer: &Peer) {
+        let now = Instant::now();
+        if self.crowd_due <= now {
+            self.crowd_due = now + CROWD_EVERY;
+            tracing::warn!(%peer, most = CONNECTIONS_MAX, "link: too many connections of one peer, the one that was silent longest is \
+                forgotten; is its key in use on several machines?");
+        }
+    }
+
+    /// No frame waits: what has ended is really over.
+    fn bury(&mut self) {
+        self.closed.clear();
+        for (peer, connection) in std::mem::take(&mut self.leaving) {
+            if self.peers.forget(&peer, connection) {
+                self.up.tell(LinkEvent::PeerGone { peer, connection });
             }
         }
-        true
     }
 
     fn allow(&mut self, allowed: Allowed) {
@@ -330,11 +391,11 @@ impl Thread {
         }
         self.zap.allowed = allowed;
         let allowed = &self.zap.allowed;
-        for peer in self
+        for (peer, connection) in self
             .peers
             .retain(|user_id, peer| allowed.peer(user_id).as_ref() == Some(peer))
         {
-            self.up.tell(LinkEvent::PeerGone { peer });
+            self.up.tell(LinkEvent::PeerGone { peer, connection });
         }
     }
 
@@ -349,8 +410,15 @@ impl Thread {
         true
     }
 
-    fn send_one(&mut self, Command { peer, parts }: Command) {
-        let Some(routing_id) = self.peers.routing_id(&peer) else {
+    fn send_one(
+        &mut self,
+        Command {
+            peer,
+            connection,
+            parts,
+        }: Command,
+    ) {
+        let Some(routing_id) = self.peers.routing_id(&peer, connection) else {
             return self.up.not_sent(peer, NotSent::NoPeer);
         };
         match frame::send(&self.data, Some(routing_id), parts) {
@@ -360,8 +428,8 @@ impl Thread {
                 if error != Error::EHOSTUNREACH {
                     tracing::warn!(%error, %peer, "link: send failed");
                 }
-                self.peers.forget(&peer);
-                self.up.tell(LinkEvent::PeerGone { peer: peer.clone() });
+                // Gone; told when what it may have sent before has been read.
+                self.leaving.insert((peer.clone(), connection));
                 self.up.not_sent(peer, NotSent::NoPeer);
             }
         }

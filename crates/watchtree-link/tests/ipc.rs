@@ -41,7 +41,7 @@ async fn the_peer_is_the_process_and_the_path_is_guarded() {
     parent.send(&us(), "welcome");
     assert_eq!(child.frame().await.1[2], b"welcome");
     drop(child);
-    parent.until_event(LinkEvent::PeerGone { peer: us() }).await;
+    parent.until_gone(us()).await;
     assert!(parent.stop(Duration::ZERO).await.1);
     // Free again, and a stale file is no obstacle.
     drop(std::os::unix::net::UnixListener::bind(&path));

@@ -15,7 +15,13 @@ async fn frames_go_both_ways_under_the_names_of_the_keys() {
     h1.until_event(LinkEvent::Up).await;
     h2.until_event(LinkEvent::Up).await;
     h1.send(&Peer::Parent, "one");
-    parent.until_event(LinkEvent::PeerSeen { peer: node("h1") }).await;
+    let seen = parent
+        .until("h1 seen", |event| match event {
+            LinkEvent::PeerSeen { peer, address, .. } => Some((peer, address)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(seen, (node("h1"), Some("127.0.0.1".parse().unwrap())));
     assert_eq!(
         parent.frame().await,
         (node("h1"), vec![b"WT1".to_vec(), b"header".to_vec(), b"one".to_vec()])
@@ -46,12 +52,7 @@ async fn frames_go_both_ways_under_the_names_of_the_keys() {
         (2, 2, 2, 1)
     );
     drop(h1);
-    parent.until_event(LinkEvent::PeerGone { peer: node("h1") }).await;
-    assert_eq!(
-        parent.handle.peer_address(&node("h1")),
-        Some("127.0.0.1".parse().unwrap())
-    );
-    assert_eq!(parent.handle.peer_address(&node("h3")), None);
+    parent.until_gone(node("h1")).await;
 }
 
 #[tokio::test]
@@ -76,10 +77,7 @@ async fn an_unknown_key_is_refused_until_it_is_enrolled_and_again_after_it_is_wi
         .await;
     assert_eq!(address, "127.0.0.1");
     assert!(!child.handle.is_up());
-    assert_eq!(
-        child.handle.try_send(&Peer::Parent, vec![b"x".to_vec()]),
-        Err(NotSent::Down)
-    );
+    assert_eq!(child.handle.try_send_up(vec![b"x".to_vec()]), Err(NotSent::Down));
 
     parent.handle.set_allowed(allow(&[("h1", &known), ("h2", &new)]));
     child.until_event(LinkEvent::Up).await;
@@ -92,7 +90,7 @@ async fn an_unknown_key_is_refused_until_it_is_enrolled_and_again_after_it_is_wi
     );
 
     parent.handle.set_allowed(allow(&[("h1", &known)]));
-    parent.until_event(LinkEvent::PeerGone { peer: node("h2") }).await;
+    parent.until_gone(node("h2")).await;
     child.send(&Peer::Parent, "still here");
     parent
         .until("a refusal", |event| {
@@ -183,23 +181,17 @@ async fn a_frame_over_the_limit_is_counted_and_dropped_or_ends_the_connection_an
     let endpoint = parent.handle.bound()[0].clone();
     let mut child = tcp_dealer(&endpoint, &key, &[server.public()]);
     child.until_event(LinkEvent::Up).await;
-    let body = |bytes: usize| vec![vec![0; bytes]];
-    assert_eq!(
-        child.handle.try_send(&Peer::Parent, body(256 * 1024 + 1)),
-        Err(NotSent::TooLarge)
-    );
-    assert_eq!(
-        child.handle.try_send(&Peer::Parent, vec![Vec::new(); 9]),
-        Err(NotSent::TooLarge)
-    );
-    assert_eq!(child.handle.try_send(&Peer::Parent, Vec::new()), Err(NotSent::TooLarge));
-    child.handle.try_send(&Peer::Parent, body(256 * 1024)).unwrap();
+    let of = |bytes: usize| vec![vec![0; bytes]];
+    assert_eq!(child.handle.try_send_up(of(256 * 1024 + 1)), Err(NotSent::TooLarge));
+    assert_eq!(child.handle.try_send_up(vec![Vec::new(); 9]), Err(NotSent::TooLarge));
+    assert_eq!(child.handle.try_send_up(Vec::new()), Err(NotSent::TooLarge));
+    child.handle.try_send_up(of(256 * 1024)).unwrap();
     assert_eq!(parent.frame().await.1[0].len(), 256 * 1024);
 
     // A peer of another make keeps to no limit.
     let context = zmq::Context::new();
     let foreign = raw_dealer(&context, &endpoint, &other, server.public());
-    foreign.send_multipart(body(256 * 1024 + 1), 0).unwrap();
+    foreign.send_multipart(of(256 * 1024 + 1), 0).unwrap();
     parent
         .until("too large", |event| {
             matches!(
@@ -225,11 +217,14 @@ async fn a_frame_over_the_limit_is_counted_and_dropped_or_ends_the_connection_an
             .then_some(())
         })
         .await;
-    foreign.send_multipart(body(4 * 1024 * 1024), 0).unwrap();
-    parent.until_event(LinkEvent::PeerGone { peer: node("h2") }).await;
+    foreign.send_multipart(of(4 * 1024 * 1024), 0).unwrap();
+    parent.until_gone(node("h2")).await;
 
     // The parent's own frame over the child's limit: libzmq gives the connection up for good, the child makes a new one.
-    parent.handle.try_send(&node("h1"), body(4 * 1024 * 1024)).unwrap();
+    parent
+        .handle
+        .try_send(&node("h1"), parent.route(&node("h1")), of(4 * 1024 * 1024))
+        .unwrap();
     child
         .until_event(LinkEvent::Down {
             why: DownReason::Disconnected,
@@ -317,7 +312,7 @@ async fn the_end_has_a_bound_with_unsent_frames_and_a_frozen_or_absent_peer() {
     child.until_event(LinkEvent::Up).await;
     let mut sent = 0;
     while child.handle.counters().not_sent == 0 {
-        sent += usize::from(child.handle.try_send(&Peer::Parent, vec![vec![0; 200 * 1024]]).is_ok());
+        sent += usize::from(child.handle.try_send_up(vec![vec![0; 200 * 1024]]).is_ok());
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert!(sent < 10_000, "nothing pushes back");
     }
@@ -359,7 +354,7 @@ async fn what_was_taken_is_sent_before_the_end() {
     let handle = child.handle.clone();
     child.stop(Duration::from_millis(100)).await;
     assert!(matches!(
-        handle.try_send(&Peer::Parent, vec![b"x".to_vec()]),
+        handle.try_send_up(vec![b"x".to_vec()]),
         Err(NotSent::Down | NotSent::Closed)
     ));
 }
@@ -401,7 +396,7 @@ async fn two_hundred_connects_pass_the_monitor() {
     }
     assert_eq!(parent.handle.counters().handshakes, 200, "in {:?}", begin.elapsed());
     drop(sockets);
-    parent.until_event(LinkEvent::PeerGone { peer: node("h1") }).await;
+    parent.until_gone(node("h1")).await;
     let handle = parent.handle.clone();
     eventually("nobody is left", || handle.counters().peers == 0).await;
 }

@@ -340,6 +340,42 @@ fn a_refused_frame_is_no_sign_of_life_and_moves_no_route() {
 }
 
 #[test]
+fn a_refused_clone_gets_its_refusal_and_the_node_its_orders() {
+    let mut script = Script::joined();
+    let copied = NodeIdentity {
+        boot_id: BootId([2; 16]),
+        agent_epoch: AgentEpoch(4),
+        ..identity("h1", Tier::Host)
+    };
+    let header = Header {
+        origin: name("h1"),
+        target: None,
+        boot_id: BootId([2; 16]),
+        agent_epoch: AgentEpoch(4),
+        seq: 1,
+        sent: ms(9),
+        slot: ms(9),
+        hops_left: 8,
+        trace: 0,
+    };
+    let peer = Peer {
+        name: name("h1"),
+        connection: 2,
+    };
+    let message = hello(copied);
+    let envelope = Envelope { header, message };
+    script.backend.handle(ms(10), BackendInput::Received { peer, envelope });
+    let (to, answer) = script.backend.poll_outgoing().unwrap();
+    assert!(
+        matches!(&answer.message, Message::Refused { reason, .. } if reason == "clone"),
+        "{answer:?}"
+    );
+    assert_eq!(to.connection, 2);
+    assert!(script.backend.ping(ms(11), &name("h1")));
+    assert_eq!(script.backend.poll_outgoing().unwrap().0.connection, 1);
+}
+
+#[test]
 fn a_child_with_too_many_subjects_is_told_so_and_asked_for_no_snapshot_without_end() {
     let mut script = Script::joined();
     let names: Vec<String> = (0..=crate::tree::SUBJECTS_PER_CHILD_MAX)

@@ -1,6 +1,7 @@
 //! What the link's tests share: ends of a link with deadlines, keys, raw ZeroMQ peers.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
@@ -17,6 +18,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct End {
     pub(crate) handle: LinkHandle,
     pub(crate) events: Receiver<LinkEvent>,
+    /// The connection each peer was last heard over.
+    pub(crate) routes: BTreeMap<Peer, u64>,
 }
 
 impl End {
@@ -27,6 +30,9 @@ impl End {
         loop {
             match tokio::time::timeout_at(deadline, self.events.recv()).await {
                 Ok(Some(event)) => {
+                    if let LinkEvent::Frame { peer, connection, .. } = &event {
+                        self.routes.insert(peer.clone(), *connection);
+                    }
                     let text: String = format!("{event:?}").chars().take(200).collect();
                     match pick(event) {
                         Some(found) => return found,
@@ -56,10 +62,24 @@ impl End {
         .await
     }
 
+    /// To a peer over the connection it was last heard over.
     pub(crate) fn send(&self, peer: &Peer, text: &str) {
-        self.handle
-            .try_send(peer, vec![b"WT1".to_vec(), b"header".to_vec(), text.into()])
-            .unwrap();
+        self.send_over(peer, self.route(peer), text);
+    }
+
+    pub(crate) fn send_over(&self, peer: &Peer, connection: u64, text: &str) {
+        self.handle.try_send(peer, connection, body(text)).unwrap();
+    }
+
+    pub(crate) fn route(&self, peer: &Peer) -> u64 {
+        self.routes.get(peer).copied().unwrap_or(0)
+    }
+
+    pub(crate) async fn until_gone(&mut self, wanted: Peer) {
+        self.until(&format!("{wanted} gone"), |event| {
+            matches!(event, LinkEvent::PeerGone { peer, .. } if peer == wanted).then_some(())
+        })
+        .await;
     }
 
     /// Stops it and waits for the end; how long it took, and whether it was clean.
@@ -75,6 +95,11 @@ impl End {
         assert_eq!(self.events.recv().await, None, "Closed is the last event");
         (begin.elapsed(), clean)
     }
+}
+
+/// The parts of a frame with that text.
+pub(crate) fn body(text: &str) -> Vec<Vec<u8>> {
+    vec![b"WT1".to_vec(), b"header".to_vec(), text.into()]
 }
 
 pub(crate) fn clock() -> Clock {
@@ -101,7 +126,11 @@ pub(crate) fn allow(pairs: &[(&str, &CurveKeys)]) -> Arc<AllowList> {
 
 pub(crate) fn router(config: RouterConfig) -> End {
     let (handle, events) = Router::start(config, clock()).unwrap();
-    End { handle, events }
+    End {
+        handle,
+        events,
+        routes: BTreeMap::new(),
+    }
 }
 
 pub(crate) fn tcp_config(keys: &CurveKeys, allowed: Arc<AllowList>) -> RouterConfig {
@@ -121,8 +150,16 @@ pub(crate) fn tcp_router(keys: &CurveKeys, allowed: Arc<AllowList>) -> (End, Str
 }
 
 pub(crate) fn dealer(upstream: Upstream) -> End {
-    let (handle, events) = Dealer::start(DealerConfig::new(upstream), clock()).unwrap();
-    End { handle, events }
+    dealer_of(DealerConfig::new(upstream))
+}
+
+pub(crate) fn dealer_of(config: DealerConfig) -> End {
+    let (handle, events) = Dealer::start(config, clock()).unwrap();
+    End {
+        handle,
+        events,
+        routes: BTreeMap::new(),
+    }
 }
 
 pub(crate) fn tcp_dealer(endpoint: &str, keys: &CurveKeys, server: &[CurvePublic]) -> End {
