@@ -57,6 +57,50 @@ fn a_lost_answer_is_looked_after_and_never_posted_again() {
 }
 
 #[test]
+fn lost_answers_do_not_stop_the_healing_of_others() {
+    let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut w = World::with(&names);
+    let parallel = w.settings.host_policy.parallel as usize;
+    w.hang_calls = true;
+    names[..parallel].iter().for_each(|name| w.crash(name, 1));
+    w.run(20_000);
+    assert_eq!(w.calls.len(), parallel);
+    w.hang_calls = false;
+    w.crash(names[parallel], 1);
+    w.run(5000);
+    assert!(!w.running(names[parallel]), "it waits for its turn");
+    w.run(6000);
+    assert!(w.running(names[parallel]), "{}", w.why(names[parallel]));
+    assert_eq!(w.calls.len(), parallel + 1);
+}
+
+/// A `/stop` with a long timeout holds its place for as long.
+#[test]
+fn a_long_wait_for_a_turn_is_recorded() {
+    let mut w = World::new();
+    w.settings.host_policy.parallel = 1;
+    w.create("slow", |it| {
+        it.ignores_term = true;
+        it.view.stop_timeout = Some(Duration::from_secs(90));
+    });
+    w.create("b", |_| {});
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    w.health("slow", Health::Unhealthy);
+    w.run(100);
+    w.crash("b", 1);
+    w.run(20_000);
+    let waits = |w: &World| w.decided.iter().filter(|it| it.subject == World::subject("b")).count();
+    assert_eq!(waits(&w), 0, "a turn is waited for quietly");
+    w.run(20_000);
+    assert_eq!(waits(&w), 1, "{}", w.why("b"));
+    w.run(60_000);
+    assert!(w.running("b") && w.running("slow"), "{}", w.why("b"));
+}
+
+#[test]
 fn many_at_once_are_one_repair() {
     let names: Vec<String> = (0..60).map(|n| format!("c{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -77,6 +77,8 @@ pub struct ContainerAgent {
     pub(crate) ticket_count: u64,
     /// Calls that are or may be under way.
     pub(crate) calls: BTreeMap<Ticket, SubjectId>,
+    /// Those of them whose deadline passed: they may hang in the engine for ever, and hold no place among the parallel.
+    pub(crate) lost_calls: BTreeSet<Ticket>,
     pub(crate) list: List,
     pub(crate) conditions: BTreeMap<&'static str, Result<String, String>>,
     pub(crate) mode: Mode,
@@ -120,6 +122,7 @@ impl ContainerAgent {
             decision_count: 0,
             ticket_count: 0,
             calls: BTreeMap::new(),
+            lost_calls: BTreeSet::new(),
             list: List {
                 asked: None,
                 next: now + Duration::from_secs(2),

@@ -23,8 +23,10 @@ impl ContainerAgent {
             return;
         };
         let still_open = matches!(result, Err(EngineError::Deadline));
-        if !still_open {
-            self.calls.remove(&ticket);
+        if still_open {
+            self.lost_calls.insert(ticket);
+        } else {
+            self.call_is_over(ticket);
         }
         let Some(subject) = self.subjects.get_mut(&sid) else {
             return;
@@ -194,7 +196,17 @@ impl ContainerAgent {
             _ => {}
         }
         subject.open_call = None;
+        self.call_is_over(ticket);
+    }
+
+    fn call_is_over(&mut self, ticket: Ticket) {
         self.calls.remove(&ticket);
+        self.lost_calls.remove(&ticket);
+    }
+
+    /// Calls that hold a place among the parallel ones.
+    pub(crate) fn calls_in_time(&self) -> usize {
+        self.calls.len().saturating_sub(self.lost_calls.len())
     }
 }
 

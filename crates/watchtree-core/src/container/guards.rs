@@ -89,7 +89,7 @@ impl ContainerAgent {
         let mass = self.is_mass(now, subject);
         self.ask_budget(now, sid, subject, policy, guards)?;
         self.ask_backoff(now, sid, subject, policy, guards)?;
-        self.ask_host(now, sid, mass, guards)
+        self.ask_host(now, sid, subject, mass, guards)
     }
 
     /// A container with a restart policy gets its first restart from the engine.
@@ -240,7 +240,14 @@ impl ContainerAgent {
         Ok(())
     }
 
-    fn ask_host(&mut self, now: Moment, sid: &SubjectId, mass: bool, guards: &mut Guards) -> Result<(), No> {
+    fn ask_host(
+        &mut self,
+        now: Moment,
+        sid: &SubjectId,
+        subject: &mut Subject,
+        mass: bool,
+        guards: &mut Guards,
+    ) -> Result<(), No> {
         let host = self.settings.host_policy;
         if mass {
             guards.pass(
@@ -262,11 +269,16 @@ impl ContainerAgent {
         } else {
             guards.pass(Guard::Budget, "the host's budget has some left");
         }
-        if host.parallel.max(1) as usize <= self.calls.len() {
+        let under_way = self.calls_in_time();
+        if host.parallel.max(1) as usize <= under_way {
             self.queued.insert(sid.clone());
-            let why = format!("waits for its turn: {} repairs are under way", self.calls.len());
-            return Err(No::new(Guard::InFlight, why, State::Repairing, None).quietly());
+            // A wait that is longer than a start may take is no mere turn: it is recorded.
+            let long = *subject.queued_since.get_or_insert(now) + self.settings.start_deadline;
+            let why = format!("waits for its turn: {under_way} repairs are under way");
+            let no = No::new(Guard::InFlight, why, State::Repairing, (now < long).then_some(long));
+            return Err(if now < long { no.quietly() } else { no });
         }
+        subject.queued_since = None;
         Ok(())
     }
 
@@ -356,7 +368,7 @@ impl ContainerAgent {
         }
         let mass = self.is_mass(now, subject);
         self.ask_budget(now, sid, subject, policy, guards)?;
-        self.ask_host(now, sid, mass, guards)
+        self.ask_host(now, sid, subject, mass, guards)
     }
 
     fn hold_back(
@@ -389,7 +401,7 @@ impl ContainerAgent {
 
     /// Lets queued subjects go on while there is room.
     pub(crate) fn serve_queue(&mut self, now: Moment) {
-        while self.calls.len() < self.settings.host_policy.parallel.max(1) as usize {
+        while self.calls_in_time() < self.settings.host_policy.parallel.max(1) as usize {
             let Some(sid) = self.queued.pop_first() else { return };
             self.reconcile(now, &sid);
         }

@@ -68,6 +68,8 @@ pub(crate) struct Subject {
     pub(crate) recovering: Option<OpenRepair>,
     /// A call of ours that is or may be under way in the engine.
     pub(crate) open_call: Option<Ticket>,
+    /// Since when it waits for a place among the parallel repairs.
+    pub(crate) queued_since: Option<Moment>,
     /// A person asked for a try: guards of time and budget do not count for the next one.
     pub(crate) forced: bool,
     /// Which non-action was recorded last: it is recorded again only when this changes.
