@@ -2,10 +2,13 @@
 
 use super::ManagerAgent;
 use super::hosts::{Phase, Watch};
+use crate::decision::{ActionKind, Guard, GuardAnswer, Outcome};
+use crate::id::NodeName;
 use crate::time::Moment;
-use crate::verdict::State;
+use crate::verdict::{State, Verdict};
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec;
 
 /// How many hosts there are to judge, and how many of them are silent (their kernel too).
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,5 +65,33 @@ impl ManagerAgent {
         if !self.cut_off && !most && self.has_own_incident() && !self.hosts.values().any(undecided) {
             self.close_own_incident(now);
         }
+    }
+
+    /// That a lost host becomes no incident while we are cut off is a decision, recorded once.
+    pub(super) fn note_suppressed(&mut self, now: Moment, name: &NodeName, verdict: &Verdict) {
+        match self.hosts.get_mut(name).map(|watch| &mut watch.phase) {
+            Some(Phase::Lost(lost)) if !lost.suppressed => lost.suppressed = true,
+            _ => return,
+        }
+        let Tally { counted, silent } = self.tally;
+        let guards = vec![GuardAnswer {
+            guard: Guard::Observer,
+            pass: false,
+            detail: format!("{silent} of {counted} hosts are silent: this manager holds itself for the one cut off"),
+        }];
+        let why = format!(
+            "{name} is {}: no incident of it while we are cut off",
+            verdict.state.as_str()
+        );
+        let (subject, evidence) = (verdict.subject.clone(), verdict.evidence.clone());
+        self.decide(
+            now,
+            subject,
+            evidence,
+            guards,
+            ActionKind::Escalate,
+            Outcome::NotTaken,
+            why,
+        );
     }
 }

@@ -15,7 +15,12 @@ use alloc::vec;
 
 impl ManagerAgent {
     pub(super) fn ask_to_forget(&mut self, now: Moment, ticket: u64, subject: &SubjectId, asked_by: &str) {
-        let result = self.forget_asked(now, subject, asked_by).map(|detail| {
+        let asked = format!("{asked_by} asked to forget {subject}");
+        let result = self.forget_asked(now, subject, asked_by, &asked);
+        if let Err(error @ (AskError::UnknownSubject | AskError::Bad(_))) = &result {
+            self.note_refusal(now, subject, &asked, ActionKind::Forget, error);
+        }
+        let result = result.map(|detail| {
             let answer = OrderAnswer {
                 id: [0; 16],
                 result: Ok(()),
@@ -29,7 +34,13 @@ impl ManagerAgent {
         self.effects.push_back(ManagerEffect::AskAnswered { ticket, result });
     }
 
-    fn forget_asked(&mut self, now: Moment, subject: &SubjectId, asked_by: &str) -> Result<String, AskError> {
+    fn forget_asked(
+        &mut self,
+        now: Moment,
+        subject: &SubjectId,
+        asked_by: &str,
+        asked: &str,
+    ) -> Result<String, AskError> {
         if *subject == self.subject {
             return Err(AskError::Bad("this is the manager itself: name a host".to_string()));
         }
@@ -48,8 +59,7 @@ impl ManagerAgent {
             pass: !heard,
             detail: state.clone(),
         };
-        let asked = format!("{asked_by} asked to forget {host}");
-        let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked.clone())];
+        let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked)];
         let (outcome, why) = if heard {
             (Outcome::NotTaken, format!("{asked}: it is heard, so it stays"))
         } else {

@@ -293,6 +293,8 @@ impl ManagerAgent {
             } else if !self.cut_off {
                 let touched = self.backend.child(name).map_or(0, |child| child.book.len());
                 self.open(now, &verdict, unconfirmed, touched);
+            } else {
+                self.note_suppressed(now, name, &verdict);
             }
         }
         self.incidents.wait_no_more_within(&scope);

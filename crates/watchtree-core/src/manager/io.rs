@@ -12,6 +12,7 @@ use crate::time::{Duration, WallTime};
 use crate::verdict::State;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// Everything the manager role is born with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -157,6 +158,17 @@ pub enum AskError {
     StillHeard(String),
     /// Too many requests under way.
     Busy,
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownSubject => f.write_str("the tree has no such subject"),
+            Self::NobodyThere(why) => write!(f, "nobody stands over it just now: {why}"),
+            Self::Bad(why) | Self::StillHeard(why) => f.write_str(why),
+            Self::Busy => f.write_str("too many requests are under way"),
+        }
+    }
 }
 
 /// Everything the manager role may be told.

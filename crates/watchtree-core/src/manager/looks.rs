@@ -32,6 +32,8 @@ pub(super) struct Lost {
     silent_in_a_row: u32,
     /// How much the look showed that the verdict rests on.
     shown: Shown,
+    /// It is on record that no incident was opened of it.
+    pub(super) suppressed: bool,
 }
 
 /// How much a look shows of a kernel's silence.
@@ -58,6 +60,7 @@ impl Lost {
     pub(super) fn excused(&self) -> Self {
         Self {
             shown: self.shown,
+            suppressed: self.suppressed,
             ..Self::default()
         }
     }

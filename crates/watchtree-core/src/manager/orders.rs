@@ -4,7 +4,7 @@
 use super::ManagerAgent;
 use super::hosts::Phase;
 use super::io::{Ask, AskError, ManagerEffect, TargetAnswer};
-use crate::decision::{ActionKind, Decision, Outcome};
+use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::id::NodeName;
 use crate::order::{Order, OrderAnswer, Verb};
 use crate::subject::{SubjectId, SubjectKind};
@@ -56,25 +56,32 @@ impl ManagerAgent {
     /// A person asks.
     pub(super) fn ask(&mut self, now: Moment, ask: Ask) {
         let ticket = ask.ticket;
+        let action = match ask.verb {
+            Verb::Hold { .. } | Verb::Release => ActionKind::Hold,
+            Verb::Retry => ActionKind::SendOrder,
+        };
+        let asked = format!("{} asked to {} {}", ask.asked_by, ask.verb.as_str(), ask.subject);
         let targets = match self.check_ask(&ask).and_then(|()| self.targets(&ask.subject)) {
             Ok(targets) => targets,
             Err(error) => {
+                self.note_refusal(now, &ask.subject, &asked, action, &error);
                 return self.effects.push_back(ManagerEffect::AskAnswered {
                     ticket,
                     result: Err(error),
                 });
             }
         };
-        let action = match ask.verb {
-            Verb::Hold { .. } | Verb::Release => ActionKind::Hold,
-            Verb::Retry => ActionKind::SendOrder,
-        };
-        let asked = format!("{} asked to {} {}", ask.asked_by, ask.verb.as_str(), ask.subject);
         let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked.clone())];
         let names: Vec<&str> = targets.iter().map(|(_, target)| target.as_str()).collect();
-        let why = format!("{asked}: order it from {}", names.join(", "));
+        let names = names.join(", ");
+        let guards = vec![GuardAnswer {
+            guard: Guard::OrderValid,
+            pass: true,
+            detail: format!("over it stand {names}"),
+        }];
+        let why = format!("{asked}: order it from {names}");
         let subject = ask.subject.clone();
-        let decision = self.decide(now, subject, evidence, Vec::new(), action, Outcome::UnderWay, why);
+        let decision = self.decide(now, subject, evidence, guards, action, Outcome::UnderWay, why);
         let mut orders = Vec::new();
         for (via, target) in targets {
             let Some(order) = self.order(now, &via, target, &ask) else {
@@ -90,6 +97,30 @@ impl ManagerAgent {
         let ends = now + self.policy.order_lives;
         self.orders.asks.insert(ticket, Pending { orders, ends, decision });
         self.orders_due(now);
+    }
+
+    /// What a person asked for and did not get is a decision too.
+    pub(super) fn note_refusal(
+        &mut self,
+        now: Moment,
+        subject: &SubjectId,
+        asked: &str,
+        action: ActionKind,
+        error: &AskError,
+    ) {
+        let guard = match error {
+            AskError::Busy => Guard::InFlight,
+            _ => Guard::OrderValid,
+        };
+        let detail = error.to_string();
+        let why = format!("{asked}: refused, {detail}");
+        let guards = vec![GuardAnswer {
+            guard,
+            pass: false,
+            detail,
+        }];
+        let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked)];
+        self.decide(now, subject.clone(), evidence, guards, action, Outcome::NotTaken, why);
     }
 
     fn check_ask(&self, ask: &Ask) -> Result<(), AskError> {

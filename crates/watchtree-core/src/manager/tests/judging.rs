@@ -1,6 +1,7 @@
 //! Who is lost, who is not, and whose fault it is.
 
 use super::*;
+use crate::decision::Guard;
 
 fn seconds_until(world: &World, from: Moment, what: &str) -> f64 {
     let line = world
@@ -194,6 +195,19 @@ fn most_of_the_view_silent_is_our_own_cut() {
         .collect();
     assert_eq!(subjects, ["manager"]);
     assert_eq!(world.manager.own_verdict(world.now).state, State::Degraded);
+    for i in 1..=6 {
+        let records: Vec<_> = world.manager.explain(&subject(&format!("h{i}"))).cloned().collect();
+        assert_eq!(records.len(), 1, "what was not told is on record, once: {records:?}");
+        assert_eq!(
+            (records[0].action, records[0].outcome),
+            (ActionKind::Escalate, Outcome::NotTaken)
+        );
+        assert_eq!(
+            (records[0].guards[0].guard, records[0].guards[0].pass),
+            (Guard::Observer, false)
+        );
+        assert!(!records[0].evidence.is_empty());
+    }
     // Two come back: the other four are incidents of their own now.
     world.host("h1").cut = false;
     world.host("h2").cut = false;

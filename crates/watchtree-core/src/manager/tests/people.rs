@@ -62,6 +62,7 @@ fn an_order_goes_to_each_watchdog_over_the_subject_and_is_repeated_until_answere
     assert_eq!(world.answered[0].1.as_ref().unwrap()[0].answer, Some(answer));
     let decision = world.manager.explain(&subject("h1/docker/web")).last().unwrap();
     assert_eq!(decision.outcome, Outcome::Succeeded);
+    assert!(decision.guards[0].pass, "{:?}", decision.guards);
     world.run_ms(20_000);
     assert_eq!(world.host("h1").orders.len(), 3);
 }
@@ -145,6 +146,27 @@ fn a_request_that_cannot_go_is_answered_at_once() {
             AskError::NobodyThere(_)
         ]
     ));
+    // What was asked and not done is on record, with what stood against it.
+    let refused = |text: &str| -> Vec<String> {
+        let records = world.manager.explain(&subject(text));
+        let words = |decision: &Decision| {
+            assert_eq!(decision.outcome, Outcome::NotTaken);
+            assert_eq!((decision.guards.len(), decision.evidence.len()), (1, 1));
+            let guard = &decision.guards[0];
+            assert!(!guard.pass && decision.why.starts_with("x asked to "), "{decision:?}");
+            format!("{}: {}", guard.guard.as_str(), guard.detail)
+        };
+        records.map(words).collect()
+    };
+    let nowhere = ["order_valid: the tree has no such subject"];
+    assert_eq!(refused("h9/docker/web"), nowhere);
+    assert_eq!(refused("h1/docker/nothing"), nowhere);
+    assert!(
+        refused("h1")[0].starts_with("order_valid: a hold lasts from 1 s"),
+        "{:?}",
+        refused("h1")
+    );
+    assert!(refused("h1/docker/web")[0].starts_with("order_valid: nobody stands over it just now: h1 is AGENT LOST"));
 }
 
 fn hello_frame(world: &mut World, text: &str) -> Envelope {
