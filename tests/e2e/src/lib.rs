@@ -3,4 +3,5 @@
 pub mod fake_engine;
 pub mod healer;
 pub mod host_support;
+pub mod manager_support;
 pub mod real_engine;
