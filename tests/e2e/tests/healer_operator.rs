@@ -53,6 +53,41 @@ fn what_a_person_stops_stays_stopped() -> Result<()> {
     Ok(())
 }
 
+/// Stopping one of these would end for good what a person has begun, and take the volumes of `--rm` with it.
+#[test]
+fn what_runs_once_is_not_stopped_for_being_unhealthy() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=once";
+    let removed = Victim::run("once-rm", &args(label, &["--rm"]))?;
+    let oneoff = Victim::run(
+        "once-oneoff",
+        &args(label, &["--label", "com.docker.compose.oneoff=True"]),
+    )?;
+    let tape = Tape::begin(label)?;
+    let healer = Healer::start(label, "[heal]\ngrace = \"1s\"\n")?;
+    for victim in [&removed, &oneoff] {
+        victim.say("ill")?;
+        victim.await_inspect("{{.State.Health.Status}}", "unhealthy", Duration::from_secs(10))?;
+    }
+    removed.stays("running", Duration::from_secs(12))?;
+    for victim in [&removed, &oneoff] {
+        healer.await_state(
+            &format!("h1/docker/{}", victim.name),
+            "unhealthy",
+            Duration::from_secs(1),
+        )?;
+        ensure!(
+            tape.count(victim, "die") == 0 && !tape.actions(victim).iter().any(|act| act.starts_with("kill")),
+            "{:?}\n{}",
+            tape.actions(victim),
+            healer.log()
+        );
+    }
+    Ok(())
+}
+
 /// Hangs a victim, waits for the repair's stop signal, and then does `act` while the repair's `/stop` still waits.
 fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Result<(Victim, Healer, Tape)> {
     let label = format!("wt-test={name}");

@@ -14,7 +14,7 @@ use super::facts::{Facts, Mark};
 use super::io::{ContainerEffect, RestartPolicy};
 use super::record::Desired;
 use super::stream::REPLAYED_WITHIN;
-use super::subject::{Cause, Subject, is_oneoff};
+use super::subject::{Cause, Subject, runs_once};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind};
 use alloc::format;
@@ -42,8 +42,7 @@ impl ContainerAgent {
         }
         let memory = subject.desired.as_ref().filter(|(id, _, _)| *id == facts.id);
         let same_life = memory.filter(|(_, life, _)| *life == facts.incarnation());
-        // An exit code of 0 that an engine's going down brought about is nobody's wish.
-        if let (Some(why), false) = (finished(facts), facts.doubt) {
+        if let Some(why) = finished(facts) {
             return cause(Cause::Finished(why.to_string()), EvidenceKind::Exited, why, false);
         }
         if same_life.is_some_and(|(_, _, desired)| *desired == Desired::Stopped) {
@@ -165,10 +164,12 @@ impl ContainerAgent {
 /// Why an end is as it should be, if it is.
 fn finished(facts: &Facts) -> Option<&'static str> {
     let view = facts.view.as_ref()?;
-    let clean = facts.exit_code() == 0;
+    if let Some(why) = runs_once(view) {
+        return Some(why);
+    }
+    // An exit code of 0 that an engine's going down brought about is nobody's wish.
+    let clean = facts.exit_code() == 0 && !facts.doubt;
     match view.restart_policy {
-        _ if view.auto_remove => Some("the engine removes it when it ends"),
-        _ if is_oneoff(view) => Some("a one-off container of compose"),
         RestartPolicy::No if clean => Some("exit code 0 and no restart policy"),
         RestartPolicy::OnFailure { .. } if clean => Some("exit code 0 and a restart policy for failures only"),
         _ => None,

@@ -3,7 +3,7 @@
 use super::agent::{ContainerAgent, Mode};
 use super::facts::{Facts, secs};
 use super::io::RestartPolicy as EnginePolicy;
-use super::subject::{Guards, Subject};
+use super::subject::{Guards, Subject, runs_once};
 use crate::decision::{ActionKind, Guard};
 use crate::restart::{RestartPolicy, delay_with_jitter, mix};
 use crate::subject::SubjectId;
@@ -329,6 +329,11 @@ impl ContainerAgent {
             Ok(why) => guards.pass(Guard::Enabled, why),
             Err(why) => return Err(No::new(Guard::Enabled, why, State::Unhealthy, None)),
         }
+        // What a stop would end, no start brings back: not even where a person asked for a retry.
+        if let Some(why) = facts.view.as_ref().and_then(runs_once) {
+            return Err(No::new(Guard::MeantToRun, why, State::Unhealthy, None));
+        }
+        guards.pass(Guard::MeantToRun, "it is meant to be kept up");
         if let Some(until) = self.stream.gap_until() {
             let why = "waits until the event stream is whole again";
             return Err(No::new(Guard::KnownCause, why, State::Unhealthy, Some(until)).quietly());

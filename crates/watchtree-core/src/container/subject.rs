@@ -165,6 +165,14 @@ pub(crate) fn is_oneoff(view: &ContainerView) -> bool {
         .is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
+/// Why it is not meant to be kept up, if it is not: what it began is over when it ends, and its volumes may go with it.
+pub(crate) fn runs_once(view: &ContainerView) -> Option<&'static str> {
+    if view.auto_remove {
+        return Some("the engine removes it when it ends");
+    }
+    is_oneoff(view).then_some("a one-off container of compose")
+}
+
 /// Its compose project and service.
 pub(crate) fn compose_of(view: &ContainerView) -> Option<(String, String)> {
     let project = view.labels.get("com.docker.compose.project")?;
