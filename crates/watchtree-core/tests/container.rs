@@ -4,7 +4,7 @@
 mod world;
 
 use watchtree_core::container::io::*;
-use watchtree_core::decision::{ActionKind, Guard, Outcome};
+use watchtree_core::decision::{ActionKind, Outcome};
 use watchtree_core::order::Verb;
 use watchtree_core::time::Duration;
 use watchtree_core::verdict::State;
@@ -183,27 +183,6 @@ fn an_unhealthy_one_is_stopped_and_started() {
             assert_eq!(w.state("a"), Some(State::Ok));
             assert_eq!(w.decided.last().unwrap().outcome, Outcome::Succeeded);
         }
-    }
-}
-
-#[test]
-fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
-    for auto_remove in [true, false] {
-        let mut w = World::with(&["a"]);
-        w.get("a").view.auto_remove = auto_remove;
-        let oneoff = ("com.docker.compose.oneoff".to_string(), "True".to_string());
-        w.get("a").view.labels.extend((!auto_remove).then_some(oneoff));
-        w.emit(&World::id("a"), EventAction::Update);
-        w.run(6000);
-        w.health("a", Health::Unhealthy);
-        w.run(60_000);
-        w.order(1, "a", Verb::Retry, true);
-        w.run(60_000);
-        assert!(w.calls.is_empty() && w.running("a"), "{:?}", w.calls);
-        assert_eq!(w.state("a"), Some(State::Unhealthy), "{}", w.why("a"));
-        let last = w.decided.last().unwrap();
-        assert_eq!(last.outcome, Outcome::NotTaken);
-        assert_eq!(last.guards.last().unwrap().guard, Guard::MeantToRun);
     }
 }
 

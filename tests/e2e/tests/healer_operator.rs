@@ -88,6 +88,41 @@ fn what_runs_once_is_not_stopped_for_being_unhealthy() -> Result<()> {
     Ok(())
 }
 
+/// The engine says `stop` and no more of the one, and nothing at all of the other.
+#[test]
+fn a_stop_during_the_engines_backoff_stays() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=backoff";
+    let more = [
+        "--restart",
+        "unless-stopped",
+        "--env",
+        "VICTIM_MODE=crash-loop",
+        "--no-healthcheck",
+    ];
+    let healer = Healer::start(label, "[heal]\nbudget = 100\n")?;
+    let stopped = Victim::run_unseen("backoff-stop", &args(label, &more))?;
+    let killed = Victim::run_unseen("backoff-kill", &args(label, &more))?;
+    // The seventh back-off lasts 6.4 s, the eighth 12.8 s.
+    for (victim, act, backoff) in [(&stopped, "stop", "7 restarting"), (&killed, "kill", "8 restarting")] {
+        let waits = "{{.RestartCount}} {{.State.Status}}";
+        victim.await_inspect(waits, backoff, Duration::from_secs(60))?;
+        // Longer than the engine has before we act in its stead.
+        std::thread::sleep(Duration::from_millis(2500));
+        ensure!(victim.inspect(waits)? == backoff, "its back-off was too short");
+        docker(&[act, &victim.id])?;
+        victim.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(2))?;
+    }
+    killed.stays("exited", Duration::from_secs(15))?;
+    for victim in [&stopped, &killed] {
+        ensure!(victim.inspect("{{.State.Status}}")? == "exited", "{}", healer.log());
+        healer.await_state(&format!("h1/docker/{}", victim.name), "stopped", Duration::from_secs(1))?;
+    }
+    Ok(())
+}
+
 /// Hangs a victim, waits for the repair's stop signal, and then does `act` while the repair's `/stop` still waits.
 fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Result<(Victim, Healer, Tape)> {
     let label = format!("wt-test={name}");

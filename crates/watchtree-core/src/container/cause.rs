@@ -7,6 +7,7 @@
 //!  every event since it was last well was seen, and none of them a stop ▶ crash: at once
 //!  its own event is missing: the stream loses events ▶ opened anew from the last one seen, then as above or below
 //!  else: settle, then the engine's own mark: stopped ▶ operator, not ▶ crash, unreadable ▶ cannot tell
+//! a crash whose back-off the engine ended without a start ▶ see `backoff`
 //! ```
 
 use super::agent::ContainerAgent;
@@ -111,7 +112,13 @@ impl ContainerAgent {
     }
 
     /// Events may be missing: the engine's own note of a person's stop decides.
-    fn judge_by_mark(&mut self, now: Moment, facts: &mut Facts, died_at: Moment, foreign: Option<String>) -> Judged {
+    pub(crate) fn judge_by_mark(
+        &mut self,
+        now: Moment,
+        facts: &mut Facts,
+        died_at: Moment,
+        foreign: Option<String>,
+    ) -> Judged {
         let settled = died_at + self.settings.settle;
         if now < settled {
             return Judged::Wait(settled, "events may be missing: settling");

@@ -4,7 +4,7 @@
 //! event (or the other way) is put right by comparing those times, never by the order of arrival. Events may come twice
 //! and may be older than the present life; both are harmless.
 
-use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RunState};
+use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RestartPolicy, RunState};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment};
 use alloc::collections::VecDeque;
@@ -17,8 +17,6 @@ const REMEMBERED_MAX: usize = 16;
 const STOP_SIGNALS: [u32; 4] = [2, 3, 9, 15];
 /// An event may be stamped a little later than the end it leads to.
 const STAMP_SLACK: Duration = Duration::from_millis(500);
-/// A `stop` event this near to an end belongs to it, whichever came first.
-const STOP_NEAR: Duration = Duration::from_secs(2);
 
 /// What the container does now, all sources considered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,6 +47,17 @@ pub(crate) enum Mark {
     NotAsked,
     Asked(Moment),
     Known(Option<bool>),
+}
+
+/// The engine's wait before it restarts it by its policy, after the last end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Backoff {
+    #[default]
+    None,
+    /// A look showed it.
+    Seen,
+    /// It ended without a start; the engine's mark is asked who ended it.
+    Ended,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -83,6 +92,7 @@ pub(crate) struct Facts {
     pub(crate) health: Health,
     pub(crate) oom: bool,
     pub(crate) mark: Mark,
+    pub(crate) backoff: Backoff,
     /// Its operator stop was seen just before the engine itself went: perhaps the engine's own.
     pub(crate) doubt: bool,
     pub(crate) seen: VecDeque<(EngineTime, String)>,
@@ -187,6 +197,7 @@ impl Facts {
         self.health = Health::None;
         self.oom = false;
         self.mark = Mark::NotAsked;
+        self.backoff = Backoff::None;
         self.doubt = false;
     }
 
@@ -224,6 +235,9 @@ impl Facts {
                 if self.status() == Status::Running {
                     self.died_at = None;
                     self.died_by_event = false;
+                }
+                if self.status() == Status::Backoff {
+                    self.backoff = Backoff::Seen;
                 }
             }
             Status::Down => {
@@ -292,6 +306,15 @@ impl Facts {
         }
     }
 
+    /// Will the engine restart it by its own policy?
+    pub(crate) fn engine_restarts(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| match view.restart_policy {
+            RestartPolicy::No => false,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::OnFailure { max } => max == 0 || view.restart_count < u64::from(max),
+        })
+    }
+
     /// The present (or last) life; empty if it never lived or is not known.
     pub(crate) fn incarnation(&self) -> Incarnation {
         match &self.view {
@@ -333,11 +356,12 @@ impl Facts {
                 secs(before)
             ));
         }
+        // However long after the end: the engine carries out a stop of what has ended only to end its own back-off.
         let stop = self
             .stops
             .iter()
             .rev()
-            .find(|(at, own)| !own && began <= *at && minus(ended, window) <= *at && *at <= plus(ended, STOP_NEAR));
+            .find(|(at, own)| !own && began <= *at && minus(ended, window) <= *at);
         stop.map(|_| "a stop was carried out through the engine".to_string())
     }
 
@@ -347,6 +371,14 @@ impl Facts {
         self.signals
             .iter()
             .any(|it| !it.own && began <= it.at && self.is_stop_signal(it.signal))
+    }
+
+    /// A signal of another meaning than "end" was sent in this life.
+    pub(crate) fn has_other_signal(&self) -> bool {
+        let began = self.view_began();
+        self.signals
+            .iter()
+            .any(|it| began <= it.at && !self.is_stop_signal(it.signal))
     }
 
     fn view_began(&self) -> EngineTime {

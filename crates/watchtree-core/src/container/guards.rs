@@ -2,7 +2,6 @@
 
 use super::agent::{ContainerAgent, Mode};
 use super::facts::{Facts, secs};
-use super::io::RestartPolicy as EnginePolicy;
 use super::subject::{Guards, Subject, runs_once};
 use crate::decision::{ActionKind, Guard};
 use crate::restart::{RestartPolicy, delay_with_jitter, mix};
@@ -94,13 +93,7 @@ impl ContainerAgent {
 
     /// A container with a restart policy gets its first restart from the engine.
     fn ask_engine(&mut self, now: Moment, subject: &Subject, facts: &mut Facts, guards: &mut Guards) -> Result<(), No> {
-        let Some(view) = &facts.view else { return Ok(()) };
-        let engine_will = match view.restart_policy {
-            EnginePolicy::No => false,
-            EnginePolicy::Always | EnginePolicy::UnlessStopped => true,
-            EnginePolicy::OnFailure { max } => max == 0 || view.restart_count < u64::from(max),
-        };
-        if !engine_will {
+        if !facts.engine_restarts() {
             guards.pass(Guard::EngineFirst, "the engine will not restart it");
             return Ok(());
         }

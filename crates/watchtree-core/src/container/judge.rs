@@ -12,7 +12,7 @@ use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, Level, State};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec;
 
 impl ContainerAgent {
@@ -184,31 +184,6 @@ impl ContainerAgent {
         }
     }
 
-    fn on_backoff(&self, now: Moment, subject: &mut Subject, facts: &Facts) {
-        if let Some(why) = self.operator_in_backoff(facts) {
-            let why = format!("stopped while the engine was about to restart it: {why}");
-            return subject.say(now, State::Stopped, Level::Certain, why);
-        }
-        let exit = facts.exit_code();
-        if subject.given_up.is_some() {
-            let why = format!("exits again and again ({exit}); given up, the engine goes on restarting it");
-            subject.say(now, State::GivenUp, Level::Certain, why);
-        } else {
-            let why = format!("exited ({exit}); the engine restarts it by its own policy");
-            subject.say(now, State::Repairing, Level::Certain, why);
-        }
-        // Its start event, or the next list, goes on from here.
-    }
-
-    fn operator_in_backoff(&self, facts: &Facts) -> Option<String> {
-        let ended = facts.ended();
-        facts
-            .stops
-            .iter()
-            .any(|(at, own)| !own && ended <= *at)
-            .then(|| "a stop was carried out".to_string())
-    }
-
     /// The engine's own restarts are flaps too.
     fn count_engine_restarts(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
         let Some(view) = &facts.view else { return };
@@ -281,6 +256,20 @@ impl ContainerAgent {
                     subject.death = Some(death);
                 }
             }
+        }
+        match self.judge_backoff(now, subject, facts) {
+            Some(Judged::Wait(until, what)) => {
+                subject.wake_at(until);
+                let why = format!("exited ({}); {what}", facts.exit_code());
+                return subject.say(now, State::Suspect, Level::Certain, why);
+            }
+            Some(Judged::Cause(cause, _, proof)) => {
+                if let Some(death) = &mut subject.death {
+                    death.cause = cause;
+                    death.evidence.push(proof);
+                }
+            }
+            None => {}
         }
         self.after_death(now, sid, subject, facts);
     }

@@ -16,6 +16,7 @@
 
 mod agent;
 mod answers;
+mod backoff;
 mod begin;
 mod cause;
 mod doubt;

@@ -97,8 +97,9 @@ impl ContainerAgent {
             }
             EventAction::Die { .. } => {
                 self.deploys_go_on(now, event);
-                // The fast way needs no look; everything else about the end does.
-                if facts.life_known && facts.view.as_ref().is_some_and(|it| it.run == RunState::Running) {
+                // The fast way needs no look; everything else about the end does, and so does the engine's back-off.
+                let ran = facts.view.as_ref().is_some_and(|it| it.run == RunState::Running);
+                if facts.life_known && ran && !facts.engine_restarts() {
                     facts.again = facts.inspecting.is_some();
                 } else {
                     self.look(now, facts);

@@ -86,13 +86,10 @@ impl World {
             Act::Signal { id, signal, life } => self.signal(&id, signal, life),
             Act::Die { id, life, code } => self.die(&id, life, code),
             Act::StopDone { id } => self.emit(&id, EventAction::Stop),
-            Act::Started { id, engine } => {
-                if self
-                    .boxes
-                    .get(&id)
-                    .is_some_and(|it| it.view.run != RunState::Running && !(engine && it.marked))
-                {
-                    self.started(&id, engine);
+            Act::Started { id, engine: true } => self.policy_start(&id),
+            Act::Started { id, engine: false } => {
+                if self.boxes.get(&id).is_some_and(|it| it.view.run != RunState::Running) {
+                    self.started(&id, false);
                 }
             }
             Act::StartCall { id, ticket, process } => self.start_call(id, ticket, process),
@@ -137,19 +134,35 @@ impl World {
         else {
             return;
         };
-        it.view.run = RunState::Exited;
+        let by_engine = !matches!(it.view.restart_policy, RestartPolicy::No) && !it.marked;
+        it.view.run = if by_engine {
+            RunState::Restarting
+        } else {
+            RunState::Exited
+        };
         it.view.exit_code = code;
         it.view.finished_at = at;
-        let by_engine = !matches!(it.view.restart_policy, RestartPolicy::No) && !it.marked;
+        let backoff = it.backoff_ms;
         self.emit(id, EventAction::Die { exit_code: code });
         if by_engine {
             self.act(
-                300,
+                backoff,
                 Act::Started {
                     id: id.into(),
                     engine: true,
                 },
             );
+        }
+    }
+
+    /// The back-off is over. A start that fails ends the engine's tries, and its mark of a person's stop stays as it was.
+    fn policy_start(&mut self, id: &str) {
+        let Some(it) = self.boxes.get_mut(id).filter(|it| it.view.run == RunState::Restarting) else {
+            return;
+        };
+        match it.refuses.clone() {
+            Some(why) => (it.view.run, it.view.error) = (RunState::Exited, why),
+            None => self.started(id, true),
         }
     }
 
@@ -172,7 +185,7 @@ impl World {
         if let Some(message) = it.refuses.clone() {
             return self.answer(process, 5, ticket, Err(EngineError::Refused { status: 500, message }));
         }
-        if it.view.run == RunState::Running {
+        if matches!(it.view.run, RunState::Running | RunState::Restarting) {
             return self.answer(process, 1, ticket, Ok(Performed::AlreadySo));
         }
         it.busy_until = now + START_MS;
@@ -186,6 +199,15 @@ impl World {
 
     fn stop_call(&mut self, id: String, ticket: Option<Ticket>, secs: u32, process: u64) {
         let Some(it) = self.boxes.get_mut(&id) else { return };
+        if it.view.run == RunState::Restarting {
+            // It ends the back-off: the only event is `stop`, and the end it had is the end it keeps.
+            (it.marked, it.view.run) = (true, RunState::Exited);
+            self.emit(&id, EventAction::Stop);
+            if let Some(ticket) = ticket {
+                self.answer(process, 1, ticket, Ok(Performed::Done));
+            }
+            return;
+        }
         if it.view.run != RunState::Running {
             if let Some(ticket) = ticket {
                 self.answer(process, 1, ticket, Ok(Performed::AlreadySo));

@@ -38,6 +38,8 @@ pub struct Box_ {
     pub life: u64,
     pub starts: u64,
     pub refuses: Option<String>,
+    /// How long the engine waits before it restarts it by its policy.
+    pub backoff_ms: u64,
     pub dies_after_start: Option<u64>,
 }
 
@@ -197,6 +199,7 @@ impl World {
             life: 0,
             starts: 0,
             refuses: None,
+            backoff_ms: 300,
             dies_after_start: None,
         };
         set(&mut it);
@@ -247,6 +250,7 @@ impl World {
         it.view.started_at = EngineTime(at);
         it.view.started_at_text = format!("T{at}");
         it.view.exit_code = 0;
+        it.view.error.clear();
         it.view.health = Health::None;
         if by_engine {
             it.view.restart_count += 1;
@@ -291,6 +295,11 @@ impl World {
         let id = Self::id(name);
         let it = self.get(name);
         it.marked = true;
+        if it.view.run == RunState::Restarting {
+            // It ends the back-off, and no event tells of it.
+            it.view.run = RunState::Exited;
+            return;
+        }
         let life = it.life;
         self.act(0, Act::Signal { id, signal, life });
     }

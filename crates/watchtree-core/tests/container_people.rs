@@ -1,0 +1,98 @@
+//! The container role against a model engine: what people began and what they stopped is theirs, also where the engine's own
+//! restart policy, or an illness, says otherwise.
+
+mod world;
+
+use watchtree_core::container::io::*;
+use watchtree_core::decision::{Guard, Outcome};
+use watchtree_core::order::Verb;
+use watchtree_core::verdict::State;
+use world::World;
+
+#[test]
+fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
+    for auto_remove in [true, false] {
+        let mut w = World::with(&["a"]);
+        w.get("a").view.auto_remove = auto_remove;
+        let oneoff = ("com.docker.compose.oneoff".to_string(), "True".to_string());
+        w.get("a").view.labels.extend((!auto_remove).then_some(oneoff));
+        w.emit(&World::id("a"), EventAction::Update);
+        w.run(6000);
+        w.health("a", Health::Unhealthy);
+        w.run(60_000);
+        w.order(1, "a", Verb::Retry, true);
+        w.run(60_000);
+        assert!(w.calls.is_empty() && w.running("a"), "{:?}", w.calls);
+        assert_eq!(w.state("a"), Some(State::Unhealthy), "{}", w.why("a"));
+        let last = w.decided.last().unwrap();
+        assert_eq!(last.outcome, Outcome::NotTaken);
+        assert_eq!(last.guards.last().unwrap().guard, Guard::MeantToRun);
+    }
+}
+
+#[test]
+fn a_persons_stop_during_the_engines_backoff_stays() {
+    for policy in [RestartPolicy::Always, RestartPolicy::UnlessStopped] {
+        for kill in [false, true] {
+            for mark in [true, false] {
+                for after in [1000, 4000, 30_000] {
+                    for dead in [false, true] {
+                        let mut w = World::with(&["a"]);
+                        (w.get("a").view.restart_policy, w.get("a").backoff_ms) = (policy, 60_000);
+                        w.emit(&World::id("a"), EventAction::Update);
+                        w.run(10_000);
+                        w.mark_readable = mark;
+                        w.crash("a", 1);
+                        w.run(after);
+                        if dead {
+                            w.kill_agent();
+                        }
+                        if kill {
+                            w.docker_kill("a", 9);
+                        } else {
+                            w.docker_stop("a", 10);
+                        }
+                        w.run(1000);
+                        if dead {
+                            w.start_agent();
+                        }
+                        w.run(120_000);
+                        let what = format!(
+                            "{policy:?}, kill {kill}, mark {mark}, after {after}, dead {dead}: {:?} {}",
+                            w.calls,
+                            w.why("a")
+                        );
+                        assert!(w.calls.is_empty() && !w.running("a"), "{what}");
+                        let told = mark || !kill;
+                        let state = if told { State::Stopped } else { State::GivenUp };
+                        assert_eq!(w.state("a"), Some(state), "{what}");
+                        w.docker_start("a");
+                        w.run(20_000);
+                        assert_eq!(w.state("a"), Some(State::Ok), "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_policy_start_that_fails_is_nobodys_stop() {
+    for (mark, hup) in [(true, false), (false, false), (true, true)] {
+        let mut w = World::with(&["a"]);
+        (w.get("a").view.restart_policy, w.get("a").backoff_ms) = (RestartPolicy::Always, 5000);
+        w.emit(&World::id("a"), EventAction::Update);
+        w.run(10_000);
+        w.mark_readable = mark;
+        w.get("a").refuses = Some("address already in use".into());
+        w.crash("a", 1);
+        w.run(4000);
+        assert!(w.calls.is_empty(), "{:?}", w.calls);
+        // A signal of another meaning leaves the mark too.
+        w.get("a").marked = hup;
+        w.run(1100);
+        w.get("a").refuses = None;
+        w.run(20_000);
+        assert!(w.running("a"), "{:?} {}", w.calls, w.why("a"));
+    }
+}
