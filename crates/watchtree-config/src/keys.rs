@@ -94,7 +94,7 @@ const HTTP_LISTEN: Key = example(
     "[http]",
     "listen",
     "\"127.0.0.1:7412\"",
-    "Also answer reads (never hold, release or retry) on this loopback address. Off by default.",
+    "Also answer reads (never hold, release, retry or forget) on this loopback address. Off by default.",
 );
 
 /// The keys of `manager.toml`.
