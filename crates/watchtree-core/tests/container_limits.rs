@@ -257,3 +257,21 @@ fn hands_off_and_goodbye() {
     w.run(10_000);
     assert_eq!((w.starts("a"), w.state("a")), (1, Some(State::Ok)), "{}", w.why("a"));
 }
+
+/// The engine stops every container as its machine goes down, by signals like a person's: they are to run after the boot.
+#[test]
+fn what_the_shutdown_of_the_machine_stopped_is_started_after_it() {
+    let mut w = World::with(&["a"]);
+    w.run(6000);
+    w.input(ContainerInput::HostShutdown);
+    w.docker_stop("a", 10);
+    w.run(500);
+    assert!(!w.running("a") && w.calls.is_empty());
+    w.kill_agent();
+    w.get("a").marked = false;
+    w.ring.clear();
+    w.run(8000);
+    w.start_agent();
+    w.run(10_000);
+    assert!(w.running("a"), "{}", w.why("a"));
+}

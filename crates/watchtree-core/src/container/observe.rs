@@ -1,6 +1,6 @@
 //! Takes in what the engine says: events, lists, looks, stop marks. Changes what is known and marks whom it touches.
 
-use super::agent::{CONTAINERS_MAX, ContainerAgent};
+use super::agent::{CONTAINERS_MAX, ContainerAgent, Mode};
 use super::facts::{Facts, Signal, Status, word_of};
 use super::io::{
     ContainerId, ContainerView, EngineError, EngineEvent, EventAction, Health, ListEntry, Record, RunState,
@@ -151,6 +151,10 @@ impl ContainerAgent {
                 Ok(()) => return own_signal(facts, last),
                 Err(why) => repair.overruled = Some(why),
             }
+        }
+        if self.mode == Mode::HandsOff {
+            // The machine goes down and its engine stops every container: that is no wish to remember after the boot.
+            return;
         }
         subject.signal_at = Some(now);
         if subject.death.is_some() && facts.foreign_stop().is_some() {
