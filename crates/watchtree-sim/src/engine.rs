@@ -4,6 +4,8 @@
 //! caller; events come a little after the fact, from a ring that forgets. The model keeps the truth that the invariants
 //! are checked against. It knows nothing of watchdogs.
 
+mod power;
+
 use crate::rng::Rng;
 use std::collections::{BTreeMap, VecDeque};
 use watchtree_core::container::io::{
@@ -90,6 +92,8 @@ pub struct Container {
     pub policy_due: Moment,
     /// When its present life began.
     pub born: Moment,
+    /// It ran when the machine went down in order.
+    ran_at_shutdown: bool,
     /// Starts under way.
     starting: u32,
     /// Stops under way: each ends with the life it stops, however that ends.
@@ -164,6 +168,7 @@ impl Engine {
                     policy_starts: Vec::new(),
                     policy_due: Moment::ZERO,
                     born: Moment::ZERO,
+                    ran_at_shutdown: false,
                     starting: 0,
                     stopping: Vec::new(),
                     backoff: Duration::from_millis(100),
@@ -375,36 +380,6 @@ impl Engine {
             c.policy_due = now + backoff;
             c.backoff = (c.backoff * 2).min(Duration::from_secs(60));
             self.out.push(Out::Later(now + backoff, Due::PolicyStarts(i, life)));
-        }
-    }
-
-    /// The machine lost its power: whatever was under way is gone.
-    pub fn power_lost(&mut self) {
-        self.ring.clear();
-        for c in &mut self.containers {
-            c.starting = 0;
-            c.stopping.clear();
-        }
-    }
-
-    /// The machine boots: what ran and has no policy stays down, without any event; the rest is started by the engine.
-    pub fn boot(&mut self, now: Moment) {
-        for i in 0..self.containers.len() {
-            let c = &mut self.containers[i];
-            if c.removed || c.view.run == RunState::Exited {
-                continue;
-            }
-            c.hung = false;
-            c.changed = now;
-            c.view.exit_code = 255;
-            c.view.finished_at = engine_time(now);
-            c.view.pid = 0;
-            c.view.run = RunState::Exited;
-            if c.view.restart_policy != RestartPolicy::No && !c.manually_stopped {
-                c.starting += 1;
-                let at = now + self.rng.millis(200, 900);
-                self.out.push(Out::Later(at, Due::StartDone(i, Asker::Policy)));
-            }
         }
     }
 

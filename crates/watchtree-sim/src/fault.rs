@@ -154,6 +154,13 @@ pub enum Fault {
         /// How long it is dark.
         lasts: Duration,
     },
+    /// The machine is shut down in order: its watchdogs are told, the engine stops every container, the power goes.
+    Shutdown {
+        /// Host.
+        host: usize,
+        /// How long it is dark.
+        lasts: Duration,
+    },
     /// No frame and no look passes between a host and the manager.
     Cut {
         /// Host.
@@ -228,6 +235,7 @@ impl Fault {
             Self::KillHost { .. } => "kill_host_watchdog",
             Self::FreezeHost { .. } => "freeze_host_watchdog",
             Self::PowerCut { .. } => "power_cut",
+            Self::Shutdown { .. } => "shutdown",
             Self::Cut { .. } => "cut",
             Self::Backlog { .. } => "backlog",
             Self::KillManager { .. } => "kill_manager",
@@ -241,7 +249,7 @@ impl Fault {
 }
 
 /// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
-pub const PROMISED: [&str; 44] = [
+pub const PROMISED: [&str; 45] = [
     "crash",
     "crash_loop",
     "hang",
@@ -264,6 +272,7 @@ pub const PROMISED: [&str; 44] = [
     "kill_host_watchdog",
     "freeze_host_watchdog",
     "power_cut",
+    "shutdown",
     "cut",
     "backlog",
     "kill_manager",
@@ -310,7 +319,7 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
-    match rng.range(0, 39) {
+    match rng.range(0, 40) {
         0..6 => Fault::Crash { host, container },
         6 => Fault::CrashLoop {
             host,
@@ -370,6 +379,10 @@ fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
             above: rng.range(0, 3) as usize,
             lasts: rng.millis(3000, 14_000),
             restart: rng.chance(600),
+        },
+        37 => Fault::Shutdown {
+            host,
+            lasts: rng.millis(4000, 12_000),
         },
         34 => Fault::BadIpc {
             host,

@@ -105,6 +105,7 @@ impl World {
             Fault::KillHost { host, lasts } => self.hurt_host(host, lasts, true),
             Fault::FreezeHost { host, lasts } => self.hurt_host(host, lasts, false),
             Fault::PowerCut { host, lasts } => self.power_cut(host, lasts),
+            Fault::Shutdown { host, lasts } => self.shut_down(host, lasts),
             Fault::Cut { host, lasts } => self.cut(host, lasts),
             Fault::Backlog { host } => self.backlog(host),
             Fault::KillManager { lasts } => self.hurt_manager(lasts, true),
@@ -284,6 +285,26 @@ impl World {
         world.forgot = self.now + lasts;
         world.child_hurt = self.now + lasts;
         self.after(lasts, Happening::PowerOn(h));
+        true
+    }
+
+    fn shut_down(&mut self, h: usize, lasts: Duration) -> bool {
+        let world = &mut self.hosts[h];
+        let held = world.backlog.is_some() || !world.held.is_empty();
+        if !world.powered || world.going_down.is_some() || held {
+            return false;
+        }
+        let (host, child) = (world.host.epoch, world.child.epoch);
+        world.going_down = Some((child, self.now));
+        world.troubled = world.troubled.max(self.now + lasts);
+        self.after(Duration::ZERO, Happening::ToHost(h, host, HostInput::HostShutdown));
+        self.after(
+            Duration::ZERO,
+            Happening::ToChild(h, child, ContainerInput::HostShutdown),
+        );
+        self.after(Duration::from_millis(200), Happening::EngineStops(h));
+        let fault = Fault::PowerCut { host: h, lasts };
+        self.after(Duration::from_millis(1500), Happening::Fault(fault));
         true
     }
 

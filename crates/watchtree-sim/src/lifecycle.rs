@@ -107,7 +107,6 @@ impl World {
             };
             HostAgent::new(now, start)
         });
-        self.hosts[h].goodbye_until = Moment::ZERO;
         self.hosts[h].back_after = None;
         self.hosts[h].troubled = self.hosts[h].troubled.max(now);
         let epoch = self.hosts[h].host.epoch;
@@ -244,6 +243,7 @@ impl World {
     /// The machine boots: the engine starts what its policies say; what ran and has none stays down.
     pub fn power_on(&mut self, h: usize) {
         self.hosts[h].powered = true;
+        self.hosts[h].going_down = None;
         self.hosts[h].boots += 1;
         self.hosts[h].engine.boot(self.now);
         self.engine_speaks(h);

@@ -56,6 +56,7 @@ impl World {
                 if matches!(call, EngineCall::Stop { .. }) {
                     self.spring_ambush(h, &id);
                 }
+                self.check_hands_off(h, &id, call);
                 let world = &mut self.hosts[h];
                 if let Err((rule, why)) = world.book.post(self.now, &world.journal, (epoch, ticket.0), &id, call) {
                     self.breaks(rule, format!("host {h}: {why}"));

@@ -60,6 +60,8 @@ pub struct HostWorld {
     pub ipc_bad_until: Moment,
     /// Lists, looks and probes of its engine get no answer until then.
     pub engine_ill_until: Moment,
+    /// The machine goes down; this process of its container-watchdog was told of it then.
+    pub going_down: Option<(u64, Moment)>,
     /// Its host-watchdog was asked to stop and comes back this long after it did.
     pub back_after: Option<Duration>,
     /// It said goodbye: until then, or until it is back, its absence is no silence.
@@ -116,6 +118,7 @@ impl HostWorld {
             answers: (true, now),
             ipc_bad_until: Moment::ZERO,
             engine_ill_until: Moment::ZERO,
+            going_down: None,
             back_after: None,
             goodbye_until: Moment::ZERO,
             orders_held_until: Moment::ZERO,

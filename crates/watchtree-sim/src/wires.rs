@@ -118,8 +118,12 @@ impl World {
         {
             self.check_order_answer(Node::Host(h), answer);
         }
-        if let Message::Goodbye(Goodbye::Restart { back_within }) = &envelope.message {
-            self.hosts[h].goodbye_until = self.now + *back_within;
+        match &envelope.message {
+            Message::Goodbye(Goodbye::Restart { back_within }) => {
+                self.hosts[h].goodbye_until = self.now + *back_within;
+            }
+            Message::Goodbye(_) => self.hosts[h].goodbye_until = Moment::FAR_FUTURE,
+            _ => {}
         }
         let (epoch, connection, seq) = (self.hosts[h].host.epoch, self.hosts[h].connection, envelope.header.seq);
         if !self.manager.exists() {

@@ -69,6 +69,8 @@ pub enum Happening {
     CallDeadline(usize, u64, Ticket),
     /// The connection of a call breaks.
     ConnectionBreaks(usize, (u64, u64)),
+    /// The engine goes down with its machine.
+    EngineStops(usize),
     /// The engine does what it put off.
     EngineDue(usize, Due),
     /// A host's frame reaches the manager's machine.
@@ -286,6 +288,12 @@ impl World {
             Happening::CallArrives(h, id, call, asker) => self.call_arrives(h, &id, call, asker),
             Happening::CallDeadline(h, epoch, ticket) => self.call_deadline(h, epoch, ticket),
             Happening::ConnectionBreaks(h, by) => self.connection_breaks_midway(h, by),
+            Happening::EngineStops(h) => {
+                if self.hosts[h].powered {
+                    self.hosts[h].engine.shut_down(now);
+                    self.engine_speaks(h);
+                }
+            }
             Happening::EngineDue(h, due) => {
                 if self.hosts[h].powered {
                     self.hosts[h].engine.due(now, due);
@@ -398,6 +406,9 @@ impl World {
             let under_way = self.now.since(envelope.header.slot);
             let of = (epoch, self.hosts[h].boots);
             self.hosts[h].heard.note(of, hello, under_way);
+            if hello {
+                self.hosts[h].goodbye_until = Moment::ZERO;
+            }
         }
         let input = ManagerInput::Hosts(watchtree_core::backend::BackendInput::Received { peer, envelope });
         self.happen(Happening::ToManager(epoch, input));

@@ -68,6 +68,18 @@ impl World {
         }
     }
 
+    /// When a call is posted: none by a watchdog that knows that the machine goes down.
+    pub fn check_hands_off(&mut self, h: usize, id: &str, call: EngineCall) {
+        let epoch = self.hosts[h].child.epoch;
+        let knows = |(told, at): (u64, watchtree_core::time::Moment)| told == epoch && at < self.now;
+        if self.hosts[h].going_down.is_some_and(knows) {
+            self.breaks(
+                "hands_off",
+                format!("host {h} goes down and {call:?} of {id:.6} is posted"),
+            );
+        }
+    }
+
     /// When a subject's charges are given back: a person asked for it, or it has run for a whole window.
     pub fn check_cleared(&mut self, h: usize, subject: &SubjectId) {
         let count = self.hosts[h].engine.containers.len();

@@ -10,6 +10,7 @@
 //! `operator_wins`         what a person stopped is not started
 //! `budget_kept`           what is charged to a container, the engine's own restarts too, and to a host never exceeds the
 //!                         budget, whatever crashes; nothing is started that was not charged, or given back unasked
+//! `hands_off`             no call by a watchdog that knows that its machine goes down
 //! `held_left_alone`       what is held is not repaired; what is said to be held is on the target's record
 //! `stale_order_refused`   no order takes effect after its time, in another boot, or under a term that is over
 //! `silence_is_seen`       a host that cannot be heard is not shown as OK for longer than the bound

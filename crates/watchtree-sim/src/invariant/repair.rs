@@ -42,6 +42,10 @@ impl World {
     /// Every quarter of a second.
     pub fn check_repairs(&mut self) {
         for h in 0..self.hosts.len() {
+            // A machine that goes down is left alone.
+            if self.hosts[h].going_down.is_some() {
+                continue;
+            }
             for c in 0..self.hosts[h].engine.containers.len() {
                 self.check_repair(h, c);
             }
