@@ -5,7 +5,7 @@ use crate::leftovers::Owner;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Label of everything that demo and bench make, so that it can be found and removed; the value tells runs apart.
 pub(crate) const RUN_LABEL: &str = "watchtree.xtask.run";
@@ -27,7 +27,6 @@ pub(crate) struct Look {
     pub(crate) running: bool,
     pub(crate) pid: i32,
     pub(crate) started_at: String,
-    pub(crate) restart_count: u64,
 }
 
 impl Engine {
@@ -126,8 +125,20 @@ impl Engine {
                 .and_then(|pid| i32::try_from(pid).ok())
                 .unwrap_or(0),
             started_at: json["State"]["StartedAt"].as_str().unwrap_or_default().to_owned(),
-            restart_count: json["RestartCount"].as_u64().unwrap_or(0),
         })
+    }
+
+    /// How often a container was started, by the engine's memory of its last 256 events: ask soon.
+    pub(crate) fn starts(&self, id: &str) -> Result<u32> {
+        let filters = json!({ "type": ["container"], "container": [id], "event": ["start"] });
+        let filters = percent_encode(&filters.to_string());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        let path = format!("/events?since=0&until={until}&filters={filters}");
+        let answer = self.call("GET", &path, &[])?.ok("events")?;
+        let events = serde_json::Deserializer::from_slice(&answer.body).into_iter::<Value>();
+        let events = events.collect::<serde_json::Result<Vec<Value>>>().context("events")?;
+        Ok(u32::try_from(events.len())?)
     }
 
     /// Containers of every run, also of killed ones: id and owner.

@@ -29,6 +29,12 @@ use ui::{Tone, Ui};
 /// After a start a failing health check is not held against a container for this long (the shipped grace).
 const GRACE: Duration = Duration::from_secs(10);
 
+/// What bounds how soon a crash loop is given up (shipped).
+const LOOP_SHIPPED: LoopPolicy = LoopPolicy {
+    budget: 5,
+    delay_min: Duration::from_millis(100),
+};
+
 /// A machine that is busy with something else may say so; it is there all the same.
 const WELL: &[&str] = &["ok", "degraded"];
 
@@ -140,6 +146,12 @@ impl Cast {
         })
     }
 
+    /// Those that run at the end.
+    fn running(&self) -> Vec<&Victim> {
+        let stopped = |victim: &&Victim| victim.id != self.stopped.id;
+        self.all().into_iter().filter(stopped).collect()
+    }
+
     fn all(&self) -> Vec<&Victim> {
         vec![
             &self.crash,
@@ -216,19 +228,13 @@ fn play(stage: &Stage<'_>, fleet: &mut Fleet, cast: &Cast) -> Result<Vec<Row>> {
     stage.say(Tone::Plain, "the manager is back, and so is the host in its tree");
 
     stage.ui.heading("The host-watchdog is frozen");
-    rows.push(scenes::host_frozen(
-        stage,
-        fleet,
-        &[cast.bystander.clone(), cast.crash.clone()],
-    ));
+    rows.push(scenes::host_frozen(stage, fleet, &cast.running()));
+    // Who pressed Ctrl-C wants no rows that failed by it.
+    interrupt::check()?;
     Ok(rows)
 }
 
 fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row>> {
-    let shipped = LoopPolicy {
-        budget: 5,
-        delay_min: Duration::from_millis(100),
-    };
     let start_loop = || {
         let mut wish = wish(&cast.image, &cast.run, "loop");
         wish.env.push("VICTIM_MODE=crash-loop".to_owned());
@@ -240,7 +246,7 @@ fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row
         let scenes = [
             scope.spawn(|| scenes::hang(stage, fleet, &cast.hang_shipped, STOP_SHIPPED, shipped_name)),
             scope.spawn(|| scenes::hang(stage, fleet, &cast.hang_short, STOP_SHORT, short_name)),
-            scope.spawn(|| scenes::crash_loop(stage, fleet, &shipped, start_loop)),
+            scope.spawn(|| scenes::crash_loop(stage, fleet, &LOOP_SHIPPED, start_loop)),
             scope.spawn(|| scenes::operator_stop(stage, fleet, &cast.stopped)),
         ];
         scenes.map(|scene| scene.join())
@@ -248,4 +254,38 @@ fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row
     rows.into_iter()
         .map(|row| row.map_err(|_| anyhow::anyhow!("a scene panicked")))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GRACE, LOOP_SHIPPED, STOP_SHIPPED};
+    use std::time::Duration;
+
+    /// The default of a key of `[heal]`, from the document that is generated from what is shipped.
+    fn shipped(key: &str) -> String {
+        let path = crate::sh::root().join("docs/configuration.md");
+        let page = std::fs::read_to_string(path).expect("the page is there");
+        let row = format!("| `[heal]` | `{key}` | `");
+        let value = page.lines().find_map(|line| line.strip_prefix(row.as_str()));
+        let value = value.unwrap_or_else(|| panic!("[heal] {key} has a row"));
+        value.split('`').next().unwrap_or_default().trim_matches('"').to_owned()
+    }
+
+    fn shipped_time(key: &str) -> Duration {
+        let text = shipped(key);
+        let number = |unit: &str| text.strip_suffix(unit).and_then(|number| number.parse().ok());
+        match (number("ms"), number("s")) {
+            (Some(ms), _) => Duration::from_millis(ms),
+            (None, Some(secs)) => Duration::from_secs(secs),
+            (None, None) => panic!("[heal] {key} = {text:?} is in ms or s"),
+        }
+    }
+
+    #[test]
+    fn the_bounds_are_computed_from_what_is_shipped() {
+        assert_eq!(shipped("budget"), LOOP_SHIPPED.budget.to_string());
+        assert_eq!(shipped_time("delay_min"), LOOP_SHIPPED.delay_min);
+        assert_eq!(shipped_time("stop_timeout"), STOP_SHIPPED);
+        assert_eq!(shipped_time("grace"), GRACE);
+    }
 }

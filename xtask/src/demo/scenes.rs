@@ -161,7 +161,7 @@ pub(crate) fn crash_loop(
         repaired: Repaired::Never,
         failure: None,
     };
-    let run = || -> Result<(Duration, Duration, u64)> {
+    let run = || -> Result<(Duration, Duration, u32)> {
         stage.say(
             Tone::Fault,
             "crash loop: a container that ends at every start is started",
@@ -185,10 +185,15 @@ pub(crate) fn crash_loop(
         if stage.engine.look(&victim.id)?.started_at != before.started_at {
             bail!("it was started again after it had been given up");
         }
-        Ok((seen?, told?, before.restart_count))
+        // The first start is ours.
+        let restarts = stage.engine.starts(&victim.id)?.saturating_sub(1);
+        if restarts != policy.budget {
+            bail!("it was restarted {restarts} times, and the budget is {}", policy.budget);
+        }
+        Ok((seen?, told?, restarts))
     };
     match run() {
-        Ok((seen, told, _)) => {
+        Ok((seen, told, restarts)) => {
             row.seen = Some(seen);
             row.repaired = Repaired::Word(format!("escalated {:.3} s", told.as_secs_f64()));
             if bound < told {
@@ -201,7 +206,7 @@ pub(crate) fn crash_loop(
             stage.say(
                 Tone::Good,
                 &format!(
-                    "crash loop: given up, and a person was told after {:.3} s",
+                    "crash loop: given up after {restarts} restarts, and a person was told after {:.3} s",
                     told.as_secs_f64()
                 ),
             );
@@ -301,7 +306,7 @@ pub(crate) fn manager_away(stage: &Stage<'_>, fleet: &mut Fleet, victim: &Victim
 }
 
 /// The host-watchdog is frozen: its kernel answers, it does not.
-pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim]) -> Row {
+pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[&Victim]) -> Row {
     let mut row = Row {
         fault: "host-watchdog frozen".to_owned(),
         bound: format!("{} to AGENT LOST", secs(AGENT_LOST)),
@@ -310,7 +315,10 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim
         failure: None,
     };
     let run = || -> Result<(Duration, Duration)> {
-        let lives: Vec<Option<String>> = bystanders.iter().map(Victim::life).collect();
+        let lives = bystanders
+            .iter()
+            .map(|victim| life(victim))
+            .collect::<Result<Vec<String>>>()?;
         let child = fleet.process("container-docker")?.pid;
         let host = fleet.host_process()?;
         stage.say(Tone::Fault, &format!("host-watchdog frozen (pid {})", host.pid));
@@ -344,9 +352,11 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[Victim
         {
             bail!("an alert called the host {}", post.body);
         }
-        let now: Vec<Option<String>> = bystanders.iter().map(Victim::life).collect();
-        if now != lives {
-            bail!("a container was restarted: {lives:?}, now {now:?}");
+        for (victim, old) in bystanders.iter().zip(&lives) {
+            let now = victim.life();
+            if now.as_ref() != Some(old) {
+                bail!("{} was restarted: its life was {old}, and is {now:?}", victim.name);
+            }
         }
         let child_now = fleet.process("container-docker")?.pid;
         if child_now != child {
