@@ -1,5 +1,7 @@
 //! Compiles libzmq 4.3.5 with libsodium, or stops with one line where Cargo's links override was not read.
 
+#![expect(unsafe_code, reason = "the compiler is told its flags by the environment")]
+
 use std::env;
 use std::path::PathBuf;
 

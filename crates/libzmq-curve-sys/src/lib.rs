@@ -3,6 +3,8 @@
 //! Contract: a binary that calls [`check`] links that library and no other, and runs only with it. [`seed_rand`] is called
 //! once, before the first ZeroMQ context and before other threads use `rand`. Knows nothing of sockets.
 
+#![expect(unsafe_code, reason = "libzmq and libc are C")]
+
 use std::ffi::c_int;
 use std::fmt;
 

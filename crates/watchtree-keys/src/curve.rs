@@ -1,5 +1,7 @@
 //! CURVE key pairs: the identity of a node, and what encrypts its link.
 
+#![expect(unsafe_code, reason = "libsodium is C")]
+
 use crate::file::{self, Kind, Saved};
 use crate::{KeyError, z85};
 use std::fmt;

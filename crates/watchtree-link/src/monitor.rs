@@ -3,6 +3,8 @@
 //! Contract: the receiving side has no high-water mark and is drained in every pass, because libzmq's I/O thread blocks on
 //! a full one and with it the whole socket. Events are parsed here: unknown ones are skipped (the binding would panic on them).
 
+#![expect(unsafe_code, reason = "libzmq is C, and the binding has no call for this")]
+
 use crate::error::LinkError;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

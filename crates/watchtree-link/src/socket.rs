@@ -3,6 +3,8 @@
 //! Contract: every socket has a bounded LINGER, high-water marks and a largest message from its creation on. Only `tcp://` and
 //! `ipc://` are ever given to libzmq.
 
+#![expect(unsafe_code, reason = "libzmq is C, and the binding has no call for this")]
+
 use crate::config::Limits;
 use crate::error::LinkError;
 use crate::monitor::Monitor;

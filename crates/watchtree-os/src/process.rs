@@ -1,5 +1,7 @@
 //! A process held by its pidfd: no signal can hit another one that got its number later.
 
+#![expect(unsafe_code, reason = "a borrowed file descriptor is handed to the reactor")]
+
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

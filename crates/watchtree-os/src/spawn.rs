@@ -4,6 +4,8 @@
 //! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours; what must not
 //! outlive us is started with [`ends_with_us`].
 
+#![expect(unsafe_code, reason = "system calls between fork and exec")]
+
 use crate::process::Process;
 use std::ffi::OsStr;
 use std::io;

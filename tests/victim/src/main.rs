@@ -17,6 +17,8 @@
 //! `VICTIM_MODE=crash-loop` ends with 1 after `VICTIM_CRASH_AFTER_MS` (0) at each start; `VICTIM_IGNORE_TERM=1` ignores
 //! SIGTERM. Otherwise SIGTERM ends it with 143, and SIGHUP is taken for "read your configuration again".
 
+#![expect(unsafe_code, reason = "signal handlers and _exit")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;

@@ -3,10 +3,12 @@
 //! `cargo metadata` tells what is; these tables tell what may be. Kinds (normal, dev, build) are not told apart: a
 //! wall that a test may climb is no wall.
 
+use super::purity::has_word;
 use super::{Finding, Tree};
 use anyhow::{Context, Result};
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Which workspace crates a workspace crate may use. Layer 0 uses nothing; layer 1 the core; layer 2 never one another
 /// (what they share is handed in by a binary); binaries never binaries.
@@ -32,8 +34,35 @@ const EDGES: &[(&str, &[&str])] = &[
     // the second driver of the machines
     ("watchtree-sim", &["watchtree-core"]),
     // binaries
-    ("container-watchdog", DAEMON_OF_AN_ENGINE),
-    ("host-watchdog", DAEMON_OF_AN_ENGINE),
+    (
+        "container-watchdog",
+        &[
+            "watchtree-api",
+            "watchtree-config",
+            "watchtree-core",
+            "watchtree-docker",
+            "watchtree-keys",
+            "watchtree-link",
+            "watchtree-os",
+            "watchtree-runtime",
+            "watchtree-store",
+            "watchtree-wire",
+        ],
+    ),
+    (
+        "host-watchdog",
+        &[
+            "watchtree-api",
+            "watchtree-config",
+            "watchtree-core",
+            "watchtree-docker",
+            "watchtree-keys",
+            "watchtree-link",
+            "watchtree-os",
+            "watchtree-runtime",
+            "watchtree-wire",
+        ],
+    ),
     (
         "manager-watchdog",
         &[
@@ -62,19 +91,6 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-const DAEMON_OF_AN_ENGINE: &[&str] = &[
-    "watchtree-api",
-    "watchtree-config",
-    "watchtree-core",
-    "watchtree-docker",
-    "watchtree-keys",
-    "watchtree-link",
-    "watchtree-os",
-    "watchtree-runtime",
-    "watchtree-store",
-    "watchtree-wire",
-];
-
 /// Each outside technology lives in these crates and in no other. A crate that is not listed here is free.
 const HOMES: &[(&str, &[&str])] = &[
     ("zmq", &["watchtree-link"]),
@@ -94,16 +110,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ureq", &["manager-watchdog"]),
     ("jiff", &["watchtree-cli"]),
     ("cargo_metadata", &["xtask"]),
-    (
-        "libc",
-        &[
-            "libzmq-curve-sys",
-            "watchtree-keys",
-            "watchtree-link",
-            "watchtree-os",
-            "watchtree-victim",
-        ],
-    ),
+    ("libc", &["libzmq-curve-sys", "watchtree-victim"]),
     // libraries have errors of their own; binaries and tools put words around them
     ("anyhow", TOOLS),
     ("clap", TOOLS),
@@ -117,9 +124,6 @@ const TOOLS: &[&str] = &[
     "watchtree-e2e",
     "xtask",
 ];
-
-/// Outside crates the core may use: only in its tests.
-const CORE_OUTSIDE: &[&str] = &["expect-test"];
 
 fn metadata(tree: &Tree) -> Result<Metadata> {
     let mut command = MetadataCommand::new();
@@ -182,12 +186,95 @@ pub(super) fn outside(tree: &Tree) -> Result<Vec<Finding>> {
                     ),
                 ));
             }
-            if user == "watchtree-core" && !CORE_OUTSIDE.contains(&name) {
+            if user == "watchtree-core" {
                 found.push(Finding::new(
                     package.manifest_path.as_str(),
                     format!("the core uses no outside crate: `{name}` belongs to an edge"),
                 ));
             }
+        }
+    }
+    Ok(found)
+}
+
+/// Every workspace crate that the tables name.
+#[cfg(test)]
+pub(super) fn named() -> impl Iterator<Item = &'static str> {
+    let edges = EDGES
+        .iter()
+        .flat_map(|(user, allowed)| allowed.iter().chain(std::iter::once(user)));
+    edges.chain(HOMES.iter().flat_map(|(_, homes)| homes.iter())).copied()
+}
+
+/// What [`EDGES`] and [`HOMES`] allow and nobody uses: a permission that is not needed is a hole in a wall.
+pub(super) fn stale(tree: &Tree) -> Result<Vec<Finding>> {
+    let metadata = metadata(tree)?;
+    let place = "xtask/src/tidy/graph.rs";
+    let mut found = Vec::new();
+    for package in &metadata.packages {
+        let user = package.name.as_str();
+        let uses = |name: &str| package.dependencies.iter().any(|dependency| dependency.name == name);
+        let edges = EDGES.iter().filter(|(of, _)| *of == user);
+        for name in edges.flat_map(|(_, allowed)| *allowed).filter(|name| !uses(name)) {
+            found.push(Finding::new(
+                place,
+                format!("`{user}` does not use `{name}`: take it from EDGES"),
+            ));
+        }
+        // The tools share one list, and not all of them need all of it.
+        let homes = HOMES
+            .iter()
+            .filter(|(_, homes)| *homes != TOOLS && homes.contains(&user));
+        for (name, _) in homes.filter(|(name, _)| !uses(name)) {
+            found.push(Finding::new(
+                place,
+                format!("`{user}` does not use `{name}`: take it from HOMES"),
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Crates whose library has another name than they have.
+const LIBRARIES: &[(&str, &str)] = &[("libsodium-sys-stable", "libsodium_sys")];
+
+/// Dependencies that no source of their crate names, and those of the workspace that no crate takes.
+pub(super) fn unused(tree: &Tree) -> Result<Vec<Finding>> {
+    let metadata = metadata(tree)?;
+    let mut found = Vec::new();
+    for package in &metadata.packages {
+        let manifest = package.manifest_path.as_std_path();
+        let folder = manifest.parent().unwrap_or(manifest);
+        let folder = folder.strip_prefix(tree.root.canonicalize()?).unwrap_or(folder);
+        for dependency in &package.dependencies {
+            let name = dependency.rename.as_ref().unwrap_or(&dependency.name);
+            let library = LIBRARIES.iter().find(|(of, _)| of == name);
+            let library = library.map_or_else(|| name.replace('-', "_"), |(_, library)| (*library).to_owned());
+            let mut sources = tree.rust().filter(|(path, _)| Path::new(path).starts_with(folder));
+            if !sources.any(|(_, text)| text.lines().any(|line| has_word(line, &library))) {
+                found.push(Finding::new(
+                    package.manifest_path.as_str(),
+                    format!("no source of `{}` names `{library}`: take out `{name}`", package.name),
+                ));
+            }
+        }
+    }
+    let root = tree.all().find(|(path, _)| *path == "Cargo.toml");
+    let mut section = "";
+    for (index, line) in root.map(|(_, text)| text.lines().enumerate()).into_iter().flatten() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let Some((name, _)) = line.split_once(" = ").filter(|_| section == "[workspace.dependencies]") else {
+            continue;
+        };
+        let taken = |package: &Package| package.dependencies.iter().any(|dependency| dependency.name == name);
+        if !metadata.packages.iter().any(taken) {
+            found.push(Finding::at(
+                "Cargo.toml",
+                index,
+                format!("no crate takes `{name}`: take it out"),
+            ));
         }
     }
     Ok(found)

@@ -87,6 +87,8 @@ type Check = fn(&Tree) -> Result<Vec<Finding>>;
 const CHECKS: &[(&str, Check)] = &[
     ("crate graph", graph::edges),
     ("outside crates", graph::outside),
+    ("stale permissions", graph::stale),
+    ("unused", graph::unused),
     ("manifests", graph::manifests),
     ("first lines", files::first_lines),
     ("file sizes", files::sizes),
@@ -95,7 +97,6 @@ const CHECKS: &[(&str, Check)] = &[
     ("leftovers", files::leftovers),
     ("pure core", purity::core),
     ("diagrams", purity::diagrams),
-    ("unsafe", purity::unsafe_code),
 ];
 
 fn findings(tree: &Tree) -> Result<Vec<(&'static str, Finding)>> {

@@ -1,4 +1,4 @@
-//! Checks on what code does: the core stays pure, machines are drawn, `unsafe` stays in its crates.
+//! Checks on what code does: the core stays pure, machines are drawn.
 
 use super::{Finding, Tree};
 use anyhow::Result;
@@ -66,43 +66,6 @@ pub(super) fn diagrams(tree: &Tree) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// Crates that may call what the compiler cannot check: system calls, C libraries, and the victim's signal handlers.
-const UNSAFE_HOMES: &[&str] = &[
-    "crates/libzmq-curve-sys/",
-    "crates/watchtree-keys/",
-    "crates/watchtree-link/",
-    "crates/watchtree-os/",
-    "tests/victim/",
-];
-
-/// `unsafe` only in [`UNSAFE_HOMES`].
-pub(super) fn unsafe_code(tree: &Tree) -> Result<Vec<Finding>> {
-    let mut found = Vec::new();
-    for (path, text) in tree
-        .rust()
-        .filter(|(path, _)| !UNSAFE_HOMES.iter().any(|home| path.starts_with(home)))
-    {
-        for (index, line) in code(text) {
-            let opens = [
-                "unsafe {",
-                "unsafe fn",
-                "unsafe impl",
-                "unsafe extern",
-                "unsafe trait",
-                "[unsafe(",
-            ];
-            if opens.iter().any(|word| has_word(line, word)) && !line.contains('"') {
-                found.push(Finding::at(
-                    path,
-                    index,
-                    "unsafe code lives in watchtree-os (system calls) or with its C library",
-                ));
-            }
-        }
-    }
-    Ok(found)
-}
-
 fn is_test(path: &str) -> bool {
     path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
 }
@@ -126,7 +89,7 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// True where `word` does not continue a longer name to its left (`Instant` is not in `NotAnInstant`).
-fn has_word(line: &str, word: &str) -> bool {
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
