@@ -96,3 +96,40 @@ fn a_policy_start_that_fails_is_nobodys_stop() {
         assert!(w.running("a"), "{:?} {}", w.calls, w.why("a"));
     }
 }
+
+/// What flushes for two minutes because a person gave it that long is not cut short for being unhealthy meanwhile.
+#[test]
+fn a_persons_slow_stop_is_not_cut_short() {
+    for restarted in [false, true] {
+        let mut w = World::with(&["a"]);
+        w.get("a").ignores_term = true;
+        w.docker_stop("a", 120);
+        w.run(30_000);
+        w.health("a", Health::Unhealthy);
+        if restarted {
+            w.kill_agent();
+            w.start_agent();
+        }
+        w.run(60_000);
+        assert!(w.calls.is_empty() && w.running("a"), "{:?} {}", w.calls, w.why("a"));
+        let last = w.decided.last().unwrap();
+        assert_eq!(last.outcome, Outcome::NotTaken);
+        assert_eq!(last.guards.last().unwrap().guard, Guard::OperatorIntent);
+        w.run(60_000);
+        assert!(w.calls.is_empty() && !w.running("a"), "{:?} {}", w.calls, w.why("a"));
+        assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
+    }
+}
+
+#[test]
+fn a_signal_that_ended_nothing_does_not_keep_repairs_away_for_ever() {
+    let mut w = World::with(&["a"]);
+    w.docker_kill("a", 3);
+    w.run(1000);
+    w.health("a", Health::Unhealthy);
+    w.run(500_000);
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+    w.run(120_000);
+    assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("a"));
+    assert!(w.running("a"));
+}

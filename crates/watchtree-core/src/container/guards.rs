@@ -14,6 +14,10 @@ use alloc::vec;
 
 /// The engine's own restart policy gets this long for the first restart.
 const ENGINE_FIRST: Duration = Duration::from_secs(2);
+/// A stop by a person may be given any time to end well (`docker stop --time 120`), and no event tells how much: a stop of
+/// ours would cut it short. Not for ever: the signal may have meant something else (QUIT: a thread dump).
+const STOP_PATIENCE: Duration = Duration::from_secs(600);
+
 /// A guard said no: what is shown, and when to ask again.
 struct No {
     guard: Guard,
@@ -342,12 +346,14 @@ impl ContainerAgent {
             )
             .quietly());
         }
-        let being_stopped = subject
-            .signal_at
-            .map(|at| at + facts.stop_window())
-            .filter(|until| now < *until);
-        if let Some(until) = being_stopped {
-            let why = "somebody is stopping it";
+        let patience = if facts.has_foreign_signal() {
+            facts.stop_window().max(STOP_PATIENCE)
+        } else {
+            facts.stop_window()
+        };
+        let being_stopped = subject.signal_at.map(|at| at + patience).filter(|until| now < *until);
+        if let Some(until) = being_stopped.filter(|_| !subject.forced) {
+            let why = "somebody sent it a stop signal, and it may be ending as it should";
             return Err(No::new(Guard::OperatorIntent, why, State::Unhealthy, Some(until)));
         }
         guards.pass(Guard::OperatorIntent, "nobody is stopping it");
