@@ -122,7 +122,6 @@ impl ContainerAgent {
             }
         }
         subject.death = None;
-        subject.forced = false;
         let known = subject
             .desired
             .as_ref()
@@ -160,6 +159,8 @@ impl ContainerAgent {
         if is_unhealthy(facts) {
             return self.want_stop_then_start(now, sid, subject, facts);
         }
+        // It is well: nothing is left to try.
+        subject.forced = false;
         subject.noted = None;
         let proven = subject.life_since + subject.labels.policy(&self.settings.policy).verify;
         if subject.given_up.is_some() && now < proven {

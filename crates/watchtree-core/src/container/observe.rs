@@ -157,6 +157,8 @@ impl ContainerAgent {
             return;
         }
         subject.signal_at = Some(now);
+        // What a person asked for before this is not what they want now.
+        subject.forced = false;
         if subject.death.is_some() && facts.foreign_stop().is_some() {
             subject.death = None;
         }
