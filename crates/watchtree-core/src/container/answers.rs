@@ -125,6 +125,8 @@ impl ContainerAgent {
             }
             Err(error @ (EngineError::Unreachable(_) | EngineError::BadAnswer(_))) => {
                 self.engine_failed(&error);
+                // It may be under way all the same, or done. The look before the next one tells: in Docker a start holds the
+                // container's lock to its end, and inspect waits for it (moby, daemon/start.go and daemon/inspect.go).
                 let at = now + AGAIN_AFTER.saturating_mul(5 << repair.tries.min(4));
                 repair.tries += 1;
                 repair.step = Step::StartDue { at, look: Some(at) };

@@ -174,6 +174,10 @@ impl ContainerAgent {
         at: Moment,
         look: Option<Moment>,
     ) -> Next {
+        if Self::is_new_life(facts, repair) {
+            repair.step = Step::AwaitLife { since: now };
+            return Next::Go;
+        }
         if self.mode != Mode::Healing && !repair.is_half_done() {
             return Next::Stay;
         }
@@ -188,10 +192,6 @@ impl ContainerAgent {
         if look.is_some_and(|since| facts.view_asked < since) {
             self.look(now, facts);
             return Next::Stay;
-        }
-        if Self::is_new_life(facts, repair) {
-            repair.step = Step::AwaitLife { since: now };
-            return Next::Go;
         }
         match facts.status() {
             Status::Down | Status::Created => {

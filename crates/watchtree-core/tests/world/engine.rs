@@ -173,11 +173,26 @@ impl World {
         );
     }
 
+    fn cannot_join(&self, other: &str) -> Option<String> {
+        let id = Self::id(other);
+        match self.boxes.get(&id) {
+            None => Some(format!(
+                "joining network namespace of container: No such container: {id}"
+            )),
+            Some(it) if it.view.run == RunState::Running => None,
+            Some(_) => Some(format!("cannot join network of a non running container: {id}")),
+        }
+    }
+
     fn start_call(&mut self, id: String, ticket: Ticket, process: u64) {
         let now = self.now;
-        let Some(it) = self.boxes.get_mut(&id) else {
+        let Some(joins) = self.boxes.get(&id).map(|it| it.joins.clone()) else {
             return self.answer(process, 1, ticket, Err(EngineError::NotFound));
         };
+        if let Some(message) = joins.and_then(|other| self.cannot_join(&other)) {
+            return self.answer(process, 5, ticket, Err(EngineError::Refused { status: 409, message }));
+        }
+        let Some(it) = self.boxes.get_mut(&id) else { return };
         if now < it.busy_until {
             let wait = it.busy_until - now;
             return self.act(wait, Act::StartCall { id, ticket, process });
@@ -191,6 +206,9 @@ impl World {
         it.busy_until = now + START_MS;
         it.starts += 1;
         self.act(START_MS, Act::Started { id, engine: false });
+        if self.break_starts {
+            return self.answer(process, 10, ticket, Err(EngineError::BadAnswer("cut".into())));
+        }
         if self.hang_calls {
             return self.answer(process, 30_000, ticket, Err(EngineError::Deadline));
         }
@@ -199,6 +217,17 @@ impl World {
 
     fn stop_call(&mut self, id: String, ticket: Option<Ticket>, secs: u32, process: u64) {
         let Some(it) = self.boxes.get_mut(&id) else { return };
+        if it.view.run != RunState::Running && self.now < it.busy_until {
+            // A start under way holds the container's lock.
+            let wait = it.busy_until - self.now;
+            let again = Act::StopCall {
+                id,
+                ticket,
+                secs,
+                process,
+            };
+            return self.act(wait, again);
+        }
         if it.view.run == RunState::Restarting {
             // It ends the back-off: the only event is `stop`, and the end it had is the end it keeps.
             (it.marked, it.view.run) = (true, RunState::Exited);

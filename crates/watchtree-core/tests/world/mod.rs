@@ -38,6 +38,8 @@ pub struct Box_ {
     pub life: u64,
     pub starts: u64,
     pub refuses: Option<String>,
+    /// The container whose network it joins.
+    pub joins: Option<String>,
     /// How long the engine waits before it restarts it by its policy.
     pub backoff_ms: u64,
     pub dies_after_start: Option<u64>,
@@ -97,6 +99,8 @@ pub struct World {
     /// A subscription is taken, but never answered.
     pub events_hang: bool,
     pub hang_calls: bool,
+    /// The connection of a `/start` breaks before its answer; the start goes on.
+    pub break_starts: bool,
     pub calls: Vec<String>,
     pub decided: Vec<Decision>,
     pub local_answers: Vec<OrderAnswer>,
@@ -144,6 +148,7 @@ impl World {
             lose_next_die: false,
             events_hang: false,
             hang_calls: false,
+            break_starts: false,
             calls: Vec::new(),
             decided: Vec::new(),
             local_answers: Vec::new(),
@@ -199,6 +204,7 @@ impl World {
             life: 0,
             starts: 0,
             refuses: None,
+            joins: None,
             backoff_ms: 300,
             dies_after_start: None,
         };
