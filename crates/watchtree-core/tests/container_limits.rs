@@ -3,6 +3,7 @@
 mod world;
 
 use watchtree_core::container::io::*;
+use watchtree_core::decision::Outcome;
 use watchtree_core::order::{OrderRefusal, Verb};
 use watchtree_core::time::Duration;
 use watchtree_core::verdict::State;
@@ -23,7 +24,7 @@ fn exited_at_first_sight_is_reported_only() {
 #[test]
 fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
     let mut w = World::with(&["a", "b"]);
-    w.get("a").refuses = Some("cannot join network of a non running container".into());
+    w.get("a").refuses = Some("joining network namespace of container: No such container: abc".into());
     w.get("b").refuses = Some("driver failed".into());
     w.crash("a", 1);
     w.crash("b", 1);
@@ -43,6 +44,66 @@ fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
     assert_eq!(
         (w.state("a"), w.state("b")),
         (Some(State::GivenUp), Some(State::GivenUp))
+    );
+}
+
+/// Two of one network die at once: which is started first is left to chance, and the second must not be lost for it.
+#[test]
+fn one_that_joins_anothers_network_comes_back_after_it() {
+    for down_for in [0, 300, 100_000] {
+        let mut w = World::with(&["app", "vpn"]);
+        w.get("app").joins = Some("vpn".into());
+        w.get("vpn").refuses = (0 < down_for).then(|| "not yet".into());
+        w.crash("app", 1);
+        w.crash("vpn", 1);
+        w.run(down_for);
+        w.get("vpn").refuses = None;
+        // After a long time without the other, the slow retry finds it.
+        w.run(if 1000 < down_for { 1_300_000 } else { 20_000 });
+        assert!(
+            w.running("vpn") && w.running("app"),
+            "{down_for}: {:?} {} / {}",
+            w.calls,
+            w.why("app"),
+            w.why("vpn")
+        );
+    }
+}
+
+#[test]
+fn a_start_whose_connection_broke_is_not_posted_again_where_it_was_done() {
+    let mut w = World::with(&["a"]);
+    w.break_starts = true;
+    w.crash("a", 1);
+    w.run(250);
+    let last = w.decided.last().unwrap();
+    assert_eq!(
+        last.outcome,
+        Outcome::Verifying,
+        "its new life is seen at once: {}",
+        last.result
+    );
+    w.run(20_000);
+    assert_eq!(w.calls, ["Start a"]);
+    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+}
+
+#[test]
+fn a_retry_does_not_wait_for_the_grace() {
+    let mut w = World::with(&["a"]);
+    w.get("a").view.health_start_period = Duration::from_secs(60);
+    w.crash("a", 1);
+    w.run(10_000);
+    w.health("a", Health::Unhealthy);
+    w.run(2000);
+    assert_eq!(w.calls, ["Start a"], "inside its grace: {}", w.why("a"));
+    w.order(1, "a", Verb::Retry, true);
+    w.run(1000);
+    assert_eq!(
+        w.calls,
+        ["Start a", "Stop { timeout_secs: 10 } a", "Start a"],
+        "{}",
+        w.why("a")
     );
 }
 

@@ -212,9 +212,8 @@ impl ContainerAgent {
     }
 }
 
-/// Starting it again can never work: only making it anew can.
+/// Starting it again can never work, only making it anew can: the container whose network it joins is gone. One that is
+/// only down just now comes back, and then the start works.
 fn is_hopeless(words: &str) -> bool {
-    ["cannot join network", "No such container", "joining network namespace"]
-        .iter()
-        .any(|it| words.contains(it))
+    words.contains("No such container")
 }
