@@ -101,3 +101,62 @@ fn a_stream_that_never_opens_covers_nothing() {
         }
     }
 }
+
+/// The clock went two hours ahead when the containers were started, and then was set right.
+#[test]
+fn a_clock_that_is_set_back_hides_no_stop_and_no_crash() {
+    for start_seen in [false, true] {
+        for mark in [true, false] {
+            for act in 0..4 {
+                let mut w = World::with(&["a", "b"]);
+                w.mark_readable = mark;
+                if start_seen {
+                    for name in ["a", "b"] {
+                        w.docker_stop(name, 10);
+                        w.run(1000);
+                        w.docker_start(name);
+                    }
+                    w.run(60_000);
+                }
+                if act == 3 {
+                    // The signal is sent before the clock is set, and the end comes after it.
+                    w.get("a").view.stop_signal = 12;
+                    w.emit(&World::id("a"), watchtree_core::container::io::EventAction::Update);
+                    w.run(1000);
+                    w.docker_kill("a", 15);
+                    w.run(100);
+                }
+                w.clock_behind_ms = 7_200_000;
+                match act {
+                    0 => w.docker_stop("a", 10),
+                    1 => w.docker_kill("a", 9),
+                    2 => {
+                        w.get("a").ignores_term = true;
+                        w.docker_stop("a", 10);
+                    }
+                    _ => w.crash("a", 143),
+                }
+                w.run(30_000);
+                let what = format!("start seen {start_seen}, mark {mark}, act {act}: {:?}", w.calls);
+                assert!(w.calls.is_empty(), "{what} {}", w.why("a"));
+                assert_eq!(w.state("a"), Some(State::Stopped), "{what} {}", w.why("a"));
+                w.crash("b", 1);
+                w.run(1000);
+                assert!(w.running("b"), "{what} {}", w.why("b"));
+                w.run(60_000);
+                assert_eq!(w.state("b"), Some(State::Ok), "{what} {}", w.why("b"));
+                // A new life, by the new clock: all is as ever.
+                w.docker_start("a");
+                w.run(60_000);
+                assert_eq!(w.state("a"), Some(State::Ok), "{what} {}", w.why("a"));
+                let losses = w.agent.as_ref().unwrap().counters().stream_losses;
+                w.cut_stream();
+                w.crash("a", 1);
+                w.run(700);
+                assert!(w.running("a"), "{what} {}", w.why("a"));
+                let after = w.agent.as_ref().unwrap().counters().stream_losses;
+                assert_eq!(losses, after, "{what}: the newest event is known again");
+            }
+        }
+    }
+}

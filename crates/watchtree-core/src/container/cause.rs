@@ -66,8 +66,9 @@ impl ContainerAgent {
         let known = same_life.is_some() || facts.born_at.is_some() || facts.alive_at.is_some();
         let covered = known && !facts.doubt && self.stream.covers(facts.born_at, alive, facts.stop_window());
         let died_at = facts.died_at.unwrap_or(now);
-        if !covered {
-            return self.judge_by_mark(now, facts, died_at, foreign);
+        let odd = facts.odd_intent(died_at);
+        if !covered || odd.is_some() {
+            return self.judge_by_mark(now, facts, died_at, foreign.or(odd));
         }
         let settled = if facts.has_foreign_signal() {
             died_at + self.settings.settle

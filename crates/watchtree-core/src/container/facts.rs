@@ -1,8 +1,9 @@
 //! What is known of one container: the last look at it, and the events since. No decision is made here.
 //!
 //! Two sources, one clock: inspect answers and events both carry the engine's time, so that an answer that overtook an
-//! event (or the other way) is put right by comparing those times, never by the order of arrival. Events may come twice
-//! and may be older than the present life; both are harmless.
+//! event (or the other way) is put right by comparing those times. Events may come twice and may be older than the
+//! present life; both are harmless. Should that clock be set back, stamps of before and after it tell nothing of each
+//! other: then the order of arrival does. A look that was asked for after an event arrived knows more than the event.
 
 use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RestartPolicy, RunState};
 use crate::subject::{Incarnation, SubjectId};
@@ -17,6 +18,9 @@ const REMEMBERED_MAX: usize = 16;
 const STOP_SIGNALS: [u32; 4] = [2, 3, 9, 15];
 /// An event may be stamped a little later than the end it leads to.
 const STAMP_SLACK: Duration = Duration::from_millis(500);
+
+/// A live event stamped this much earlier than what came before it shows that the engine's clock was set back.
+const SET_BACK: Duration = Duration::from_secs(2);
 
 /// What the container does now, all sources considered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,6 +89,12 @@ pub(crate) struct Facts {
     pub(crate) died_by_event: bool,
     pub(crate) last_start: EngineTime,
     pub(crate) last_die: EngineTime,
+    /// When those two events arrived.
+    pub(crate) start_seen: Moment,
+    pub(crate) die_seen: Moment,
+    /// A stop signal or stop, and a `die`, that came live and yet are stamped before this life began: the clock was set back.
+    pub(crate) odd_stop: Option<(Moment, String)>,
+    pub(crate) odd_die: Option<Moment>,
     pub(crate) die_code: i64,
     pub(crate) signals: VecDeque<Signal>,
     /// `stop` events, with `own` as for signals.
@@ -141,8 +151,8 @@ impl Facts {
         }
     }
 
-    /// Takes an event; false if it was taken before.
-    pub(crate) fn take(&mut self, now: Moment, event: &EngineEvent) -> bool {
+    /// Takes an event; false if it was taken before. `live` = it tells of the present, it is not replayed.
+    pub(crate) fn take(&mut self, now: Moment, event: &EngineEvent, live: bool) -> bool {
         let word = word_of(&event.action);
         if self.seen.iter().any(|(at, known)| *at == event.at && *known == word) {
             return false;
@@ -153,14 +163,22 @@ impl Facts {
         }
         match event.action {
             EventAction::Start if self.last_start < event.at => self.started(now, event.at),
+            EventAction::Start if live && plus(event.at, SET_BACK) < self.last_start => {
+                self.started_anew(now, event.at)
+            }
             EventAction::Die { exit_code } if self.last_die < event.at && self.began() <= event.at => {
-                (self.last_die, self.die_code) = (event.at, exit_code);
+                (self.last_die, self.die_code, self.die_seen) = (event.at, exit_code, now);
                 if self.status() == Status::Down {
                     self.died_at.get_or_insert(now);
                     self.died_by_event = true;
                 }
             }
+            EventAction::Die { .. } if live && self.is_odd(event.at) => self.odd_die = Some(now),
             EventAction::Kill { signal } => {
+                if live && self.is_odd(event.at) && self.is_stop_signal(signal) {
+                    let why = format!("signal {signal} was sent through the engine, whose clock had been set back");
+                    self.odd_stop = Some((now, why));
+                }
                 remember(
                     &mut self.signals,
                     Signal {
@@ -170,7 +188,13 @@ impl Facts {
                     },
                 );
             }
-            EventAction::Stop => remember(&mut self.stops, (event.at, false)),
+            EventAction::Stop => {
+                if live && self.is_odd(event.at) {
+                    let why = "a stop was carried out through the engine, whose clock had been set back".to_string();
+                    self.odd_stop.get_or_insert((now, why));
+                }
+                remember(&mut self.stops, (event.at, false));
+            }
             EventAction::Oom if self.began() <= event.at => self.oom = true,
             EventAction::Health(health) if self.began() <= event.at => self.health = health,
             _ => {}
@@ -178,8 +202,23 @@ impl Facts {
         true
     }
 
+    /// Stamped before the life it came in.
+    fn is_odd(&self, at: EngineTime) -> bool {
+        self.view.is_some() && plus(at, SET_BACK) < self.began()
+    }
+
+    /// Its stamp is of a clock that was set back: those of before tell nothing of this life.
+    fn started_anew(&mut self, now: Moment, at: EngineTime) {
+        (self.last_start, self.start_seen, self.last_die) = (at, now, EngineTime(0));
+        self.signals.clear();
+        self.stops.clear();
+        self.begin_life();
+        self.life_known = false;
+        (self.born_at, self.alive_at) = (Some(now), Some(now));
+    }
+
     fn started(&mut self, now: Moment, at: EngineTime) {
-        self.last_start = at;
+        (self.last_start, self.start_seen) = (at, now);
         let view_is_newer = self.view.as_ref().is_some_and(|view| at <= view.started_at);
         if view_is_newer || at <= self.last_die {
             return;
@@ -199,6 +238,27 @@ impl Facts {
         self.mark = Mark::NotAsked;
         self.backoff = Backoff::None;
         self.doubt = false;
+        self.odd_stop = None;
+        self.odd_die = None;
+    }
+
+    /// Drops stamps of events that this look, which is later than they, shows to be of a clock that was set back.
+    fn drop_future(&mut self, asked: Moment, view: &ContainerView) {
+        // A later life with an earlier beginning.
+        let set_back = |old: &ContainerView| plus(view.started_at, SET_BACK) < old.started_at;
+        if EngineTime(0) < view.started_at && self.view.as_ref().is_some_and(set_back) {
+            self.signals.clear();
+            self.stops.clear();
+        }
+        if self.start_seen < asked && plus(view.started_at, SET_BACK) < self.last_start {
+            self.last_start = EngineTime(0);
+        }
+        if matches!(view.run, RunState::Running | RunState::Paused)
+            && self.die_seen < asked
+            && plus(view.started_at, SET_BACK) < self.last_die
+        {
+            self.last_die = EngineTime(0);
+        }
     }
 
     /// Takes the answer of a look that was asked for at `asked`. Returns true if it shows another life than before.
@@ -220,6 +280,7 @@ impl Facts {
                 self.health = health;
             }
         }
+        self.drop_future(asked, &view);
         self.life_known = !outdated;
         self.name.clone_from(&view.name);
         self.view_asked = asked;
@@ -235,15 +296,20 @@ impl Facts {
                 if self.status() == Status::Running {
                     self.died_at = None;
                     self.died_by_event = false;
+                    // It lives all the same: that end was of the life before.
+                    if self.odd_die.take_if(|died| *died < asked).is_some() {
+                        self.odd_stop = None;
+                    }
                 }
                 if self.status() == Status::Backoff {
                     self.backoff = Backoff::Seen;
                 }
             }
             Status::Down => {
-                self.died_at.get_or_insert(now);
+                self.died_at.get_or_insert(self.odd_die.unwrap_or(now));
                 // Its event may have come before we knew of any life it could end.
-                self.died_by_event |= EngineTime(0) < self.last_die && self.view_began() <= self.last_die;
+                let event = EngineTime(0) < self.last_die && self.view_began() <= self.last_die;
+                self.died_by_event |= event || self.odd_die.is_some();
             }
             _ => {}
         }
@@ -269,7 +335,8 @@ impl Facts {
             RunState::Running => Status::Running,
             RunState::Paused => Status::Paused,
             RunState::Exited | RunState::Dead => {
-                if view.finished_at.max(self.last_die).max(view.started_at) < self.last_start {
+                let is_older = view.finished_at.max(self.last_die).max(view.started_at) < self.last_start;
+                if is_older && self.view_asked <= self.start_seen {
                     Status::Running
                 } else {
                     Status::Down
@@ -363,6 +430,19 @@ impl Facts {
             .rev()
             .find(|(at, own)| !own && began <= *at && minus(ended, window) <= *at);
         stop.map(|_| "a stop was carried out through the engine".to_string())
+    }
+
+    /// The engine's clock was set back in this life: did a stop arrive that may have ended it? Stamps cannot tell.
+    pub(crate) fn odd_intent(&self, died_at: Moment) -> Option<String> {
+        let stop = self
+            .odd_stop
+            .as_ref()
+            .filter(|(at, _)| died_at <= *at + self.stop_window());
+        let before = || {
+            let why = "a stop signal was sent through the engine before its clock was set back";
+            (self.odd_die.is_some() && self.has_foreign_signal()).then(|| why.to_string())
+        };
+        stop.map(|(_, why)| why.clone()).or_else(before)
     }
 
     /// A stop signal in this life that is too old to have caused an end by itself, or that has not led to one yet.

@@ -31,7 +31,7 @@ impl ContainerAgent {
         let Some(mut facts) = self.facts.remove(&event.id) else {
             return;
         };
-        let fresh = facts.take(now, event);
+        let fresh = facts.take(now, event, self.stream.is_live(now));
         if fresh {
             self.counters.events += 1;
             self.react(now, &mut facts, event);
@@ -99,7 +99,7 @@ impl ContainerAgent {
                 self.deploys_go_on(now, event);
                 // The fast way needs no look; everything else about the end does, and so does the engine's back-off.
                 let ran = facts.view.as_ref().is_some_and(|it| it.run == RunState::Running);
-                if facts.life_known && ran && !facts.engine_restarts() {
+                if facts.life_known && ran && facts.odd_die.is_none() && !facts.engine_restarts() {
                     facts.again = facts.inspecting.is_some();
                 } else {
                     self.look(now, facts);
@@ -137,7 +137,8 @@ impl ContainerAgent {
         };
         let stale = facts.view.is_some() && last.at < facts.began();
         if stale || subject.recovering.is_some() {
-            return;
+            let ours = subject.repair.as_ref().is_some_and(|it| it.id == facts.id);
+            return self.odd_stop(now, facts, ours);
         }
         if let Some(repair) = subject.repair.as_mut().filter(|it| it.id == facts.id) {
             let whose = match &mut repair.own {
@@ -176,7 +177,8 @@ impl ContainerAgent {
             return;
         };
         if subject.recovering.is_some() || event.at < facts.began() {
-            return;
+            let ours = subject.repair.as_ref().is_some_and(|it| it.id == facts.id);
+            return self.odd_stop(now, facts, ours);
         }
         if let Some(repair) = subject.repair.as_mut().filter(|it| it.id == facts.id) {
             let whose = match &mut repair.own {
@@ -202,6 +204,16 @@ impl ContainerAgent {
             subject.death = None;
         }
         self.look(now, facts);
+    }
+
+    /// A stop of before this life, or of a clock that was set back since: then a look tells what came of it.
+    fn odd_stop(&mut self, now: Moment, facts: &mut Facts, ours: bool) {
+        if ours {
+            facts.odd_stop = None;
+        }
+        if facts.odd_stop.as_ref().is_some_and(|(at, _)| *at == now) {
+            self.look(now, facts);
+        }
     }
 
     pub(crate) fn on_listed(&mut self, now: Moment, result: Result<Vec<ListEntry>, EngineError>) {

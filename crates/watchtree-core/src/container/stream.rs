@@ -11,6 +11,7 @@
 //! The *anchor* is the newest event that was taken before the break. The engine's memory of events is a ring: if it
 //! still holds the anchor, it still holds everything after it.
 
+use super::facts::plus;
 use super::io::{ContainerId, EngineTime};
 use crate::time::{Duration, Moment};
 use alloc::string::String;
@@ -27,6 +28,9 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const SHORT_LIVED: Duration = Duration::from_secs(1);
 /// The stream's opening must be answered within this time.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Live events come in the order of their stamps, but for a clock that was set back by more than this.
+const FAR_BEHIND: Duration = Duration::from_secs(5);
 
 /// From when on every event was seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,7 +156,14 @@ impl Stream {
             .gap
             .as_ref()
             .is_some_and(|gap| gap.opened.is_some() && gap.anchor.as_ref() == Some(place));
-        if self.last.as_ref().is_none_or(|(at, _, _)| *at <= place.0) {
+        let newer = self.last.as_ref().is_none_or(|(at, _, _)| *at <= place.0);
+        // A live event far behind the newest: the engine's clock was set back, and the newest would stay it for as long.
+        let set_back = self.is_live(now)
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|(at, _, _)| plus(place.0, FAR_BEHIND) < *at);
+        if newer || set_back {
             self.last = Some(place.clone());
         }
         is_anchor.then(|| {

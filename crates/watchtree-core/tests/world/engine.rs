@@ -10,14 +10,17 @@ impl World {
             ContainerEffect::Subscribe { since } => {
                 self.streaming = true;
                 self.deliver(API_MS, ContainerInput::StreamOpened);
+                // As the engine does it: backwards from the newest, to the first that is older.
                 let replay: Vec<_> = self
                     .ring
                     .iter()
-                    .filter(|it| since.is_some_and(|since| since <= it.at))
+                    .rev()
+                    .take_while(|it| since.is_some_and(|since| since <= it.at))
                     .cloned()
                     .collect();
                 replay
                     .into_iter()
+                    .rev()
                     .for_each(|event| self.deliver(EVENT_MS, ContainerInput::Event(event)));
             }
             ContainerEffect::List => {

@@ -98,6 +98,8 @@ pub struct World {
     pub lose_next_die: bool,
     /// A subscription is taken, but never answered.
     pub events_hang: bool,
+    /// The engine's clock goes behind by that much.
+    pub clock_behind_ms: u64,
     pub hang_calls: bool,
     /// The connection of a `/start` breaks before its answer; the start goes on.
     pub break_starts: bool,
@@ -147,6 +149,7 @@ impl World {
             mark_readable: true,
             lose_next_die: false,
             events_hang: false,
+            clock_behind_ms: 0,
             hang_calls: false,
             break_starts: false,
             calls: Vec::new(),
@@ -181,7 +184,7 @@ impl World {
 
     fn stamp(&mut self) -> u64 {
         self.count += 1;
-        1_700_000_000_000_000_000 + self.now * 1_000_000 + self.count % 1000
+        1_700_000_000_000_000_000 + (self.now - self.clock_behind_ms) * 1_000_000 + self.count % 1000
     }
 
     fn act(&mut self, after: u64, act: Act) {
