@@ -26,7 +26,8 @@ fn parse(text: &str) -> Option<u64> {
     if !in_range {
         return None;
     }
-    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_secs(zone)?;
+    let seconds = days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    let seconds = seconds - offset_secs(zone)?;
     u64::try_from(seconds)
         .ok()?
         .checked_mul(1_000_000_000)?
@@ -48,7 +49,10 @@ fn offset_secs(zone: &str) -> Option<i64> {
     }
     let sign = if zone.starts_with('-') { -1 } else { 1 };
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+    let (hours, minutes) = (hours.parse::<i64>().ok()?, minutes.parse::<i64>().ok()?);
+    // No place on earth is further off, and the sum of what is cannot be had.
+    let in_range = (0..24).contains(&hours) && (0..60).contains(&minutes);
+    in_range.then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// Days from 1970-01-01 in the proleptic Gregorian calendar; years are counted from March, so that the leap day is last.
@@ -87,6 +91,10 @@ mod tests {
             "2026-13-01T00:00:00Z",
             "2026-01-01T00:00:00",
             "2026-01-01T::Z",
+            "2026-01-01T00:00:00+9223372036854775807:00",
+            "2026-01-01T00:00:00+00:9223372036854775807",
+            "2026-01-01T00:00:00-+5:30",
+            "2026-01-01T00:00:00+24:00",
         ] {
             assert_eq!(engine_time(text).0, 0, "{text}");
         }
