@@ -4,13 +4,18 @@ A block ```` ```sh run=MACHINE[,MACHINE] ```` of a document is run there, in ord
 its variables; a line `scp SOURCE MACHINE:TARGET` copies between the machines. Then: kill -9, `systemctl stop`, an
 upgrade and a power-off; after each the right one acts, and only one.
 
+What a document's command printed is judged too. Blocks ```` ```sh upgrade=MACHINE ```` and ```` ```sh off=MACHINE ```` are
+run by the checks, at their time; for the upgrade a second build of another version is made from the tarball.
+
     python3 tests/documents/run.py TARBALL VICTIM [one-host] [two-hosts]
 
 TARBALL is what `cargo xtask dist` made, VICTIM the static victim binary. Exit 0 = everything was seen to hold.
 """
 
+import hashlib
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -21,16 +26,47 @@ import rig  # noqa: E402
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def blocks(document):
-    """(machines, script) of each runnable block."""
+def blocks(document, word="run"):
+    """(machines, script) of each block that is marked with the word."""
     text = open(os.path.join(TOP, "docs", document)).read()
-    for names, script in re.findall(r"^```sh run=(\S+)\n(.*?)^```$", text, re.S | re.M):
+    for names, script in re.findall(rf"^```sh {word}=(\S+)\n(.*?)^```$", text, re.S | re.M):
         yield names.split(","), script
+
+
+def only_block(document, word):
+    """The script of the one block that is marked with the word."""
+    [(_, script)] = blocks(document, word)
+    return script
+
+
+def second_build(tarball, folder):
+    """A tarball of the version that the document upgrades to: a byte behind the end of a program changes nothing but
+    what it is."""
+    script = only_block("one-host.md", "upgrade")
+    name = re.search(r"^cd (watchtree-\S+)$", script, re.M).group(1)
+    old = os.path.basename(tarball).removesuffix(".tar.gz")
+    if old not in "".join(script for _, script in blocks("one-host.md")):
+        raise RuntimeError(f"one-host.md does not install {old}: say the version that is made now")
+    rig.run(["tar", "-C", folder, "-xzf", tarball])
+    tree = os.path.join(folder, name)
+    os.rename(os.path.join(folder, old), tree)
+    for program in os.listdir(os.path.join(tree, "bin")):
+        with open(os.path.join(tree, "bin", program), "ab") as file:
+            file.write(b"\n")
+    files = sorted(os.path.relpath(os.path.join(top, file), tree)
+                   for top, _, names in os.walk(tree) for file in names if file != "SHA256SUMS")
+    with open(os.path.join(tree, "SHA256SUMS"), "w") as sums:
+        for file in files:
+            sums.write(f"{hashlib.sha256(open(os.path.join(tree, file), 'rb').read()).hexdigest()}  {file}\n")
+    made = os.path.join(folder, f"{name}.tar.gz")
+    subprocess.run(["tar", "-C", folder, "-czf", made, name], check=True, timeout=120)
+    return made
 
 
 def run_document(machines, document):
     """Runs every block; variables set in one block are there in the next ones of that machine."""
     count = 0
+    outputs = []
     for names, script in blocks(document):
         for name in names:
             count += 1
@@ -42,9 +78,12 @@ def run_document(machines, document):
                 continue
             keep = "touch /tmp/.variables; . /tmp/.variables; trap 'declare -p CONTAINER 2>/dev/null > /tmp/.variables || true' EXIT\n"
             print(f"--- {document}, on {name}:\n{rest.strip()}", flush=True)
-            print(machines.sh(name, keep + rest)[1], flush=True)
+            output = machines.sh(name, keep + rest)[1]
+            print(output, flush=True)
+            outputs.append((rest, output))
     if count == 0:
         raise RuntimeError(f"{document} has no runnable block")
+    checks.judge(document, outputs)
     rig.say(f"{document}: {count} blocks ran")
 
 
@@ -65,7 +104,9 @@ def main():
         sys.exit(__doc__)
     tarball, victim, which = sys.argv[1], sys.argv[2], sys.argv[3:] or ["one-host", "two-hosts"]
     for document in which:
-        with rig.Rig() as machines:
+        with rig.Rig() as machines, tempfile.TemporaryDirectory(prefix="wt-doc-") as folder:
+            machines.upgrade = (second_build(tarball, folder), only_block("one-host.md", "upgrade"))
+            machines.off = only_block("one-host.md", "off")
             names = {"one-host": ["h1"], "two-hosts": ["m1", "h1"]}[document]
             for name in names:
                 machines.machine(name)

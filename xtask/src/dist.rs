@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PROGRAMS: [&str; 4] = ["container-watchdog", "host-watchdog", "manager-watchdog", "watchtree"];
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
+    "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "SECURITY.md",
@@ -32,12 +34,14 @@ pub(crate) fn make() -> Result<PathBuf> {
     for program in PROGRAMS {
         copy(&programs.join(program), &tree.join("bin").join(program))?;
     }
-    copy_folder(&root.join("deploy/systemd"), &tree.join("systemd"))?;
-    copy_folder(&root.join("deploy/samples"), &tree.join("samples"))?;
-    copy_folder(&root.join("docs"), &tree.join("docs"))?;
+    // Where they lie in the repository, so that the documents' links hold.
+    for folder in ["deploy", "docs"] {
+        copy_folder(&root.join(folder), &tree.join(folder))?;
+    }
     for document in DOCUMENTS {
         copy(&root.join(document), &tree.join(document))?;
     }
+    hold_links(&tree)?;
     let needs = format!(
         "Linux {} with {}\n",
         std::env::consts::ARCH,
@@ -130,6 +134,31 @@ fn highest(text: &str, prefix: &str) -> Option<String> {
     Some(highest.iter().map(u32::to_string).collect::<Vec<_>>().join("."))
 }
 
+/// Refuses a document that points to a file which is not there.
+fn hold_links(tree: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    list(tree, &mut files)?;
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|end| end == "md"))
+    {
+        let text = fs::read_to_string(file)?;
+        let folder = file.parent().context("a file lies in a folder")?;
+        if let Some(dead) = links(&text).find(|link| !folder.join(link).exists()) {
+            bail!("{}: {dead} is not there", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// The relative targets of a document's links, without their anchors.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+}
+
 fn write_checksums(tree: &Path) -> Result<()> {
     let mut files = Vec::new();
     list(tree, &mut files)?;
@@ -173,7 +202,13 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::highest;
+    use super::{highest, links};
+
+    #[test]
+    fn only_relative_links_are_looked_at() {
+        let text = "[a](docs/a.md) [b](https://example.org/b) [c](#c) [d](../d.md#part)";
+        assert_eq!(links(text).collect::<Vec<_>>(), ["docs/a.md", "../d.md"]);
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {
