@@ -24,7 +24,7 @@ mod points {
                 RepairStep::StopAnswered => "stop_answered",
                 RepairStep::StartPosted => "start_posted",
                 RepairStep::StartAnswered => "start_answered",
-                RepairStep::Ended => "ended",
+                RepairStep::Ended | RepairStep::LeftDown => "ended",
             });
         }
     }

@@ -133,3 +133,44 @@ fn a_signal_that_ended_nothing_does_not_keep_repairs_away_for_ever() {
     assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("a"));
     assert!(w.running("a"));
 }
+
+/// Our own stop, a start that the engine refused, and a restart of ours: the stop is still ours, and no end that was meant.
+#[test]
+fn our_own_stop_is_no_persons_after_a_refused_start_and_our_death() {
+    for (policy, code, stop_before_die) in [
+        (RestartPolicy::No, 143, false),
+        (RestartPolicy::No, 0, true),
+        (RestartPolicy::UnlessStopped, 143, false),
+    ] {
+        for ring in [true, false] {
+            let mut w = World::with(&["a", "b"]);
+            w.get("a").view.restart_policy = policy;
+            w.emit(&World::id("a"), EventAction::Update);
+            w.run(6000);
+            (w.get("a").refuses, w.stop_before_die) = (Some("driver failed".into()), stop_before_die);
+            w.health("a", Health::Unhealthy);
+            // One try within the repair, one more by the guards.
+            while w.calls.len() < 3 {
+                w.run(10);
+            }
+            w.run(20);
+            w.kill_agent();
+            if !ring {
+                w.ring.clear();
+            }
+            w.get("a").view.exit_code = code;
+            w.get("a").refuses = None;
+            w.start_agent();
+            w.run(60_000);
+            let what = format!("{policy:?}, exit {code}, ring {ring}: {:?} {}", w.calls, w.why("a"));
+            assert!(w.running("a"), "{what}");
+            assert_eq!(w.calls.len(), 4, "{what}");
+            w.docker_stop("a", 10);
+            w.run(5000);
+            w.kill_agent();
+            w.start_agent();
+            w.run(60_000);
+            assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
+        }
+    }
+}

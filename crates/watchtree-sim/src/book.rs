@@ -120,7 +120,8 @@ impl Book {
                 of_it.for_each(|(_, until)| *until = (*until).min(now));
             }
             Record::Repair { subject, step, .. } => {
-                let was_open = journal.subjects.get(subject).is_some_and(|it| it.repair.is_some());
+                let known = journal.subjects.get(subject).and_then(|it| it.repair.as_ref());
+                let was_open = known.is_some_and(|it| it.step != RepairStep::LeftDown);
                 if !was_open && matches!(step, RepairStep::StopPosted | RepairStep::StartPosted) {
                     return self.begins(now, subject);
                 }

@@ -96,6 +96,7 @@ enum StepWord {
     StartPosted,
     StartAnswered,
     Ended,
+    LeftDown,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -440,6 +441,7 @@ fn step_word(step: RepairStep) -> StepWord {
         RepairStep::StartPosted => StepWord::StartPosted,
         RepairStep::StartAnswered => StepWord::StartAnswered,
         RepairStep::Ended => StepWord::Ended,
+        RepairStep::LeftDown => StepWord::LeftDown,
     }
 }
 
@@ -450,6 +452,7 @@ fn core_step(word: StepWord) -> RepairStep {
         StepWord::StartPosted => RepairStep::StartPosted,
         StepWord::StartAnswered => RepairStep::StartAnswered,
         StepWord::Ended => RepairStep::Ended,
+        StepWord::LeftDown => RepairStep::LeftDown,
     }
 }
 

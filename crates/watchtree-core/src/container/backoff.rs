@@ -42,7 +42,8 @@ impl ContainerAgent {
     /// It was held to have crashed, and the engine was to restart it: it ended its back-off without a start. `None` = by
     /// nobody's wish.
     pub(crate) fn judge_backoff(&mut self, now: Moment, subject: &Subject, facts: &mut Facts) -> Option<Judged> {
-        let crashed = matches!(subject.death.as_ref()?.cause, Cause::Crash(_));
+        let death = subject.death.as_ref()?;
+        let crashed = matches!(death.cause, Cause::Crash(_)) && !death.ours;
         let view = facts.view.as_ref()?;
         let down = matches!(view.run, RunState::Exited | RunState::Dead);
         // A start of the engine that failed leaves its error; a back-off that was ended leaves none.

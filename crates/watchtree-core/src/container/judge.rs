@@ -250,6 +250,7 @@ impl ContainerAgent {
                         at: died_at,
                         start_at: None,
                         mass,
+                        ours: false,
                         evidence,
                         hopeless: None,
                     };

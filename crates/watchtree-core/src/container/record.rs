@@ -25,6 +25,8 @@ pub enum RepairStep {
     StartAnswered,
     /// It is over: succeeded, failed or overruled.
     Ended,
+    /// It failed and is over, and our own stop has left the container down: that end was ours.
+    LeftDown,
 }
 
 /// What the role holds to be a person's wish for a container.
@@ -293,7 +295,7 @@ pub struct RecoveredSubject {
     pub stop_seen: Option<(ContainerId, EngineTime, u32)>,
     /// Restarts charged, oldest first (moment, its boot, label); at most [`Recovered::CHARGES_MAX`].
     pub charges: Vec<(Moment, BootId, WallTime)>,
-    /// A repair that has not ended.
+    /// A repair that has not ended, or that has left it down.
     pub repair: Option<OpenRepair>,
     /// Since when it is given up.
     pub given_up: Option<(Moment, BootId, WallTime)>,

@@ -4,6 +4,7 @@
 //! journal says      same life, running            same life, down            another life
 //! StopPosted        await the end it would have   ─▶ start                   ─▶ over: it was restarted
 //!   StopAnswered      caused; then judged anew
+//! LeftDown          nothing                       ours: as a crash           nothing
 //! StartPosted       ─▶ look again, start          ─▶ settle, look, start     running ─▶ verify
 //!   StartAnswered                                                            down ─▶ failed, judge that end
 //! ```
@@ -15,6 +16,7 @@ use super::facts::{Facts, Status};
 use super::io::{EngineTime, Recovered};
 use super::record::{OpenRepair, RecoveredSubject, RepairStep};
 use super::repair::{OwnStop, Repair, Step};
+use super::steps::left_down;
 use super::subject::{Guards, Subject};
 use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::BootId;
@@ -144,6 +146,16 @@ impl ContainerAgent {
             return;
         }
         subject.recovering = None;
+        if open.step == RepairStep::LeftDown {
+            let same = facts.id == open.id && facts.incarnation() == open.incarnation;
+            if same && facts.status() == Status::Down {
+                let why = "a repair before the restart of this watchdog stopped it and could not start it";
+                let evidence = vec![Evidence::new(EvidenceKind::Journal, now, why)];
+                subject.death = Some(left_down(now, facts, evidence));
+            }
+            self.touched.insert(sid.clone());
+            return;
+        }
         let mut repair = self.reopen(now, sid, subject, facts, open);
         if facts.id != open.id {
             let why = "another container took its place".to_string();

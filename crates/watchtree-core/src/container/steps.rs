@@ -14,6 +14,7 @@ use crate::verdict::{Evidence, EvidenceKind, Level, State};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
+use alloc::vec::Vec;
 
 /// First pause before `/start` is posted again where the last one changed nothing; doubles.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -379,6 +380,7 @@ impl ContainerAgent {
                 at: facts.died_at.unwrap_or(now),
                 start_at: None,
                 mass: false,
+                ours: false,
                 evidence: vec![Evidence::new(EvidenceKind::OperatorStop, now, why)],
                 hopeless: None,
             });
@@ -412,7 +414,13 @@ impl ContainerAgent {
         }
         repair.decision.outcome = outcome;
         repair.decision.result = result;
-        self.journal_repair(now, sid, &repair, RepairStep::Ended);
+        let ours = |death: &Death| death.ours && death.life == repair.incarnation;
+        let step = if outcome == Outcome::Failed && subject.death.as_ref().is_some_and(ours) {
+            RepairStep::LeftDown
+        } else {
+            RepairStep::Ended
+        };
+        self.journal_repair(now, sid, &repair, step);
         self.record(now, &repair.decision);
         subject.repair = None;
         subject.noted = subject.noted.take().filter(|_| outcome == Outcome::Overruled);
@@ -438,15 +446,21 @@ pub(crate) fn own_death(now: Moment, subject: &mut Subject, facts: &Facts, repai
         && facts.status() == Status::Down
         && facts.incarnation() == repair.incarnation;
     if ours && subject.death.is_none() {
-        subject.death = Some(Death {
-            life: facts.incarnation(),
-            cause: Cause::Crash("our own stop".to_string()),
-            at: facts.died_at.unwrap_or(now),
-            start_at: None,
-            mass: false,
-            evidence: repair.decision.evidence.clone(),
-            hopeless: None,
-        });
+        subject.death = Some(left_down(now, facts, repair.decision.evidence.clone()));
+    }
+}
+
+/// The end that a stop of ours brought about, where no start followed.
+pub(crate) fn left_down(now: Moment, facts: &Facts, evidence: Vec<Evidence>) -> Death {
+    Death {
+        life: facts.incarnation(),
+        cause: Cause::Crash("our own stop".to_string()),
+        at: facts.died_at.unwrap_or(now),
+        start_at: None,
+        mass: false,
+        ours: true,
+        evidence,
+        hopeless: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Death {
     pub(crate) start_at: Option<Moment>,
     /// One of many of one cause: exempt from the host's budget.
     pub(crate) mass: bool,
+    /// Our own stop brought it about: the engine's mark of a person's stop is ours too.
+    pub(crate) ours: bool,
     pub(crate) evidence: Vec<Evidence>,
     /// The engine refused the start in a way that no retry mends, in its words.
     pub(crate) hopeless: Option<String>,
