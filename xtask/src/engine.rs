@@ -60,6 +60,12 @@ impl Engine {
         Ok(answer.json()?["Version"].as_str().unwrap_or("unknown").to_owned())
     }
 
+    /// The engine's storage driver.
+    pub(crate) fn storage(&self) -> Result<String> {
+        let info = self.call("GET", "/info", &[])?.ok("GET /info")?.json()?;
+        Ok(info["Driver"].as_str().unwrap_or("unknown").to_owned())
+    }
+
     /// Makes an image of one layer from a tar file.
     pub(crate) fn import(&self, image: &str, owner: &Owner, tar: &[u8]) -> Result<()> {
         let (repo, tag) = image.split_once(':').unwrap_or((image, "latest"));

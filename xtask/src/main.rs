@@ -11,11 +11,13 @@ mod demo;
 mod dist;
 mod documents;
 mod engine;
+mod figures;
 mod fleet;
 mod gate;
 mod http;
 mod interrupt;
 mod leftovers;
+mod machine;
 mod needs;
 mod prepare;
 mod sh;
@@ -44,6 +46,9 @@ enum Command {
     Test,
     /// Shows the whole product on this machine: hurts containers and daemons, and tells what came of it.
     Demo {
+        /// Writes the table, if every row held, into docs/benchmarks.md and the README.
+        #[arg(long)]
+        record: bool,
         /// Takes the programs in this folder instead of building them.
         #[arg(long, value_name = "DIR")]
         programs: Option<PathBuf>,
@@ -76,7 +81,7 @@ enum Bench {
         /// A few runs, to see that it works; writes no documents.
         #[arg(long)]
         quick: bool,
-        /// Takes the programs in this folder instead of building them.
+        /// Takes the programs in this folder instead of building them; writes no documents.
         #[arg(long, value_name = "DIR")]
         programs: Option<PathBuf>,
     },
@@ -86,7 +91,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test => gate::run(),
-        Command::Demo { programs } => demo::run(programs),
+        Command::Demo { record, programs } => demo::run(programs, record),
         Command::Bench {
             bench: Bench::Recover { quick, programs },
         } => bench::recover(quick, programs),

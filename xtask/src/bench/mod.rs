@@ -2,7 +2,8 @@
 //!
 //! Three arms, interleaved in one run on one machine: ours (the daemons as shipped, journal on), the floor (wait for
 //! `die`, post `/start`), and the engine's own `--restart always` at its best (after more than 10 s up). Every victim is
-//! killed once, so that nobody's budget or back-off plays a part. The host's network is judged; the bridge is reported.
+//! killed once, so that nobody's back-off plays a part; the daemons begin anew, on empty state, only where the shipped
+//! budget of one engine would end ([`ENGINE_BUDGET`]). The host's network is judged; the bridge is reported.
 
 mod floor;
 mod proxy;
@@ -11,6 +12,7 @@ mod stats;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
+use crate::machine::Machine;
 use crate::victims::{Image, Network, Victim, Wish};
 use crate::{interrupt, leftovers, needs};
 use anyhow::{Context, Result, bail};
@@ -25,6 +27,9 @@ use std::time::{Duration, Instant};
 const AWAY_MAX: Duration = Duration::from_secs(30);
 /// The engine starts its back-off anew for a container that was up this long.
 const ALWAYS_UP: Duration = Duration::from_millis(10_500);
+/// The daemons restart at most so many containers of one engine in 10 minutes (shipped), which the bench does not change:
+/// before a batch that could go beyond it they begin anew.
+const ENGINE_BUDGET: usize = 100;
 /// Pause between two kills, so that the engine has finished with the one before.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -80,10 +85,17 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     }
     needs::satisfy(needs::BUILD)?;
     let engine = Engine::here()?;
-    let version = engine.version().context("the bench needs an engine that answers")?;
+    engine.version().context("the bench needs an engine that answers")?;
+    // Figures in the documents are those of this tree.
+    let record = !quick && programs.is_none();
+    if !record {
+        outln!("a look: no documents are written");
+    }
     leftovers::sweep(&engine, &|text| outln!("{text}"));
     outln!("building the daemons for release, and the victim");
+    let given = programs.clone();
     let programs = fleet::programs(programs)?;
+    let machine = Machine::begin(&engine, given.as_deref());
     interrupt::catch()?;
 
     let run = fleet::run_name("bench");
@@ -112,9 +124,9 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     let (host, bridge) = if quick {
         (
             Amount {
-                batches: 1,
-                pairs: 12,
-                always: 2,
+                batches: 2,
+                pairs: 6,
+                always: 1,
             },
             Amount {
                 batches: 1,
@@ -138,14 +150,25 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     };
     let host = bench.measure(Network::Host, host)?;
     let bridge = bench.measure(Network::Bridge, bridge)?;
-    report::publish(&version, &host, &bridge, quick)
+    report::publish(&machine.json(), &host, &bridge, record)
 }
 
 impl Bench<'_> {
     fn measure(&mut self, network: Network, amount: Amount) -> Result<Times> {
         let mut times = Times::default();
+        let mut daemons: Option<(Fleet, tempfile::TempDir)> = None;
+        let mut left = 0;
         for batch in 0..amount.batches {
-            self.batch(network, amount, &mut times)?;
+            if left < amount.pairs {
+                daemons = None; // the old ones end before the new ones want the engine
+                left = ENGINE_BUDGET;
+            }
+            left -= amount.pairs;
+            let fleet = match daemons.take() {
+                Some(old) => daemons.insert(old),
+                None => daemons.insert(self.daemons()?),
+            };
+            self.batch(&fleet.0, network, amount, &mut times)?;
             let (ours, floor) = (Stats::of(&times.ours), Stats::of(&times.floor));
             outln!(
                 "{network:?} batch {}/{}: ours {:.1} ms, floor {:.1} ms (medians of {} and {}), own share p99 {:.2} ms",
@@ -161,9 +184,8 @@ impl Bench<'_> {
         Ok(times)
     }
 
-    /// Makes the victims, kills them one after the other (ours and the floor's in turn), removes them. The daemons are
-    /// those of a new host each time: one host may restart 30 containers in 10 minutes, and that is not changed here.
-    fn batch(&mut self, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
+    /// The three daemons, on empty state. Dropped they end, and then their folder goes.
+    fn daemons(&self) -> Result<(Fleet, tempfile::TempDir)> {
         let folder = leftovers::folder("bench")?;
         let plan = Plan {
             programs: self.programs,
@@ -172,20 +194,13 @@ impl Bench<'_> {
             engine: self.socket,
             webhook: None,
         };
-        let fleet = Fleet::start(&plan)?;
-        let mut order = Vec::new();
-        for index in 0..amount.pairs {
-            // Which of the two comes first alternates, so that neither always follows the other's dust.
-            let pair = if index % 2 == 0 {
-                [Arm::Ours, Arm::Floor]
-            } else {
-                [Arm::Floor, Arm::Ours]
-            };
-            order.extend(pair);
-        }
-        order.extend([Arm::Always].repeat(amount.always));
+        Ok((Fleet::start(&plan)?, folder))
+    }
+
+    /// Makes the victims, kills them one after the other, all arms in turn, removes them.
+    fn batch(&mut self, fleet: &Fleet, network: Network, amount: Amount, times: &mut Times) -> Result<()> {
         let mut victims = Vec::new();
-        for arm in order {
+        for arm in order(amount) {
             interrupt::check()?;
             victims.push((arm, self.make(arm, network)?));
         }
@@ -199,7 +214,7 @@ impl Bench<'_> {
                 Arm::Always => (),
             }
         }
-        await_known(&fleet, &known)?;
+        await_known(fleet, &known)?;
         let up = |_: &()| ALWAYS_UP < last_start.elapsed();
         interrupt::wait("a while of rest", last_start, ALWAYS_UP * 2, PAUSE, || {
             Ok(Some(()).filter(up))
@@ -221,7 +236,6 @@ impl Bench<'_> {
             self.floor.check()?;
             std::thread::sleep(PAUSE);
         }
-        drop(fleet);
         for (_, victim) in &victims {
             self.floor.release(&victim.id);
             self.engine.remove(&victim.id)?;
@@ -260,6 +274,23 @@ impl Bench<'_> {
     }
 }
 
+/// In which order a batch's victims are killed: ours and the floor's in turn, and the engine's own spread evenly among
+/// them. Which of a pair comes first alternates, so that neither always follows the other's dust.
+fn order(amount: Amount) -> Vec<Arm> {
+    let mut order = Vec::new();
+    for index in 0..amount.pairs {
+        order.extend(if index % 2 == 0 {
+            [Arm::Ours, Arm::Floor]
+        } else {
+            [Arm::Floor, Arm::Ours]
+        });
+        // So many of the engine's own are due in the middle of each of as many equal parts of the batch.
+        let due = |pairs: usize| (2 * pairs * amount.always + amount.pairs) / (2 * amount.pairs);
+        order.extend([Arm::Always].repeat(due(index + 1) - due(index)));
+    }
+    order
+}
+
 /// Waits until container-watchdog's tree has all of these.
 fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
     let what = "container-watchdog does not know all victims";
@@ -282,11 +313,35 @@ fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AWAY_MAX, Floor};
+    use super::{AWAY_MAX, Amount, Arm, ENGINE_BUDGET, Floor, order};
     use crate::engine::Engine;
     use crate::fleet::{Containers, run_name};
     use crate::victims::{Image, Network, Victim, Wish};
     use std::time::Instant;
+
+    #[test]
+    fn the_engines_own_restarts_are_spread_among_the_others() {
+        for (pairs, always) in [(25, 4), (6, 1), (4, 0), (12, 2)] {
+            let order = order(Amount {
+                batches: 1,
+                pairs,
+                always,
+            });
+            let of = |arm: Arm| (0..order.len()).filter(|&at| order[at] == arm).collect::<Vec<_>>();
+            assert_eq!((of(Arm::Ours).len(), of(Arm::Floor).len()), (pairs, pairs));
+            let at = of(Arm::Always);
+            assert_eq!(at.len(), always);
+            let part = order.len() / always.max(1);
+            for (index, at) in at.iter().enumerate() {
+                assert!((index * part..=(index + 1) * part).contains(at), "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_budget_of_an_engine_is_the_shipped_one() {
+        assert_eq!(crate::demo::shipped("host_budget"), ENGINE_BUDGET.to_string());
+    }
 
     /// The arm everything is compared with does what it says, on the engine that is here.
     #[test]

@@ -13,13 +13,15 @@ mod ui;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
+use crate::machine::Machine;
 use crate::prepare::{self, May};
 use crate::victims::{Image, Network, Victim, Wish};
-use crate::{interrupt, leftovers, needs};
+use crate::{figures, interrupt, leftovers, needs};
 use anyhow::{Result, bail};
 use receiver::Receiver;
 use rustix::process::Signal;
 use scenes::{HEALTH, LoopPolicy, STOP_SHIPPED, STOP_SHORT};
+use serde_json::json;
 use stage::Stage;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -38,11 +40,14 @@ const LOOP_SHIPPED: LoopPolicy = LoopPolicy {
 /// A machine that is busy with something else may say so; it is there all the same.
 const WELL: &[&str] = &["ok", "degraded"];
 
-/// Runs it.
+/// Runs it; with `record` a table that held is written into the documents.
 ///
 /// # Errors
 /// Something is missing here, or a row failed.
-pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
+pub(crate) fn run(programs: Option<PathBuf>, record: bool) -> Result<()> {
+    if record && programs.is_some() {
+        bail!("--record writes the figures of this tree: leave --programs out");
+    }
     let ui = Ui::new();
     let engine = prepare::engine(May::Install, &|text| ui.say(Tone::Plain, text))?;
     needs::satisfy(needs::BUILD)?;
@@ -53,7 +58,9 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
             "building the daemons for release (the first time takes minutes), and the victim",
         );
     }
+    let given = programs.clone();
     let programs = fleet::programs(programs)?;
+    let machine = Machine::begin(&engine, given.as_deref());
     interrupt::catch()?;
     let run = fleet::run_name("demo");
     let image = Image::make(&engine, &run)?;
@@ -95,6 +102,11 @@ pub(crate) fn run(programs: Option<PathBuf>) -> Result<()> {
     outln!("{:.0} s after the build", built.elapsed().as_secs_f64());
     if !all_held {
         bail!("a row failed");
+    }
+    if record {
+        let figures = json!({ "demo": "the table of one run", "machine": machine.json(), "rows": table::json(&rows) });
+        figures::publish(figures::DEMO, &figures)?;
+        outln!("written to {} and the documents", figures::DEMO);
     }
     Ok(())
 }
@@ -256,20 +268,21 @@ fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row
         .collect()
 }
 
+/// The default of a key of `[heal]`, from the document that is generated from what is shipped.
+#[cfg(test)]
+pub(crate) fn shipped(key: &str) -> String {
+    let path = crate::sh::root().join("docs/configuration.md");
+    let page = std::fs::read_to_string(path).expect("the page is there");
+    let row = format!("| `[heal]` | `{key}` | `");
+    let value = page.lines().find_map(|line| line.strip_prefix(row.as_str()));
+    let value = value.unwrap_or_else(|| panic!("[heal] {key} has a row"));
+    value.split('`').next().unwrap_or_default().trim_matches('"').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{GRACE, LOOP_SHIPPED, STOP_SHIPPED};
+    use super::{GRACE, LOOP_SHIPPED, STOP_SHIPPED, shipped};
     use std::time::Duration;
-
-    /// The default of a key of `[heal]`, from the document that is generated from what is shipped.
-    fn shipped(key: &str) -> String {
-        let path = crate::sh::root().join("docs/configuration.md");
-        let page = std::fs::read_to_string(path).expect("the page is there");
-        let row = format!("| `[heal]` | `{key}` | `");
-        let value = page.lines().find_map(|line| line.strip_prefix(row.as_str()));
-        let value = value.unwrap_or_else(|| panic!("[heal] {key} has a row"));
-        value.split('`').next().unwrap_or_default().trim_matches('"').to_owned()
-    }
 
     fn shipped_time(key: &str) -> Duration {
         let text = shipped(key);

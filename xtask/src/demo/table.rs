@@ -1,6 +1,7 @@
 //! The demo's result: one row per fault, with its bound and what was seen from outside.
 
 use super::ui::{Tone, Ui};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// One fault and what came of it.
@@ -27,6 +28,29 @@ pub(crate) enum Repaired {
     Never,
 }
 
+impl Repaired {
+    fn words(&self) -> String {
+        match self {
+            Self::After(after) => time(Some(*after)),
+            Self::Word(word) => word.clone(),
+            Self::Never => "-".to_owned(),
+        }
+    }
+}
+
+/// For the documents: what the table says.
+pub(crate) fn json(rows: &[Row]) -> Value {
+    let row = |row: &Row| {
+        json!({
+            "fault": row.fault,
+            "bound": row.bound,
+            "seen": time(row.seen),
+            "repaired": row.repaired.words(),
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
 fn time(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{:.3} s", time.as_secs_f64()))
 }
@@ -36,11 +60,7 @@ pub(crate) fn print(ui: &Ui, rows: &[Row]) -> bool {
     let head = ["fault", "bound", "seen after", "repaired after", "verdict"].map(str::to_owned);
     let mut cells = vec![head];
     for row in rows {
-        let repaired = match &row.repaired {
-            Repaired::After(after) => time(Some(*after)),
-            Repaired::Word(word) => word.clone(),
-            Repaired::Never => "-".to_owned(),
-        };
+        let repaired = row.repaired.words();
         let verdict = if row.failure.is_none() { "ok" } else { "FAILED" };
         cells.push([
             row.fault.clone(),

@@ -1,0 +1,84 @@
+//! What figures depend on: the machine, what else it did, and what was measured.
+
+use crate::engine::Engine;
+use crate::sh;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// Looks at the machine when the measuring begins; the rest is added by [`Machine::json`] at its end.
+pub(crate) struct Machine {
+    engine: Engine,
+    load: String,
+    built: bool,
+}
+
+impl Machine {
+    /// `programs`: whether they were given, and not built from this tree.
+    pub(crate) fn begin(engine: &Engine, programs: Option<&Path>) -> Self {
+        Self {
+            engine: engine.clone(),
+            load: load(),
+            built: programs.is_none(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let read = |program: &str, arguments: &[&str]| {
+            let text = sh::read(Command::new(program).current_dir(sh::root()).args(arguments));
+            text.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+        };
+        let commit = if self.built {
+            read("git", &["describe", "--always", "--dirty", "--exclude=*"])
+        } else {
+            "programs that were given".to_owned()
+        };
+        json!({
+            "cpus": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+            "kernel": series(&read("uname", &["-r"])),
+            "engine": self.engine.version().unwrap_or_else(|_| "unknown".to_owned()),
+            "storage": self.engine.storage().unwrap_or_else(|_| "unknown".to_owned()),
+            "day": read("date", &["-u", "+%Y-%m-%d"]),
+            "commit": commit,
+            "load": format!("{} to {}", self.load, load()),
+        })
+    }
+}
+
+/// Average number of processes that ran or wanted to, in the last minute.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
+/// `6.1` of `6.1.0-18-amd64`: what follows names one build, and says nothing about a figure.
+fn series(release: &str) -> String {
+    release.split(['.', '-']).take(2).collect::<Vec<_>>().join(".")
+}
+
+/// In words, for a document.
+pub(crate) fn words(machine: &Value) -> String {
+    let word = |key: &str| machine[key].as_str().unwrap_or("unknown").to_owned();
+    format!(
+        "{} CPUs, kernel {}, engine {} ({}), load {}, commit {}, {}",
+        machine["cpus"],
+        word("kernel"),
+        word("engine"),
+        word("storage"),
+        word("load"),
+        word("commit"),
+        word("day"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::series;
+
+    #[test]
+    fn a_kernel_is_named_by_its_series() {
+        assert_eq!(series("6.1.0-18-amd64"), "6.1");
+        assert_eq!(series("6.12-rc1"), "6.12");
+        assert_eq!(series("unknown"), "unknown");
+    }
+}
