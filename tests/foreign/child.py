@@ -25,21 +25,28 @@ class Child:
         self.up = False
         self.refused_by_key = False
         self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.linger = 500
-        self.socket.setsockopt(zmq.IMMEDIATE, 1)
-        self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
-        self.socket.curve_publickey, self.socket.curve_secretkey = keys
-        self.socket.curve_serverkey = read_key(args.server_key)[0]
-        self.monitor = self.socket.get_monitor_socket(sum(MONITORED))
-        self.socket.connect(args.endpoint)
+        self.keys, self.server_key, self.endpoint = keys, read_key(args.server_key)[0], args.endpoint
+        self.connect()
 
-    def close(self):
-        """Leaves nothing behind, within the linger time."""
+    def connect(self):
+        """A new socket; without IMMEDIATE, which would throw away what came before a connection ended."""
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
+        self.socket.curve_publickey, self.socket.curve_secretkey = self.keys
+        self.socket.curve_serverkey = self.server_key
+        self.monitor = self.socket.get_monitor_socket(sum(MONITORED))
+        self.socket.connect(self.endpoint)
+
+    def disconnect(self, linger_ms):
+        """Closes the socket; what it has not sent within that time is lost."""
         self.socket.disable_monitor()
         # Not closed by the line above: `term` would wait for it for ever.
         self.monitor.close(linger=0)
-        self.socket.close()
+        self.socket.close(linger=linger_ms)
+
+    def close(self):
+        """Leaves nothing behind, within the linger time."""
+        self.disconnect(500)
         self.context.term()
 
     # --- what it says ------------------------------------------------------------------------------------------------
@@ -51,7 +58,10 @@ class Child:
         return parts
 
     def send_parts(self, parts, what):
-        """Sends any parts."""
+        """Sends any parts, but nothing while there is no connection: it would wait for the next one."""
+        if not self.up:
+            self.out.say("not_sent", what=what)
+            return
         try:
             self.socket.send_multipart(parts, zmq.DONTWAIT)
             self.out.say("sent", what=what, bytes=sum(map(len, parts)))
@@ -121,9 +131,13 @@ class Child:
         if self.monitor in ready:
             self.monitored(recv_monitor_message(self.monitor))
         if self.socket in ready:
-            kind, header, body = read_frame(self.socket.recv_multipart())
-            self.out.took(kind, header, body)
-            self.answer(kind, body)
+            self.take()
+
+    def take(self):
+        """Takes one frame that is there."""
+        kind, header, body = read_frame(self.socket.recv_multipart())
+        self.out.took(kind, header, body)
+        self.answer(kind, body)
 
     def monitored(self, event):
         """The link came up, went down or was refused."""
@@ -131,8 +145,15 @@ class Child:
         if what is None:
             return
         self.out.say(what, value=event["value"])
+        was_up = self.up
         self.up = what == "up" or (self.up and what != "down")
         self.refused_by_key |= what == "handshake_refused"
+        if was_up and not self.up:
+            # What had come is read; what had not left goes with the socket, so that nothing old is sent on a new connection.
+            while self.socket.poll(0):
+                self.take()
+            self.disconnect(0)
+            self.connect()
 
     def answer(self, kind, body):
         """Does what the document asks of a child."""
