@@ -46,6 +46,8 @@ COUNTED = {
     "unknown-key": {"unknown_key": 1},
 }
 
+BAD_ORDERS = "unknown-key,bad-signature,altered,undecodable,wrong-target,other-boot,expired"
+
 # The same of a host for the orders of its manager.
 ORDERS_COUNTED = {
     f"order_{reason}": 1
@@ -112,21 +114,29 @@ class Rig:
         """{reason: count} of a daemon."""
         return self.ask(run_folder, daemon).get("refused", {})
 
-    def tree(self):
-        """{subject: state} from the manager's API; empty while it does not answer."""
-        states = {}
+    def nodes(self, run_folder, daemon):
+        """{subject: its node} from a daemon's API; empty while it does not answer."""
+        nodes = {}
 
         def take(node):
             if isinstance(node, dict):
                 if "subject" in node and "state" in node:
-                    states[node["subject"]] = node["state"]
+                    nodes[node["subject"]] = node
                 node = list(node.values())
             if isinstance(node, list):
                 for each in node:
                     take(each)
 
-        take(self.ask("run", "manager"))
-        return states
+        take(self.ask(run_folder, daemon))
+        return nodes
+
+    def tree(self):
+        """{subject: state} from the manager's API."""
+        return {subject: node["state"] for subject, node in self.nodes("run", "manager").items()}
+
+    def held(self, run_folder, daemon):
+        """{subject: whether a hold lies on it} from a daemon's API."""
+        return {subject: node.get("held", False) for subject, node in self.nodes(run_folder, daemon).items()}
 
     def peer(self, side, key, more):
         """The command line of a peer."""
@@ -186,12 +196,16 @@ def orders(rig):
         f'[[engine]]\nname = "docker"\nsocket = "{at}/no-engine.sock"\n',
     )
     more = f"--listen tcp://127.0.0.1:{port} --allowed {at}/allowed --order-key {at}/keys/order.key --host h1 --subject h1/docker"
-    command = rig.peer("parent", "manager", f"{more} --seconds 10")
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    check("host: orders of every kind", done.returncode == 0, done.stdout + done.stderr + rig.log("host-watchdog"))
-    for line in map(json.loads, done.stdout.splitlines()):
-        if line["event"] == "order":
-            check(f"host: order {line['how']}", line["ok"])
+    # Every order asks for a hold. The bad ones come first: a hold that is there afterwards is one of theirs.
+    for kinds, held in ((BAD_ORDERS, False), ("good", True)):
+        command = rig.peer("parent", "manager", f"{more} --seconds 10 --orders {kinds}")
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        check(f"host: orders {kinds}", done.returncode == 0, done.stdout + done.stderr + rig.log("host-watchdog"))
+        for line in map(json.loads, done.stdout.splitlines()):
+            if line["event"] == "order":
+                check(f"host: order {line['how']}", line["ok"])
+        seen = rig.held("host-run", "host").get("h1/docker")
+        check(f"host: held is {held} after orders {kinds}", seen is held, f"{seen}")
     counted("host: refused orders counted", ORDERS_COUNTED, {}, rig.refused("host-run", "host"))
 
 
