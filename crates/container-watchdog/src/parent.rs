@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_core::container::io::ContainerInput;
 use watchtree_core::frontend::FrontendInput;
-use watchtree_core::message::{Envelope, Message, OrderInput};
-use watchtree_core::order::{OrderAnswer, OrderRefusal, SignedOrder};
+use watchtree_core::message::{Envelope, Message, OrderFrame};
+use watchtree_core::order::{Order, OrderAnswer, OrderRefusal, SignedOrder};
 use watchtree_keys::{OrderKeyDir, TrustedOrderKeys};
 use watchtree_link::{Dealer, DealerConfig, LinkEvent, LinkHandle, Upstream};
 use watchtree_runtime::{Clock, Conditions};
@@ -67,9 +67,12 @@ async fn read(
             Some(LinkEvent::Down { why }) => ContainerInput::Link(FrontendInput::Down { why: why.to_string() }),
             Some(LinkEvent::Frame { parts, .. }) => match watchtree_wire::decode(&parts) {
                 Ok(Envelope {
+                    header,
                     message: Message::Order(signed),
-                    ..
-                }) => keys.check(&signed),
+                }) => {
+                    let checked = keys.check(&signed);
+                    ContainerInput::OrderFrame(OrderFrame { header, checked })
+                }
                 Ok(envelope) => ContainerInput::Link(FrontendInput::Received(envelope)),
                 Err(error) => {
                     tracing::warn!(%error, "a frame of the parent cannot be read");
@@ -117,10 +120,10 @@ impl Keys {
     }
 
     /// The signature over exactly the bytes that came, then their content.
-    fn check(&self, signed: &SignedOrder) -> ContainerInput {
+    fn check(&self, signed: &SignedOrder) -> Result<Order, OrderAnswer> {
         let refused = |refusal: OrderRefusal, id: [u8; 16], detail: String| {
             tracing::warn!(key = %signed.key_id, refusal = refusal.as_str(), "an order was refused: {detail}");
-            ContainerInput::OrderRefused(OrderAnswer {
+            Err(OrderAnswer {
                 id,
                 result: Err(refusal),
                 detail,
@@ -133,7 +136,7 @@ impl Keys {
             return refused(refusal_of(&untrusted), claimed, untrusted.to_string());
         }
         match order {
-            Ok(order) => ContainerInput::Order(OrderInput { order, local: false }),
+            Ok(order) => Ok(order),
             Err(error) => refused(OrderRefusal::Undecodable, claimed, error.to_string()),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use watchtree_core::frontend::FrontendInput;
 use watchtree_core::host::io::HostInput;
 use watchtree_core::id::NodeName;
-use watchtree_core::message::{Envelope, Message, OrderInput};
-use watchtree_core::order::{OrderAnswer, OrderRefusal, SignedOrder};
+use watchtree_core::message::{Envelope, Message, OrderFrame};
+use watchtree_core::order::{Order, OrderAnswer, OrderRefusal, SignedOrder};
 use watchtree_keys::{OrderKeyDir, TrustedOrderKeys, Untrusted};
 use watchtree_runtime::Conditions;
 
@@ -64,13 +64,19 @@ impl OrderDesk {
     /// What the core is told of a frame from the parent: an order for this node is checked first.
     pub(crate) fn input_of(&self, envelope: Envelope) -> HostInput {
         let for_us = envelope.header.target.as_ref().is_none_or(|target| *target == self.own);
-        match &envelope.message {
-            Message::Order(order) if for_us => self.check(order),
-            _ => HostInput::Link(FrontendInput::Received(envelope)),
+        match envelope {
+            Envelope {
+                header,
+                message: Message::Order(order),
+            } if for_us => {
+                let checked = self.check(&order);
+                HostInput::OrderFrame(OrderFrame { header, checked })
+            }
+            envelope => HostInput::Link(FrontendInput::Received(envelope)),
         }
     }
 
-    fn check(&self, signed: &SignedOrder) -> HostInput {
+    fn check(&self, signed: &SignedOrder) -> Result<Order, OrderAnswer> {
         let refused = |refusal, detail: String| {
             tracing::warn!(
                 key_id = signed.key_id,
@@ -78,7 +84,7 @@ impl OrderDesk {
                 detail,
                 "refused an order"
             );
-            HostInput::OrderRefused(OrderAnswer {
+            Err(OrderAnswer {
                 id: [0; 16],
                 result: Err(refusal),
                 detail,
@@ -92,7 +98,7 @@ impl OrderDesk {
             return refused(refusal, error.to_string());
         }
         match watchtree_wire::decode_order(&signed.bytes) {
-            Ok(order) => HostInput::Order(OrderInput { order, local: false }),
+            Ok(order) => Ok(order),
             Err(error) => refused(OrderRefusal::Undecodable, error.to_string()),
         }
     }

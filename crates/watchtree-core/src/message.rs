@@ -310,6 +310,15 @@ pub struct OrderInput {
     pub local: bool,
 }
 
+/// A frame with an order for this node, whose signature and bytes the driver has checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OrderFrame {
+    /// Of the frame: one that came before is refused, order and all.
+    pub header: Header,
+    /// What it orders, or how it is refused.
+    pub checked: Result<Order, OrderAnswer>,
+}
+
 /// The tier's usual child, for the fields that depend on it.
 pub const fn default_beat(tier: Tier) -> Duration {
     match tier {

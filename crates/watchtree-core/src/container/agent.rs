@@ -19,7 +19,8 @@ use super::subject::Subject;
 use crate::decision::Decision;
 use crate::frontend::{Frontend, FrontendNotice, FrontendSettings};
 use crate::machine::Machine;
-use crate::message::{Capabilities, Goodbye};
+use crate::message::{Capabilities, Goodbye, OrderFrame, OrderInput};
+use crate::order::OrderAnswer;
 use crate::restart::Ledger;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -351,9 +352,14 @@ impl ContainerAgent {
             }
             ContainerInput::Link(input) => self.frontend.handle(now, input),
             ContainerInput::Order(input) => self.on_order(now, input),
-            ContainerInput::OrderRefused(answer) => {
-                self.counters.orders_refused += 1;
-                self.frontend.order_result(now, answer);
+            ContainerInput::OrderRefused(answer) => self.order_refused(now, answer),
+            ContainerInput::OrderFrame(OrderFrame { header, checked }) => {
+                if self.frontend.takes(now, &header) {
+                    match checked {
+                        Ok(order) => self.on_order(now, OrderInput { order, local: false }),
+                        Err(answer) => self.order_refused(now, answer),
+                    }
+                }
             }
             ContainerInput::Stalled { .. } => {
                 self.counters.stalls += 1;
@@ -363,6 +369,11 @@ impl ContainerAgent {
             ContainerInput::HostShutdown => self.hands_off(now),
             ContainerInput::Stop => self.leave(now),
         }
+    }
+
+    fn order_refused(&mut self, now: Moment, answer: OrderAnswer) {
+        self.counters.orders_refused += 1;
+        self.frontend.order_result(now, answer);
     }
 
     pub(crate) fn engine_failed(&mut self, error: &EngineError) {

@@ -2,7 +2,7 @@
 
 use crate::decision::Decision;
 use crate::frontend::FrontendInput;
-use crate::message::{Envelope, OrderInput};
+use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
@@ -271,12 +271,14 @@ pub enum ContainerInput {
         state: Result<(), String>,
     },
     /// The link to the parent: up, down, frames. Frames with an order do not come this way: the driver checks their
-    /// signature and feeds `Order` or `OrderRefused`.
+    /// signature and feeds `OrderFrame`.
     Link(FrontendInput),
     /// An order whose signature was checked, or a person's local request.
     Order(OrderInput),
     /// An order that was refused at the edge (unknown key, bad signature, undecodable): tell the parent.
     OrderRefused(OrderAnswer),
+    /// A frame with an order for this node, checked by the driver.
+    OrderFrame(OrderFrame),
     /// The driver noticed that this process did not run for that long (SIGSTOP, a sleeping machine, starvation).
     Stalled {
         /// How long.

@@ -1,7 +1,7 @@
 //! What each frame of the parent does.
 
 use super::{BEAT_EVERY_MAX, BEAT_EVERY_MIN, Frontend, FrontendNotice, Phase};
-use crate::message::{BeatAck, Envelope, Message, Welcome};
+use crate::message::{BeatAck, Envelope, Header, Message, Welcome};
 use crate::time::{Duration, Moment};
 
 /// A frame of ours was refused: so long (or eight beats) without another refusal, and the next acknowledgement ends it.
@@ -9,12 +9,19 @@ const REFUSED_STAYS: Duration = Duration::from_secs(10);
 
 impl Frontend {
     pub(super) fn received(&mut self, now: Moment, envelope: Envelope) {
-        let header = &envelope.header;
+        if self.takes(now, &envelope.header) {
+            self.obey(now, envelope);
+        }
+    }
+
+    /// Whether a frame with this header is a new one; it counts as heard then. For a driver that reads a frame itself (an order,
+    /// whose signature it checks): a replay of it is refused like any other.
+    pub fn takes(&mut self, now: Moment, header: &Header) -> bool {
         let life = (header.boot_id, header.agent_epoch);
         let known = self.parent_seq.get(&header.origin).copied();
         if known.is_some_and(|(boot, epoch, seq)| (boot, epoch) == life && header.seq <= seq) {
             self.refused += 1;
-            return;
+            return false;
         }
         // Orders come from the manager through the parent: a few origins at most.
         if self.parent_seq.len() < 16 || known.is_some() {
@@ -25,7 +32,7 @@ impl Frontend {
         if core::mem::take(&mut self.silent) {
             self.notices.push_back(FrontendNotice::ParentBack);
         }
-        self.obey(now, envelope);
+        true
     }
 
     fn obey(&mut self, now: Moment, envelope: Envelope) {

@@ -4,7 +4,7 @@
 //! - Before anything else it looks for living children of a former life of this daemon, opens a pidfd of each, and tells
 //!   them by `ChildFound`, then `ChildrenLookedFor` once. No child is started before that.
 //! - An Order frame from the manager whose `header.target` is this node (or `None`) is checked by the driver and comes
-//!   in as `Order` or `OrderRefused`; every other frame, also an Order for a child, comes in as `Link(Received)`.
+//!   in as `OrderFrame`; every other frame, also an Order for a child, comes in as `Link(Received)`.
 //! - The own subjects of this role: `HOST`, `HOST/@agent`, and for each engine `HOST/ENGINE` and `HOST/ENGINE/@watchdog`.
 
 use crate::backend::{BackendInput, Peer};
@@ -12,7 +12,7 @@ use crate::container::io::EngineError;
 use crate::decision::Decision;
 use crate::frontend::FrontendInput;
 use crate::id::NodeIdentity;
-use crate::message::{Envelope, OrderInput};
+use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::time::{Duration, Moment, WallTime};
 use alloc::string::String;
@@ -239,6 +239,8 @@ pub enum HostInput {
     },
     /// Answers `ReadFigures`.
     Figures(HostFigures),
+    /// A frame with an order for this node.
+    OrderFrame(OrderFrame),
     /// An order for this node whose signature was checked, or a person's local request.
     Order(OrderInput),
     /// An order for this node that the driver refused (key, signature, bytes).

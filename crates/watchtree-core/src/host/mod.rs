@@ -20,7 +20,7 @@ use crate::explain::DecisionLog;
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
 use crate::id::{NodeIdentity, NodeName};
 use crate::machine::Machine;
-use crate::message::{Capabilities, Envelope, Goodbye, Look, Message};
+use crate::message::{Capabilities, Envelope, Goodbye, Look, Message, OrderFrame, OrderInput};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment, WallTime};
 use crate::verdict::{Evidence, Verdict};
@@ -231,7 +231,7 @@ impl HostAgent {
             }
             FrontendNotice::Accepted => self.set_condition(about, Ok("it takes our frames again".to_string())),
             FrontendNotice::Order(signed) => {
-                // One for this node itself comes in by `HostInput::Order`; without a target there is nobody to give it to.
+                // One for this node itself comes in by `HostInput::OrderFrame`; without a target there is nobody to give it to.
                 if let Some(target) = self.forward_to.take() {
                     let header = self.backend.next_header(now, Some(target.clone()));
                     self.backend.send_with(&target, header, Message::Order(signed));
@@ -423,6 +423,14 @@ impl Machine for HostAgent {
                 result,
             } => self.probed(now, &engine, probe, took, result),
             HostInput::Figures(figures) => self.take_figures(now, figures),
+            HostInput::OrderFrame(OrderFrame { header, checked }) => {
+                if self.frontend.takes(now, &header) {
+                    match checked {
+                        Ok(order) => self.ordered(now, OrderInput { order, local: false }),
+                        Err(answer) => self.frontend.order_result(now, answer),
+                    }
+                }
+            }
             HostInput::Order(input) => self.ordered(now, input),
             HostInput::OrderRefused(answer) => self.frontend.order_result(now, answer),
             HostInput::Wall(wall) => self.wall = (now, wall),

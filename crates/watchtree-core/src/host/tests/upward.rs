@@ -155,6 +155,47 @@ fn orders_are_checked_and_carried_out_once() {
 }
 
 #[test]
+fn a_replayed_order_frame_is_refused_whatever_it_orders() {
+    let mut world = World::settled();
+    world.join_manager();
+    world.up.clear();
+    let now = world.now;
+    let header = |seq| Header {
+        origin: name("manager"),
+        target: Some(name("h1")),
+        boot_id: BootId([9; 16]),
+        agent_epoch: AgentEpoch(1),
+        seq,
+        sent: now,
+        slot: now,
+        hops_left: 8,
+        trace: 0,
+    };
+    let (refused_before, _) = world.host.frontend().counters();
+    for (seq, id) in [(1000, 1), (1000, 2), (999, 3), (1001, 4)] {
+        world.feed(HostInput::OrderFrame(OrderFrame {
+            header: header(seq),
+            checked: Ok(order(Verb::Retry, "h1", id, now)),
+        }));
+    }
+    assert_eq!(results(&world), [Ok(()), Ok(())], "the first and the last");
+    let (refused, _) = world.host.frontend().counters();
+    assert_eq!(refused - refused_before, 2);
+    let answer = OrderAnswer {
+        id: [0; 16],
+        result: Err(OrderRefusal::BadSignature),
+        detail: String::new(),
+    };
+    for seq in [1001, 1002] {
+        world.feed(HostInput::OrderFrame(OrderFrame {
+            header: header(seq),
+            checked: Err(answer.clone()),
+        }));
+    }
+    assert_eq!(results(&world)[2..], [Err(OrderRefusal::BadSignature)], "told once");
+}
+
+#[test]
 fn a_hold_keeps_the_watchdog_from_being_revived_and_ends_by_itself() {
     let mut world = World::settled();
     let hold = order(
