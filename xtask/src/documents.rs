@@ -10,7 +10,7 @@ use std::process::Command;
 /// # Errors
 /// A command of a document failed, or what should follow from it did not.
 pub(crate) fn run(only: &[String]) -> Result<()> {
-    needs::satisfy(needs::TESTS)?;
+    needs::satisfy(needs::DOCUMENTS)?;
     let tarball = dist::make()?;
     let victim = victim::build()?;
     let script = sh::root().join("tests/documents/run.py");

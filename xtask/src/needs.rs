@@ -47,6 +47,14 @@ pub(crate) const TESTS: &[Need] = &[
     need("python3", "python3", "for the foreign peer"),
     need("ip", "iproute2", "for hosts in network namespaces"),
     need("iptables", "iptables", "to cut networks"),
+    need("openssl", "openssl", "for the certificates of the https receiver"),
+    need("setpriv", "util-linux", "to try the rights of another user"),
+    need("systemd-analyze", "systemd", "to check the units"),
+];
+
+/// For `cargo xtask documents`, besides what the tarball needs.
+pub(crate) const DOCUMENTS: &[Need] = &[
+    need("python3", "python3", "for the script that follows the documents"),
     need("debootstrap", "debootstrap", "to make the image of a systemd host"),
 ];
 

@@ -176,11 +176,23 @@ async fn stalled_headers_and_stalled_bodies_meet_the_deadline() {
             _ => Reply::StallBody("{".to_owned()),
         });
         let began = Instant::now();
-        let (ping, inspect, info) = tokio::join!(engine.ping(), engine.inspect(ID), engine.info());
+        let list = async {
+            let answer = engine.list().await;
+            (answer, began.elapsed())
+        };
+        let others = async {
+            let answers = tokio::join!(engine.ping(), engine.inspect(ID), engine.info());
+            (answers, began.elapsed())
+        };
+        let ((list, list_took), ((ping, inspect, info), took)) = tokio::join!(list, others);
+        assert!(matches!(list, Err(EngineError::Deadline)), "{list:?}");
+        assert!(
+            (Duration::from_secs(10)..Duration::from_secs(11)).contains(&list_took),
+            "{list_took:?}"
+        );
         assert_eq!(ping, Err(EngineError::Deadline));
         assert_eq!(inspect, Err(EngineError::Deadline));
         assert_eq!(info, Err(EngineError::Deadline));
-        let took = began.elapsed();
         assert!(
             (Duration::from_secs(5)..Duration::from_secs(6)).contains(&took),
             "{took:?}"

@@ -1,4 +1,5 @@
-//! The unit files are what systemd takes, and stay as locked up as they are. Skipped where there is no systemd-analyze.
+//! The unit files are what systemd takes, and stay as locked up as they are. Skipped where there is no systemd-analyze
+//! and `CI` is not set.
 
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
@@ -12,8 +13,15 @@ fn unit(name: &str) -> PathBuf {
 }
 
 fn analyze(arguments: &[&str]) -> Option<String> {
-    // Not there = nothing to test with.
-    let output = Command::new("systemd-analyze").args(arguments).output().ok()?;
+    let output = Command::new("systemd-analyze").args(arguments).output();
+    let Ok(output) = output else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI is set, and systemd-analyze cannot be started: {output:?}"
+        );
+        eprintln!("skipped: there is no systemd-analyze here");
+        return None;
+    };
     Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
 
