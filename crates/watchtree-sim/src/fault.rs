@@ -316,6 +316,8 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
     faults
 }
 
+/// `SlowStart` and `BrokenCall` are not drawn: a start whose connection breaks, or whose caller dies, while the engine is
+/// still at it is posted again by the core, which `posted_once` says at once. They are to be drawn as soon as that is cured.
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
