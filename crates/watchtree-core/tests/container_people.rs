@@ -134,6 +134,23 @@ fn a_signal_that_ended_nothing_does_not_keep_repairs_away_for_ever() {
     assert!(w.running("a"));
 }
 
+/// A retry means it, but not against a stop that is under way in its ordinary time.
+#[test]
+fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
+    let mut w = World::with(&["a"]);
+    w.get("a").ignores_term = true;
+    w.docker_kill("a", 15);
+    w.run(1000);
+    w.health("a", Health::Unhealthy);
+    w.run(1000);
+    w.order(1, "a", Verb::Retry, true);
+    w.run(8000);
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+    w.run(30_000);
+    assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("a"));
+    assert!(w.running("a"));
+}
+
 /// Our own stop, a start that the engine refused, and a restart of ours: the stop is still ours, and no end that was meant.
 #[test]
 fn our_own_stop_is_no_persons_after_a_refused_start_and_our_death() {

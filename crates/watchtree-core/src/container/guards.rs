@@ -346,13 +346,14 @@ impl ContainerAgent {
             )
             .quietly());
         }
-        let patience = if facts.has_foreign_signal() {
+        // A retry that was asked for since waives what goes beyond the ordinary time of a stop, and no more.
+        let patience = if facts.has_foreign_signal() && !subject.forced {
             facts.stop_window().max(STOP_PATIENCE)
         } else {
             facts.stop_window()
         };
         let being_stopped = subject.signal_at.map(|at| at + patience).filter(|until| now < *until);
-        if let Some(until) = being_stopped.filter(|_| !subject.forced) {
+        if let Some(until) = being_stopped {
             let why = "somebody sent it a stop signal, and it may be ending as it should";
             return Err(No::new(Guard::OperatorIntent, why, State::Unhealthy, Some(until)));
         }
