@@ -72,10 +72,16 @@ fn killed_at_each_border_of_a_stop_and_start() -> Result<()> {
     let tape = Tape::begin(label)?;
     let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), EAGER)?;
     healer.use_faulty_build()?;
-    for (round, point) in ["stop_posted", "request", "answer", "stop_answered", "start_posted"]
-        .into_iter()
-        .enumerate()
-    {
+    let points = [
+        "stop_posted",
+        "request",
+        "answer",
+        "stop_answered",
+        "start_posted",
+        "start_answered",
+        "ended",
+    ];
+    for (round, point) in points.into_iter().enumerate() {
         victim.await_inspect("{{.State.Health.Status}}", "healthy", Duration::from_secs(10))?;
         healer.run(&[("WATCHTREE_TEST_ABORT_AT", point)])?;
         let life = victim.life()?;
