@@ -378,7 +378,7 @@ pub const HOST: &[Key] = &[
         "[[engine]]",
         "heal",
         "\"labelled\"",
-        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: look and tell only.",
+        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: look and tell only. Containers of Docker Swarm, Kubernetes or Nomad are never touched.",
     ),
     example(
         "[[engine]]",

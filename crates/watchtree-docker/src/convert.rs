@@ -11,6 +11,7 @@ use std::time::Duration;
 use watchtree_core::container::io::{
     ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, RestartPolicy, RunState,
 };
+use watchtree_core::container::labels::OWNERS;
 
 /// Longest error text of a failed start, in bytes.
 const ERROR_BYTES_MAX: usize = 512;
@@ -20,7 +21,7 @@ const OUTPUT_BYTES_MAX: usize = 256;
 const LABEL_BYTES_MAX: usize = 512;
 /// Most labels of one container that are passed on.
 const LABELS_MAX: usize = 64;
-/// The only labels that are passed on.
+/// The only labels that are passed on; of each of [`OWNERS`] the first one.
 const LABEL_PREFIXES: [&str; 3] = ["watchtree.", "autoheal", "com.docker.compose."];
 /// SIGTERM, which the engine takes where nobody sets a stop signal.
 const SIGTERM: u32 = 15;
@@ -131,12 +132,19 @@ fn fill_config(view: &mut ContainerView, config: ContainerConfig) {
 }
 
 fn our_labels(labels: HashMap<String, String>) -> BTreeMap<String, String> {
+    // That there is one tells whose the container is; what they say is their owner's affair.
+    let mark = |prefix: &str| labels.keys().filter(|key| key.starts_with(prefix)).min().cloned();
+    let owners: Vec<_> = OWNERS
+        .iter()
+        .filter_map(|(prefix, _)| mark(prefix))
+        .map(|key| (key, String::new()))
+        .collect();
     let ours = labels
         .into_iter()
         .filter(|(key, _)| LABEL_PREFIXES.iter().any(|prefix| key.starts_with(prefix)));
     // Sorted before it is cut, so that the same labels survive each time.
     let sorted: BTreeMap<_, _> = ours.map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX))).collect();
-    sorted.into_iter().take(LABELS_MAX).collect()
+    sorted.into_iter().take(LABELS_MAX).chain(owners).collect()
 }
 
 fn restart_policy(host: HostConfig) -> RestartPolicy {
@@ -309,6 +317,30 @@ mod tests {
         for text in ["", "0", "65", "SIGFOO", "RTMIN+", "RTMIN+99", "-9"] {
             assert_eq!(signal_number(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn of_each_owner_one_label_is_passed_on_without_its_value() {
+        let labels = [
+            ("com.docker.swarm.task.id", "x"),
+            ("com.docker.swarm.service.name", "x"),
+            ("io.kubernetes.pod.name", "x"),
+            ("com.hashicorp.nomad.alloc_id", "x"),
+            ("com.example.secret", "x"),
+            ("watchtree.enable", "true"),
+        ];
+        let many = (0..100).map(|n| (format!("watchtree.zz{n}"), String::new()));
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let passed = our_labels(labels.into_iter().chain(many).collect());
+        for key in [
+            "com.docker.swarm.service.name",
+            "io.kubernetes.pod.name",
+            "com.hashicorp.nomad.alloc_id",
+        ] {
+            assert_eq!(passed.get(key).map(String::as_str), Some(""), "{key}");
+        }
+        assert_eq!(passed.get("watchtree.enable").map(String::as_str), Some("true"));
+        assert_eq!(passed.len(), LABELS_MAX + 3);
     }
 
     #[test]

@@ -24,6 +24,13 @@ const LABEL_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Longest window of a budget.
 const LABEL_WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Labels by which others mark what is theirs, and what is said of it. Their healer is somebody else.
+pub const OWNERS: [(&str, &str); 3] = [
+    ("com.docker.swarm.", "owned by Docker Swarm: hands off"),
+    ("com.hashicorp.nomad.", "owned by Nomad: hands off"),
+    ("io.kubernetes.", "owned by Kubernetes: hands off"),
+];
+
 /// What the labels of one container say.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Labels {
@@ -37,6 +44,8 @@ pub struct Labels {
     pub stop_timeout: Option<Duration>,
     /// `watchtree.grace`.
     pub grace: Option<Duration>,
+    /// Whose it is, in words, if it is somebody's who heals it.
+    pub owner: Option<&'static str>,
     /// False where a selector is configured and does not fit.
     pub selected: bool,
     /// One sentence per bad label.
@@ -53,6 +62,8 @@ impl Labels {
         if let Some((key, value)) = &settings.selector {
             it.selected = labels.get(key) == Some(value);
         }
+        let owns = |prefix: &str| labels.keys().any(|key| key.starts_with(prefix));
+        it.owner = OWNERS.iter().find(|(prefix, _)| owns(prefix)).map(|(_, words)| *words);
         it.enable = it.take(labels, "watchtree.enable", "true or false; ignored", read_bool);
         it.autoheal = it
             .take(labels, "autoheal", "true or false; ignored", read_bool)
@@ -111,6 +122,9 @@ impl Labels {
     /// # Errors
     /// The reason in words.
     pub fn heals_crash(&self, heal: HealMode) -> Result<&'static str, &'static str> {
+        if let Some(owner) = self.owner {
+            return Err(owner);
+        }
         match (heal, self.enable) {
             _ if !self.selected => Err("not selected by the configured label"),
             (HealMode::Observe, _) => Err("observe-only"),
@@ -128,7 +142,13 @@ impl Labels {
     /// The reason in words.
     pub fn heals_unhealthy(&self, heal: HealMode) -> Result<&'static str, &'static str> {
         match self.heals_crash(heal) {
-            Err(_) if self.autoheal && self.selected && heal == HealMode::Labelled && self.enable.is_none() => {
+            Err(_)
+                if self.owner.is_none()
+                    && self.autoheal
+                    && self.selected
+                    && heal == HealMode::Labelled
+                    && self.enable.is_none() =>
+            {
                 Ok("label autoheal=true")
             }
             answer => answer,
