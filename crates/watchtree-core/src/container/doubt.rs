@@ -1,6 +1,7 @@
 //! Breaks of the event stream: what is in doubt while it is broken, and what is unlearned when events may be lost.
 
 use super::agent::ContainerAgent;
+use super::facts::Facts;
 use super::io::{Record, Ticket};
 use super::record::Desired;
 use super::stream::Healed;
@@ -9,7 +10,8 @@ use crate::subject::Incarnation;
 use crate::time::{Duration, Moment};
 use alloc::vec::Vec;
 
-/// An operator's stop this shortly before the engine itself went may have been the engine's.
+/// An operator's stop this shortly before the engine itself went may have been the engine's, which waits for the slowest
+/// container on top of it.
 const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
 impl ContainerAgent {
     pub(crate) fn stream_broke(&mut self, now: Moment, ended: bool) {
@@ -71,12 +73,14 @@ impl ContainerAgent {
 
     /// The stream ended: stops seen just before may have been the engine's own, going down.
     pub(crate) fn doubt_recent_stops(&mut self, now: Moment) {
+        let slowest = self.facts.values().map(Facts::stop_window).max();
+        let within = LIFECYCLE_WITHIN + slowest.unwrap_or(Duration::ZERO);
         let mut unsure = Vec::new();
         for (sid, subject) in &mut self.subjects {
             let Some(facts) = subject.container.as_ref().and_then(|id| self.facts.get_mut(id)) else {
                 continue;
             };
-            let recent = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < LIFECYCLE_WITHIN);
+            let recent = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < within);
             let stopped = subject
                 .death
                 .as_ref()

@@ -146,7 +146,7 @@ pub enum Record {
         /// In words.
         detail: String,
     },
-    /// The subject is gone (removed): forget it all.
+    /// The subject is gone (removed): forget all but a hold on it.
     Gone {
         /// Who.
         subject: SubjectId,
@@ -259,16 +259,30 @@ impl Recovered {
             } => {
                 self.with(subject, |it| it.held = Some((*until, *boot_id, *until_wall)));
             }
-            Record::Released { subject } => self.with(subject, |it| it.held = None),
+            Record::Released { subject } => self.keep(subject, |it| RecoveredSubject { held: None, ..it }),
             Record::Ordered { id, done, detail } => {
                 self.orders.retain(|(known, _, _)| known != id);
                 push_bounded(&mut self.orders, (*id, *done, detail.clone()), Self::ORDERS_MAX);
             }
-            Record::Gone { subject } => drop(self.subjects.remove(subject)),
+            // A hold ends by itself or by a person, not with the container: the next one of that name is held as well.
+            Record::Gone { subject } => self.keep(subject, |it| RecoveredSubject {
+                held: it.held,
+                ..RecoveredSubject::default()
+            }),
             Record::Decided(decision) => match self.decisions.iter_mut().rev().find(|it| it.id == decision.id) {
                 Some(known) => *known = decision.clone(),
                 None => push_bounded(&mut self.decisions, decision.clone(), Self::DECISIONS_MAX),
             },
+        }
+    }
+
+    /// Changes what is remembered of a subject, if anything is; and forgets it if nothing is left.
+    fn keep(&mut self, subject: &SubjectId, change: impl FnOnce(RecoveredSubject) -> RecoveredSubject) {
+        let Some(left) = self.subjects.remove(subject).map(change) else {
+            return;
+        };
+        if left != RecoveredSubject::default() {
+            self.subjects.insert(subject.clone(), left);
         }
     }
 
