@@ -7,7 +7,8 @@
 //!  Healing ───────▶ Leaving ─────────────────────────────────────────────────────────────▶ Gone
 //!     │                ▲
 //!     │ HostShutdown   │ Stop
-//!     └───────▶ HandsOff
+//!     ├───────▶ HandsOff
+//!     └────────────┘ still there after 15 min: the shutdown was cancelled
 //! ```
 
 use super::facts::Facts;
@@ -33,6 +34,9 @@ use alloc::vec::Vec;
 /// Most containers that are watched.
 pub(crate) const CONTAINERS_MAX: usize = 8192;
 
+/// A shutdown of the host that lasts longer than this was cancelled.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(900);
+
 /// What the daemon as a whole is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mode {
@@ -41,8 +45,10 @@ pub(crate) enum Mode {
     Leaving {
         until: Moment,
     },
-    /// The host goes down.
-    HandsOff,
+    /// The host goes down; if it has not by then, the shutdown was cancelled.
+    HandsOff {
+        until: Moment,
+    },
     Gone,
 }
 
@@ -241,7 +247,7 @@ impl ContainerAgent {
                 until: now + self.settings.stop_bound,
             };
             self.touch_all();
-        } else if self.mode == Mode::HandsOff {
+        } else if matches!(self.mode, Mode::HandsOff { .. }) {
             self.mode = Mode::Gone;
             self.later.push(ContainerEffect::Stopped);
         }
@@ -249,7 +255,9 @@ impl ContainerAgent {
 
     fn hands_off(&mut self, now: Moment) {
         let leaving = matches!(self.mode, Mode::Leaving { .. });
-        self.mode = Mode::HandsOff;
+        self.mode = Mode::HandsOff {
+            until: now + SHUTDOWN_WITHIN,
+        };
         self.frontend.goodbye(now, Goodbye::HostShutdown);
         self.touch_all();
         if leaving {
@@ -398,6 +406,10 @@ impl ContainerAgent {
             self.observe_self();
         }
         self.end_holds(now);
+        if matches!(self.mode, Mode::HandsOff { until } if until <= now) {
+            self.mode = Mode::Healing;
+            self.touch_all();
+        }
         if self.deploys.values().any(|at| *at <= now) {
             self.deploys.retain(|_, at| now < *at);
             self.touch_all();
@@ -445,8 +457,8 @@ impl Machine for ContainerAgent {
     fn next_deadline(&self) -> Option<Moment> {
         let leaving = match self.mode {
             Mode::Gone => return None,
-            Mode::Leaving { until } => Some(until),
-            Mode::Healing | Mode::HandsOff => None,
+            Mode::Leaving { until } | Mode::HandsOff { until } => Some(until),
+            Mode::Healing => None,
         };
         [
             self.frontend.next_deadline(),

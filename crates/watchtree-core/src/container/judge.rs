@@ -68,7 +68,7 @@ impl ContainerAgent {
     }
 
     fn step(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &mut Facts) {
-        if matches!(self.mode, Mode::HandsOff | Mode::Gone) {
+        if matches!(self.mode, Mode::HandsOff { .. } | Mode::Gone) {
             subject.say(
                 now,
                 State::Unwatched,
@@ -109,11 +109,11 @@ impl ContainerAgent {
     /// It runs: notes the life, and that it is meant to.
     fn lives(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
         let incarnation = facts.incarnation();
-        if subject.life != incarnation {
-            // A life that began before we looked is old enough.
+        let remembered = core::mem::take(&mut subject.remembered);
+        if subject.life != incarnation || remembered {
             subject.life_since = match facts.born_at {
                 Some(born) => born,
-                None if subject.life.0.is_empty() => Moment::ZERO,
+                None if subject.life.0.is_empty() || remembered => self.began_at(now, facts),
                 None => now,
             };
             subject.life = incarnation.clone();
@@ -137,6 +137,13 @@ impl ContainerAgent {
             });
         }
         self.forgive(now, sid, subject);
+    }
+
+    /// When a life began that this process did not see begin: by its stamp, which is of this machine's own clock.
+    fn began_at(&self, now: Moment, facts: &Facts) -> Moment {
+        let began = facts.view.as_ref().map_or(0, |view| view.started_at.0);
+        let wall = self.settings.wall(now).0.saturating_mul(1_000_000);
+        now.saturating_sub(Duration::from_nanos(wall.saturating_sub(began)))
     }
 
     /// Given up, but it has run for a whole window since: the slate is clean.

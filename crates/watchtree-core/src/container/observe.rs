@@ -153,7 +153,7 @@ impl ContainerAgent {
                 Err(why) => repair.overruled = Some(why),
             }
         }
-        if self.mode == Mode::HandsOff {
+        if matches!(self.mode, Mode::HandsOff { .. }) {
             // The machine goes down and its engine stops every container: that is no wish to remember after the boot.
             return;
         }

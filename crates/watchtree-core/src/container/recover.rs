@@ -75,8 +75,9 @@ impl ContainerAgent {
         if let Some((id, life, desired)) = memory.desired {
             subject.container = Some(id.clone());
             subject.life = life.clone();
-            // Its start is not known on this clock; grace begins with our own look where it was restarted of late.
+            // Its start is not known on this clock; the first look at it tells how old it is.
             subject.life_since = subject.ledger.last().unwrap_or(Moment::ZERO);
+            subject.remembered = true;
             subject.desired = Some((id, life, desired));
         }
         if let Some((at, boot, wall)) = memory.held {

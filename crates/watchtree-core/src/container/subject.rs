@@ -59,6 +59,8 @@ pub(crate) struct Subject {
     /// The life that runs, and since when.
     pub(crate) life: Incarnation,
     pub(crate) life_since: Moment,
+    /// That life is known from the journal only: how old it is, the first look tells.
+    pub(crate) remembered: bool,
     /// Engine restarts of that container counted so far.
     pub(crate) engine_restarts: Option<(ContainerId, u64)>,
     /// No stop-then-start before.
