@@ -274,14 +274,10 @@ impl Book {
         (at, self.open.values().any(|it| it.id == id))
     }
 
-    /// Does the engine keep a call whose caller lost it, or did until just now?
+    /// Does the engine keep a call of ours, or did it until just now, one whose caller had lost it?
     pub fn keeps_a_call(&self, now: Moment, id: &str) -> bool {
         let (at, open) = self.call_of(id);
-        let lost = self
-            .lost
-            .get(id)
-            .is_some_and(|lost| at <= *lost || open || now.since(at) < SETTLES);
-        lost && (open || now.since(at) < SETTLES)
+        open || (self.lost.contains_key(id) && now.since(at) < SETTLES)
     }
 
     /// Restarts charged to that subject within the window.

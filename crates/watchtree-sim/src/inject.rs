@@ -38,8 +38,11 @@ impl World {
             Fault::OperatorStop { host, container } => self.operator_stop(host, container),
             Fault::OperatorKill { host, container } => {
                 let runs = self.hosts[host].engine.containers[container].view.run == RunState::Running;
-                self.hosts[host].engine.kill(now, container);
-                runs
+                let kills = runs && self.hosts[host].going_down.is_none();
+                if kills {
+                    self.hosts[host].engine.kill(now, container);
+                }
+                kills
             }
             Fault::OperatorRemove { host, container } => {
                 let there = !self.hosts[host].engine.containers[container].removed;
@@ -195,7 +198,8 @@ impl World {
             container.view.id.clone(),
             container.view.run == RunState::Running && !container.removed,
         );
-        if !runs || !self.hosts[h].powered {
+        // On a machine that goes down nothing tells a person's stop from the engine's own.
+        if !runs || !self.hosts[h].powered || self.hosts[h].going_down.is_some() {
             return false;
         }
         self.hosts[h]
