@@ -3,8 +3,8 @@
 //! No single place can be written by everybody: a unit may write to `/run/watchtree` only, a member of the engine's group
 //! to `/run/lock` on some systems and to `/dev/shm` on all. But who may not make a file there can still lock one that is
 //! there. So each healer locks what it can and must hold at least one; who comes later finds that file taken. One that is
-//! there and cannot be locked counts as taken. Only who may use the engine knows its id. An observer needs no lock. Does
-//! not see healers in other mount namespaces (in containers).
+//! there and cannot be locked counts as taken. An observer needs no lock. Does not see healers in other mount namespaces
+//! (in containers).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

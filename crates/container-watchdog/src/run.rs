@@ -46,7 +46,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let identity = plan.settings.identity.clone();
     let observe_only = plan.settings.heal == HealMode::Observe;
     let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
-    let engine_info = first_look(&engine).await?;
+    let engine_info = first_look(&engine, observe_only).await?;
     let lock = take_lock(engine_info.as_ref(), observe_only, &plan)?;
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
@@ -161,11 +161,24 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
 }
 
 /// `None` = there is no engine yet (or it does not answer yet).
-async fn first_look(engine: &Engine) -> Result<Option<EngineInfo>, Exit> {
+async fn first_look(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
     match engine.check_socket().await {
-        Err(trouble @ SocketTrouble::NoRights(_)) => Err(Exit::new(Code::NoRights, trouble.to_string())),
+        Err(trouble @ SocketTrouble::NoRights(_)) => return Err(Exit::new(Code::NoRights, trouble.to_string())),
+        Err(_) => return Ok(None),
+        Ok(()) => {}
+    }
+    // Podman tells no `stop`: every stop of a person would be taken for a crash and undone.
+    match engine.is_podman().await {
+        Ok(true) if !observe_only => {
+            let line = format!(
+                "{} is Podman, whose events do not tell a stop from a crash, so it is not healed: set heal = \"observe\" for \
+                 this engine",
+                engine.socket().display()
+            );
+            Err(Exit::new(Code::BadInput, line))
+        }
+        Ok(_) => Ok(engine.info().await.ok()),
         Err(_) => Ok(None),
-        Ok(()) => Ok(engine.info().await.ok()),
     }
 }
 
@@ -193,7 +206,7 @@ fn spawn_engine_watch(
     tokio::spawn(async move {
         let info = loop {
             tokio::time::sleep(ENGINE_EVERY).await;
-            match first_look(&engine).await {
+            match first_look(&engine, observe_only).await {
                 Ok(Some(info)) => break info,
                 Ok(None) => {}
                 Err(exit) => end(&exit),

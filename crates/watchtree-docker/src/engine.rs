@@ -118,6 +118,19 @@ impl Engine {
         Ok(info)
     }
 
+    /// Whether it is Podman behind Docker's API, as `GET /version` tells.
+    ///
+    /// # Errors
+    /// See [`EngineError`]; `Deadline` after 5 s.
+    pub async fn is_podman(&self) -> Result<bool, EngineError> {
+        let version = match self.read(INFO_WITHIN, "", async |docker| docker.version().await).await {
+            Err(EngineError::Refused { status: 404, .. }) => return Ok(false),
+            answer => answer?,
+        };
+        let mut names = version.components.unwrap_or_default().into_iter().map(|part| part.name);
+        Ok(names.any(|name| name.starts_with("Podman")))
+    }
+
     /// All containers, running or not.
     ///
     /// # Errors

@@ -283,6 +283,26 @@ async fn lists_and_views_are_read() {
 }
 
 #[tokio::test]
+async fn podman_is_known_by_what_it_is_made_of() {
+    let of = async |reply: fn() -> Reply| {
+        let (_fake, engine) = engine_with(move |_| reply());
+        engine.is_podman().await
+    };
+    let podman = || {
+        Reply::Full(
+            200,
+            r#"{"Components":[{"Name":"Podman Engine","Version":"5.4.2"}]}"#.into(),
+        )
+    };
+    let docker = || Reply::Full(200, r#"{"Components":[{"Name":"Engine","Version":"26.1"}]}"#.into());
+    assert_eq!(of(podman).await, Ok(true));
+    assert_eq!(of(docker).await, Ok(false));
+    assert_eq!(of(|| Reply::Full(404, r#"{"message":"none"}"#.into())).await, Ok(false));
+    let ill = of(|| Reply::Full(500, r#"{"message":"ill"}"#.into())).await;
+    assert!(matches!(ill, Err(EngineError::Refused { status: 500, .. })), "{ill:?}");
+}
+
+#[tokio::test]
 async fn the_stop_mark_is_read_where_it_can_be() {
     let (fake, engine) = engine_with(|_| Reply::StallHeaders);
     assert_eq!(engine.stop_mark(ID).await, None);

@@ -185,6 +185,32 @@ async fn healer_on(fake: &FakeEngine, more: &str) -> Result<Healer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn podman_is_observed_and_not_healed() -> Result<()> {
+    let world = World::new("podman")?;
+    let fake = FakeEngine::start(move |request| match request.path.as_str() {
+        "/version" => Reply::Full(
+            200,
+            r#"{"Components":[{"Name":"Podman Engine","Version":"5.4.2"}]}"#.into(),
+        ),
+        _ => world.answer(request),
+    })?;
+    let socket = fake.socket();
+    let ended = tokio::task::spawn_blocking(move || -> Result<_> {
+        let mut healer = Healer::prepare("", &socket, "")?;
+        healer.spawn(&[])?;
+        Ok((healer.await_end(Duration::from_secs(15))?.code(), healer.log()))
+    });
+    let (code, log) = ended.await??;
+    assert_eq!(code, Some(2), "{log}");
+    assert!(
+        log.contains("is Podman") && log.contains(r#"heal = "observe""#),
+        "{log}"
+    );
+    assert!(fake.requests().iter().all(|request| request.method != "POST"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_die_that_never_arrived_is_healed_within_one_list_period() -> Result<()> {
     let world = World::new("dropped")?;
     let answering = world.clone();
