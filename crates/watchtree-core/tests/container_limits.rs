@@ -319,6 +319,24 @@ fn hands_off_and_goodbye() {
     assert_eq!((w.starts("a"), w.state("a")), (1, Some(State::Ok)), "{}", w.why("a"));
 }
 
+/// Its incident must not close for a guard that puts the next try off.
+#[test]
+fn given_up_stays_given_up_while_the_watchdog_stops() {
+    let mut w = World::with(&["a", "b"]);
+    w.get("a").dies_after_start = Some(500);
+    w.crash("a", 1);
+    w.run(60_000);
+    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
+    w.crash("b", 1);
+    w.run(4);
+    w.input(ContainerInput::Stop);
+    assert!(!w.stopped, "the call under way is waited for");
+    w.emit(&World::id("a"), EventAction::Update);
+    w.run(50);
+    assert!(!w.stopped);
+    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
+}
+
 /// The engine stops every container as its machine goes down, by signals like a person's: they are to run after the boot.
 #[test]
 fn what_the_shutdown_of_the_machine_stopped_is_started_after_it() {

@@ -389,7 +389,12 @@ impl ContainerAgent {
             subject.wake_at(again);
         }
         let kept = core::mem::take(&mut subject.evidence);
-        subject.say(now, no.state, Level::Certain, text.clone());
+        // Given up is ended by a life that stays, not by a guard that puts the slow retry off: its incident must not close.
+        let state = match no.state {
+            State::Repairing if subject.given_up.is_some() => State::GivenUp,
+            state => state,
+        };
+        subject.say(now, state, Level::Certain, text.clone());
         if subject.evidence.is_empty() {
             subject.evidence = kept;
         }
