@@ -274,6 +274,11 @@ impl Book {
         (at, self.open.values().any(|it| it.id == id))
     }
 
+    /// The calls to that container that are under way in the engine: process and ticket of each.
+    pub fn under_way<'a>(&'a self, id: &'a str) -> impl Iterator<Item = (u64, u64)> + 'a {
+        self.open.iter().filter(move |(_, it)| it.id == id).map(|(by, _)| *by)
+    }
+
     /// Does the engine keep a call of ours, or did it until just now, one whose caller had lost it?
     pub fn keeps_a_call(&self, now: Moment, id: &str) -> bool {
         let (at, open) = self.call_of(id);

@@ -217,6 +217,11 @@ impl Engine {
         self.containers.iter().filter(|c| !c.removed).map(entry).collect()
     }
 
+    /// Whether a start of it is under way: inspect waits for that, as the engine holds the container's lock meanwhile.
+    pub fn is_starting(&self, id: &str) -> bool {
+        self.find(id).is_some_and(|i| 0 < self.containers[i].starting)
+    }
+
     /// Inspect.
     pub fn inspect(&self, id: &str) -> Result<ContainerView, EngineError> {
         self.find(id)

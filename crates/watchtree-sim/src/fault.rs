@@ -249,7 +249,7 @@ impl Fault {
 }
 
 /// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
-pub const PROMISED: [&str; 45] = [
+pub const PROMISED: [&str; 48] = [
     "crash",
     "crash_loop",
     "hang",
@@ -261,6 +261,9 @@ pub const PROMISED: [&str; 45] = [
     "stream_cut",
     "stream_cut_and_forgotten",
     "lost_answer",
+    "slow_start",
+    "broken_call",
+    "call_deadline",
     "ask_hold",
     "ask_release",
     "ask_retry",
@@ -316,12 +319,10 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
     faults
 }
 
-/// `SlowStart` and `BrokenCall` are not drawn: a start whose connection breaks, or whose caller dies, while the engine is
-/// still at it is posted again by the core, which `posted_once` says at once. They are to be drawn as soon as that is cured.
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
-    match rng.range(0, 40) {
+    match rng.range(0, 43) {
         0..6 => Fault::Crash { host, container },
         6 => Fault::CrashLoop {
             host,
@@ -386,6 +387,13 @@ fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
             host,
             lasts: rng.millis(4000, 12_000),
         },
+        40..42 => Fault::SlowStart {
+            host,
+            container,
+            lasts: rng.millis(1000, 40_000),
+            breaks: rng.chance(500),
+        },
+        42 => Fault::BrokenCall { host, container },
         34 => Fault::BadIpc {
             host,
             lasts: rng.millis(2000, 15_000),

@@ -40,7 +40,8 @@ impl World {
             }
             ContainerEffect::Inspect { id } => {
                 let delay = self.rng.millis(1, 4);
-                self.after(delay, Happening::InspectRead(h, epoch, id));
+                let asked = self.now;
+                self.after(delay, Happening::InspectRead(h, epoch, id, asked));
             }
             ContainerEffect::ReadStopMark { id } => {
                 let delay = self.rng.millis(1, 2);

@@ -21,6 +21,11 @@ use watchtree_core::manager::io::{KnownHost, ManagerInput};
 use watchtree_core::message::{Envelope, Message};
 use watchtree_core::time::{Duration, Moment};
 
+/// A caller waits this long for inspect, as `watchtree-docker` does.
+const INSPECT_WITHIN: Duration = Duration::from_secs(5);
+/// How often an inspect that waits looks whether the start before it is over.
+const LOCK_ASKED_EVERY: Duration = Duration::from_millis(20);
+
 /// Defects that can be switched on to prove that the invariants catch them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Bug {
@@ -60,7 +65,7 @@ pub enum Happening {
     /// The engine reads out its list.
     ListRead(usize, u64),
     /// The engine looks at a container.
-    InspectRead(usize, u64, String),
+    InspectRead(usize, u64, String, Moment),
     /// The stop mark is read.
     MarkRead(usize, u64, String),
     /// A call reaches the engine.
@@ -270,8 +275,12 @@ impl World {
                 };
                 self.happen(Happening::ToChild(h, epoch, ContainerInput::Listed(list)));
             }
-            Happening::InspectRead(h, epoch, id) => {
-                let result = match self.now < self.hosts[h].engine_ill_until {
+            Happening::InspectRead(h, epoch, id, asked) => {
+                let late = INSPECT_WITHIN <= self.now.since(asked);
+                if !late && self.hosts[h].engine.is_starting(&id) {
+                    return self.after(LOCK_ASKED_EVERY, Happening::InspectRead(h, epoch, id, asked));
+                }
+                let result = match late || self.now < self.hosts[h].engine_ill_until {
                     true => Err(EngineError::Deadline),
                     false => self.hosts[h].engine.inspect(&id),
                 };

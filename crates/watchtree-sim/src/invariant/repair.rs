@@ -93,7 +93,10 @@ impl World {
         let (now, policy) = (self.now, RestartPolicy::default());
         let (host, container) = (&self.hosts[h], &self.hosts[h].engine.containers[c]);
         let (called, open) = host.book.call_of(&container.view.id);
-        if open && now.since(called) <= CALL {
+        // While the engine is at a call, it does not show the container. Who waits for the answer must say so at the call's
+        // deadline; who lost it with its connection or its life learns what became of it when the engine is done.
+        let waits = |by: (u64, u64)| by.0 == host.child.epoch && host.calls.contains(&by);
+        if open && (now.since(called) <= CALL || !host.book.under_way(&container.view.id).any(waits)) {
             return;
         }
         let lost = host
