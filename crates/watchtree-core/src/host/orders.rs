@@ -157,7 +157,7 @@ impl HostAgent {
                 let ended = before - self.orders.holds.len();
                 self.start_released(now);
                 self.tell_all(now);
-                (Ok(()), format!("{ended} holds ended"))
+                (Ok(()), format!("{ended} hold(s) ended"))
             }
             Verb::Retry => {
                 let engines = self.engines_within(&order.subject);
