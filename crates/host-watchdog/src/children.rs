@@ -286,18 +286,29 @@ pub(crate) mod tests {
         }
     }
 
-    /// A process that looks like a container-watchdog of that configuration: a shell whose start-up file waits.
+    /// A process that looks like a container-watchdog of that configuration: a shell whose start-up file waits. Its
+    /// arguments can be seen by others only some time after it was started, so it says a line first.
     pub(crate) fn stand_in(folder: &Path, name: &str, config_file: &Path) -> std::process::Child {
+        use std::io::BufRead;
         use std::os::unix::process::CommandExt;
+        use std::process::Stdio;
         let waits = folder.join("waits");
-        std::fs::write(&waits, "read -r _\n").expect("room for a file");
-        std::process::Command::new("/bin/bash")
+        std::fs::write(&waits, "echo here; read -r _\n").expect("room for a file");
+        let mut process = std::process::Command::new("/bin/bash")
             .arg0(folder.join(name))
             .args(arguments(config_file, "docker"))
             .env("BASH_ENV", waits)
-            .stdin(std::process::Stdio::piped())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
-            .expect("bash can be started")
+            .expect("bash can be started");
+        let mut line = String::new();
+        let says = process.stdout.as_mut().expect("a pipe");
+        std::io::BufReader::new(says)
+            .read_line(&mut line)
+            .expect("it says a line");
+        assert_eq!(line, "here\n");
+        process
     }
 
     /// With an inbox that is always full, and programs that end at once.
