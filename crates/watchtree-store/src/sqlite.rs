@@ -186,12 +186,8 @@ impl ManagerStore {
     /// so through `on_health`, and goes on trying. Then `next_incident` begins at `wall_secs`, so that numbers do not
     /// meet those on the disk when it comes back.
     pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth) -> (Self, Found) {
-        let opened = File::open(path).and_then(|(file, words)| {
-            let found = file.load(DECISIONS_MAX)?;
-            Ok((file, words, found))
-        });
-        let (file, found, ill) = match opened {
-            Ok((file, words, found)) => {
+        let (file, found, ill) = match File::open(path, |file| file.load(DECISIONS_MAX)) {
+            Ok((file, found, words)) => {
                 if let Some(words) = words {
                     on_health(Err(words.clone()));
                     on_health(Ok(words));
@@ -379,7 +375,13 @@ impl Writer {
     fn write(&mut self, batch: &Pending) -> Result<(), StoreError> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(File::open(&self.path)?.0),
+            None => {
+                let (file, (), words) = File::open(&self.path, |_| Ok(()))?;
+                if let Some(words) = words {
+                    (self.on_health)(Err(words));
+                }
+                self.file.insert(file)
+            }
         };
         if batch.is_empty() && self.ill.is_none() {
             return Ok(());

@@ -56,13 +56,23 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Opens or makes it. A file that is no database is set aside as `PATH.corrupt`, and that is told in words.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Option<String>), StoreError> {
+    /// Opens or makes it, and begins with `first`. A file that is no database, or of which `first` finds a damaged part, is
+    /// set aside as `PATH.corrupt`, and that is told in words.
+    pub(crate) fn open<T>(
+        path: &Path,
+        first: impl Fn(&Self) -> rusqlite::Result<T>,
+    ) -> Result<(Self, T, Option<String>), StoreError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|error| StoreError(format!("cannot make {}: {error}", folder.display())))?;
         }
-        match Self::open_once(path) {
+        let open = || {
+            let file = Self::open_once(path)?;
+            let begun = first(&file)?;
+            Ok((file, begun))
+        };
+        match open() {
+            Ok((file, begun)) => Ok((file, begun, None)),
             Err(OpenError::Corrupt(why)) => {
                 let aside = PathBuf::from(format!("{}.corrupt", path.display()));
                 std::fs::rename(path, &aside)
@@ -72,10 +82,10 @@ impl File {
                     path.display(),
                     aside.display()
                 );
-                let file = Self::open_once(path).map_err(|error| error.words(path))?;
-                Ok((file, Some(words)))
+                let (file, begun) = open().map_err(|error| error.words(path))?;
+                Ok((file, begun, Some(words)))
             }
-            result => result.map(|file| (file, None)).map_err(|error| error.words(path)),
+            Err(error) => Err(error.words(path)),
         }
     }
 
@@ -107,7 +117,7 @@ impl File {
     }
 
     /// Everything the manager wants at its start. Rows that cannot be read are counted, not fatal.
-    pub(crate) fn load(&self, decisions_max: usize) -> Result<Found, StoreError> {
+    pub(crate) fn load(&self, decisions_max: usize) -> rusqlite::Result<Found> {
         let mut found = Found::default();
         let mut unreadable = 0;
         found.hosts = self.bodies(
@@ -137,7 +147,7 @@ impl File {
         limit: usize,
         read: fn(R) -> Option<T>,
         unreadable: &mut u64,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> rusqlite::Result<Vec<T>> {
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([signed(limit as u64)])?;
         let mut all = Vec::new();
@@ -151,7 +161,7 @@ impl File {
         Ok(all)
     }
 
-    fn letters(&self) -> Result<Vec<Letter>, StoreError> {
+    fn letters(&self) -> rusqlite::Result<Vec<Letter>> {
         let sql = "SELECT term, count, receiver, body FROM
                    (SELECT * FROM letters ORDER BY term DESC, count DESC, receiver LIMIT ?1) ORDER BY term, count";
         let mut statement = self.connection.prepare(sql)?;
@@ -163,7 +173,7 @@ impl File {
             };
             Ok(Letter { id, body: row.get(3)? })
         })?;
-        Ok(letters.collect::<Result<_, _>>()?)
+        letters.collect()
     }
 
     /// The newest decisions about a subject.
@@ -207,7 +217,7 @@ impl File {
         Ok(Past { newest, omitted })
     }
 
-    fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
+    fn meta(&self, key: &str) -> rusqlite::Result<Option<u64>> {
         let sql = "SELECT value FROM meta WHERE key = ?1";
         let value: Option<i64> = self.connection.query_row(sql, [key], |row| row.get(0)).optional()?;
         Ok(value.map(unsigned))
@@ -312,6 +322,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         Self(match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => "the disk is full".to_string(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+                format!("the database is damaged ({error}): stop this daemon, move the file away, start it again")
+            }
             _ => error.to_string(),
         })
     }

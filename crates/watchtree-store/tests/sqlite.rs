@@ -241,6 +241,30 @@ fn a_damaged_file_is_set_aside() {
 }
 
 #[test]
+fn a_file_that_is_damaged_behind_its_first_page_is_set_aside() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("manager.db");
+    let (store, _, _) = open(&path);
+    store.put_host(host("h1"));
+    store.put_incident(incident(1, false));
+    drop(store);
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, &bytes).expect("damaged");
+    let (store, found, health) = open(&path);
+    assert!(health.recv().expect("told").expect_err("ill").contains("set aside"));
+    assert_eq!(found.hosts, []);
+    store.put_host(host("h2"));
+    assert!(store.flush(Duration::from_secs(30)));
+    drop(store);
+    assert_eq!(open(&path).1.hosts, [host("h2")]);
+    assert_eq!(
+        std::fs::read(dir.path().join("manager.db.corrupt")).expect("kept"),
+        bytes
+    );
+}
+
+#[test]
 fn a_newer_file_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("manager.db");
