@@ -37,6 +37,16 @@ const fn is_over(state: State) -> bool {
 }
 
 impl ManagerAgent {
+    /// Incidents that a former life left open. There may be two of one subject: a life that could not read the store opened
+    /// one anew. Both have been told, so the older one needs an end.
+    pub(super) fn take_up(&mut self, now: Moment, open: Vec<Incident>) {
+        for incident in open {
+            self.close(now, &incident.subject, "a newer incident tells of the same");
+            self.incidents.next = self.incidents.next.max(incident.id + 1);
+            self.incidents.open.insert(incident.subject.clone(), incident);
+        }
+    }
+
     /// Verdicts of a host changed or are gone.
     pub(super) fn changed(
         &mut self,

@@ -23,7 +23,7 @@ pub struct ManagerStart {
     pub term: u64,
     /// Hosts it knew before; shown as UNKNOWN until they beat.
     pub hosts: Vec<KnownHost>,
-    /// Incidents that were open.
+    /// Incidents that were open, oldest first.
     pub incidents: Vec<Incident>,
     /// The newest decisions of the store, oldest first; at most 4096.
     pub decisions: Vec<Decision>,

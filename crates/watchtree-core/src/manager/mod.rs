@@ -107,7 +107,7 @@ impl ManagerAgent {
             looks: BTreeMap::new(),
             tally: cut_off::Tally::default(),
             cut_off: false,
-            incidents: Incidents::new(start.incidents, start.next_incident),
+            incidents: Incidents::new(start.next_incident),
             log,
             decisions: 0,
             orders: Orders::default(),
@@ -121,6 +121,7 @@ impl ManagerAgent {
         for known in start.hosts {
             manager.restore(now, known);
         }
+        manager.take_up(now, start.incidents);
         manager.check_view(now);
         manager
     }

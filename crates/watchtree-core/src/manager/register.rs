@@ -23,15 +23,9 @@ pub(super) struct Incidents {
 }
 
 impl Incidents {
-    pub(super) fn new(open: Vec<Incident>, next: IncidentId) -> Self {
-        let highest = open.iter().map(|incident| incident.id + 1).max().unwrap_or(1);
-        let open = open
-            .into_iter()
-            .map(|incident| (incident.subject.clone(), incident))
-            .collect();
+    pub(super) fn new(next: IncidentId) -> Self {
         Self {
-            open,
-            next: next.max(highest),
+            next: next.max(1),
             ..Self::default()
         }
     }

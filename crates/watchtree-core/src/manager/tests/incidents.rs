@@ -160,6 +160,31 @@ fn what_was_removed_while_the_manager_was_away_is_closed() {
     assert_eq!(world.closed[0].closed_why, "it is gone");
 }
 
+/// A manager that begins anew with these incidents.
+fn restart_with(world: &mut World, open: Vec<Incident>) {
+    let known = world.stored.values().cloned().collect();
+    world.manager = manager(world.now, known, open);
+}
+
+#[test]
+fn of_two_that_tell_of_the_same_the_older_comes_to_its_end() {
+    let mut world = World::of(1);
+    world.report("h1/docker/web", State::GivenUp);
+    let older = world.opened[0].clone();
+    let newer = Incident {
+        id: older.id + 1000,
+        ..older.clone()
+    };
+    restart_with(&mut world, vec![older.clone(), newer.clone()]);
+    world.run_ms(15_000);
+    assert_eq!(open_subjects(&world), ["h1/docker/web"]);
+    world.report("h1/docker/web", State::Ok);
+    let closed: Vec<_> = world.closed.iter().map(|incident| incident.id).collect();
+    assert_eq!(closed, [older.id, newer.id]);
+    world.report("h1/docker/web", State::GivenUp);
+    assert_eq!(world.opened[1].id, newer.id + 1, "no number is used again");
+}
+
 #[test]
 fn what_a_blind_watchdog_does_not_name_is_not_gone() {
     let mut world = World::of(1);
