@@ -27,6 +27,8 @@ const DOWN_AFTER: Duration = Duration::from_secs(5);
 /// What was ill below a lost host or a dead engine is told only if it still is so long after that came back: its news are
 /// on the way.
 const STILL_ILL_AFTER: Duration = Duration::from_secs(5);
+/// An illness for which there is no room is looked at again after this.
+const NO_ROOM_AGAIN: Duration = Duration::from_secs(10);
 /// What a snapshot does not name is gone only after this.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
@@ -208,6 +210,10 @@ impl ManagerAgent {
 
     fn open(&mut self, now: Moment, verdict: &Verdict, unconfirmed: bool, touched: usize) {
         if Incident::OPEN_MAX <= self.incidents.open.len() {
+            // A lost host is looked at again anyway.
+            if verdict.subject.parent().is_some() {
+                self.incidents.wait(&verdict.subject, now + NO_ROOM_AGAIN);
+            }
             let why = format!("{} incidents are open; no more are opened", Incident::OPEN_MAX);
             return self.set_condition("incidents".to_string(), Err(why));
         }

@@ -186,6 +186,24 @@ fn of_two_that_tell_of_the_same_the_older_comes_to_its_end() {
 }
 
 #[test]
+fn an_illness_for_which_there_was_no_room_is_told_when_there_is() {
+    let mut world = World::of(1);
+    world.report("h1/docker/web", State::GivenUp);
+    let one = world.opened[0].clone();
+    let gone = |i: usize| Incident {
+        id: i as u64 + 1,
+        subject: subject(&format!("h1/docker/gone{i}")),
+        ..one.clone()
+    };
+    restart_with(&mut world, (0..Incident::OPEN_MAX).map(gone).collect());
+    world.run_ms(5000);
+    assert_eq!(open_subjects(&world).len(), Incident::OPEN_MAX);
+    assert_eq!(world.state("h1/docker/web"), State::GivenUp);
+    world.run_ms(30_000);
+    assert_eq!(open_subjects(&world), ["h1/docker/web"]);
+}
+
+#[test]
 fn what_a_blind_watchdog_does_not_name_is_not_gone() {
     let mut world = World::of(1);
     world.report("h1/docker/web", State::GivenUp);
