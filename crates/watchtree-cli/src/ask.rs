@@ -2,7 +2,7 @@
 //! on this machine. `forget` is the manager's own affair.
 
 use crate::args::Cli;
-use crate::fail::{Code, Fail};
+use crate::fail::{Code, Fail, say_aside};
 use crate::render::{self, Style, clean};
 use crate::target;
 use watchtree_api::{Ask, AskAnswer, AskVerb};
@@ -53,7 +53,7 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
                 let fail = target::with_hints(cli, error.into());
                 outcome = match outcome {
                     Some(Ok(code)) if is_unknown(&fail) => {
-                        eprintln!("watchtree: not told: {}", fail.line);
+                        say_aside(&format!("watchtree: not told: {}", fail.line));
                         Some(Ok(code))
                     }
                     Some(Err(first)) => Some(Err(first)),

@@ -9,7 +9,7 @@
 //! The three daemons are those beside this program; they run as they would in production, but only look unless `--heal`.
 
 use crate::args::{DevArgs, KeyKind};
-use crate::fail::{Code, Fail};
+use crate::fail::{Code, Fail, say_aside};
 use crate::key;
 use crate::render::{self, Style};
 use crate::show;
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<Code, Fail> {
         let kept = place.folder.keep();
         say(&format!("kept: {}", kept.display()))?;
     }
-    result
+    told.and(result)
 }
 
 /// SIGTERM and SIGHUP (a closed terminal) end it like Ctrl-C.
@@ -335,13 +335,10 @@ impl Daemon {
         let until = Instant::now() + STOP_WITHIN;
         while self.ended().is_none() {
             if until < Instant::now() {
-                eprintln!(
-                    "watchtree: {} did not end within {} s: killed",
-                    self.name,
-                    STOP_WITHIN.as_secs()
-                );
+                let (name, waited) = (&self.name, STOP_WITHIN.as_secs());
+                say_aside(&format!("watchtree: {name} did not end within {waited} s: killed"));
                 if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
-                    eprintln!("watchtree: {} could not be killed: {error}", self.name);
+                    say_aside(&format!("watchtree: {name} could not be killed: {error}"));
                 }
                 return;
             }

@@ -1,5 +1,6 @@
 //! How the command ends: one line for a person, one documented code for a script.
 
+use std::io::Write;
 use std::process::ExitCode;
 use watchtree_api::{ClientError, ErrorCode};
 
@@ -55,13 +56,25 @@ impl Fail {
         self
     }
 
+    /// The reader of our output went away (`| head`): everything ends in order, and nothing is wrong.
+    pub(crate) fn nobody_reads() -> Self {
+        Self::new(Code::Ok, "")
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("watchtree: {}", self.line.replace('\n', " "));
+        if self.code != Code::Ok {
+            say_aside(&format!("watchtree: {}", self.line.replace('\n', " ")));
+        }
         for hint in &self.hints {
-            eprintln!("  try: {hint}");
+            say_aside(&format!("  try: {hint}"));
         }
         ExitCode::from(self.code as u8)
     }
+}
+
+/// Says a line on standard error. Not `eprintln!`: that panics where nobody listens any more.
+pub(crate) fn say_aside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl From<ClientError> for Fail {

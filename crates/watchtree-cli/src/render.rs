@@ -146,12 +146,12 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Writes to standard output. A reader that went away (`| head`) is no failure.
+/// Writes to standard output. A reader that went away (`| head`) ends the program, but is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Fail> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(Code::Ok as i32),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Fail::nobody_reads()),
         Err(error) => Err(Fail::new(
             Code::Failed,
             format!("cannot write to standard output: {error}"),

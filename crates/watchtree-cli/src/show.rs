@@ -1,7 +1,7 @@
 //! The reads: `status`, `tree`, `events`, `incidents`, `explain`.
 
 use crate::args::{Cli, EventArgs};
-use crate::fail::{Code, Fail};
+use crate::fail::{Code, Fail, say_aside};
 use crate::render::{self, Style};
 use crate::target;
 use serde_json::json;
@@ -162,15 +162,15 @@ pub(crate) async fn follow(
         };
         match answered {
             Ok(answer) if answer.stream != stream => {
-                eprintln!("watchtree: {} was restarted", answer.node);
+                say_aside(&format!("watchtree: {} was restarted", answer.node));
                 (stream, next, away) = (answer.stream, 0, false);
             }
             Ok(answer) => {
                 if away {
-                    eprintln!("watchtree: {} answers again", answer.node);
+                    say_aside(&format!("watchtree: {} answers again", answer.node));
                 }
                 if 0 < answer.lost {
-                    eprintln!("watchtree: {} events were missed", answer.lost);
+                    say_aside(&format!("watchtree: {} events were missed", answer.lost));
                 }
                 show(&answer.events)?;
                 (next, away) = (answer.next, false);
@@ -178,7 +178,7 @@ pub(crate) async fn follow(
             Err(error @ ClientError::NoRights { .. }) => return Err(error.into()),
             Err(error) => {
                 if !away {
-                    eprintln!("watchtree: {error}; waiting for it");
+                    say_aside(&format!("watchtree: {error}; waiting for it"));
                 }
                 away = true;
                 tokio::select! {
