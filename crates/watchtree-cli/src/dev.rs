@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use watchtree_api::{Client, EventQuery, TreeQuery};
+use watchtree_api::{Client, EventQuery, TreeNode, TreeQuery};
 
-/// Time for the manager to answer, and for the host to be seen in its tree.
+/// Time for the manager to answer, and for the host and its containers to be seen in its tree.
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// Time for a daemon to end in order before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(25);
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &DevArgs) -> Result<Code, Fail> {
         _ = tokio::signal::ctrl_c() => Ok(Code::Ok),
         _ = terminated() => Ok(Code::Ok),
     };
-    say("stopping, in order")?;
+    let told = say("stopping, in order");
     tree.stop().await;
     if args.keep {
         let kept = place.folder.keep();
@@ -117,6 +117,13 @@ async fn watch(
         "\nin another terminal:\n  export WATCHTREE_SOCKET={}\n  {exe} tree\n",
         socket.display()
     ))?;
+    let container = Client::unix(&place.file("run/container-docker.sock"));
+    let seen = async || has_containers(&client, &container).await;
+    // What is late comes as an event.
+    match tree.until("the containers are seen in the tree", seen).await {
+        Err(fail) if fail.code != Code::Timeout => return Err(fail),
+        _ => {}
+    }
     let answer = client.tree(&TreeQuery::default()).await?;
     render::print(&render::tree(&answer, style))?;
     say("\nevents (Ctrl-C ends all):")?;
@@ -135,6 +142,32 @@ fn is_seen(answer: &watchtree_api::TreeResponse, host: &str) -> bool {
         .tree
         .iter()
         .any(|top| top.subject == host && top.state != "unknown")
+}
+
+/// True once the manager has heard of every container that the container-watchdog knows, or why none will come.
+async fn has_containers(manager: &Client, container: &Client) -> bool {
+    let Ok(above) = manager.tree(&TreeQuery::default()).await else {
+        return false;
+    };
+    if above.tree.iter().any(|host| is_without_engine(&host.children)) {
+        return true;
+    }
+    let known = container.ready().await.is_ok_and(|health| health.ok);
+    let below = container.tree(&TreeQuery::default()).await;
+    known && below.is_ok_and(|below| count_containers(&below) <= count_containers(&above))
+}
+
+/// The engine cannot be reached, or its watchdog cannot run.
+fn is_without_engine(nodes: &[TreeNode]) -> bool {
+    let needed = |node: &TreeNode| matches!(node.kind.as_str(), "engine" | "watchdog");
+    nodes.iter().filter(|node| needed(node)).any(|node| {
+        let is_gone = matches!(node.state.as_str(), "unreachable" | "agent_lost" | "down" | "given_up");
+        is_gone || is_without_engine(&node.children)
+    })
+}
+
+fn count_containers(answer: &watchtree_api::TreeResponse) -> u64 {
+    answer.tree.iter().flat_map(|top| top.containers.values()).sum()
 }
 
 fn say(line: &str) -> Result<(), Fail> {
@@ -244,7 +277,9 @@ impl Place {
 
     fn host_toml(&self, args: &DevArgs) -> String {
         let folder = self.folder.path().display();
-        let (name, port, engine) = (&self.host, self.port, args.engine.display());
+        // As the shell would: from where the command was given.
+        let engine = std::path::absolute(&args.engine).unwrap_or_else(|_| args.engine.clone());
+        let (name, port, engine) = (&self.host, self.port, engine.display());
         let heal = if args.heal { "labelled" } else { "observe" };
         format!(
             "name = \"{name}\"\nlook_at = [\"127.0.0.1:{port}\"]\nstate_dir = \"{folder}/state\"\nrun_dir = \"{folder}/run\"\n\

@@ -2,6 +2,7 @@
 
 use crate::args::{Cli, MANAGER_SOCKET};
 use crate::fail::{Code, Fail};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use watchtree_api::{Client, ClientError, Endpoint, ErrorCode};
@@ -21,6 +22,11 @@ pub(crate) fn clients(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, F
     }
     let sockets = local_sockets(&cli.run_dir, subject);
     if sockets.is_empty() {
+        let looked = std::fs::read_dir(&cli.run_dir);
+        if looked.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+            let line = format!("no rights on {}: use sudo", cli.run_dir.display());
+            return Err(Fail::new(Code::NoRights, line));
+        }
         let line = format!("no watchdog of this machine has a socket in {}", cli.run_dir.display());
         return Err(Fail::new(Code::Unknown, line)
             .hint("systemctl status host-watchdog")

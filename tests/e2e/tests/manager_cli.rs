@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+use watchtree_e2e::fake_engine::{End, FakeEngine, Reply, Request};
 use watchtree_e2e::host_support::program;
 use watchtree_os::process::{Process, Signal};
 
-/// A running `watchtree dev` on an engine that is not there; ended when dropped.
+/// Nobody listens there.
+const NO_ENGINE: &str = "/run/no-such-engine.sock";
+
+/// A running `watchtree dev`; ended when dropped.
 struct Dev {
     child: Child,
     lines: Receiver<String>,
@@ -19,10 +23,11 @@ struct Dev {
 }
 
 impl Dev {
-    fn start() -> Result<Self> {
+    fn start(engine: &Path) -> Result<Self> {
         let mut command = Command::new(program("watchtree")?);
         command
-            .args(["dev", "--engine", "/run/no-such-engine.sock"])
+            .args(["dev", "--engine"])
+            .arg(engine)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut child = command.process_group(0).spawn()?;
@@ -138,7 +143,7 @@ fn host_of(dev: &Dev) -> Result<String> {
 
 #[test]
 fn a_whole_tree_from_the_command_line() -> Result<()> {
-    let mut dev = Dev::start()?;
+    let mut dev = Dev::start(Path::new(NO_ENGINE))?;
     let h = host_of(&dev)?;
     dev.until("tree", &format!("{h}/docker/@watchdog  OK"))?;
 
@@ -146,6 +151,8 @@ fn a_whole_tree_from_the_command_line() -> Result<()> {
     dev.until("incidents", &format!("{h}/docker UNREACHABLE"))?;
     dev.expect("status", 3, "incidents: 1 open")?;
     dev.expect("tree --filter unreachable", 3, &format!("{h}/docker  UNREACHABLE"))?;
+    // Of a part that is well, it says so.
+    dev.expect("tree --filter no-such-part", 0, "nothing fits the filter")?;
     dev.expect(&format!("explain {h}/docker"), 0, "engine_probe")?;
 
     // Orders: signed by the manager, carried out below, answered.
@@ -236,16 +243,91 @@ fn a_daemon_that_does_not_answer_and_a_socket_without_rights_have_codes_of_their
     let copy = folder.path().join("watchtree");
     std::fs::copy(program("watchtree")?, &copy)?;
     std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let output = Command::new(stranger[0])
-        .args(&stranger[1..])
-        .arg(&copy)
-        .arg("status")
-        .env("WATCHTREE_SOCKET", &socket)
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.code() == Some(6) && said.contains("no rights"),
-        "{output:?}"
-    );
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed)?;
+    std::fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    for whom in [vec!["status"], vec!["--local", "status"]] {
+        let output = Command::new(stranger[0])
+            .args(&stranger[1..])
+            .arg(&copy)
+            .args(&whom)
+            .env("WATCHTREE_SOCKET", &socket)
+            .env("WATCHTREE_RUN_DIR", &closed)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.code() == Some(6) && said.contains("no rights"),
+            "{whom:?}: {output:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A pipe that nobody reads from any more.
+fn unread_pipe() -> Result<std::io::PipeWriter> {
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
+    Ok(writer)
+}
+
+#[test]
+fn a_failure_that_nobody_reads_has_its_code_all_the_same() -> Result<()> {
+    let status = Command::new(program("watchtree")?)
+        .args(["--socket", "/run/no-such-manager.sock", "status"])
+        .stderr(unread_pipe()?)
+        .status()?;
+    ensure!(status.code() == Some(4), "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn a_tree_that_nobody_reads_ends_in_order() -> Result<()> {
+    let mut child = Command::new(program("watchtree")?)
+        .args(["dev", "--engine", NO_ENGINE])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // The first line names the folder; with its reader the pipe is closed.
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("it is piped")?).read_line(&mut line)?;
+    let folder = line.split(' ').find(|word| word.starts_with("/tmp/"));
+    let folder = PathBuf::from(folder.with_context(|| line.clone())?);
+    let status = child.wait()?;
+    ensure!(status.code() == Some(0), "{status:?}");
+    ensure!(!folder.exists(), "{} was left behind", folder.display());
+    Ok(())
+}
+
+/// An engine with one container, `web`, which runs.
+fn one_container(request: &Request) -> Reply {
+    let unversioned = request.path.trim_start_matches("/v1.");
+    let full = |text: &str| Reply::Full(200, text.to_string());
+    match unversioned.trim_start_matches(|c: char| c.is_ascii_digit()) {
+        "/_ping" => full("OK"),
+        "/info" => full(&format!(
+            r#"{{"ID":"wt-fake-dev-{}","ServerVersion":"20.10.0"}}"#,
+            std::process::id()
+        )),
+        "/version" => full(r#"{"ApiVersion":"1.41","Version":"20.10.0"}"#),
+        "/containers/json" => full(r#"[{"Id":"c0ffee","Names":["/web"],"State":"running","Status":"Up 1 hour"}]"#),
+        "/containers/c0ffee/json" => full(
+            r#"{"Id":"c0ffee","Name":"/web","State":{"Status":"running","Running":true,"Pid":1,
+                "StartedAt":"2026-01-01T00:00:00Z","FinishedAt":"0001-01-01T00:00:00Z"}}"#,
+        ),
+        "/events" => Reply::Pieces(Vec::new(), End::Hold),
+        _ => Reply::Full(404, r#"{"message":"no such thing"}"#.to_string()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_picture_has_the_containers() -> Result<()> {
+    let engine = FakeEngine::start(one_container)?;
+    let dev = Dev::start(&engine.socket())?;
+    let mut picture = String::new();
+    while !picture.contains("events (Ctrl-C") {
+        picture.push_str(&dev.line_with("")?);
+        picture.push('\n');
+    }
+    ensure!(picture.contains("/docker/web  OK"), "{picture}");
     Ok(())
 }
