@@ -83,16 +83,17 @@ fn host(top: &TreeNode, style: Style) -> String {
     } else {
         format!(" ({})", ill.join(", "))
     };
-    let why = if top.state == "ok" {
+    let why = if top.state == "ok" || top.why.is_empty() {
         String::new()
     } else {
         format!("  {}", clean(&top.why))
     };
-    format!(
-        "{}  {}  {total} containers{below}{why}",
-        style.bold(&top.subject),
-        style.state(&top.state)
-    )
+    // A container-watchdog knows nothing of its host: the state there is that of the worst container.
+    let state = match top.kind.as_str() {
+        "group" => String::new(),
+        _ => format!("  {}", style.state(&top.state)),
+    };
+    format!("{}{state}  {total} containers{below}{why}", style.bold(&top.subject))
 }
 
 /// Incidents, oldest first.
@@ -270,6 +271,18 @@ mod tests {
         };
         let text = status(&ill, &kept_elsewhere, Style::PLAIN);
         assert!(text.contains("incidents: kept by the manager, not here"), "{text}");
+    }
+
+    #[test]
+    fn a_container_watchdog_does_not_judge_its_host() {
+        let top = TreeNode {
+            subject: "h1".into(),
+            kind: "group".into(),
+            state: "down".into(),
+            containers: [("down".into(), 1), ("ok".into(), 2)].into(),
+            ..TreeNode::default()
+        };
+        assert_eq!(host(&top, Style::PLAIN), "h1  3 containers (1 DOWN)");
     }
 
     #[test]
