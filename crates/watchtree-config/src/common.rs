@@ -106,7 +106,7 @@ pub(crate) fn check_run_dir(run_dir: &AbsPath) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::new(format!(
-        "run_dir is too long for sockets; at most {RUN_DIR_BYTES_MAX} bytes"
+        "run_dir: too long for sockets; at most {RUN_DIR_BYTES_MAX} bytes"
     )))
 }
 

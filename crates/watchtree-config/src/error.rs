@@ -90,7 +90,7 @@ impl fmt::Display for ConfigError {
 
 pub(crate) fn of_io(file: &Path, error: &io::Error) -> ConfigError {
     let (cure, no_rights) = match error.kind() {
-        io::ErrorKind::NotFound => ("no such file; give the right one with --config", false),
+        io::ErrorKind::NotFound => ("no such file; make it, or name the right one", false),
         io::ErrorKind::PermissionDenied => ("no right to read it; run as root or as the daemon's user", true),
         io::ErrorKind::InvalidData => ("it is not UTF-8 text", false),
         io::ErrorKind::IsADirectory => ("it is a directory; name the file in it", false),
@@ -111,7 +111,7 @@ pub(crate) fn of_toml(text: &str, error: &toml::de::Error, keys: &[Key]) -> Conf
     let message = error.message();
     let what = unknown_key(message, keys)
         .or_else(|| missing_key(message))
-        .unwrap_or_else(|| message.to_string());
+        .unwrap_or_else(|| in_plain_words(message));
     ConfigError::new(what).at(text, error.span())
 }
 
@@ -134,6 +134,23 @@ fn unknown_key(message: &str, keys: &[Key]) -> Option<String> {
         "unknown key `{wrong}`; the keys here are {}",
         allowed.join(", ")
     ))
+}
+
+/// What the parser says it expected, without the names of its types.
+fn in_plain_words(message: &str) -> String {
+    const TYPES: [(&str, &str); 3] = [
+        (", expected u8", ", expected a whole number from 0 to 255"),
+        (", expected u32", ", expected a whole number from 0 on, without quotes"),
+        (
+            ", expected a sequence",
+            ", expected a list: values in [ ], or tables under [[ ]]",
+        ),
+    ];
+    let plain = TYPES.iter().find_map(|(end, words)| {
+        let head = message.strip_suffix(end)?;
+        Some(format!("{head}{words}"))
+    });
+    plain.unwrap_or_else(|| message.to_string())
 }
 
 fn missing_key(message: &str) -> Option<String> {

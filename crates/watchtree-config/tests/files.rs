@@ -109,6 +109,22 @@ fn a_wrong_value_is_named_with_its_place_and_cure() {
         ]],
     );
     host_line("name = 'h1'\nname = 'h2'", expect!["2:1: duplicate key"]);
+    host_line(
+        "name = 'h1'\n[heal]\nbudget = '5'",
+        expect![[r#"3:10: invalid type: string "5", expected a whole number from 0 on, without quotes"#]],
+    );
+    host_line(
+        "name = 'h1'\n[figures]\ndisk_free_min = 500",
+        expect!["3:17: invalid value: integer `500`, expected a whole number from 0 to 255"],
+    );
+    host_line(
+        "name = 'h1'\n[engine]\nname = 'docker'",
+        expect!["2:1: invalid type: map, expected a list: values in [ ], or tables under [[ ]]"],
+    );
+    host_line(
+        &format!("name = 'h1'\nrun_dir = '/{}'", "r".repeat(64)),
+        expect!["2:1: run_dir: too long for sockets; at most 64 bytes"],
+    );
     host_line("name = 'h1", expect!["1:11: invalid literal string, expected `'`"]);
     manager_line(
         "[http]\nlisten = '0.0.0.0:80'",
@@ -138,7 +154,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(
         error
             .to_string()
-            .ends_with("host.toml: no such file; give the right one with --config"),
+            .ends_with("host.toml: no such file; make it, or name the right one"),
         "{error}"
     );
     let error = read_manager(dir.path()).expect_err("a folder is no file");
