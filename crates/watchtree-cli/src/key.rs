@@ -16,7 +16,10 @@ pub(crate) fn run(cli: &Cli, command: &KeyCommand) -> Result<Code, Fail> {
 
 fn make(cli: &Cli, kind: KeyKind, path: &Path) -> Result<Code, Fail> {
     let (folder, name) = place(path)?;
-    let saved = save(kind, &folder, &name).map_err(fail)?;
+    let saved = save(kind, &folder, &name).map_err(|error| match error.is_missing() {
+        true => fail(error).hint(format!("install -d -m 0700 {}", folder.display())),
+        false => fail(error),
+    })?;
     if cli.json {
         let value = json!({"apiVersion": watchtree_api::API_VERSION, "secret": saved.secret, "public": saved.public});
         render::print_json(&value)?;
@@ -24,7 +27,10 @@ fn make(cli: &Cli, kind: KeyKind, path: &Path) -> Result<Code, Fail> {
     }
     let public = saved.public.display();
     let next = match kind {
-        KeyKind::Curve => format!("copy {public} to the manager's /etc/watchtree/allowed/NODE.pub"),
+        KeyKind::Curve => format!(
+            "of a host: copy {public} to the manager's /etc/watchtree/allowed/NODE.pub\n        \
+             of the manager: copy it to /etc/watchtree/keys/manager.pub of each host"
+        ),
         KeyKind::Order => format!("copy {public} into /etc/watchtree/order-keys/ of each host"),
     };
     render::print(&format!(

@@ -156,7 +156,7 @@ fn expect_kind(path: &Path, parsed: &Parsed, kind: Kind) -> Result<(), KeyError>
     }
     let (found, wanted) = (parsed.kind.as_str(), kind.as_str());
     let what =
-        format!("this is a key of kind {found}, needed is one of kind {wanted} (watchtree key gen --kind {wanted})");
+        format!("this is a key of kind {found}, needed is one of kind {wanted} (watchtree key gen {wanted} PATH.key)");
     Err(content(path, 1, what))
 }
 

@@ -87,7 +87,7 @@ fn a_bad_secret_is_refused_in_one_line_with_place_and_cure_and_without_the_secre
         ),
         (
             text.replace("curve", "order"),
-            "this is a key of kind order, needed is one of kind curve",
+            "this is a key of kind order, needed is one of kind curve (watchtree key gen curve PATH.key)",
         ),
         (format!("{text}{text}"), "expected"),
         ("x".repeat(100_000), "no key file"),
