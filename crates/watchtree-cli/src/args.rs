@@ -19,9 +19,11 @@ Examples:
   watchtree dev                              try it: a whole tree on this machine, only looking
 
 Exit codes:
-  0 done, all is well    1 failed            2 bad input        3 something is ill (status, tree)
-  4 unknown subject, or the daemon cannot be reached            5 refused by a guard or by the target
-  6 no rights            7 no answer in time 8 taken (a port, an engine that another healer holds)";
+  0 done, all is well                 5 refused by a guard or by the target
+  1 failed                            6 no rights
+  2 bad input                         7 no answer in time
+  3 something is ill (status, tree)   8 taken (a port, an engine that has a healer)
+  4 unknown subject, or nobody answers";
 
 /// A watchdog tree for Docker hosts.
 #[derive(Debug, Parser)]
@@ -48,7 +50,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) run_dir: PathBuf,
 
-    /// Print JSON as the daemon sent it (with `apiVersion`; fields are only ever added).
+    /// Print JSON (with `apiVersion`; fields are only ever added).
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
@@ -72,7 +74,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  watchtree status\n  watchtree --local status\n  watchtree status > /dev/null || echo \"ill, or nobody answers: $?\""
     )]
     Status,
-    /// Every subject, what is believed of it, and how sure. Exits 3 if something shown is ill.
+    /// Every subject, what is believed of it, and how sure. Exits 3 if something is ill; with --filter, something shown.
     #[command(
         after_help = "Examples:\n  watchtree tree --filter ill\n  watchtree tree --depth 1\n  watchtree tree --json | jq .counts"
     )]

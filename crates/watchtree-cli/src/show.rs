@@ -53,6 +53,11 @@ pub(crate) async fn tree(cli: &Cli, depth: Option<u32>, filter: Option<&str>) ->
     } else {
         render::print(&render::tree(&answer, Style::of(cli)))?;
     }
+    // Who asked for a part is told of that part.
+    let is_part = filter.is_some_and(|filter| !filter.is_empty()) && answer.omitted == 0;
+    if is_part && !render::any_ill(&answer.tree) {
+        return Ok(Code::Ok);
+    }
     Ok(health(&answer))
 }
 
