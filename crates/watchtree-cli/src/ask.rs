@@ -38,7 +38,7 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
     ask.check()
         .map_err(|error| Fail::new(Code::BadInput, error.to_string()))?;
     let mut outcome = None;
-    for client in target::all_concerned(cli, subject)? {
+    for client in target::all_concerned(cli, Some(subject))? {
         match client.ask(&ask).await {
             Ok(answer) => {
                 let told = tell(cli, &ask, &answer);

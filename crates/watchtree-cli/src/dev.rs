@@ -128,8 +128,8 @@ async fn watch(
     render::print(&render::tree(&answer, style))?;
     say("\nevents (Ctrl-C ends all):")?;
     let first = client.events(&EventQuery::default()).await?;
-    let print = |events: &[_]| render::print(&render::events(events, style));
-    print(&first.events)?;
+    let print = |node: &str, events: &[_]| render::print(&render::events(node, events, style));
+    print(&first.node, &first.events)?;
     let following = show::follow(&client, EventQuery::default(), first.stream, first.next, print);
     tokio::select! {
         result = following => result.map(|()| Code::Ok),

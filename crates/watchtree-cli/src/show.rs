@@ -6,6 +6,7 @@ use crate::render::{self, Style};
 use crate::target;
 use serde_json::json;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use watchtree_api::{Client, ClientError, EventQuery, EventView, IncidentQuery, TreeQuery, TreeResponse, WAIT_MS_MAX};
 
 /// A pause before a lost daemon is asked again.
@@ -115,34 +116,55 @@ pub(crate) async fn explain(cli: &Cli, subject: &str) -> Result<Code, Fail> {
 }
 
 pub(crate) async fn events(cli: &Cli, asked: &EventArgs) -> Result<Code, Fail> {
-    let clients = target::clients(cli, asked.subject.as_deref())?;
+    let clients = target::all_concerned(cli, asked.subject.as_deref())?;
+    if 1 < clients.len() && asked.since.is_some() {
+        let line = "--since: a cursor is of one watchdog, and several are asked here";
+        return Err(Fail::new(Code::BadInput, line).hint("name that one: --socket PATH, or --subject of a container"));
+    }
     let query = EventQuery {
         since: asked.since,
         limit: Some(asked.limit),
         subject: asked.subject.clone(),
         ..EventQuery::default()
     };
-    let (client, first) = target::first(cli, clients, |client| {
+    let sources = target::every(cli, clients, |client| {
         let query = query.clone();
         async move { client.events(&query).await.map(|answer| (client, answer)) }
     })
     .await?;
-    let style = Style::of(cli);
-    print_events(cli.json, style, &first.events)?;
-    if asked.follow {
-        follow(&client, query, first.stream, first.next, |events| {
-            print_events(cli.json, style, events)
-        })
-        .await?;
+    // Each watchdog keeps its own; the newest of all of them.
+    let mut events: Vec<(&str, &EventView)> = Vec::new();
+    for (_, answer) in &sources {
+        events.extend(answer.events.iter().map(|event| (&*answer.node, event)));
+    }
+    events.sort_by_key(|(_, event)| event.wall_ms);
+    events.drain(..events.len().saturating_sub(asked.limit.max(1)));
+    let (as_json, style) = (cli.json, Style::of(cli));
+    for (node, event) in events {
+        print_events(as_json, style, node, std::slice::from_ref(event))?;
+    }
+    if !asked.follow {
+        return Ok(Code::Ok);
+    }
+    let mut following = JoinSet::new();
+    for (client, answer) in sources {
+        let query = query.clone();
+        following.spawn(async move {
+            let print = |node: &str, events: &[EventView]| print_events(as_json, style, node, events);
+            follow(&client, query, answer.stream, answer.next, print).await
+        });
+    }
+    while let Some(ended) = following.join_next().await {
+        ended.map_err(|error| Fail::new(Code::Failed, error.to_string()))??;
     }
     Ok(Code::Ok)
 }
 
-fn print_events(as_json: bool, style: Style, events: &[EventView]) -> Result<(), Fail> {
+fn print_events(as_json: bool, style: Style, node: &str, events: &[EventView]) -> Result<(), Fail> {
     if as_json {
         return events.iter().try_for_each(render::print_json);
     }
-    render::print(&render::events(events, style))
+    render::print(&render::events(node, events, style))
 }
 
 /// Follows until Ctrl-C; a daemon that is away is said once and waited for.
@@ -151,7 +173,7 @@ pub(crate) async fn follow(
     query: EventQuery,
     stream: String,
     next: u64,
-    mut show: impl FnMut(&[EventView]) -> Result<(), Fail>,
+    mut show: impl FnMut(&str, &[EventView]) -> Result<(), Fail>,
 ) -> Result<(), Fail> {
     let (mut stream, mut next, mut away) = (stream, next, false);
     loop {
@@ -177,7 +199,7 @@ pub(crate) async fn follow(
                 if 0 < answer.lost {
                     say_aside(&format!("watchtree: {} events were missed", answer.lost));
                 }
-                show(&answer.events)?;
+                show(&answer.node, &answer.events)?;
                 (next, away) = (answer.next, false);
             }
             Err(error @ ClientError::NoRights { .. }) => return Err(error.into()),

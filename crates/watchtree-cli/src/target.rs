@@ -1,7 +1,7 @@
 //! Finds the daemon to ask: the manager, or with `--local` the watchdogs of this machine.
 
 use crate::args::{Cli, MANAGER_SOCKET};
-use crate::fail::{Code, Fail};
+use crate::fail::{Code, Fail, say_aside};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,11 +39,11 @@ pub(crate) fn clients(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, F
         .collect())
 }
 
-/// Everyone who must be told of a request. The manager passes it on to all concerned; without it, this machine's
-/// host-watchdog and each container-watchdog concerned is told itself.
-pub(crate) fn all_concerned(cli: &Cli, subject: &str) -> Result<Vec<Client>, Fail> {
-    let mut clients = clients(cli, Some(subject))?;
-    if cli.local {
+/// Everyone who must be told of a request, or who keeps events of it. The manager passes the one on to all concerned and
+/// has the other; without it, this machine's host-watchdog and each container-watchdog concerned is asked itself.
+pub(crate) fn all_concerned(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, Fail> {
+    let mut clients = clients(cli, subject)?;
+    if let (true, Some(subject)) = (cli.local, subject) {
         let keep = |client: &Client| match client.endpoint() {
             Endpoint::Unix(path) => is_concerned(path, subject),
             Endpoint::Tcp(_) => true,
@@ -122,6 +122,31 @@ pub(crate) async fn first<T, F: Future<Output = Result<T, ClientError>>>(
     }
     let error = last.map_or_else(|| Fail::new(Code::Unknown, "nobody to ask"), Fail::from);
     Err(with_hints(cli, error))
+}
+
+/// Asks all of them; some must know.
+pub(crate) async fn every<T, F: Future<Output = Result<T, ClientError>>>(
+    cli: &Cli,
+    clients: Vec<Client>,
+    ask: impl Fn(Client) -> F,
+) -> Result<Vec<T>, Fail> {
+    let (mut answers, mut failed) = (Vec::new(), Vec::new());
+    for client in clients {
+        match ask(client).await {
+            Ok(answer) => answers.push(answer),
+            Err(error) => failed.push(with_hints(cli, error.into())),
+        }
+    }
+    if answers.is_empty() {
+        return Err(failed
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Fail::new(Code::Unknown, "nobody to ask")));
+    }
+    for fail in failed {
+        say_aside(&format!("watchtree: not shown: {}", fail.line));
+    }
+    Ok(answers)
 }
 
 /// What to try where nobody answers.

@@ -160,12 +160,12 @@ fn incident_line(incident: &Incident, now_ms: u64, style: Style) -> String {
 }
 
 /// Events, oldest first.
-pub(crate) fn events(all: &[EventView], style: Style) -> String {
-    all.iter().map(|one| format!("{}\n", event(one, style))).collect()
+pub(crate) fn events(node: &str, all: &[EventView], style: Style) -> String {
+    all.iter().map(|one| format!("{}\n", event(node, one, style))).collect()
 }
 
 /// One event on one line.
-fn event(event: &EventView, style: Style) -> String {
+fn event(node: &str, event: &EventView, style: Style) -> String {
     let kind = match event.kind {
         EventKind::Decision => "decision ",
         EventKind::State => "state    ",
@@ -176,12 +176,13 @@ fn event(event: &EventView, style: Style) -> String {
     let loud = event.kind == EventKind::Incident || event.state.as_deref().is_some_and(is_ill);
     let words = clean(&event.text);
     let words = if loud { style.paint("31", &words) } else { words };
-    let subject = if event.subject.is_empty() {
-        String::new()
-    } else {
-        format!("{}  ", style.bold(&event.subject))
-    };
-    format!("{}  {kind}  {subject}{words}", style.dim(&wall(event.wall_ms)))
+    // A watchdog's word on itself has no subject.
+    let subject = if event.subject.is_empty() { node } else { &event.subject };
+    format!(
+        "{}  {kind}  {}  {words}",
+        style.dim(&wall(event.wall_ms)),
+        style.bold(subject)
+    )
 }
 
 #[cfg(test)]
@@ -304,9 +305,16 @@ mod tests {
             text: "OK → GIVEN UP: budget\nused up".into(),
             ..EventView::default()
         };
+        let of_itself = EventView {
+            wall_ms: 1_795_381_445_000,
+            kind: EventKind::Condition,
+            text: "store recovered".into(),
+            ..EventView::default()
+        };
         expect![[r#"
             2026-11-22 21:04:05Z  state      h1/docker/web  OK → GIVEN UP: budget used up
+            2026-11-22 21:04:05Z  condition  h1  store recovered
         "#]]
-        .assert_eq(&events(&[one], Style::PLAIN));
+        .assert_eq(&events("h1", &[one, of_itself], Style::PLAIN));
     }
 }
