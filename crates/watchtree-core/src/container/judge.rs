@@ -136,7 +136,7 @@ impl ContainerAgent {
                 desired: Desired::Running,
             });
         }
-        self.forgive(now, sid, subject);
+        self.forgive(now, sid, subject, facts);
     }
 
     /// When a life began that this process did not see begin: by its stamp, which is of this machine's own clock.
@@ -146,9 +146,9 @@ impl ContainerAgent {
         now.saturating_sub(Duration::from_nanos(wall.saturating_sub(began)))
     }
 
-    /// Given up, but it has run for a whole window since: the slate is clean.
-    fn forgive(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject) {
-        if subject.given_up.is_none() {
+    /// Given up, but it has run for a whole window since: the slate is clean. Not of one that is ill all the while.
+    fn forgive(&mut self, now: Moment, sid: &SubjectId, subject: &mut Subject, facts: &Facts) {
+        if subject.given_up.is_none() || is_unhealthy(facts) {
             return;
         }
         let at = subject.life_since + subject.labels.policy(&self.settings.policy).window;
