@@ -97,6 +97,25 @@ fn a_policy_start_that_fails_is_nobodys_stop() {
     }
 }
 
+/// A signal of another meaning (HUP) has called the engine's policy off, and the look that would show it gets no answer.
+#[test]
+fn a_late_look_does_not_leave_a_policy_that_was_called_off_to_the_engine() {
+    for late in 0..4 {
+        let mut w = World::with(&["a"]);
+        w.get("a").view.restart_policy = RestartPolicy::Always;
+        w.emit(&World::id("a"), EventAction::Update);
+        w.run(10_000);
+        w.docker_kill("a", 1);
+        w.run(60_000);
+        w.crash("a", 1);
+        w.run(1000);
+        w.late_looks = late;
+        w.run(1500 + late * 5100);
+        assert_eq!(w.calls, ["Start a"], "{late}: {}", w.why("a"));
+        assert!(w.running("a"), "{late}: {}", w.why("a"));
+    }
+}
+
 /// What flushes for two minutes because a person gave it that long is not cut short for being unhealthy meanwhile.
 #[test]
 fn a_persons_slow_stop_is_not_cut_short() {

@@ -14,6 +14,8 @@ use alloc::vec;
 
 /// The engine's own restart policy gets this long for the first restart.
 const ENGINE_FIRST: Duration = Duration::from_secs(2);
+/// A look may get no answer: then it is asked for again.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// A stop by a person may be given any time to end well (`docker stop --time 120`), and no event tells how much: a stop of
 /// ours would cut it short. Not for ever: the signal may have meant something else (QUIT: a thread dump).
 const STOP_PATIENCE: Duration = Duration::from_secs(600);
@@ -111,7 +113,8 @@ impl ContainerAgent {
         }
         if facts.view_asked < until {
             self.look(now, facts);
-            return Err(No::new(Guard::EngineFirst, wait, State::Repairing, None).quietly());
+            let again = Some(now + LOOK_AGAIN);
+            return Err(No::new(Guard::EngineFirst, wait, State::Repairing, again).quietly());
         }
         guards.pass(
             Guard::EngineFirst,
@@ -338,13 +341,8 @@ impl ContainerAgent {
         if !self.stream.is_live(now) && facts.view_asked < self.stream.whole_since() {
             self.look(now, facts);
             let why = "old news: looking whether it is still so";
-            return Err(No::new(
-                Guard::KnownCause,
-                why,
-                State::Unhealthy,
-                Some(now + Duration::from_secs(5)),
-            )
-            .quietly());
+            let again = Some(now + LOOK_AGAIN);
+            return Err(No::new(Guard::KnownCause, why, State::Unhealthy, again).quietly());
         }
         // A retry that was asked for since waives what goes beyond the ordinary time of a stop, and no more.
         let patience = if facts.has_foreign_signal() && !subject.forced {

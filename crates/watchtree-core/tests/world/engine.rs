@@ -33,6 +33,11 @@ impl World {
                 let list = list.collect();
                 self.deliver(API_MS, ContainerInput::Listed(Ok(list)));
             }
+            ContainerEffect::Inspect { id } if 0 < self.late_looks => {
+                self.late_looks -= 1;
+                let result = Err(EngineError::Deadline);
+                self.deliver(5000, ContainerInput::Inspected { id, result });
+            }
             ContainerEffect::Inspect { id } => {
                 self.inspects += 1;
                 let result = self

@@ -103,6 +103,8 @@ pub struct World {
     pub hang_calls: bool,
     /// The connection of a `/start` breaks before its answer; the start goes on.
     pub break_starts: bool,
+    /// That many looks are not answered in time.
+    pub late_looks: u64,
     pub calls: Vec<String>,
     pub decided: Vec<Decision>,
     pub local_answers: Vec<OrderAnswer>,
@@ -152,6 +154,7 @@ impl World {
             clock_behind_ms: 0,
             hang_calls: false,
             break_starts: false,
+            late_looks: 0,
             calls: Vec::new(),
             decided: Vec::new(),
             local_answers: Vec::new(),
