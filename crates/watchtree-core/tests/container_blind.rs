@@ -58,6 +58,32 @@ fn a_crash_on_a_silent_stream_is_healed_within_a_list_period() {
     }
 }
 
+/// A sick engine: the mark is read after 5 s, by where the containers were known to lie.
+#[test]
+fn a_mark_that_is_read_late_still_tells() {
+    for mark_ms in [4900, 5000, 5100, 20_000] {
+        let mut w = World::with(&["a", "b"]);
+        w.mark_ms = mark_ms;
+        w.kill_agent();
+        w.crash("a", 1);
+        w.docker_stop("b", 10);
+        w.run(1000);
+        w.ring.clear();
+        w.decided.clear();
+        w.start_agent();
+        w.run(mark_ms + 5000);
+        let what = format!("{mark_ms}: {:?} {} / {}", w.calls, w.why("a"), w.why("b"));
+        assert_eq!(w.calls, ["Start a"], "{what}");
+        assert_eq!(w.state("b"), Some(State::Stopped), "{what}");
+        let at_a_loss = w.decided.iter().any(|it| it.why.contains("nothing can tell"));
+        assert_eq!(
+            at_a_loss,
+            8000 < mark_ms,
+            "no person is called before the reader's own deadline: {what}"
+        );
+    }
+}
+
 #[test]
 fn many_ends_on_a_silent_stream_are_one_break() {
     let names: Vec<String> = (0..20).map(|n| format!("c{n}")).collect();

@@ -23,8 +23,8 @@ use alloc::string::{String, ToString};
 
 /// An end that only a list showed: its event may be on the way.
 const EVENT_ON_THE_WAY: Duration = Duration::from_secs(1);
-/// Reading the engine's mark must be answered within this time.
-const MARK_WITHIN: Duration = Duration::from_secs(5);
+/// How long the engine's mark is waited for: longer than its reader waits for a sick engine (5 s).
+const MARK_WITHIN: Duration = Duration::from_secs(8);
 
 /// What became of judging an end.
 pub(crate) enum Judged {

@@ -1,13 +1,13 @@
 //! Takes in what the engine says: events, lists, looks, stop marks. Changes what is known and marks whom it touches.
 
 use super::agent::{CONTAINERS_MAX, ContainerAgent, Mode};
-use super::facts::{Facts, Signal, Status, word_of};
+use super::facts::{Facts, Mark, Signal, Status, word_of};
 use super::io::{
     ContainerId, ContainerView, EngineError, EngineEvent, EventAction, Health, ListEntry, Record, RunState,
 };
 use super::labels::Labels;
 use super::repair::Step;
-use super::subject::{Cause, Subject, compose_of, subject_of};
+use super::subject::{Cause, Death, Subject, compose_of, subject_of};
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
@@ -319,10 +319,17 @@ impl ContainerAgent {
 
     pub(crate) fn on_mark(&mut self, id: &ContainerId, manually_stopped: Option<bool>) {
         let Some(facts) = self.facts.get_mut(id) else { return };
-        if matches!(facts.mark, super::facts::Mark::Asked(_)) {
-            facts.mark = super::facts::Mark::Known(manually_stopped);
-            self.touched.extend(facts.subject.clone());
+        if !matches!(facts.mark, Mark::Asked(_)) {
+            return;
         }
+        facts.mark = Mark::Known(manually_stopped);
+        let Some(sid) = facts.subject.clone() else { return };
+        // It may come after it was waited for: then it tells what nothing could.
+        if let (Some(subject), true) = (self.subjects.get_mut(&sid), manually_stopped.is_some()) {
+            let told = |death: &mut Death| matches!(death.cause, Cause::CannotTell(_));
+            subject.death.take_if(told);
+        }
+        self.touched.insert(sid);
     }
 
     /// Finds the container's subject by its last look, and makes it that subject's container.

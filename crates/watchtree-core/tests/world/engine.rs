@@ -50,7 +50,7 @@ impl World {
             ContainerEffect::ReadStopMark { id } => {
                 let mark = self.boxes.get(&id).map(|it| it.marked).filter(|_| self.mark_readable);
                 self.deliver(
-                    API_MS,
+                    self.mark_ms,
                     ContainerInput::StopMark {
                         id,
                         manually_stopped: mark,

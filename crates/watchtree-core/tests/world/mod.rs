@@ -95,6 +95,7 @@ pub struct World {
     pub ring_max: usize,
     pub stop_before_die: bool,
     pub mark_readable: bool,
+    pub mark_ms: u64,
     pub lose_next_die: bool,
     /// A subscription is taken, but never answered.
     pub events_hang: bool,
@@ -149,6 +150,7 @@ impl World {
             ring_max: 256,
             stop_before_die: true,
             mark_readable: true,
+            mark_ms: API_MS,
             lose_next_die: false,
             events_hang: false,
             clock_behind_ms: 0,
