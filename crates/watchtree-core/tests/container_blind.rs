@@ -128,6 +128,36 @@ fn a_stream_that_never_opens_covers_nothing() {
     }
 }
 
+/// What was not known before a restart of this daemon is not known after it.
+#[test]
+fn a_stop_before_the_stream_opened_at_last_is_not_forgotten_by_a_restart() {
+    let mut w = World::with(&["a", "b", "c"]);
+    w.mark_readable = false;
+    w.events_hang = true;
+    w.cut_stream();
+    w.run(30_000);
+    w.docker_stop("a", 10);
+    w.run(20_000);
+    w.ring.clear();
+    w.events_hang = false;
+    w.run(60_000);
+    w.crash("b", 1);
+    w.run(10_000);
+    assert_eq!(
+        (w.state("a"), w.running("b")),
+        (Some(State::GivenUp), true),
+        "{}",
+        w.why("a")
+    );
+    w.kill_agent();
+    w.crash("c", 1);
+    w.start_agent();
+    w.run(60_000);
+    assert!(!w.running("a"), "{:?} {}", w.calls, w.why("a"));
+    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
+    assert!(w.running("c"), "what was seen to run since is healed: {}", w.why("c"));
+}
+
 /// The clock went two hours ahead when the containers were started, and then was set right.
 #[test]
 fn a_clock_that_is_set_back_hides_no_stop_and_no_crash() {

@@ -339,7 +339,11 @@ impl ContainerAgent {
     fn take(&mut self, now: Moment, input: ContainerInput) {
         match input {
             ContainerInput::StreamOpened => {
-                self.stream.opened(now);
+                if self.stream.opened(now) {
+                    self.unlearn();
+                    let all: Vec<ContainerId> = self.facts.keys().cloned().collect();
+                    all.iter().for_each(|id| self.look_at(now, id));
+                }
                 self.condition("stream", Ok("the event stream is open".to_string()));
                 self.ask_list(now);
             }

@@ -132,10 +132,11 @@ impl Stream {
         true
     }
 
-    pub(crate) fn opened(&mut self, now: Moment) {
+    /// True if the wait for it had been given up: nobody saw what happened since.
+    pub(crate) fn opened(&mut self, now: Moment) -> bool {
         // Only what was asked for: the opening of a stream that has ended since is no opening.
         if matches!(self.pipe, Pipe::Closed { .. }) {
-            return;
+            return false;
         }
         let was_shut = self.pipe != Pipe::Open;
         self.pipe = Pipe::Open;
@@ -143,11 +144,14 @@ impl Stream {
         if let Some(gap) = &mut self.gap {
             gap.opened = Some(now);
             gap.deadline = now + self.settle;
-        } else if was_shut {
-            // The wait for it was given up: nobody saw what happened since, and what is replayed now is old news.
+            return false;
+        }
+        if was_shut {
+            // What is replayed now is old news.
             self.coverage = Coverage::From(now);
             self.whole_since = now;
         }
+        was_shut
     }
 
     /// An event came. Returns how the gap ended if this ended it.
