@@ -216,3 +216,33 @@ fn a_clock_that_is_set_back_hides_no_stop_and_no_crash() {
         }
     }
 }
+
+/// Our stop is ours whatever the clock does meanwhile, and a person's that falls into it is theirs.
+#[test]
+fn a_clock_that_is_set_back_during_our_stop_is_no_person() {
+    for back in [50, 1000, 3000, 6000, 7_200_000] {
+        for ignores_term in [false, true] {
+            for set_after_ms in [0, 1, 1000] {
+                for person in [None, Some(9), Some(15)] {
+                    let mut w = World::with(&["a", "b"]);
+                    w.get("a").ignores_term = ignores_term;
+                    w.health("a", watchtree_core::container::io::Health::Unhealthy);
+                    w.run(set_after_ms);
+                    w.clock_behind_ms = back;
+                    w.run(3000 - set_after_ms);
+                    let what = format!("back {back}, ignores {ignores_term}, after {set_after_ms}, {person:?}");
+                    if let (Some(signal), true) = (person, ignores_term) {
+                        w.docker_kill("a", signal);
+                        w.run(60_000);
+                        assert!(!w.running("a"), "{what}: {:?} {}", w.calls, w.why("a"));
+                        assert_eq!(w.state("a"), Some(State::Stopped), "{what}: {}", w.why("a"));
+                    } else {
+                        w.run(60_000);
+                        assert!(w.running("a"), "{what}: {:?} {}", w.calls, w.why("a"));
+                        assert_eq!(w.calls.len(), 2, "{what}: {:?}", w.calls);
+                    }
+                }
+            }
+        }
+    }
+}

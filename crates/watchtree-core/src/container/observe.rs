@@ -135,21 +135,28 @@ impl ContainerAgent {
         else {
             return;
         };
+        let came = self.stream.is_live(now).then_some(now);
         let stale = facts.view.is_some() && last.at < facts.began();
-        if stale || subject.recovering.is_some() {
-            let ours = subject.repair.as_ref().is_some_and(|it| it.id == facts.id);
+        let repair = subject.repair.as_ref().filter(|it| it.id == facts.id);
+        // While our own stop is under way, the order of arrival tells what the stamp cannot.
+        let in_order = came.is_some() && repair.is_some_and(|it| it.own.is_some() && !it.started);
+        if (stale && !in_order) || subject.recovering.is_some() {
+            let ours = repair.is_some();
             return self.odd_stop(now, facts, ours);
         }
         if let Some(repair) = subject.repair.as_mut().filter(|it| it.id == facts.id) {
             let whose = match &mut repair.own {
-                Some(own) if !repair.started => own.signal(last.at, last.signal),
+                Some(own) if !repair.started => own.signal(last.at, last.signal, came),
                 _ => Err(alloc::format!(
                     "signal {} was sent through the engine during our repair",
                     last.signal
                 )),
             };
             match whose {
-                Ok(()) => return own_signal(facts, last),
+                Ok(()) => {
+                    facts.odd_stop = None;
+                    return own_signal(facts, last);
+                }
                 Err(why) => repair.overruled = Some(why),
             }
         }
@@ -176,13 +183,14 @@ impl ContainerAgent {
         let Some(subject) = self.subjects.get_mut(&sid) else {
             return;
         };
+        let came = self.stream.is_live(now).then_some(now);
         if subject.recovering.is_some() || event.at < facts.began() {
             let ours = subject.repair.as_ref().is_some_and(|it| it.id == facts.id);
             return self.odd_stop(now, facts, ours);
         }
         if let Some(repair) = subject.repair.as_mut().filter(|it| it.id == facts.id) {
             let whose = match &mut repair.own {
-                Some(own) => own.stop(event.at),
+                Some(own) => own.stop(event.at, came),
                 None => Err("a stop was carried out through the engine during our repair".to_string()),
             };
             match whose {

@@ -235,7 +235,7 @@ impl ContainerAgent {
                 // Before the step: judged then.
                 it.own = true;
             } else if stopping && same_life {
-                match own.signal(it.at, it.signal) {
+                match own.signal(it.at, it.signal, None) {
                     Ok(()) => it.own = true,
                     Err(why) => repair.overruled = Some(why),
                 }
@@ -245,7 +245,7 @@ impl ContainerAgent {
             if *at <= open.last_event {
                 *mine = true;
             } else {
-                match own.stop(*at) {
+                match own.stop(*at, None) {
                     Ok(()) => *mine = true,
                     Err(why) => repair.overruled = Some(why),
                 }

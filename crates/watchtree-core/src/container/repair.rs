@@ -87,6 +87,8 @@ pub(crate) struct OwnStop {
     stop_signal: u32,
     timeout: Duration,
     first: Option<EngineTime>,
+    /// When the event of the first signal came, if it came live.
+    first_came: Option<Moment>,
     killed: bool,
     stopped: bool,
     void: bool,
@@ -100,6 +102,7 @@ impl OwnStop {
             stop_signal,
             timeout,
             first: None,
+            first_came: None,
             killed: false,
             stopped: false,
             void: false,
@@ -135,12 +138,13 @@ impl OwnStop {
         self.first.is_some()
     }
 
-    /// A stop signal (by the container's meaning) was sent.
+    /// A stop signal (by the container's meaning) was sent. `came` = when its event came, if it came live: then it is later
+    /// than our post whatever its stamp says, for the engine's clock may be set back during our stop.
     ///
     /// # Errors
     /// Not ours; why, in words.
-    pub(crate) fn signal(&mut self, at: EngineTime, signal: u32) -> Result<(), String> {
-        if at <= self.since {
+    pub(crate) fn signal(&mut self, at: EngineTime, signal: u32, came: Option<Moment>) -> Result<(), String> {
+        if at <= self.since && came.is_none() {
             return Err(format!(
                 "signal {signal} was sent through the engine just before our stop"
             ));
@@ -150,7 +154,7 @@ impl OwnStop {
                 "signal {signal} was sent through the engine, and our stop did nothing"
             )),
             None if signal == self.stop_signal => {
-                self.first = Some(at);
+                (self.first, self.first_came) = (Some(at), came);
                 Ok(())
             }
             None if self.is_late_kill(at, signal) => {
@@ -162,7 +166,10 @@ impl OwnStop {
                 self.stop_signal
             )),
             Some(first) if signal == 9 && !self.killed => {
-                if plus(first, self.timeout) <= plus(at, KILL_SLACK) {
+                let waited = self.first_came.zip(came).map(|(first, now)| now.since(first));
+                let is_due = plus(first, self.timeout) <= plus(at, KILL_SLACK)
+                    || waited.is_some_and(|waited| self.timeout <= waited + KILL_SLACK);
+                if is_due {
                     self.killed = true;
                     Ok(())
                 } else {
@@ -175,12 +182,12 @@ impl OwnStop {
         }
     }
 
-    /// A `stop` event came.
+    /// A `stop` event came; `came` as for a signal.
     ///
     /// # Errors
     /// Not ours; why, in words.
-    pub(crate) fn stop(&mut self, at: EngineTime) -> Result<(), String> {
-        if at <= self.since || self.stopped || self.void {
+    pub(crate) fn stop(&mut self, at: EngineTime, came: Option<Moment>) -> Result<(), String> {
+        if (at <= self.since && came.is_none()) || self.stopped || self.void {
             return Err("a second stop was carried out through the engine during our own".to_string());
         }
         self.stopped = true;
@@ -201,34 +208,40 @@ mod tests {
     fn a_sigkill_in_its_time_is_ours_though_the_first_signal_was_forgotten() {
         let own = OwnStop::new(at(100), 15, Duration::from_secs(10));
         assert!(
-            own.clone().signal(at(10_210), 9).is_err(),
+            own.clone().signal(at(10_210), 9, None).is_err(),
             "this process posted nothing"
         );
         let own = own.posted_before(at(200));
-        assert!(own.clone().signal(at(10_210), 9).is_ok());
-        assert!(own.clone().signal(at(5_000), 9).is_err(), "a person's, before its time");
-        assert!(own.clone().signal(at(12_000), 9).is_err(), "a person's, after its time");
+        assert!(own.clone().signal(at(10_210), 9, None).is_ok());
+        assert!(
+            own.clone().signal(at(5_000), 9, None).is_err(),
+            "a person's, before its time"
+        );
+        assert!(
+            own.clone().signal(at(12_000), 9, None).is_err(),
+            "a person's, after its time"
+        );
         let mut own = own;
-        assert!(own.signal(at(10_210), 9).is_ok() && own.is_seen());
-        assert!(own.signal(at(10_220), 9).is_err(), "a second one");
+        assert!(own.signal(at(10_210), 9, None).is_ok() && own.is_seen());
+        assert!(own.signal(at(10_220), 9, None).is_err(), "a second one");
     }
 
     #[test]
     fn our_own_stop_is_ours_and_more_is_not() {
         let fresh = OwnStop::new(at(100), 15, Duration::from_secs(2));
         let mut own = fresh.clone();
-        assert!(own.signal(at(110), 15).is_ok());
-        assert!(own.signal(at(2050), 9).is_ok());
-        assert!(own.stop(at(2100)).is_ok());
-        assert!(own.stop(at(2101)).is_err());
-        assert!(own.signal(at(2102), 9).is_err());
+        assert!(own.signal(at(110), 15, None).is_ok());
+        assert!(own.signal(at(2050), 9, None).is_ok());
+        assert!(own.stop(at(2100), None).is_ok());
+        assert!(own.stop(at(2101), None).is_err());
+        assert!(own.signal(at(2102), 9, None).is_err());
         let mut own = fresh.clone();
-        assert!(own.signal(at(110), 15).is_ok());
-        assert!(own.clone().signal(at(500), 9).is_err(), "too early to be ours");
-        assert!(own.signal(at(500), 15).is_err(), "a second one");
+        assert!(own.signal(at(110), 15, None).is_ok());
+        assert!(own.clone().signal(at(500), 9, None).is_err(), "too early to be ours");
+        assert!(own.signal(at(500), 15, None).is_err(), "a second one");
         let mut own = fresh.clone();
-        assert!(own.signal(at(110), 9).is_err(), "not our signal");
+        assert!(own.signal(at(110), 9, None).is_err(), "not our signal");
         let mut own = OwnStop::new(at(100), 9, Duration::ZERO);
-        assert!(own.signal(at(110), 9).is_ok() && own.signal(at(111), 9).is_ok());
+        assert!(own.signal(at(110), 9, None).is_ok() && own.signal(at(111), 9, None).is_ok());
     }
 }
