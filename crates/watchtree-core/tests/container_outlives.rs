@@ -37,6 +37,30 @@ fn what_others_own_is_reported_only() {
     }
 }
 
+/// The new one takes the old one's name, whichever of the two is looked at first.
+#[test]
+fn two_that_are_renamed_at_once_go_by_their_new_names() {
+    for order in [["web", "next"], ["next", "web"]] {
+        let mut w = World::with(&["web", "next"]);
+        w.get("web").view.name = "old".into();
+        w.get("next").view.name = "web".into();
+        for old_name in order {
+            let old_name = old_name.to_string();
+            w.emit(&World::id(&old_name), EventAction::Rename { old_name });
+        }
+        w.run(20_000);
+        let ok = Some(State::Ok);
+        assert_eq!(
+            (w.state("web"), w.state("old"), w.state("next")),
+            (ok, ok, None),
+            "{order:?}"
+        );
+        w.crash("next", 1);
+        w.run(1000);
+        assert_eq!(w.calls, ["Start web"], "{order:?}: {}", w.why("web"));
+    }
+}
+
 #[test]
 fn an_engine_that_takes_long_to_go_down_is_no_person() {
     let mut w = World::new();

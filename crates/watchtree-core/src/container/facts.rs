@@ -73,7 +73,7 @@ pub(crate) struct Facts {
     /// When the look that gave `view` was asked for.
     pub(crate) view_asked: Moment,
     pub(crate) inspecting: Option<Moment>,
-    /// It has a new name, and goes to its new subject when the repair under way is over.
+    /// It has a new name, and goes to its new subject when the repair under way is over, or that subject is free.
     pub(crate) moves: bool,
     /// Something happened since the look under way was asked for.
     pub(crate) again: bool,

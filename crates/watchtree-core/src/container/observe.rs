@@ -365,6 +365,8 @@ impl ContainerAgent {
             // Two containers claim one place (a project started from two folders): the second goes by its name.
             sid = self.settings.engine.outer_child(&view.name);
             if taken(self, &sid) {
+                // Perhaps that one is about to be known by another name: asked again with the next list.
+                facts.moves = true;
                 return;
             }
         }
