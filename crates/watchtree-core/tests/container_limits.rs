@@ -47,12 +47,71 @@ fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
     );
 }
 
+/// A container that joins the network of another.
+fn app_behind_vpn() -> World {
+    let mut w = World::with(&["app", "vpn"]);
+    w.get("app").view.joins = Some(World::id("vpn"));
+    w.emit(&World::id("app"), EventAction::Update);
+    w.run(1000);
+    w
+}
+
+/// The engine refuses it while the other is away: that is no try of its own, however long it lasts.
+#[test]
+fn one_whose_network_is_away_waits_for_it_and_keeps_its_budget() {
+    for (away_secs, by_person) in [(1, true), (5, true), (3000, true), (60, false)] {
+        let mut w = app_behind_vpn();
+        if by_person {
+            w.docker_stop("vpn", 10);
+        } else {
+            (w.get("vpn").view.restart_policy, w.get("vpn").backoff_ms) = (RestartPolicy::Always, 60_000);
+            w.emit(&World::id("vpn"), EventAction::Update);
+            w.run(1000);
+            w.crash("vpn", 1);
+        }
+        w.run(500);
+        w.crash("app", 1);
+        w.run(away_secs * 1000 - 600);
+        let what = format!(
+            "{away_secs} s, by a person: {by_person}: {:?} {}",
+            w.calls,
+            w.why("app")
+        );
+        assert!(w.calls.is_empty(), "{what}");
+        assert_eq!(w.state("app"), Some(State::Down), "{what}");
+        if by_person {
+            w.docker_start("vpn");
+        }
+        w.run(1000);
+        let what = format!(
+            "{away_secs} s, by a person: {by_person}: {:?} {}",
+            w.calls,
+            w.why("app")
+        );
+        assert_eq!(w.calls, ["Start app"], "{what}");
+        assert!(w.running("app"), "{what}");
+    }
+}
+
+#[test]
+fn one_whose_network_is_gone_for_good_is_given_up() {
+    let mut w = app_behind_vpn();
+    w.docker_stop("vpn", 10);
+    w.run(500);
+    w.crash("app", 1);
+    w.run(5000);
+    w.docker_rm_f("vpn");
+    w.run(60_000);
+    assert_eq!(w.calls, ["Start app"], "{}", w.why("app"));
+    assert_eq!(w.state("app"), Some(State::GivenUp), "{}", w.why("app"));
+    assert!(w.why("app").contains("No such container"), "{}", w.why("app"));
+}
+
 /// Two of one network die at once: which is started first is left to chance, and the second must not be lost for it.
 #[test]
 fn one_that_joins_anothers_network_comes_back_after_it() {
     for down_for in [0, 300, 100_000] {
-        let mut w = World::with(&["app", "vpn"]);
-        w.get("app").joins = Some("vpn".into());
+        let mut w = app_behind_vpn();
         w.get("vpn").refuses = (0 < down_for).then(|| "not yet".into());
         w.crash("app", 1);
         w.crash("vpn", 1);

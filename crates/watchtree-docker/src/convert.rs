@@ -76,6 +76,7 @@ pub(crate) fn view(id: &str, answer: ContainerInspectResponse) -> ContainerView 
         name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         restart_count: number(answer.restart_count),
         auto_remove: host.auto_remove.unwrap_or(false),
+        joins: joins(&host),
         restart_policy: restart_policy(host),
         ..ContainerView::default()
     };
@@ -145,6 +146,12 @@ fn our_labels(labels: HashMap<String, String>) -> BTreeMap<String, String> {
     // Sorted before it is cut, so that the same labels survive each time.
     let sorted: BTreeMap<_, _> = ours.map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX))).collect();
     sorted.into_iter().take(LABELS_MAX).chain(owners).collect()
+}
+
+/// The engine has put the id in the place of a name.
+fn joins(host: &HostConfig) -> Option<String> {
+    let owner = host.network_mode.as_deref()?.strip_prefix("container:")?;
+    Some(cut(owner, 64))
 }
 
 fn restart_policy(host: HostConfig) -> RestartPolicy {
@@ -406,7 +413,7 @@ mod tests {
             "State": {"Status": "running", "Running": true, "Pid": 42, "ExitCode": 0, "Error": "x".repeat(9999),
                 "StartedAt": "2026-11-22T20:16:01.5Z", "FinishedAt": "0001-01-01T00:00:00Z",
                 "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [{"Output": "old"}, {"Output": "new"}]}},
-            "HostConfig": {"AutoRemove": true, "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}},
+            "HostConfig": {"AutoRemove": true, "NetworkMode": "container:7d3d", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}},
             "Config": {"Env": ["PASSWORD=secret"], "StopSignal": "SIGQUIT", "StopTimeout": 3,
                 "Healthcheck": {"StartPeriod": 2_000_000_000_u64},
                 "Labels": {"watchtree.enable": "true", "autoheal": "true", "secret": "x"}}
@@ -426,6 +433,7 @@ mod tests {
             (view.error.len(), view.finished_at, view.auto_remove),
             (512, EngineTime(0), true)
         );
+        assert_eq!(view.joins.as_deref(), Some("7d3d"));
         assert_eq!(view.labels.keys().collect::<Vec<_>>(), ["autoheal", "watchtree.enable"]);
         assert!(!format!("{view:?}").contains("secret"));
     }

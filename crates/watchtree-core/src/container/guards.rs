@@ -1,7 +1,7 @@
 //! May we act? Asks every guard in order, acts if all pass, records the one that stopped it.
 
 use super::agent::{ContainerAgent, Mode};
-use super::facts::{Facts, secs};
+use super::facts::{Facts, Status, secs};
 use super::subject::{Guards, Subject, runs_once};
 use crate::decision::{ActionKind, Guard};
 use crate::restart::{RestartPolicy, delay_with_jitter, mix};
@@ -89,12 +89,30 @@ impl ContainerAgent {
         {
             return Err(No::new(Guard::KnownCause, words, State::GivenUp, None));
         }
+        if let Some(why) = self.network_away(facts).filter(|_| !subject.forced) {
+            return Err(No::new(Guard::KnownCause, why, State::Down, None));
+        }
         self.ask_engine(now, subject, facts, guards)?;
         self.ask_common(now, sid, subject, facts, guards)?;
         let mass = self.is_mass(now, subject);
         self.ask_budget(now, sid, subject, policy, guards)?;
         self.ask_backoff(now, sid, subject, policy, guards)?;
         self.ask_host(now, sid, subject, mass, guards)
+    }
+
+    /// The engine refuses every start of it while the container whose network it joins does not run: why it waits, if so.
+    fn network_away(&self, facts: &Facts) -> Option<String> {
+        let owner = self.facts.get(facts.view.as_ref()?.joins.as_ref()?)?;
+        let away = matches!(
+            owner.status(),
+            Status::Created | Status::Backoff | Status::Down | Status::Removing
+        );
+        away.then(|| {
+            format!(
+                "it joins the network of {}, which does not run: waits for it",
+                owner.name
+            )
+        })
     }
 
     /// A container with a restart policy gets its first restart from the engine.

@@ -116,6 +116,8 @@ pub struct ContainerView {
     pub stop_timeout: Option<Duration>,
     /// Removed by the engine when it ends.
     pub auto_remove: bool,
+    /// The container whose network it joins (`network_mode: container:ID`).
+    pub joins: Option<ContainerId>,
     /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`, and one without its value of each
     /// owner of [`super::labels::OWNERS`]; nothing else.
     pub labels: BTreeMap<String, String>,

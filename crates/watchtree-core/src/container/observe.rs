@@ -323,6 +323,13 @@ impl ContainerAgent {
             self.touched.insert(sid.clone());
         }
         self.facts.insert(id.clone(), facts);
+        self.touch_those_that_join(id);
+    }
+
+    fn touch_those_that_join(&mut self, owner: &ContainerId) {
+        let joins = |it: &&Facts| it.view.as_ref().is_some_and(|view| view.joins.as_ref() == Some(owner));
+        let waiting = self.facts.values().filter(joins).filter_map(|it| it.subject.clone());
+        self.touched.extend(waiting);
     }
 
     pub(crate) fn on_mark(&mut self, id: &ContainerId, manually_stopped: Option<bool>) {
@@ -402,6 +409,7 @@ impl ContainerAgent {
     /// The container is gone. `seen` = its removal was an event: somebody's act.
     pub(crate) fn forget(&mut self, now: Moment, id: &ContainerId, seen: bool) {
         let Some(facts) = self.facts.remove(id) else { return };
+        self.touch_those_that_join(id);
         let Some(sid) = facts.subject else { return };
         let Some(subject) = self
             .subjects

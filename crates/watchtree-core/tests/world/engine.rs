@@ -181,9 +181,8 @@ impl World {
         );
     }
 
-    fn cannot_join(&self, other: &str) -> Option<String> {
-        let id = Self::id(other);
-        match self.boxes.get(&id) {
+    fn cannot_join(&self, id: &str) -> Option<String> {
+        match self.boxes.get(id) {
             None => Some(format!(
                 "joining network namespace of container: No such container: {id}"
             )),
@@ -194,7 +193,7 @@ impl World {
 
     fn start_call(&mut self, id: String, ticket: Ticket, process: u64) {
         let now = self.now;
-        let Some(joins) = self.boxes.get(&id).map(|it| it.joins.clone()) else {
+        let Some(joins) = self.boxes.get(&id).map(|it| it.view.joins.clone()) else {
             return self.answer(process, 1, ticket, Err(EngineError::NotFound));
         };
         if let Some(message) = joins.and_then(|other| self.cannot_join(&other)) {

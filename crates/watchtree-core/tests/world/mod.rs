@@ -38,8 +38,6 @@ pub struct Box_ {
     pub life: u64,
     pub starts: u64,
     pub refuses: Option<String>,
-    /// The container whose network it joins.
-    pub joins: Option<String>,
     /// How long the engine waits before it restarts it by its policy.
     pub backoff_ms: u64,
     pub dies_after_start: Option<u64>,
@@ -212,7 +210,6 @@ impl World {
             life: 0,
             starts: 0,
             refuses: None,
-            joins: None,
             backoff_ms: 300,
             dies_after_start: None,
         };
