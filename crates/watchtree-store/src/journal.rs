@@ -311,3 +311,42 @@ fn open_at(path: &Path, whole_bytes: u64) -> io::Result<File> {
     }
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    //! What a newer version wrote.
+    use super::*;
+    use watchtree_core::subject::SubjectId;
+
+    /// After a downgrade: what is not understood is named, and costs nothing around it.
+    #[test]
+    fn words_of_a_newer_version_are_left_out_and_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let boot = "07".repeat(16);
+        let repair = format!(
+            r#"{{"id":"a","incarnation":"l","step":"left_sideways","last_event":1,"at":1,"boot":"{boot}","stop_timeout_secs":3}}"#
+        );
+        let lines = [
+            format!(
+                r#"{{"is":"subject","subject":"h1/docker/a","desired":["a","l",false],"charges":[[1,"{boot}",1]],"repair":{repair},"mood":"grim"}}"#
+            ),
+            r#"{"is":"unheard_of","subject":"h1/docker/b"}"#.to_owned(),
+            format!(r#"{{"is":"repair","subject":"h1/docker/c","repair":{repair}}}"#),
+            r#"{"is":"desired","subject":"h1/docker/c","id":"c","incarnation":"l","running":true}"#.to_owned(),
+        ];
+        let mut text = MAGIC.to_vec();
+        assert!(lines.iter().all(|line| put(&mut text, line.as_bytes())));
+        std::fs::write(folder.path().join("journal"), text).expect("written");
+        let (_journal, opened) = Journal::open(folder.path()).expect("a journal");
+        let of = |name: &str| opened.memory.subjects.get(&SubjectId::new(name).expect("a subject"));
+        let a = of("h1/docker/a").expect("remembered");
+        assert!(
+            a.desired.is_some() && a.charges.len() == 1 && a.repair.is_none(),
+            "{a:?}"
+        );
+        let c = of("h1/docker/c").expect("remembered");
+        assert!(c.desired.is_some() && c.repair.is_none(), "{c:?}");
+        assert_eq!(opened.notes.len(), 1, "{:?}", opened.notes);
+        assert!(opened.notes[0].starts_with("3 records of "), "{:?}", opened.notes);
+    }
+}

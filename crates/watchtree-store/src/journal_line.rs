@@ -1,7 +1,8 @@
 //! What is inside a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
 //!
 //! A line is either one record as it was written, or a piece of a fold: what earlier records came to. Unknown fields are
-//! ignored; a line that cannot be read (of a newer version) is skipped by the reader.
+//! ignored; a line that cannot be read (of a newer version) is skipped by the reader, and so is a repair alone whose step it
+//! does not know: the rest of its subject is taken.
 
 use crate::journal_decision::DecisionLine;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ enum StepWord {
     StartAnswered,
     Ended,
     LeftDown,
+    /// Of a newer version; never written.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -377,18 +381,21 @@ impl SubjectLine {
 
     fn apply_to(self, memory: &mut Recovered) -> Option<()> {
         let subject = subject_id(&self.subject)?;
+        let had_repair = self.repair.is_some();
+        let repair = self.repair.and_then(RepairLine::into_core);
+        let is_whole = had_repair == repair.is_some();
         let it = RecoveredSubject {
             desired: self
                 .desired
                 .map(|(id, life, running)| (id, Incarnation(life), desired(running))),
             stop_seen: self.stop_seen.map(|(id, at, signal)| (id, EngineTime(at), signal)),
             charges: self.charges.iter().filter_map(core_stamp).collect(),
-            repair: self.repair.and_then(RepairLine::into_core),
+            repair,
             given_up: self.given_up.as_ref().and_then(core_stamp),
             held: self.held.as_ref().and_then(core_stamp),
         };
         memory.subjects.insert(subject, it);
-        Some(())
+        is_whole.then_some(())
     }
 }
 
@@ -409,7 +416,7 @@ impl RepairLine {
         Some(OpenRepair {
             id: self.id,
             incarnation: Incarnation(self.incarnation),
-            step: core_step(self.step),
+            step: core_step(self.step)?,
             last_event: EngineTime(self.last_event),
             at: Moment::from_micros(self.at),
             boot_id: BootId(hex16(&self.boot)?),
@@ -445,15 +452,16 @@ fn step_word(step: RepairStep) -> StepWord {
     }
 }
 
-fn core_step(word: StepWord) -> RepairStep {
-    match word {
+fn core_step(word: StepWord) -> Option<RepairStep> {
+    Some(match word {
         StepWord::StopPosted => RepairStep::StopPosted,
         StepWord::StopAnswered => RepairStep::StopAnswered,
         StepWord::StartPosted => RepairStep::StartPosted,
         StepWord::StartAnswered => RepairStep::StartAnswered,
         StepWord::Ended => RepairStep::Ended,
         StepWord::LeftDown => RepairStep::LeftDown,
-    }
+        StepWord::Unknown => return None,
+    })
 }
 
 fn hex16(text: &str) -> Option<[u8; 16]> {
