@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use watchtree_core::container::io::{ContainerView, EngineCall, EngineError, ListEntry, Performed};
@@ -53,6 +53,8 @@ pub struct Engine {
     labels: Arc<Vec<String>>,
     inspects: Arc<Semaphore>,
     root: Arc<Mutex<Option<PathBuf>>>,
+    /// When the last answer about `root` came, or failed to; held while one is waited for.
+    root_asked: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
 impl Engine {
@@ -63,6 +65,7 @@ impl Engine {
             labels: Arc::default(),
             inspects: Arc::new(Semaphore::new(INSPECTS_MAX)),
             root: Arc::default(),
+            root_asked: Arc::default(),
         }
     }
 
@@ -161,16 +164,25 @@ impl Engine {
 
     /// The engine's own note that somebody stopped the container; `None` where it cannot be read here.
     pub async fn stop_mark(&self, id: &str) -> Option<bool> {
-        // A sick containerd makes `/info` hang; where the data lies does not change meanwhile.
-        let root = match self.info().await {
-            Ok(info) => info.root,
-            Err(_) => self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()?,
-        };
+        self.ask_root(Instant::now()).await;
+        let root = self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let id = id.to_owned();
         tokio::task::spawn_blocking(move || mark::read(&root, &id))
             .await
             .ok()
             .flatten()
+    }
+
+    /// Asks where the data lies, unless that was done since `began`: after an engine's restart the marks of all its containers
+    /// are read at once, and a thousand `/info` keep it busy for longer than any of them is waited for (measured: 12 s).
+    /// A sick containerd makes `/info` hang; where the data lies does not change meanwhile.
+    async fn ask_root(&self, began: Instant) {
+        let mut asked = self.root_asked.lock().await;
+        if asked.is_none_or(|at| at < began) {
+            // Where there is no answer, what was known before stands.
+            let _ = self.info().await;
+            *asked = Some(Instant::now());
+        }
     }
 
     /// Carries out a call that changes something, however long the engine takes: no deadline here, and the future must
@@ -223,5 +235,42 @@ impl Engine {
             Ok(result) => result.map_err(|error| engine_error(self.socket(), id, error)),
             Err(_) => Err(EngineError::Deadline),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn many_marks_at_once_ask_for_the_folder_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let body = r#"{"ID":"E","DockerRootDir":"/nowhere"}"#;
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let engine = Engine::new(&socket);
+        let ids: Vec<String> = (0..30).map(|n| format!("{n:064x}")).collect();
+        // All of them are begun before the first one is answered.
+        let marks = futures_util::future::join_all(ids.iter().map(|id| engine.stop_mark(id))).await;
+        assert!(marks.iter().all(Option::is_none), "{marks:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        // A later question is asked anew: the engine may have been moved since.
+        assert_eq!(engine.stop_mark(&ids[0]).await, None);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }
