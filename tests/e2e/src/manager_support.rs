@@ -1,4 +1,4 @@
-//! A real manager and one host under it, on an engine that is not there.
+//! A real manager and one host under it, on an engine that is not there or on one that the test names.
 
 use crate::host_support::program;
 use anyhow::{Context, Result, bail, ensure};
@@ -10,11 +10,20 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything.
 pub const WITHIN: Duration = Duration::from_secs(20);
 
-/// A process that does not outlive the test.
+/// A process that does not outlive the test. Dropped, it is asked to end first: a host takes its container-watchdog along.
 pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            if let Ok(process) = watchtree_os::Process::open(self.0.id()) {
+                let _ = process.signal(watchtree_os::Signal::TERM);
+            }
+            let began = Instant::now();
+            while matches!(self.0.try_wait(), Ok(None)) && began.elapsed() < WITHIN {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -42,6 +51,12 @@ pub fn wait_for<T>(what: &str, at: &Path, mut look: impl FnMut() -> Option<T>) -
 
 /// A manager with that webhook, and a host without an engine under it: that is an incident.
 pub fn tree(at: &Path, url: &str, known: bool) -> Result<(Running, Running)> {
+    let engine = format!("socket = \"{}/no-engine.sock\"\n", at.display());
+    tree_on(at, url, known, &engine)
+}
+
+/// As [`tree`], with these settings of its engine (and what follows them in the file).
+pub fn tree_on(at: &Path, url: &str, known: bool, engine: &str) -> Result<(Running, Running)> {
     let link = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let dir = at.display();
     for name in ["allowed", "order-keys"] {
@@ -52,6 +67,7 @@ pub fn tree(at: &Path, url: &str, known: bool) -> Result<(Running, Running)> {
         run(Command::new(program("watchtree")?).args(["key", "gen", kind]).arg(file))?;
     }
     std::fs::copy(at.join("h1.pub"), at.join("allowed/h1.pub"))?;
+    std::fs::copy(at.join("order.pub"), at.join("order-keys/order.pub"))?;
     std::fs::write(
         at.join("manager.toml"),
         format!(
@@ -64,7 +80,7 @@ pub fn tree(at: &Path, url: &str, known: bool) -> Result<(Running, Running)> {
         format!(
             "name = \"h1\"\nstate_dir = \"{dir}/state\"\nrun_dir = \"{dir}/run\"\n[parent]\nconnect = \"{link}\"\n\
              server_key = \"{dir}/manager.pub\"\n[keys]\nkey = \"{dir}/h1.key\"\norder_keys_dir = \"{dir}/order-keys\"\n\
-             [[engine]]\nname = \"docker\"\nsocket = \"{dir}/no-engine.sock\"\n"
+             [[engine]]\nname = \"docker\"\n{engine}"
         ),
     )?;
     Ok((
