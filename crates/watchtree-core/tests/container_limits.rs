@@ -4,8 +4,9 @@ mod world;
 
 use watchtree_core::container::io::*;
 use watchtree_core::decision::Outcome;
+use watchtree_core::machine::Machine;
 use watchtree_core::order::{OrderRefusal, Verb};
-use watchtree_core::time::Duration;
+use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;
 use world::World;
 
@@ -174,6 +175,56 @@ fn a_lost_answer_is_looked_after_and_never_posted_again() {
     w.run(60_000);
     assert_eq!(w.calls, ["Start a"]);
     assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+}
+
+/// A stream that is lost for good looks like an engine that went, and may be a ring that was too small.
+#[test]
+fn a_lost_start_is_looked_after_when_the_events_are_lost_too() {
+    let mut w = World::with(&["a"]);
+    w.get("a").busy_until = w.now + 600_000;
+    w.crash("a", 1);
+    w.run(1000);
+    assert_eq!(w.calls, ["Start a"]);
+    let (ticket, mut now) = (Ticket(1), w.moment());
+    let mut agent = w.agent.take().unwrap();
+    let mut tell = |now: Moment, input: Option<ContainerInput>| {
+        match input {
+            Some(input) => agent.handle(now, input),
+            None => agent.handle_timeout(now),
+        }
+        let effects: Vec<_> = std::iter::from_fn(|| agent.poll_effect()).collect();
+        let looks = effects.iter().any(|it| matches!(it, ContainerEffect::Inspect { .. }));
+        let posts = effects.iter().any(|it| matches!(it, ContainerEffect::Perform { .. }));
+        (looks, posts)
+    };
+    let inspected = |result| {
+        Some(ContainerInput::Inspected {
+            id: World::id("a"),
+            result,
+        })
+    };
+    let result = Err(EngineError::Deadline);
+    tell(now, Some(ContainerInput::Performed { ticket, result }));
+    tell(now, inspected(Ok(w.get("a").view.clone())));
+    tell(now, Some(ContainerInput::StreamEnded { why: "cut".into() }));
+    tell(now, Some(ContainerInput::StreamOpened));
+    now += Duration::from_secs(2);
+    assert_eq!(tell(now, None), (true, false), "a look first");
+    // Inspect waits while the engine is at it.
+    let (_, posts) = tell(now, inspected(Err(EngineError::Deadline)));
+    assert!(!posts);
+    now += Duration::from_secs(5);
+    tell(now, None);
+    let entry = ListEntry {
+        id: World::id("a"),
+        name: "a".into(),
+        run: RunState::Exited,
+        health: Health::None,
+    };
+    let listed = ContainerInput::Listed(Ok(vec![entry]));
+    assert_eq!(tell(now, Some(listed)), (true, false), "and again");
+    let (_, posts) = tell(now, inspected(Ok(w.get("a").view.clone())));
+    assert!(posts, "it is over, and did nothing");
 }
 
 #[test]

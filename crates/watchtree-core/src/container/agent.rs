@@ -403,7 +403,7 @@ impl ContainerAgent {
             self.subscribe();
         }
         if let Some(how) = self.stream.settle(now) {
-            self.gap_ended(how);
+            self.gap_ended(now, how);
         }
         if self.list.next <= now {
             self.ask_list(now);

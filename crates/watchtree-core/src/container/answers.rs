@@ -167,8 +167,9 @@ impl ContainerAgent {
         );
     }
 
-    /// The engine itself went and came back: a call that was under way is over, answered or not.
-    pub(crate) fn call_is_void(&mut self, ticket: Ticket) {
+    /// The engine itself seems to have gone and come back: then a call that was under way is over, answered or not. It may
+    /// have forgotten its events for another reason, so a look comes first: inspect waits while a start is under way.
+    pub(crate) fn call_is_void(&mut self, now: Moment, ticket: Ticket) {
         let Some(sid) = self.calls.get(&ticket).cloned() else {
             return;
         };
@@ -186,11 +187,11 @@ impl ContainerAgent {
                 let starting = matches!(repair.step, Step::Starting { .. });
                 repair.step = if starting {
                     Step::StartDue {
-                        at: Moment::ZERO,
-                        look: Some(Moment::ZERO),
+                        at: now,
+                        look: Some(now),
                     }
                 } else {
-                    Step::AwaitDeath { until: Moment::ZERO }
+                    Step::AwaitDeath { until: now }
                 };
             }
             // Its own answer is still to come.

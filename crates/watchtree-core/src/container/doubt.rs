@@ -25,7 +25,7 @@ impl ContainerAgent {
         self.touch_all();
     }
 
-    pub(crate) fn gap_ended(&mut self, how: Healed) {
+    pub(crate) fn gap_ended(&mut self, now: Moment, how: Healed) {
         if how == Healed::Whole {
             self.facts.values_mut().for_each(|facts| facts.doubt = false);
         } else {
@@ -33,7 +33,7 @@ impl ContainerAgent {
             if self.engine_went {
                 // The engine's calls ended with it: what it did of them, the containers show.
                 let lost: Vec<Ticket> = self.calls.keys().copied().collect();
-                lost.into_iter().for_each(|ticket| self.call_is_void(ticket));
+                lost.into_iter().for_each(|ticket| self.call_is_void(now, ticket));
             }
         }
         self.bookmark();

@@ -23,7 +23,7 @@ impl ContainerAgent {
     pub(crate) fn on_event(&mut self, now: Moment, event: &EngineEvent) {
         let place = (event.at, event.id.clone(), word_of(&event.action));
         if let Some(how) = self.stream.saw(now, &place) {
-            self.gap_ended(how);
+            self.gap_ended(now, how);
         }
         if !self.facts.contains_key(&event.id) && !self.admit(now, event) {
             return;
