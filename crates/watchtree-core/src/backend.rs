@@ -47,6 +47,8 @@ pub struct Child {
     /// It reported more subjects than are kept of one child: the digests cannot agree.
     full: bool,
     snapshot: Option<Snapshotting>,
+    /// It has not said Hello since it was told of a new term: that frame may be lost.
+    term_unheard: bool,
     /// Nonce of the open Ping, and when it was sent.
     ping: Option<(u64, Moment)>,
 }
@@ -203,12 +205,14 @@ impl Backend {
         true
     }
 
-    /// A manager of that term has spoken: each child is told, for it must refuse what an older one ordered.
+    /// A manager of that term has spoken: each child is told, for it must refuse what an older one ordered. A Welcome is not
+    /// acknowledged, so each is asked for a Hello as well, until it says one.
     pub fn tell_term(&mut self, now: Moment, term: u64) {
         if term <= self.policy.term {
             return;
         }
         self.policy.term = term;
+        self.children.values_mut().for_each(|child| child.term_unheard = true);
         let told = |child: &Child| (child.peer.clone(), Message::Welcome(self.welcome(child)));
         let welcomes: Vec<(Peer, Message)> = self.children.values().map(told).collect();
         for (peer, welcome) in welcomes {

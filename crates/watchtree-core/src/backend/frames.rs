@@ -66,6 +66,7 @@ impl Backend {
                 peer: peer.clone(),
                 snapshot: None,
                 full: false,
+                term_unheard: false,
                 ..known
             },
             known => Child {
@@ -80,6 +81,7 @@ impl Backend {
                 mismatches: 0,
                 full: false,
                 snapshot: None,
+                term_unheard: false,
                 ping: None,
             },
         };
@@ -96,11 +98,11 @@ impl Backend {
 
     fn in_session(&mut self, now: Moment, peer: Peer, header: &Header, message: Message) {
         let Some(child) = self.children.get(&peer.name) else {
-            return self.ask_hello(now, peer);
+            return self.ask_hello(now, peer, "no session with this life of yours");
         };
         let id = &child.hello.identity;
         if id.boot_id != header.boot_id || id.agent_epoch < header.agent_epoch {
-            return self.ask_hello(now, peer);
+            return self.ask_hello(now, peer, "no session with this life of yours");
         }
         if header.agent_epoch < id.agent_epoch {
             let why = format!(
@@ -196,15 +198,9 @@ impl Backend {
         }
     }
 
-    fn ask_hello(&mut self, now: Moment, peer: Peer) {
+    fn ask_hello(&mut self, now: Moment, peer: Peer, why: &str) {
         if self.may_tell(now, &peer.name) {
-            self.send(
-                now,
-                peer,
-                Message::ReHello {
-                    why: "no session with this life of yours".to_string(),
-                },
-            );
+            self.send(now, peer, Message::ReHello { why: why.to_string() });
         }
     }
 
@@ -221,7 +217,7 @@ impl Backend {
         }
         child.beat = beat;
         let ask = Self::MISMATCHES_MAX <= child.mismatches;
-        let full = child.full;
+        let (full, term_unheard) = (child.full, child.term_unheard);
         if ask {
             child.mismatches = 0;
         }
@@ -232,6 +228,9 @@ impl Backend {
                 held: Duration::ZERO,
             };
             self.send(now, peer.clone(), Message::BeatAck(ack));
+        }
+        if term_unheard {
+            self.ask_hello(now, peer.clone(), "a manager of a new term has spoken");
         }
         // Of a child with more than is kept no snapshot would bring the digests together.
         if ask && full {

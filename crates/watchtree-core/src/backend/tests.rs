@@ -154,6 +154,23 @@ fn beats_are_acknowledged_as_often_as_was_said() {
     assert_eq!(answers, ["ack 2", "ack 4"]);
 }
 
+/// The frame that tells of a new term may be lost.
+#[test]
+fn a_new_term_is_told_until_it_was_heard() {
+    let mut script = Script::joined();
+    script.says(ms(500), beat(1, 0));
+    script.backend.tell_term(ms(600), 10);
+    let told = script.backend.poll_outgoing().unwrap().1.message;
+    assert!(
+        matches!(told, Message::Welcome(welcome) if welcome.term == 10),
+        "at once"
+    );
+    assert_eq!(script.says(ms(1000), beat(2, 0)), ["ack 2", "rehello"]);
+    assert_eq!(script.says(ms(1500), beat(3, 0)), ["rehello"]);
+    assert_eq!(script.says(ms(1501), hello(identity("h1", Tier::Host))), ["welcome"]);
+    assert!(script.says(ms(2000), beat(5, 0)).is_empty());
+}
+
 #[test]
 fn three_beats_with_another_digest_ask_for_a_snapshot_and_it_replaces_all() {
     let mut script = Script::joined();
