@@ -104,6 +104,30 @@ fn grace_holds_over_a_restart_of_the_watchdog() {
     assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("db"));
 }
 
+/// The grace is that of a life: a restart that leaves the budget's window meanwhile shortens none.
+#[test]
+fn grace_holds_though_the_window_moves_on() {
+    let mut w = World::new();
+    w.create("db", |it| {
+        it.view.labels.insert("watchtree.grace".into(), "5m".into());
+    });
+    w.run(60_000);
+    w.start_agent();
+    w.run(60_000);
+    w.crash("db", 1);
+    w.run(500_000);
+    w.crash("db", 1);
+    w.run(90_000);
+    assert_eq!(w.calls, ["Start db", "Start db"]);
+    w.health("db", Health::Unhealthy);
+    w.run(230_000);
+    w.health("db", Health::Unhealthy);
+    w.run(270_000);
+    assert_eq!(w.calls.len(), 2, "{:?} {}", w.calls, w.why("db"));
+    w.run(20_000);
+    assert_eq!(w.calls.len(), 4, "{:?} {}", w.calls, w.why("db"));
+}
+
 #[test]
 fn a_hold_outlives_its_container() {
     let mut w = World::with(&["a"]);

@@ -374,8 +374,7 @@ impl ContainerAgent {
             return Err(No::new(Guard::OperatorIntent, why, State::Unhealthy, Some(until)));
         }
         guards.pass(Guard::OperatorIntent, "nobody is stopping it");
-        let charges = subject.ledger.used(now, policy.window);
-        let grace = policy.grace(grace_base(subject, facts), charges);
+        let grace = grace(subject, facts, policy);
         let until = subject.life_since + grace;
         if now < until && !subject.forced {
             let why = format!("inside its grace of {} after the start", secs(grace));
@@ -434,8 +433,14 @@ impl ContainerAgent {
     }
 }
 
+/// The grace of the present life, by the restarts that it began with: one that leaves the window later shortens it not.
+pub(crate) fn grace(subject: &Subject, facts: &Facts, policy: &RestartPolicy) -> Duration {
+    let charges = subject.ledger.used(subject.life_since, policy.window);
+    policy.grace(grace_base(subject, facts), charges)
+}
+
 /// What the container's own grace is.
-pub(crate) fn grace_base(subject: &Subject, facts: &Facts) -> Duration {
+fn grace_base(subject: &Subject, facts: &Facts) -> Duration {
     let start_period = facts
         .view
         .as_ref()

@@ -2,7 +2,7 @@
 
 use super::agent::{ContainerAgent, Mode};
 use super::facts::{Facts, Status, secs};
-use super::guards::grace_base;
+use super::guards::grace;
 use super::io::{ContainerEffect, EngineCall, EngineTime, Health, Record};
 use super::record::{Desired, RepairStep};
 use super::repair::{Repair, Step};
@@ -343,7 +343,7 @@ impl ContainerAgent {
             return Next::Stay;
         }
         let policy = subject.labels.policy(&self.settings.policy);
-        let grace = policy.grace(grace_base(subject, facts), subject.ledger.used(now, policy.window));
+        let grace = grace(subject, facts, &policy);
         let patience = since + grace.max(HEALTH_WITHIN);
         let stayed = format!("a new life stays up since {}", secs(now - since));
         match facts.health {
