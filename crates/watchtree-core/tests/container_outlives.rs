@@ -85,6 +85,30 @@ fn an_engine_that_takes_long_to_go_down_is_no_person() {
 }
 
 #[test]
+fn an_engine_that_goes_down_is_no_person_to_a_restarted_watchdog_either() {
+    let mut w = World::with(&["a", "b", "c"]);
+    w.docker_stop("b", 10);
+    w.run(3_600_000);
+    w.docker_stop("a", 10);
+    w.run(1000);
+    w.docker_stop("c", 10);
+    w.run(5000);
+    assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
+    w.kill_agent();
+    w.start_agent();
+    w.run(5000);
+    assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
+    for name in ["a", "b", "c"] {
+        w.get(name).marked = false;
+    }
+    w.ring.clear();
+    w.cut_stream();
+    w.run(10_000);
+    assert!(w.running("a") && w.running("c"), "{}", w.why("a"));
+    assert!(!w.running("b"), "what was stopped long before stays so");
+}
+
+#[test]
 fn grace_holds_over_a_restart_of_the_watchdog() {
     let mut w = World::new();
     w.create("db", |it| {

@@ -85,8 +85,10 @@ impl ContainerAgent {
                 .death
                 .as_ref()
                 .is_some_and(|it| matches!(it.cause, Cause::Operator(_)));
-            // Only what this process saw by signals can be judged anew from them, should the stream prove whole.
-            if stopped && facts.died_by_event && recent(facts.died_at) && facts.foreign_stop().is_some() {
+            // An end of before this process is as old as the signal that led to it.
+            let ended = facts.died_at.filter(|_| facts.died_by_event).or(subject.signal_at);
+            // Only what is known by signals can be judged anew from them, should the stream prove whole.
+            if stopped && recent(ended) && facts.foreign_stop().is_some() {
                 facts.doubt = true;
                 subject.death = None;
                 if let Some((id, life, desired @ Desired::Stopped)) = &mut subject.desired {
