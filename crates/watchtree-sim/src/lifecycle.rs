@@ -91,7 +91,9 @@ impl World {
     }
 
     fn start_host(&mut self, h: usize) {
-        if self.hosts[h].host.exists() || !self.hosts[h].powered {
+        // On its way down systemd starts nothing any more.
+        let goes_down = self.hosts[h].going_down.is_some();
+        if self.hosts[h].host.exists() || !self.hosts[h].powered || goes_down {
             return;
         }
         let (now, seed) = (self.now, self.rng.draw());

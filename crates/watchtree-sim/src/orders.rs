@@ -16,6 +16,8 @@ use watchtree_core::time::{Duration, Moment};
 
 /// A child is told of a manager's new term within this time after its host-watchdog was.
 const TERM_GOES_DOWN: Duration = Duration::from_secs(1);
+/// Where that frame was lost, it is asked for a Hello at its next beat, and repeats that until it is answered.
+const TERM_MADE_GOOD: Duration = Duration::from_secs(3);
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -158,7 +160,7 @@ impl World {
                     && input.order.term < host.1
                     && TERM_GOES_DOWN < self.now.since(host.2)
                     && TERM_GOES_DOWN < self.now.since(self.hosts[h].child.well_since)
-                    && self.hosts[h].ipc_bad_until <= self.now;
+                    && TERM_MADE_GOOD < self.now.since(self.hosts[h].ipc_bad_until);
                 self.note_order(Node::Child(h), h, &input.order, heard || known_above);
                 if input.order.verb == Verb::Retry {
                     self.hosts[h].retried = self.now;

@@ -16,6 +16,9 @@ use watchtree_core::time::Duration;
 /// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
 const AGAIN: u64 = 1 << 40;
 
+/// A host-watchdog finds what runs within this time of its start.
+const FOUND_WITHIN: Duration = Duration::from_millis(4);
+
 /// Name of the container-watchdog of a host.
 pub(crate) fn child_name(host: &NodeName) -> NodeName {
     NodeName::new(&format!("{host}.docker.watchdog")).expect("a host's name and a short suffix")
@@ -278,7 +281,7 @@ impl World {
         }
     }
 
-    /// The container-watchdog's process ends; its host-watchdog learns it from the kernel.
+    /// The container-watchdog's process ends; its host-watchdog learns it from the kernel, once it has found the process.
     pub fn child_gone(&mut self, h: usize, exit: ChildExit) {
         self.hosts[h].child.kill();
         self.hosts[h].subscription = (self.hosts[h].subscription.0 + 1, false);
@@ -289,7 +292,9 @@ impl World {
             exit,
             last_line: String::new(),
         };
-        self.after(Duration::from_millis(1), Happening::ToHost(h, epoch, input));
+        let found = self.hosts[h].host.well_since + FOUND_WITHIN;
+        let at = (self.now + Duration::from_millis(1)).max(found);
+        self.at(at, Happening::ToHost(h, epoch, input));
     }
 
     // --- manager-watchdog ---

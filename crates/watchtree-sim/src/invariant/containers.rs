@@ -70,8 +70,11 @@ impl World {
 
     /// When a call is posted: none by a watchdog that knows that the machine goes down.
     pub fn check_hands_off(&mut self, h: usize, id: &str, call: EngineCall) {
-        let epoch = self.hosts[h].child.epoch;
-        let knows = |(told, at): (u64, watchtree_core::time::Moment)| told == epoch && at < self.now;
+        let child = &self.hosts[h].child;
+        // One that was frozen when it was told takes it in when it thaws.
+        let knows = |(told, at): (u64, watchtree_core::time::Moment)| {
+            told == child.epoch && at.max(child.thawed.0) < self.now
+        };
         if self.hosts[h].going_down.is_some_and(knows) {
             self.breaks(
                 "hands_off",

@@ -110,7 +110,8 @@ impl World {
         let mut from = trouble.failed.max(excused);
         let mut bound = policy.delay(policy.budget) + restart;
         if container.hung {
-            let charges = host.book.charged(now, &self.subject(h, c), policy.window);
+            // What it began with: a grace may be longer than the window.
+            let charges = host.book.charged(container.born, &self.subject(h, c), policy.window);
             let grace = container.born + policy.grace(Duration::ZERO, charges);
             from = (trouble.failed + HANG_SEEN_AFTER).max(grace).max(excused);
             bound += STOP;
