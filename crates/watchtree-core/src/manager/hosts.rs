@@ -165,6 +165,10 @@ impl ManagerAgent {
         }
         self.not_cloned(&name);
         self.heard(now, &name);
+        // Its Hello was under way for long. What follows it may be on the way too, else it is missed: it said it was back.
+        if self.hosts.get(&name).is_some_and(|it| matches!(it.phase, Phase::Left)) {
+            self.arm(&name, Some(now + self.policy.beat));
+        }
     }
 
     /// A sign of life was taken. Well hosts cost nothing here: their timer asks for the freshness when it fires.
@@ -290,7 +294,8 @@ impl ManagerAgent {
                 self.suspect(now, name, Evidence::new(EvidenceKind::MissedSlot, now, what));
             }
             Phase::Left => {
-                let what = self.overdue(now, name).unwrap_or_default();
+                let back = || "its watchdog was back, and is silent since".to_string();
+                let what = self.overdue(now, name).unwrap_or_else(back);
                 self.suspect(now, name, Evidence::new(EvidenceKind::Goodbye, now, what));
             }
             Phase::Suspect(_) => self.round_over(now, name),

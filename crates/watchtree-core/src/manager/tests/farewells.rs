@@ -49,6 +49,29 @@ fn a_restart_with_goodbye_is_welcome() {
     assert!(world.opened.is_empty());
 }
 
+/// Its Hello was held back on the way, and nothing came after it.
+#[test]
+fn one_that_was_back_and_is_silent_since_is_missed() {
+    let mut world = World::of(1);
+    let back_within = Duration::from_secs(600);
+    world.say("h1", |frontend, now| {
+        frontend.goodbye(now, Goodbye::Restart { back_within })
+    });
+    world.run_ms(0);
+    world.add("h1", 2);
+    world.host("h1").held_back = true;
+    world.run_ms(6000);
+    assert_eq!(world.state("h1"), State::Unwatched);
+    let host = world.host("h1");
+    host.frozen = true;
+    let (hello, connection) = (host.queue.remove(0), host.connection);
+    assert!(matches!(hello.message, Message::Hello(_)));
+    let name = name("h1");
+    world.receive(Peer { name, connection }, hello);
+    world.run_ms(5000);
+    assert_eq!(world.state("h1"), State::AgentLost);
+}
+
 #[test]
 fn who_leaves_for_good_is_forgotten() {
     let mut world = World::of(2);
