@@ -1,10 +1,12 @@
 //! What a run remembers of one host to hold its watchdogs to the rules: from their records at the moment they are
 //! written and from what the engine really did, never from a watchdog's own memory.
 
+mod lost;
+
 use std::collections::{BTreeMap, BTreeSet};
 use watchtree_core::container::io::{ContainerId, EngineCall, Record};
 use watchtree_core::container::record::{Recovered, RepairStep};
-use watchtree_core::decision::{ActionKind, DecisionId, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Outcome};
 use watchtree_core::restart::{HostPolicy, RestartPolicy};
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Duration, Moment};
@@ -60,6 +62,8 @@ struct Intent {
 pub struct Book {
     /// Calls that the engine has not finished, by the caller's epoch and ticket.
     open: BTreeMap<(u64, u64), Posted>,
+    /// Those of them that no record tells of any more.
+    unrecorded: BTreeSet<(u64, u64)>,
     /// When a call to that container was last posted or finished.
     called: BTreeMap<ContainerId, Moment>,
     /// When a caller last lost its call, though the engine went on.
@@ -87,8 +91,7 @@ impl Book {
     pub fn record(&mut self, now: Moment, journal: &Recovered, record: &Record) -> Result<(), Broken> {
         match record {
             Record::Decided(decision) => {
-                let acts = matches!(decision.action, ActionKind::Start | ActionKind::StopThenStart);
-                let open = matches!(decision.outcome, Outcome::UnderWay | Outcome::Verifying);
+                let (acts, open) = (is_repair(decision), is_under_way(decision));
                 let known = self.intents.get(&decision.subject).map(|intent| &intent.id);
                 if acts && open && known != Some(&decision.id) {
                     let id = decision.id.clone();
@@ -215,8 +218,8 @@ impl Book {
         let kind = kind_of(posted.call);
         let unfinished = self
             .open
-            .values()
-            .any(|it| it.id == posted.id && kind_of(it.call) == kind);
+            .iter()
+            .any(|(by, it)| it.id == posted.id && kind_of(it.call) == kind && !self.unrecorded.contains(by));
         let carried_out = self.done.contains(&posted.key());
         self.called.insert(posted.id.clone(), now);
         self.open.insert(by, posted.clone());
@@ -316,6 +319,14 @@ impl Book {
     pub fn begun(&self, subject: &SubjectId) -> usize {
         self.begun.get(subject).map_or(0, Vec::len)
     }
+}
+
+fn is_repair(decision: &Decision) -> bool {
+    matches!(decision.action, ActionKind::Start | ActionKind::StopThenStart)
+}
+
+fn is_under_way(decision: &Decision) -> bool {
+    matches!(decision.outcome, Outcome::UnderWay | Outcome::Verifying)
 }
 
 fn within(now: Moment, all: &[Moment], window: Duration) -> u32 {

@@ -76,6 +76,8 @@ pub struct Container {
     pub stop_event: EngineTime,
     /// Has the watchdog been told of it by an event that it took in?
     pub stop_told: bool,
+    /// It was our own stop, and no record of it is left: nothing can tell it from a person's.
+    pub unrecorded_stop: bool,
     /// The truth: removed by a person.
     pub removed: bool,
     /// Which life it is in; grows with each start.
@@ -103,6 +105,12 @@ pub struct Container {
 }
 
 impl Container {
+    /// A stop that is under way, or was carried out, is known to nobody any more.
+    pub fn stop_is_unrecorded(&mut self, now: Moment) {
+        self.stopped_by_person(now, 0);
+        self.unrecorded_stop = true;
+    }
+
     fn stopped_by_person(&mut self, now: Moment, told_by: u64) {
         if !self.stopped_by_operator {
             self.stop_asked = now;
@@ -160,6 +168,7 @@ impl Engine {
                     stop_asked: Moment::ZERO,
                     stop_event: EngineTime(0),
                     stop_told: false,
+                    unrecorded_stop: false,
                     removed: false,
                     life: 0,
                     changed: now,
@@ -427,6 +436,9 @@ impl Engine {
         }
         c.life += 1;
         c.born = now;
+        if std::mem::take(&mut c.unrecorded_stop) {
+            c.stopped_by_operator = false;
+        }
         c.view.run = RunState::Running;
         c.view.pid = 100 + i as u32;
         c.view.started_at = engine_time(now);

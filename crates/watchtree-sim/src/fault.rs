@@ -197,6 +197,13 @@ pub enum Fault {
         /// How long.
         lasts: Duration,
     },
+    /// The disk under the journal of a container-watchdog is full for a while.
+    DiskFull {
+        /// Host.
+        host: usize,
+        /// How long.
+        lasts: Duration,
+    },
     /// host-watchdog is asked to stop (SIGTERM) and started again.
     StopHost {
         /// Host.
@@ -242,6 +249,7 @@ impl Fault {
             Self::FreezeManager { .. } => "freeze_manager",
             Self::BadIpc { .. } => "bad_ipc",
             Self::EngineIll { .. } => "engine_ill",
+            Self::DiskFull { .. } => "disk_full",
             Self::StopHost { .. } => "stop_host_watchdog",
             Self::BadNetwork { .. } => "bad_network",
         }
@@ -249,7 +257,7 @@ impl Fault {
 }
 
 /// Every kind that 500 runs promise to have injected; besides them the frames that were really lost, late and doubled.
-pub const PROMISED: [&str; 48] = [
+pub const PROMISED: [&str; 52] = [
     "crash",
     "crash_loop",
     "hang",
@@ -296,6 +304,10 @@ pub const PROMISED: [&str; 48] = [
     "ipc_frame_doubled_down",
     "engine_ill",
     "probe_failed",
+    "disk_full",
+    "journal_refused",
+    "journal_made_good",
+    "journal_lost",
     "stop_host_watchdog",
     "host_watchdog_stopped_in_order",
 ];
@@ -322,7 +334,7 @@ pub fn schedule(rng: &mut Rng, from: Moment, till: Moment, hosts: usize, contain
 fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
     let host = rng.range(0, hosts as u64) as usize;
     let container = rng.range(0, containers as u64) as usize;
-    match rng.range(0, 43) {
+    match rng.range(0, 44) {
         0..6 => Fault::Crash { host, container },
         6 => Fault::CrashLoop {
             host,
@@ -392,6 +404,10 @@ fn draw(rng: &mut Rng, hosts: usize, containers: usize) -> Fault {
             container,
             lasts: rng.millis(1000, 40_000),
             breaks: rng.chance(500),
+        },
+        43 => Fault::DiskFull {
+            host,
+            lasts: rng.millis(2000, 30_000),
         },
         42 => Fault::BrokenCall { host, container },
         34 => Fault::BadIpc {

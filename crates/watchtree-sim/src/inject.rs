@@ -123,6 +123,10 @@ impl World {
                 self.hosts[host].engine_ill_until = now + lasts;
                 true
             }
+            Fault::DiskFull { host, lasts } => {
+                self.hosts[host].disk_full_until = now + lasts;
+                true
+            }
             Fault::StopHost { host, lasts } => self.stop_host(host, lasts),
             Fault::BadNetwork { lasts } => {
                 self.bad_network_until = now + lasts;
@@ -277,6 +281,7 @@ impl World {
             return false;
         }
         self.forget_engine_work(h);
+        self.journal_ends(h);
         let world = &mut self.hosts[h];
         world.engine.power_lost();
         world.book.engine_went();

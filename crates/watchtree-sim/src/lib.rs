@@ -6,6 +6,7 @@
 //! run is known not to be an empty one.
 
 pub mod book;
+mod disk;
 pub mod engine;
 pub mod fault;
 mod inject;

@@ -4,9 +4,7 @@ use crate::book::Posted;
 use crate::engine::Asker;
 use crate::fault::Fault;
 use crate::world::{Bug, Happening, World};
-use watchtree_core::container::io::{
-    ContainerEffect, ContainerInput, EngineCall, EngineError, Performed, Record, Ticket,
-};
+use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError, Performed, Ticket};
 use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
 use watchtree_core::id::NodeName;
 use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
@@ -73,17 +71,6 @@ impl World {
             ContainerEffect::LocalAnswer(_) | ContainerEffect::Condition { .. } => {}
             ContainerEffect::Stopped => self.child_gone(h, ChildExit::Code(0)),
         }
-    }
-
-    fn journal(&mut self, h: usize, record: Record) {
-        let world = &mut self.hosts[h];
-        if let Err((rule, why)) = world.book.record(self.now, &world.journal, &record) {
-            self.breaks(rule, format!("host {h}: {why}"));
-        }
-        if let Record::Cleared { subject } = &record {
-            self.check_cleared(h, subject);
-        }
-        self.hosts[h].journal.apply(&record);
     }
 
     /// A call leaves for the engine.
@@ -284,6 +271,7 @@ impl World {
     /// The container-watchdog's process ends; its host-watchdog learns it from the kernel, once it has found the process.
     pub fn child_gone(&mut self, h: usize, exit: ChildExit) {
         self.hosts[h].child.kill();
+        self.journal_ends(h);
         self.hosts[h].subscription = (self.hosts[h].subscription.0 + 1, false);
         let (epoch, pid) = (self.hosts[h].host.epoch, self.hosts[h].pid);
         let input = HostInput::ChildExited {

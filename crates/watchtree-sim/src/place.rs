@@ -24,8 +24,12 @@ pub struct HostWorld {
     pub host: Process<HostAgent>,
     /// Its container-watchdog.
     pub child: Process<ContainerAgent>,
-    /// What is on disk of the journal.
+    /// The journal, as its writer knows it.
     pub journal: Recovered,
+    /// What is on disk of it, where the disk has refused what came after that.
+    pub disk: Option<Recovered>,
+    /// The disk takes nothing until then.
+    pub disk_full_until: Moment,
     /// What the invariants remember.
     pub book: Book,
     /// The containers that are not well.
@@ -101,6 +105,8 @@ impl HostWorld {
             host: Process::empty(),
             child: Process::empty(),
             journal: Recovered::default(),
+            disk: None,
+            disk_full_until: Moment::ZERO,
             book: Book::default(),
             trouble: BTreeMap::new(),
             opened: now,

@@ -92,6 +92,8 @@ pub enum Happening {
     OrdersReleased(usize),
     /// A held-back frame is let through.
     Trickle(usize),
+    /// That process tries whether the disk takes its journal again.
+    JournalAgain(usize, u64),
     /// A fault.
     Fault(Fault),
     /// How long containers may stay failed is checked.
@@ -316,6 +318,7 @@ impl World {
             Happening::PowerOn(h) => self.power_on(h),
             Happening::OrdersReleased(h) => self.release_orders(h),
             Happening::Trickle(h) => self.trickle(h),
+            Happening::JournalAgain(h, epoch) => self.journal_again(h, epoch),
             Happening::Fault(fault) => self.inject(fault),
             Happening::Check => {
                 self.check_repairs();

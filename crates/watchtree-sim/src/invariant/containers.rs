@@ -50,11 +50,11 @@ impl World {
     }
 
     /// True where nothing can tell a person's stop of that container: the engine forgot the event before the watchdog took it
-    /// in, and its mark tells nothing since our own stop was there too.
+    /// in, and its mark tells nothing since our own stop was there too; or no record is left of our own.
     pub(super) fn is_blind(&self, h: usize, c: usize) -> bool {
         let (host, container) = (&self.hosts[h], &self.hosts[h].engine.containers[c]);
         let forgotten = container.stop_asked <= host.forgot && !container.stop_told;
-        forgotten && host.book.was_stopped_by_us(&container.view.id)
+        container.unrecorded_stop || (forgotten && host.book.was_stopped_by_us(&container.view.id))
     }
 
     /// An event is handed to the container-watchdog: a person's stop is known from here on.
@@ -72,9 +72,8 @@ impl World {
     pub fn check_hands_off(&mut self, h: usize, id: &str, call: EngineCall) {
         let child = &self.hosts[h].child;
         // One that was frozen when it was told takes it in when it thaws.
-        let knows = |(told, at): (u64, watchtree_core::time::Moment)| {
-            told == child.epoch && at.max(child.thawed.0) < self.now
-        };
+        let knows =
+            |(told, at): (u64, watchtree_core::time::Moment)| told == child.epoch && at.max(child.thawed.0) < self.now;
         if self.hosts[h].going_down.is_some_and(knows) {
             self.breaks(
                 "hands_off",

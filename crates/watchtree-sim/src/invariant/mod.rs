@@ -20,6 +20,7 @@
 //! `silence_is_no_death`   a host is never DOWN
 //! `decision_has_evidence` every decision names its evidence
 //! `repaired_or_escalated` a failed container runs again or is given up within its bound, and given up only for a reason
+//! `degraded_is_said`      a watchdog whose journal the disk refuses says so
 //! `converges`             after the faults stopped, the manager believes the truth
 
 mod containers;
