@@ -70,6 +70,8 @@ pub struct HostWorld {
     pub back_after: Option<Duration>,
     /// It said goodbye: until then, or until it is back, its absence is no silence.
     pub goodbye_until: Moment,
+    /// When it said so.
+    pub goodbye_said: Moment,
     /// Orders are held back until then, on the way to this host or, with `below`, from its host-watchdog to its child.
     pub orders_held_until: Moment,
     /// See `orders_held_until`.
@@ -127,6 +129,7 @@ impl HostWorld {
             going_down: None,
             back_after: None,
             goodbye_until: Moment::ZERO,
+            goodbye_said: Moment::ZERO,
             orders_held_until: Moment::ZERO,
             below: false,
             held_orders: Vec::new(),

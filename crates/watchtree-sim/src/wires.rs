@@ -118,6 +118,9 @@ impl World {
         {
             self.check_order_answer(Node::Host(h), answer);
         }
+        if matches!(envelope.message, Message::Goodbye(_)) {
+            self.hosts[h].goodbye_said = self.now;
+        }
         match &envelope.message {
             Message::Goodbye(Goodbye::Restart { back_within }) => {
                 self.hosts[h].goodbye_until = self.now + *back_within;

@@ -418,7 +418,8 @@ impl World {
             let under_way = self.now.since(envelope.header.slot);
             let of = (epoch, self.hosts[h].boots);
             self.hosts[h].heard.note(of, hello, under_way);
-            if hello {
+            // Not one that was said before the goodbye and comes after it was said.
+            if hello && self.hosts[h].goodbye_said < envelope.header.sent {
                 self.hosts[h].goodbye_until = Moment::ZERO;
             }
         }
