@@ -230,6 +230,7 @@ fn is_daemon_of(pid: i32, folder: &Path, names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{DAEMONS, OWNER_FILE, Owner, daemons_of, end_daemons, folder};
+    use std::io::Read;
     use std::os::unix::process::CommandExt;
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
@@ -263,16 +264,23 @@ mod tests {
         }
     }
 
+    /// Others see its arguments only some time after it was started, so it says a line first.
     fn daemon(name: &str, folder: &Path) -> Child {
         let mut command = Command::new("sh");
         command.arg0(format!("/somewhere/{name}"));
-        // Two commands, so that the shell stays and does not become the second.
-        command.args(["-c", "read line; true", "sh", "--config"]);
-        command
+        // More than one command, so that the shell stays and does not become the last.
+        command.args(["-c", "echo here; read line; true", "sh", "--config"]);
+        let mut child = command
             .arg(folder.join("host.toml"))
             .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .spawn()
-            .expect("it starts")
+            .expect("it starts");
+        let mut line = [0; 5];
+        let says = child.stdout.as_mut().expect("a pipe");
+        says.read_exact(&mut line).expect("it says a line");
+        assert_eq!(&line, b"here\n");
+        child
     }
 
     #[test]
