@@ -269,6 +269,7 @@ impl Loop {
 mod tests {
     use super::*;
     use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
 
     /// Notes what it was told and does what it is told to do.
     #[derive(Default)]
@@ -284,9 +285,9 @@ mod tests {
         fn handle(&mut self, now: Moment, input: &'static str) {
             self.told.push(input.to_string());
             match input {
-                "arm" => self.due = Some(now + Duration::from_millis(20)),
+                "arm" => self.due = Some(now + STALL / 2),
                 "stop" => self.effects.push_back("stopped"),
-                "freeze" | "later" => self.effects.push_back(input),
+                "freeze" => self.effects.push_back(input),
                 _ => {}
             }
         }
@@ -294,6 +295,7 @@ mod tests {
             if self.due.is_some_and(|due| due <= now) {
                 self.due = None;
                 self.told.push("timeout".into());
+                self.effects.push_back("rang");
             }
         }
         fn poll_effect(&mut self) -> Option<&'static str> {
@@ -335,26 +337,40 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_comes_first_then_the_stall_then_the_deadline() {
-        let toy = run(&["arm", "freeze"], |effect, inputs| {
-            if effect == "freeze" {
-                // The process stands still; evidence and the end arrive meanwhile, and the deadline passes.
+        let mut toy = run(&["arm", "freeze"], |effect, inputs| match effect {
+            "freeze" => {
+                // The process stands still; evidence arrives meanwhile, and the deadline passes.
                 std::thread::sleep(STALL + Duration::from_millis(100));
                 inputs.try_send("evidence").expect("there is room");
-                let inputs = inputs.clone();
-                tokio::spawn(async move {
-                    tokio::time::sleep(SETTLE * 5).await;
-                    inputs.send("stop").await.expect("the inbox is open");
-                });
             }
+            "rang" => inputs.try_send("stop").expect("there is room"),
+            _ => {}
         })
         .await;
+        // A machine that really stands still here is told of that as well.
+        let mut stalls = 0;
+        toy.told.retain(|told| {
+            stalls += usize::from(told == "stalled");
+            told != "stalled" || stalls == 1
+        });
         assert_eq!(toy.told, ["arm", "freeze", "evidence", "stalled", "timeout", "stop"]);
     }
 
     #[tokio::test]
     async fn no_stall_is_seen_where_none_was() {
-        let toy = run(&["arm", "later"], |effect, inputs| {
-            if effect == "later" {
+        // On the same thread: what it did not see of its own sleep was no stall of the loop's either.
+        let stood = Arc::new(Mutex::new(Duration::ZERO));
+        let longest = Arc::clone(&stood);
+        let watching = tokio::spawn(async move {
+            loop {
+                let began = Clock.now();
+                tokio::time::sleep(TICK / 5).await;
+                let mut longest = longest.lock().expect("no panic");
+                *longest = Clock.now().since(began).max(*longest);
+            }
+        });
+        let mut toy = run(&["arm"], |effect, inputs| {
+            if effect == "rang" {
                 let inputs = inputs.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(STALL + TICK * 2).await;
@@ -363,7 +379,11 @@ mod tests {
             }
         })
         .await;
-        assert_eq!(toy.told, ["arm", "later", "timeout", "stop"]);
+        watching.abort();
+        if STALL - TICK < *stood.lock().expect("no panic") {
+            toy.told.retain(|told| told != "stalled");
+        }
+        assert_eq!(toy.told, ["arm", "timeout", "stop"]);
     }
 
     #[tokio::test]

@@ -195,7 +195,7 @@ mod tests {
     async fn a_long_poll_ends_with_the_first_event_that_fits() {
         let log = EventLog::new("m", "1");
         let query = EventQuery {
-            wait_ms: 5000,
+            wait_ms: 25_000,
             subject: Some("h1".into()),
             ..EventQuery::default()
         };
@@ -206,7 +206,7 @@ mod tests {
         // The reader may subscribe before or after the first push: both end in the same answer.
         log.push(event("h10/docker"));
         log.push(event("h1/docker"));
-        let answer = tokio::time::timeout(Duration::from_secs(2), reader)
+        let answer = tokio::time::timeout(Duration::from_secs(20), reader)
             .await
             .expect("in time")
             .expect("no panic");

