@@ -347,7 +347,7 @@ async fn what_was_taken_is_sent_before_the_end() {
     child.send(&Peer::Parent, "hello");
     parent.frame().await;
     parent.send(&node("h1"), "goodbye, child");
-    let parent_ends = tokio::spawn(parent.stop(Duration::from_millis(500)));
+    let parent_ends = tokio::spawn(parent.stop(Duration::from_secs(1)));
     assert_eq!(child.frame().await.1[2], b"goodbye, child");
     let (took, clean) = parent_ends.await.unwrap();
     assert!(clean && took < Duration::from_secs(2), "{took:?}");

