@@ -1,12 +1,13 @@
 //! A container-watchdog alone, as a real process in a folder of its own: started, killed, frozen, asked.
 
+use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Another healer may act on this engine just now (a demo, another run): it is waited for.
 const ENGINE_FREE_WITHIN: Duration = Duration::from_secs(300);
@@ -68,7 +69,7 @@ impl Healer {
     /// # Errors
     /// It does not come up; its log is in the error.
     pub fn run(&mut self, env: &[(&str, &str)]) -> Result<()> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
             self.spawn(env)?;
             match self.await_ready(Duration::from_secs(20)) {
@@ -106,7 +107,7 @@ impl Healer {
     /// # Errors
     /// It ended, or is not ready in time.
     pub fn await_ready(&mut self, within: Duration) -> Result<()> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
             if self.get("/readyz").is_ok_and(|(status, _)| status == 200) {
                 return Ok(());
@@ -122,7 +123,7 @@ impl Healer {
     /// Asks its status socket: status and body.
     ///
     /// # Errors
-    /// Nobody answers within 3 s.
+    /// Nobody answers within 20 s.
     pub fn get(&self, path: &str) -> Result<(u16, serde_json::Value)> {
         self.http(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
     }
@@ -139,7 +140,7 @@ impl Healer {
 
     fn http(&self, request: &str) -> Result<(u16, serde_json::Value)> {
         let mut stream = UnixStream::connect(self.folder.path().join("run/container-docker.sock"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -163,7 +164,7 @@ impl Healer {
     /// # Errors
     /// It was not in time; what it was is in the error.
     pub fn await_state(&self, subject: &str, state: &str, within: Duration) -> Result<Duration> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut last = String::new();
         while began.elapsed() < within {
             match self.explain(subject) {
@@ -212,7 +213,7 @@ impl Healer {
     /// # Errors
     /// It does not end in time.
     pub fn await_end(&mut self, within: Duration) -> Result<ExitStatus> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
             if let Some(status) = self.child.as_mut().context("it was not started")?.try_wait()? {
                 return Ok(status);

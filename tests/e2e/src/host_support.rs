@@ -3,6 +3,7 @@
 //! Dropping the rig ends every process it started, also a child that outlived its host-watchdog.
 
 use crate::fake_engine::{End, FakeEngine, Reply, Request};
+use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -57,6 +58,8 @@ pub struct HostRig {
     /// What the child heals.
     pub engine: FakeEngine,
     host: Option<Child>,
+    /// Those that were started before it.
+    former: Vec<Child>,
 }
 
 impl HostRig {
@@ -108,6 +111,7 @@ impl HostRig {
             folder,
             engine,
             host: None,
+            former: Vec::new(),
         };
         rig.start_host()?;
         Ok(rig)
@@ -126,7 +130,7 @@ impl HostRig {
             .stdout(log.try_clone()?)
             .stderr(log)
             .process_group(0);
-        self.host = Some(command.spawn()?);
+        self.former.extend(self.host.replace(command.spawn()?));
         Ok(())
     }
 
@@ -182,7 +186,7 @@ impl HostRig {
     /// It does not end within that time.
     pub async fn host_end(&mut self, within: Duration) -> Result<ExitStatus> {
         let host = self.host.as_mut().context("no host-watchdog was started")?;
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
             if let Some(status) = host.try_wait()? {
                 return Ok(status);
@@ -225,7 +229,7 @@ impl HostRig {
     /// # Errors
     /// It is not within that time; the log's end is in the error.
     pub async fn await_state(&self, subject: &str, state: &str, within: Duration) -> Result<TreeNode> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut last = String::new();
         while began.elapsed() < within {
             match self.shown(subject).await {
@@ -246,7 +250,7 @@ impl HostRig {
     /// # Errors
     /// None does within that time; the log is in the error.
     pub async fn await_other_child(&self, old: u32, within: Duration) -> Result<(Process, Duration)> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         while began.elapsed() < within {
             if let Ok(child) = self.child()
                 && child.pid() != old
@@ -266,8 +270,8 @@ impl Drop for HostRig {
                 eprintln!("while cleaning up: {error}");
             }
         };
-        if let Some(mut host) = self.host.take() {
-            // The host first, or it would start another child.
+        // The hosts first, or they would start another child.
+        for mut host in self.former.drain(..).chain(self.host.take()) {
             let _ = host.kill();
             let _ = host.wait();
         }

@@ -5,3 +5,4 @@ pub mod healer;
 pub mod host_support;
 pub mod manager_support;
 pub mod real_engine;
+pub mod stopwatch;

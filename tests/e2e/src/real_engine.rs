@@ -1,6 +1,7 @@
 //! The real engine as a test sees it from outside: the victim's image, containers that clean up after themselves, a tape
 //! of everything the engine does to them. Works by the `docker` command and plain TCP; knows nothing of Watchtree.
 
+use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -8,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// True if there is an engine: it answers on its socket, which is also how the gate, the demo and the bench look. Where
 /// CI is set there must be one: then a missing engine is a failure and no skip.
@@ -189,12 +190,15 @@ impl Victim {
         Ok(Self { id, name, port })
     }
 
-    /// Says one command and gives the answer; an answer must come within a second.
+    /// Says one command and gives the answer; an answer must come within 10 s.
     ///
     /// # Errors
     /// Nobody listens, or nothing is answered.
     pub fn say(&self, command: &str) -> Result<String> {
-        let within = Duration::from_secs(1);
+        self.say_within(command, Duration::from_secs(10))
+    }
+
+    fn say_within(&self, command: &str, within: Duration) -> Result<String> {
         let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), within)?;
         stream.set_read_timeout(Some(within))?;
         stream.write_all(format!("{command}\n").as_bytes())?;
@@ -233,9 +237,9 @@ impl Victim {
     /// # Errors
     /// None answered in time.
     pub fn await_other_life(&self, old: &str, within: Duration) -> Result<Duration> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
-            match self.life() {
+            match self.say_within("ping", Duration::from_secs(1)) {
                 Ok(life) if life != old => return Ok(began.elapsed()),
                 _ if within < began.elapsed() => bail!("{}: no new life answered within {within:?}", self.name),
                 _ => std::thread::sleep(Duration::from_millis(10)),
@@ -256,7 +260,7 @@ impl Victim {
     /// # Errors
     /// It did not in time.
     pub fn await_inspect(&self, template: &str, wanted: &str, within: Duration) -> Result<()> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         loop {
             let found = self.inspect(template)?;
             if found == wanted {
@@ -276,7 +280,7 @@ impl Victim {
     /// # Errors
     /// It was in another one.
     pub fn stays(&self, state: &str, lasts: Duration) -> Result<()> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         while began.elapsed() < lasts {
             let found = self.inspect("{{.State.Status}}")?;
             ensure!(
@@ -314,6 +318,8 @@ impl Drop for Victim {
 #[derive(Debug)]
 pub struct Tape {
     child: Child,
+    label: String,
+    image: String,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
@@ -323,6 +329,7 @@ impl Tape {
     /// # Errors
     /// `docker events` cannot be run.
     pub fn begin(label: &str) -> Result<Self> {
+        let image = victim_image()?;
         let mut child = Command::new("docker")
             .args([
                 "events",
@@ -343,36 +350,55 @@ impl Tape {
                 heard.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let tape = Self { child, lines };
-        tape.await_running(label)?;
+        let tape = Self {
+            child,
+            label: label.to_owned(),
+            image,
+            lines,
+        };
+        // What happens before the subscription stands is not on the tape.
+        let began = Stopwatch::start();
+        while !tape.shows_a_mark(Duration::from_millis(200))? {
+            ensure!(began.elapsed() < Duration::from_secs(60), "docker events shows nothing");
+        }
         Ok(tape)
     }
 
-    /// Makes something happen until the tape has it: only then the subscription stands.
-    fn await_running(&self, label: &str) -> Result<()> {
-        let image = victim_image()?;
-        for _ in 0..50 {
-            let id = docker(&["create", "--label", label, "--label", "watchtree.enable=false", &image])?;
-            docker(&["rm", &id])?;
-            for _ in 0..20 {
-                if self
-                    .lines()
-                    .iter()
-                    .any(|line| line.starts_with(&id) && line.contains(" destroy "))
-                {
-                    return Ok(());
-                }
-                std::thread::sleep(Duration::from_millis(10));
+    /// Waits until everything that has happened so far is on the tape: it hears of it some time later.
+    ///
+    /// # Errors
+    /// It hears nothing more.
+    pub fn catch_up(&self) -> Result<()> {
+        ensure!(
+            self.shows_a_mark(Duration::from_secs(30))?,
+            "docker events shows nothing more"
+        );
+        Ok(())
+    }
+
+    /// Makes something happen; true if the tape has it within that time, and so all that was before.
+    fn shows_a_mark(&self, within: Duration) -> Result<bool> {
+        let disabled = ["--label", &self.label, "--label", "watchtree.enable=false"];
+        let id = docker(&[&["create"], &disabled[..], &[&self.image]].concat())?;
+        docker(&["rm", &id])?;
+        let began = Stopwatch::start();
+        loop {
+            let has_it = |line: &String| line.starts_with(&id) && line.contains(" destroy ");
+            if self.lines().iter().any(has_it) {
+                return Ok(true);
             }
+            if within < began.elapsed() {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
-        bail!("docker events shows nothing")
     }
 
     fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How often that happened (`start`, `die`) to that container so far.
+    /// How often that happened (`start`, `die`) to that container, as far as the tape has heard of it.
     pub fn count(&self, victim: &Victim, action: &str) -> usize {
         self.actions(victim)
             .iter()
@@ -380,7 +406,7 @@ impl Tape {
             .count()
     }
 
-    /// Everything that happened to that container so far, in order.
+    /// Everything that happened to that container, in order, as far as the tape has heard of it.
     pub fn actions(&self, victim: &Victim) -> Vec<String> {
         let ours = |line: &String| {
             let rest = line.strip_prefix(&victim.id)?.trim();

@@ -35,6 +35,7 @@ fn a_crash_is_healed_whatever_ends_the_process() -> Result<()> {
         // The next one begins after a clean run, so that it has no delay.
         std::thread::sleep(Duration::from_millis(1200));
     }
+    tape.catch_up()?;
     ensure!(tape.count(&victim, "start") == 1 + 3, "{:?}", tape.actions(&victim));
     ensure!(
         tape.count(&victim, "stop") == 0,
@@ -129,6 +130,7 @@ fn a_hang_and_an_illness_are_healed() -> Result<()> {
     ill.await_other_life(&lives.1, Duration::from_secs(5))?;
     for victim in [&hung, &ill] {
         healer.await_state(&format!("h1/docker/{}", victim.name), "ok", Duration::from_secs(10))?;
+        tape.catch_up()?;
         ensure!(tape.count(victim, "start") == 1, "{:?}", tape.actions(victim));
         // `/restart` would let a person's stop lose: it is never used.
         ensure!(tape.count(victim, "restart") == 0, "{:?}", tape.actions(victim));
@@ -181,6 +183,7 @@ fn a_crash_loop_is_given_up_and_a_person_can_retry() -> Result<()> {
     // 0 + 0.1 + 0.2 s of delays with their jitter, and four runs of well under a second each.
     let took = healer.await_state(&subject, "given_up", Duration::from_secs(10))?;
     println!("given up after {took:?}");
+    tape.catch_up()?;
     ensure!(tape.count(&victim, "start") == 1 + 3, "{:?}", tape.actions(&victim));
     victim.stays("exited", Duration::from_secs(3))?;
     let (status, answer) = healer.post(
@@ -216,6 +219,7 @@ fn the_engines_own_restarts_come_first() -> Result<()> {
         victim.await_other_life(&life, Duration::from_secs(4))?;
         std::thread::sleep(Duration::from_secs(2));
     }
+    tape.catch_up()?;
     ensure!(
         tape.count(&victim, "start") == 2 && tape.count(&victim, "die") == 2,
         "{:?}",

@@ -44,6 +44,7 @@ fn killed_at_each_border_of_a_start() -> Result<()> {
         healer.run(&[])?;
         victim.await_other_life(&life, Duration::from_secs(10))?;
         settled(&healer, &victim)?;
+        tape.catch_up()?;
         let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
         ensure!(
             (starts, ends) == (round + 1, round + 1),
@@ -95,6 +96,7 @@ fn killed_at_each_border_of_a_stop_and_start() -> Result<()> {
         healer.run(&[])?;
         victim.await_other_life(&life, Duration::from_secs(15))?;
         settled(&healer, &victim)?;
+        tape.catch_up()?;
         let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
         ensure!(
             (starts, ends) == (round + 1, round + 1),
@@ -130,6 +132,8 @@ fn killed_at_100_random_moments() -> Result<()> {
     let tape = Tape::begin(label)?;
     let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), EAGER)?;
     let mut killed_before_the_start = 0;
+    // Of the moments: follows the length of a repair, so that half of them come before the start on any machine.
+    let mut span = Duration::from_millis(450);
     for round in 1..=100 {
         healer.run(&[])?;
         let life = victim.life()?;
@@ -138,15 +142,18 @@ fn killed_at_100_random_moments() -> Result<()> {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let moment = Duration::from_micros(random % 450_000);
+        let moment = Duration::from_micros(random % (span.as_micros() as u64));
         std::thread::sleep(moment.saturating_sub(crashed.elapsed()));
         healer.kill()?;
-        killed_before_the_start += usize::from(tape.count(&victim, "start") < round);
+        let before = tape.count(&victim, "start") < round;
+        killed_before_the_start += usize::from(before);
+        span = if before { span * 11 / 10 } else { span * 10 / 11 };
         healer.run(&[])?;
         victim
             .await_other_life(&life, Duration::from_secs(10))
             .map_err(|error| error.context(healer.log()))?;
         settled(&healer, &victim)?;
+        tape.catch_up()?;
         let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
         ensure!(
             (starts, ends) == (round, round),
@@ -158,7 +165,7 @@ fn killed_at_100_random_moments() -> Result<()> {
     }
     println!("{killed_before_the_start} of 100 kills came before the start");
     ensure!(
-        (10..=95).contains(&killed_before_the_start),
+        (10..=90).contains(&killed_before_the_start),
         "the moments are not spread: {killed_before_the_start}"
     );
     Ok(())

@@ -72,6 +72,7 @@ fn what_runs_once_is_not_stopped_for_being_unhealthy() -> Result<()> {
         victim.await_inspect("{{.State.Health.Status}}", "unhealthy", Duration::from_secs(10))?;
     }
     removed.stays("running", Duration::from_secs(12))?;
+    tape.catch_up()?;
     for victim in [&removed, &oneoff] {
         healer.await_state(
             &format!("h1/docker/{}", victim.name),
@@ -126,7 +127,7 @@ fn a_stop_during_the_engines_backoff_stays() -> Result<()> {
 /// Hangs a victim, waits for the repair's stop signal, and then does `act` while the repair's `/stop` still waits.
 fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Result<(Victim, Healer, Tape)> {
     let label = format!("wt-test={name}");
-    let more = ["--label", "watchtree.stop-timeout=4s", "--label", "watchtree.grace=1s"];
+    let more = ["--label", "watchtree.stop-timeout=20s", "--label", "watchtree.grace=1s"];
     let victim = Victim::run(name, &args(&label, &more))?;
     let tape = Tape::begin(&label)?;
     let healer = Healer::start(&label, "[heal]\ngrace = \"1s\"\n")?;
@@ -159,6 +160,7 @@ fn a_stop_that_falls_into_a_repair_wins() -> Result<()> {
     let stop = |victim: &Victim| docker(&["stop", "--time", "1", &victim.id]).map(drop);
     let (victim, healer, tape) = act_into_the_repair("into-stop", &stop)?;
     victim.stays("exited", Duration::from_secs(15))?;
+    tape.catch_up()?;
     ensure!(
         tape.count(&victim, "start") == 0,
         "{:?}\n{}",
@@ -178,6 +180,7 @@ fn a_kill_that_falls_into_a_repair_wins() -> Result<()> {
     let (victim, healer, tape) = act_into_the_repair("into-kill", &kill)?;
     victim.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(3))?;
     victim.stays("exited", Duration::from_secs(15))?;
+    tape.catch_up()?;
     ensure!(
         tape.count(&victim, "start") == 0,
         "{:?}\n{}",
@@ -196,6 +199,7 @@ fn a_removal_that_falls_into_a_repair_wins() -> Result<()> {
     let (victim, healer, tape) = act_into_the_repair("into-rm", &remove)?;
     std::thread::sleep(Duration::from_secs(6));
     ensure!(victim.inspect("{{.Id}}").is_err(), "it is gone");
+    tape.catch_up()?;
     ensure!(
         tape.count(&victim, "start") == 0,
         "{:?}\n{}",

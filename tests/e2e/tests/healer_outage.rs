@@ -54,6 +54,7 @@ impl Scene {
         println!("the crash of the outage was healed {took:?} after it");
         self.stopped.stays("exited", Duration::from_secs(12))?;
         self.killed.stays("exited", Duration::from_secs(1))?;
+        self.tape.catch_up()?;
         for victim in [&self.killed, &self.stopped] {
             ensure!(
                 self.tape.count(victim, "start") == 1,

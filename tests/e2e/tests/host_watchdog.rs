@@ -117,7 +117,8 @@ async fn sigterm_stops_the_child_in_order() -> Result<()> {
 async fn missing_engine_is_waited_for() -> Result<()> {
     let rig = HostRig::without_engine("")?;
     rig.await_state("h1/docker", "unreachable", START).await?;
-    let child = rig.child()?.pid();
+    // It may be seen some time after the engine's state is.
+    let child = rig.await_other_child(0, START).await?.0.pid();
     rig.bring_engine()?;
     rig.await_state("h1/docker", "ok", START).await?;
     ensure!(

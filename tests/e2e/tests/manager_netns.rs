@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use watchtree_api::{Client, Incident, IncidentQuery, TreeNode, TreeQuery};
 use watchtree_e2e::host_support::program;
+use watchtree_e2e::manager_support::WITHIN;
+use watchtree_e2e::stopwatch::Stopwatch;
 use watchtree_os::process::{self, Process, Signal};
 
 const JUDGED_WITHIN: Duration = Duration::from_secs(4);
@@ -180,6 +182,18 @@ impl Rig {
         Ok(process::find(|found| found == args)?.iter().map(Process::pid).collect())
     }
 
+    /// The one that there is, once it can be seen.
+    async fn container_watchdog(&self) -> Result<u32> {
+        let began = Stopwatch::start();
+        loop {
+            match self.container_watchdogs()?[..] {
+                [child] => return Ok(child),
+                ref found if WITHIN < began.elapsed() => bail!("container-watchdogs: {found:?}\n{}", self.logs()),
+                _ => tokio::time::sleep(Duration::from_millis(25)).await,
+            }
+        }
+    }
+
     fn client(&self) -> Client {
         Client::unix(&self.path("run/manager.sock"))
     }
@@ -211,7 +225,7 @@ impl Rig {
     async fn until(
         &self,
         what: &str,
-        since: Instant,
+        since: &Stopwatch,
         within: Duration,
         wanted: impl Fn(&TreeNode) -> bool,
     ) -> Result<(TreeNode, Duration)> {
@@ -233,7 +247,7 @@ impl Rig {
         }
     }
 
-    async fn until_closed(&self, since: Instant) -> Result<Incident> {
+    async fn until_closed(&self, since: &Stopwatch) -> Result<Incident> {
         loop {
             if self.incidents(false).await?.is_empty() {
                 let all = self.incidents(true).await?;
@@ -260,14 +274,15 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
+        // The host first, or it would start another child.
+        for child in [&mut self.host, &mut self.manager].into_iter().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         for pid in self.container_watchdogs().unwrap_or_default() {
             if let Ok(child) = Process::open(pid) {
                 let _ = child.signal(Signal::KILL);
             }
-        }
-        for child in [&mut self.host, &mut self.manager].into_iter().flatten() {
-            let _ = child.kill();
-            let _ = child.wait();
         }
     }
 }
@@ -305,7 +320,7 @@ async fn told_apart(look_at: &str) -> Result<()> {
         return Ok(());
     }
     let rig = Rig::start(look_at).await?;
-    rig.until("the host joins", Instant::now(), Duration::from_secs(15), is_well)
+    rig.until("the host joins", &Stopwatch::start(), Duration::from_secs(15), is_well)
         .await?;
     let deadline = Instant::now() + Duration::from_secs(10);
     while !rig.client().ready().await?.ok {
@@ -314,11 +329,11 @@ async fn told_apart(look_at: &str) -> Result<()> {
     }
 
     // A frozen agent: its kernel answers.
-    let children = rig.container_watchdogs()?;
-    let frozen = Instant::now();
+    let child = rig.container_watchdog().await?;
+    let frozen = Stopwatch::start();
     rig.host()?.signal(Signal::STOP)?;
     let lost = |node: &TreeNode| LOST.contains(&node.state.as_str());
-    let (node, _) = rig.until("frozen", frozen, JUDGED_WITHIN, lost).await?;
+    let (node, _) = rig.until("frozen", &frozen, JUDGED_WITHIN, lost).await?;
     ensure!(
         node.state == "agent_lost",
         "{} is no agent lost: {}\n{}",
@@ -333,23 +348,23 @@ async fn told_apart(look_at: &str) -> Result<()> {
     );
     let open = rig.incidents(false).await?;
     ensure!(open.iter().any(|incident| incident.state == "agent_lost"), "{open:?}");
-    let thawed = Instant::now();
+    let thawed = Stopwatch::start();
     rig.host()?.signal(Signal::CONT)?;
-    rig.until("thawed", thawed, BACK_WITHIN, is_well).await?;
-    let closed = rig.until_closed(thawed).await?;
+    rig.until("thawed", &thawed, BACK_WITHIN, is_well).await?;
+    let closed = rig.until_closed(&thawed).await?;
     ensure!(
         closed.state == "agent_lost" && closed.closed_wall_ms.is_some(),
         "{closed:?}"
     );
     ensure!(
-        rig.container_watchdogs()? == children,
+        rig.container_watchdogs()? == [child],
         "a frozen host-watchdog restarted its child"
     );
 
     // A cut network: nobody can say more than that.
-    let cut = Instant::now();
+    let cut = Stopwatch::start();
     rig.net.cut(true)?;
-    let (node, _) = rig.until("cut", cut, JUDGED_WITHIN, lost).await?;
+    let (node, _) = rig.until("cut", &cut, JUDGED_WITHIN, lost).await?;
     ensure!(
         node.state == "unreachable",
         "{} is no unreachable: {}\n{}",
@@ -369,9 +384,9 @@ async fn told_apart(look_at: &str) -> Result<()> {
         "{open:?}"
     );
     rig.net.cut(false)?;
-    let healed = Instant::now();
-    rig.until("healed", healed, Duration::from_secs(10), is_well).await?;
-    let closed = rig.until_closed(Instant::now()).await?;
+    let healed = Stopwatch::start();
+    rig.until("healed", &healed, Duration::from_secs(10), is_well).await?;
+    let closed = rig.until_closed(&Stopwatch::start()).await?;
     ensure!(closed.state == "unreachable", "{closed:?}");
     Ok(())
 }
@@ -394,7 +409,7 @@ async fn a_manager_that_was_away_judges_nobody() -> Result<()> {
         return Ok(());
     }
     let mut rig = Rig::start(LOOK_AT).await?;
-    rig.until("the host joins", Instant::now(), Duration::from_secs(15), is_well)
+    rig.until("the host joins", &Stopwatch::start(), Duration::from_secs(15), is_well)
         .await?;
 
     for signal in [Signal::TERM, Signal::KILL] {
@@ -403,9 +418,9 @@ async fn a_manager_that_was_away_judges_nobody() -> Result<()> {
         tokio::task::spawn_blocking(move || manager.wait()).await??;
         // Long enough that every slot of the host is missed.
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let restarted = Instant::now();
+        let (restarted, since) = (Instant::now(), Stopwatch::start());
         rig.start_manager()?;
-        rig.until(&format!("back after {signal:?}"), restarted, BACK_WITHIN, is_well)
+        rig.until(&format!("back after {signal:?}"), &since, BACK_WITHIN, is_well)
             .await?;
         nobody_is_judged(&rig, restarted + Duration::from_secs(6)).await?;
     }
