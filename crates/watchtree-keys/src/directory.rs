@@ -108,7 +108,8 @@ impl AllowDir {
     /// Reads the directory if it changed since the last call (the first call always reads). `None` = unchanged.
     ///
     /// # Errors
-    /// The directory itself cannot be read: what was read before should stay in force.
+    /// The directory itself cannot be read, or the system has no descriptors to read it with: what was read before should stay in
+    /// force. The next call that can read it gives what it holds, changed or not.
     pub fn poll(&mut self) -> Result<Option<Reload<AllowList>>, KeyError> {
         let Some((files, mut bad)) = self.0.poll()? else {
             return Ok(None);
@@ -203,6 +204,16 @@ impl Watched {
     }
 
     fn poll(&mut self) -> Result<Option<Content>, KeyError> {
+        let read = self.read();
+        if read.is_err() {
+            // Whoever is told so says it to people, or forgets the keys: what is read next is news, also if it is as before.
+            self.seen = None;
+            self.told = None;
+        }
+        read
+    }
+
+    fn read(&mut self) -> Result<Option<Content>, KeyError> {
         let stamps = self.stamps()?;
         if self.seen.as_ref() == Some(&stamps) {
             return Ok(None);
@@ -216,6 +227,8 @@ impl Watched {
             let path = self.path.join(file_name);
             match file::check_name(name).and_then(|()| file::read_public(&path, self.kind)) {
                 Ok(keys) => files.push((name.to_string(), path, keys)),
+                // No fault of this file: it must not take its node off the list.
+                Err(error) if error.is_exhaustion() => return Err(error),
                 Err(error) => bad.push(error),
             }
         }

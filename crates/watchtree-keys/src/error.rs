@@ -1,5 +1,6 @@
 //! Why a key could not be made, read or written: one line, with place and cure.
 
+use rustix::io::Errno;
 use std::io;
 use std::path::PathBuf;
 
@@ -65,6 +66,13 @@ impl KeyError {
     /// Whether the file or directory is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the system has run out of descriptors or memory: the file may be as good as ever.
+    pub(crate) fn is_exhaustion(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        let errno = Errno::from_io_error(source);
+        matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
     }
 
     /// The exit code of a program that ends for this: 6 for missing rights, else 2 (bad input).

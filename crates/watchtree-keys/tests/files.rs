@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use watchtree_keys::{AllowDir, CurveKeys, CurvePublic, KeyError, Kind, OrderKeyDir, OrderKeys, Untrusted, inspect};
 
 fn mode(path: &Path) -> u32 {
@@ -151,6 +152,91 @@ fn the_allow_list_follows_its_directory_and_a_bad_file_locks_nobody_else_out() {
     assert_eq!(watched.poll().unwrap().unwrap().now.name_of(&h1), None);
     fs::remove_dir_all(dir.path()).unwrap();
     assert!(watched.poll().unwrap_err().is_missing());
+}
+
+#[test]
+fn a_directory_that_was_away_is_news_when_it_is_back_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (place, away) = (dir.path().join("order-keys"), dir.path().join("away"));
+    fs::create_dir(&place).unwrap();
+    let keys = OrderKeys::generate().unwrap();
+    keys.save(&place, "manager").unwrap();
+    let mut watched = OrderKeyDir::new(&place);
+    assert_eq!(watched.poll().unwrap().unwrap().now.len(), 1);
+    assert!(watched.poll().unwrap().is_none(), "unchanged");
+    fs::rename(&place, &away).unwrap();
+    assert!(watched.poll().unwrap_err().is_missing());
+    fs::rename(&away, &place).unwrap();
+    let back = watched
+        .poll()
+        .unwrap()
+        .expect("whoever was told that it is away is told that it is back");
+    assert_eq!(back.now.key_ids().collect::<Vec<_>>(), [keys.key_id()]);
+    assert!(watched.poll().unwrap().is_none(), "unchanged");
+}
+
+/// Says to the next test's other process that it is one.
+const STARVED: &str = "WATCHTREE_KEYS_TEST_STARVED";
+
+/// Not a test of its own: the other process of the next one, in which somebody else takes every descriptor that is free.
+#[test]
+fn as_a_process_without_descriptors() {
+    if std::env::var_os(STARVED).is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let [h1, h2] = [(); 2].map(|()| CurveKeys::generate().unwrap().public());
+    allow(dir.path(), "h1.pub", &[h1]);
+    allow(dir.path(), "h2.pub", &[h2]);
+    let mut watched = AllowDir::new(dir.path());
+    assert_eq!(watched.poll().unwrap().unwrap().now.len(), 2);
+    // Each name in turn: so the directory has always changed.
+    let names = ["h2.pub", "h3.pub"].map(|name| dir.path().join(name));
+    let over = AtomicBool::new(false);
+    let (mut turn, mut unread, mut lost) = (0, 0, None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut taken = Vec::new();
+            while !over.load(Relaxed) {
+                match fs::File::open("/dev/null") {
+                    Ok(file) => taken.push(file),
+                    // One is free for a moment, as with a connection that comes and goes.
+                    Err(_) => drop(taken.pop()),
+                }
+            }
+        });
+        while unread < 2000 && lost.is_none() {
+            fs::rename(&names[turn % 2], &names[(turn + 1) % 2]).unwrap();
+            turn += 1;
+            match watched.poll() {
+                Ok(Some(read)) => lost = (read.now.len() < 2).then_some(read.bad),
+                Ok(None) => {}
+                Err(_) => unread += 1,
+            }
+        }
+        over.store(true, Relaxed);
+    });
+    assert!(lost.is_none(), "{lost:?}");
+    // The last one was not read.
+    let read = watched
+        .poll()
+        .unwrap()
+        .expect("what could not be read is news when it can be");
+    assert_eq!((read.now.len(), read.bad.len()), (2, 0), "{:?}", read.bad);
+}
+
+#[test]
+fn a_key_that_could_not_be_read_for_want_of_descriptors_stays_on_the_list() {
+    let status = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 32 && exec \"$0\" --exact as_a_process_without_descriptors",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .env(STARVED, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
