@@ -31,7 +31,7 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&pid).cloned()
     }
 
-    fn set(&self, pid: u32, name: NodeName) {
+    pub(crate) fn set(&self, pid: u32, name: NodeName) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, name);
     }
 

@@ -94,14 +94,14 @@ impl Links {
             refusals: refusals.clone(),
             inputs: inputs.clone(),
         };
-        let down_ends = tell_end("the children's socket", pump.run(events), ended.clone());
+        let down_ends = tell_end("the children's socket", tokio::spawn(pump.run(events)), ended.clone());
         let mut pumps = vec![tokio::spawn(down_ends)];
         let up = match upstream {
             None => None,
             Some(upstream) => {
                 let (up, events) = Dealer::start(DealerConfig::new(upstream), clock).map_err(bad_link)?;
                 refusals.include(up.clone());
-                let pump = pump_up(events, orders, refusals.clone(), inputs.clone());
+                let pump = tokio::spawn(pump_up(events, orders, refusals.clone(), inputs.clone()));
                 pumps.push(tokio::spawn(tell_end("the link to the manager", pump, ended)));
                 Some(up)
             }
@@ -171,8 +171,9 @@ impl Links {
 }
 
 /// While the loop works, a link that ends is a defect: without it living children would count as silent, and be killed.
-async fn tell_end(link: &'static str, pump: impl Future<Output = ()>, ended: mpsc::Sender<&'static str>) {
-    pump.await;
+async fn tell_end(link: &'static str, pump: JoinHandle<()>, ended: mpsc::Sender<&'static str>) {
+    // An error: it panicked, and that is an end too.
+    let _ = pump.await;
     // If the loop has ended, it ended the link itself.
     let _ = ended.send(link).await;
 }
@@ -228,12 +229,8 @@ impl DownPump {
             let input = match event {
                 LinkEvent::PeerSeen { peer, connection, .. } => {
                     let LinkPeer::Local(local) = &peer else { continue };
-                    match self.names.of(local.pid) {
-                        Some(name) => {
-                            let known = Peer { name, connection };
-                            self.lock().insert(known.clone(), peer.clone());
-                            peers.insert(connection, known);
-                        }
+                    match self.known(&mut peers, &peer, connection) {
+                        Some(_) => {}
                         None if strangers.len() < STRANGERS_MAX && !strangers.contains(&local.pid) => {
                             strangers.push(local.pid);
                             tracing::warn!(%peer, "no child of ours: its frames are refused");
@@ -249,8 +246,13 @@ impl DownPump {
                     },
                     None => continue,
                 },
-                LinkEvent::Frame { connection, parts, .. } => {
-                    let Some(known) = peers.get(&connection).cloned() else {
+                LinkEvent::Frame {
+                    peer,
+                    connection,
+                    parts,
+                    ..
+                } => {
+                    let Some(known) = self.known(&mut peers, &peer, connection) else {
                         self.refusals.count("stranger");
                         continue;
                     };
@@ -280,6 +282,21 @@ impl DownPump {
         }
     }
 
+    /// The child at the other end. Asked anew with each frame of a stranger: a child can be quicker than the note of its start.
+    fn known(&self, peers: &mut BTreeMap<u64, Peer>, peer: &LinkPeer, connection: u64) -> Option<Peer> {
+        if let Some(known) = peers.get(&connection) {
+            return Some(known.clone());
+        }
+        let LinkPeer::Local(local) = peer else { return None };
+        let known = Peer {
+            name: self.names.of(local.pid)?,
+            connection,
+        };
+        self.lock().insert(known.clone(), peer.clone());
+        peers.insert(connection, known.clone());
+        Some(known)
+    }
+
     fn forget(&self, peers: &mut BTreeMap<u64, Peer>, connection: u64) -> Option<Peer> {
         let known = peers.remove(&connection)?;
         self.lock().remove(&known);
@@ -294,23 +311,75 @@ impl DownPump {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use watchtree_core::id::NodeName;
+    use watchtree_core::time::Moment;
+    use watchtree_link::LocalPeer;
+
+    fn pump(names: &Names, inputs: mpsc::Sender<HostInput>) -> DownPump {
+        DownPump {
+            names: names.clone(),
+            connections: Connections::default(),
+            refusals: Refusals::default(),
+            inputs,
+        }
+    }
 
     #[tokio::test]
     async fn the_end_of_a_link_is_told() {
         let (inputs, _inbox) = mpsc::channel(1);
         let (ended, mut ends) = mpsc::channel(1);
         let (events, taken) = mpsc::channel(1);
-        let pump = DownPump {
-            names: Names::default(),
-            connections: Connections::default(),
-            refusals: Refusals::default(),
-            inputs,
-        };
-        tokio::spawn(tell_end("the children's socket", pump.run(taken), ended));
+        let reading = tokio::spawn(pump(&Names::default(), inputs).run(taken));
+        tokio::spawn(tell_end("the children's socket", reading, ended.clone()));
         events
             .send(LinkEvent::Closed { clean: true })
             .await
             .expect("it is read");
         assert_eq!(ends.recv().await, Some("the children's socket"));
+        let broken = tokio::spawn(async { panic!("a defect of ours") });
+        tokio::spawn(tell_end("the link to the manager", broken, ended));
+        assert_eq!(ends.recv().await, Some("the link to the manager"));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_speaks_before_its_start_is_noted_is_no_stranger_for_ever() {
+        let (names, name) = (Names::default(), NodeName::new("h1.docker.watchdog").expect("a name"));
+        let (inputs, mut inbox) = mpsc::channel(1);
+        let (events, taken) = mpsc::channel(1);
+        let pump = pump(&names, inputs);
+        let (connections, refusals) = (Arc::clone(&pump.connections), pump.refusals.clone());
+        tokio::spawn(pump.run(taken));
+        let local = LocalPeer {
+            uid: 0,
+            gid: 0,
+            pid: 77,
+        };
+        let (peer, connection) = (LinkPeer::Local(local), 5);
+        let frame = || LinkEvent::Frame {
+            peer: peer.clone(),
+            connection,
+            parts: vec![b"WT1".to_vec()],
+            at: Moment::ZERO,
+        };
+        let seen = LinkEvent::PeerSeen {
+            peer: peer.clone(),
+            connection,
+            address: None,
+        };
+        // With room for one: what was sent before the last two has been dealt with.
+        for event in [seen, frame(), LinkEvent::Up, LinkEvent::Up] {
+            events.send(event).await.expect("it is read");
+        }
+        assert_eq!(refusals.all(BTreeMap::new()).get("stranger"), Some(&1));
+        names.set(local.pid, name.clone());
+        events.send(frame()).await.expect("it is read");
+        drop(events);
+        let known = Peer { name, connection };
+        let told = inbox.recv().await.expect("it is told");
+        assert!(
+            matches!(&told, HostInput::Children(BackendInput::Undecodable { peer, .. }) if *peer == known),
+            "{told:?}"
+        );
+        assert_eq!(connections.lock().expect("no panic").get(&known), Some(&peer));
     }
 }
