@@ -1,9 +1,9 @@
 //! The link to the host-watchdog: frames and link events become inputs, envelopes become frames, orders are checked.
 //!
-//! Losing the parent changes nothing here: it is a condition, and the link reconnects by itself.
+//! Losing the parent changes nothing here: it is a condition, and the link reconnects by itself. A link that ends is made anew.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_core::container::io::ContainerInput;
@@ -11,11 +11,32 @@ use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::{Envelope, Message, OrderFrame};
 use watchtree_core::order::{Order, OrderAnswer, OrderRefusal, SignedOrder};
 use watchtree_keys::{OrderKeyDir, TrustedOrderKeys};
-use watchtree_link::{Dealer, DealerConfig, LinkEvent, LinkHandle, Upstream};
+use watchtree_link::{Dealer, DealerConfig, LinkError, LinkEvent, LinkHandle, Upstream};
 use watchtree_runtime::{Clock, Conditions};
 
 /// How often the folder of order keys is looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(2);
+
+/// A link that ended by itself is made anew after this.
+const ANEW_AFTER: Duration = Duration::from_secs(1);
+
+/// The link to the parent. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Parent(Arc<Mutex<Link>>);
+
+struct Link {
+    handle: LinkHandle,
+    stopped: bool,
+}
+
+/// Where the parent is, and what its frames need.
+#[derive(Clone)]
+struct Way {
+    socket: PathBuf,
+    order_keys: PathBuf,
+    inputs: mpsc::Sender<ContainerInput>,
+    conditions: Conditions,
+}
 
 /// Starts the link's thread and the task that reads from it.
 pub(crate) fn start(
@@ -23,27 +44,87 @@ pub(crate) fn start(
     order_keys: PathBuf,
     inputs: mpsc::Sender<ContainerInput>,
     conditions: Conditions,
-) -> anyhow::Result<LinkHandle> {
-    let config = DealerConfig::new(Upstream::Ipc {
-        path: socket.to_owned(),
-    });
-    let (link, events) = Dealer::start(config, Arc::new(|| Clock.now()))?;
-    tokio::spawn(read(events, order_keys, inputs, conditions));
-    Ok(link)
+) -> anyhow::Result<Parent> {
+    let way = Way {
+        socket: socket.to_owned(),
+        order_keys,
+        inputs,
+        conditions,
+    };
+    let (handle, events) = way.connect()?;
+    let parent = Parent(Arc::new(Mutex::new(Link { handle, stopped: false })));
+    tokio::spawn(parent.clone().keep(way, events));
+    Ok(parent)
 }
 
-/// Hands an envelope to the link; `Err` = it is lost, and why.
-pub(crate) fn send(link: &LinkHandle, envelope: &Envelope) -> Result<(), String> {
-    let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
-    link.try_send_up(parts).map_err(|error| error.to_string())
+impl Way {
+    fn connect(&self) -> Result<(LinkHandle, mpsc::Receiver<LinkEvent>), LinkError> {
+        let config = DealerConfig::new(Upstream::Ipc {
+            path: self.socket.clone(),
+        });
+        Dealer::start(config, Arc::new(|| Clock.now()))
+    }
 }
 
-async fn read(
-    mut events: mpsc::Receiver<LinkEvent>,
-    order_keys: PathBuf,
-    inputs: mpsc::Sender<ContainerInput>,
-    conditions: Conditions,
-) {
+impl Parent {
+    /// Hands an envelope to the link; `Err` = it is lost, and why.
+    pub(crate) fn send(&self, envelope: &Envelope) -> Result<(), String> {
+        let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
+        let sent = self.lock().handle.try_send_up(parts);
+        sent.map_err(|error| error.to_string())
+    }
+
+    /// Lets what was sent leave, then closes.
+    pub(crate) fn stop(&self, linger: Duration) {
+        let mut link = self.lock();
+        link.stopped = true;
+        link.handle.stop(linger);
+    }
+
+    /// Reads until it is stopped. A link that ends by itself, or a reading that panics, is a defect of ours; but healing goes on without
+    /// a parent, and ending for it would leave the containers alone.
+    async fn keep(self, way: Way, mut events: mpsc::Receiver<LinkEvent>) {
+        loop {
+            // An error: it panicked, and that is an end too. What it read from ends with it.
+            let _ = tokio::spawn(read(events, way.clone())).await;
+            if self.lock().stopped {
+                return;
+            }
+            let why = "the link ended by itself".to_owned();
+            tracing::error!("{why}: making it anew");
+            let down = ContainerInput::Link(FrontendInput::Down { why });
+            if way.inputs.send(down).await.is_err() {
+                return;
+            }
+            events = loop {
+                tokio::time::sleep(ANEW_AFTER).await;
+                let mut link = self.lock();
+                if link.stopped {
+                    return;
+                }
+                match way.connect() {
+                    Ok((handle, events)) => {
+                        link.handle = handle;
+                        break events;
+                    }
+                    Err(error) => tracing::error!(%error, "the link cannot be made"),
+                }
+            };
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Link> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn read(mut events: mpsc::Receiver<LinkEvent>, way: Way) {
+    let Way {
+        order_keys,
+        inputs,
+        conditions,
+        ..
+    } = way;
     let folder = OrderKeyDir::new(&order_keys);
     let mut keys = Keys {
         path: order_keys,
@@ -146,5 +227,41 @@ fn refusal_of(untrusted: &watchtree_keys::Untrusted) -> OrderRefusal {
     match untrusted {
         watchtree_keys::Untrusted::UnknownKey => OrderRefusal::UnknownKey,
         watchtree_keys::Untrusted::BadSignature => OrderRefusal::BadSignature,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchtree_link::{Listen, Router, RouterConfig};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    async fn until(inbox: &mut mpsc::Receiver<ContainerInput>, wanted: FrontendInput) {
+        let wanted = ContainerInput::Link(wanted);
+        let told = async { while inbox.recv().await.expect("somebody reads") != wanted {} };
+        tokio::time::timeout(DEADLINE, told).await.expect("it is told");
+    }
+
+    #[tokio::test]
+    async fn a_link_that_ended_by_itself_is_made_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (socket, uids) = (folder.path().join("p.sock"), Vec::new());
+        let path = socket.clone();
+        let (_router, _heard) =
+            Router::start(RouterConfig::new(Listen::Ipc { path, uids }), Arc::new(|| Clock.now())).expect("it listens");
+        let (inputs, mut inbox) = mpsc::channel(16);
+        let parent = start(&socket, folder.path().join("keys"), inputs, Conditions::new()).expect("it starts");
+        until(&mut inbox, FrontendInput::Up).await;
+        let handle = parent.lock().handle.clone();
+        handle.stop(Duration::ZERO);
+        let why = "the link ended by itself".to_owned();
+        until(&mut inbox, FrontendInput::Down { why }).await;
+        until(&mut inbox, FrontendInput::Up).await;
+        assert!(parent.lock().handle.is_up());
+        // One that was asked to end stays ended: then nobody tells anything any more.
+        parent.stop(Duration::ZERO);
+        let end = async { while inbox.recv().await.is_some() {} };
+        tokio::time::timeout(DEADLINE, end).await.expect("it ends");
     }
 }

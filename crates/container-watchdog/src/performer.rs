@@ -3,7 +3,8 @@
 //! The journal is written here and now: an effect after it is not begun before the kernel has the record. Everything else
 //! is begun in a task of its own and answers through the inbox.
 
-use crate::{fault, parent};
+use crate::fault;
+use crate::parent::Parent;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,6 @@ use watchtree_core::message::Envelope;
 use watchtree_core::order::OrderAnswer;
 use watchtree_core::time::Moment;
 use watchtree_docker::Hands;
-use watchtree_link::LinkHandle;
 use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
 use watchtree_store::journal::Journal;
 
@@ -34,7 +34,7 @@ pub(crate) type Gate = Arc<Mutex<Result<Hands, String>>>;
 pub(crate) struct Performer {
     pub(crate) gate: Gate,
     pub(crate) journal: Arc<Mutex<Journal>>,
-    pub(crate) link: LinkHandle,
+    pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
     pub(crate) conditions: Conditions,
     pub(crate) events: EventLog,
@@ -123,7 +123,7 @@ impl Performer {
     }
 
     fn send(&mut self, envelope: &Envelope) {
-        if let Err(why) = parent::send(&self.link, envelope) {
+        if let Err(why) = self.link.send(envelope) {
             tracing::trace!(%why, seq = envelope.header.seq, "a frame to the parent is lost");
             self.tell(ContainerInput::Link(FrontendInput::NotSent {
                 seq: envelope.header.seq,
