@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use watchtree_core::backend::{BackendInput, Peer};
 use watchtree_core::manager::io::ManagerInput;
 use watchtree_core::message::Envelope;
@@ -18,7 +19,8 @@ use watchtree_runtime::{Clock, Code, Conditions, Exit};
 /// How often the folder of allowed keys is looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 
-/// Binds the ROUTER and begins to read.
+/// Binds the ROUTER and begins to read. While the loop works, an end of the reading (and the link ends with it) is a defect: nobody
+/// would be heard any more.
 pub(crate) fn start(
     endpoints: Vec<String>,
     keys: CurveKeys,
@@ -26,7 +28,7 @@ pub(crate) fn start(
     places: Places,
     inputs: mpsc::Sender<ManagerInput>,
     conditions: Conditions,
-) -> Result<LinkHandle, Exit> {
+) -> Result<(LinkHandle, JoinHandle<()>), Exit> {
     let mut allowed = Allowed {
         folder: AllowDir::new(&allowed_dir),
         conditions,
@@ -38,8 +40,8 @@ pub(crate) fn start(
         allowed: allowed.poll().unwrap_or_default(),
     };
     let (link, events) = Router::start(RouterConfig::new(listen), Arc::new(|| Clock.now())).map_err(link_exit)?;
-    tokio::spawn(read(events, places, allowed, link.clone(), inputs));
-    Ok(link)
+    let reading = tokio::spawn(read(events, places, allowed, link.clone(), inputs));
+    Ok((link, reading))
 }
 
 fn link_exit(error: LinkError) -> Exit {
@@ -197,7 +199,7 @@ mod tests {
             .expect("a runtime");
         let (inputs, _inbox) = mpsc::channel(16);
         // Nothing is ever run in this runtime: the list that is in force is the one the link was started with.
-        let manager = runtime.block_on(async {
+        let (manager, _reading) = runtime.block_on(async {
             start(
                 vec!["tcp://127.0.0.1:0".to_string()],
                 server.clone(),
@@ -221,5 +223,24 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(child.counters().handshakes_failed, 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_link_ends_the_reading() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (inputs, mut inbox) = mpsc::channel(16);
+        let (link, reading) = start(
+            vec!["tcp://127.0.0.1:0".to_string()],
+            CurveKeys::generate().expect("keys"),
+            folder.path().to_path_buf(),
+            Places::default(),
+            inputs,
+            Conditions::new(),
+        )
+        .map_err(|exit| exit.to_string())
+        .expect("it listens");
+        link.stop(Duration::ZERO);
+        reading.await.expect("no panic");
+        assert_eq!(inbox.recv().await, None);
     }
 }

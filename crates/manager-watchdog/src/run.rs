@@ -39,7 +39,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let http = HttpServer::bind(Some(&plan.socket), plan.socket_group.as_deref(), plan.http_listen)
         .map_err(watchtree_runtime::Exit::from)?;
     let places = Places::default();
-    let link = hosts::start(
+    let (link, reading) = hosts::start(
         plan.endpoints.clone(),
         plan.curve.clone(),
         plan.allowed_dir.clone(),
@@ -110,7 +110,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         stop: || ManagerInput::Stop,
         stop_within: STOP_WITHIN,
     };
-    let ended = drive(&mut machine, &mut performer, parts).await;
+    let ended = tokio::select! {
+        ended = drive(&mut machine, &mut performer, parts) => Ok(ended),
+        // An error: it panicked, and that is an end too.
+        _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; the next life hears them again")),
+    };
     tracing::info!(?ended, "ends");
     serving.shut_down().await;
     link.stop(Duration::from_millis(500));
@@ -121,7 +125,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         drop(store);
     })
     .await?;
-    Ok(())
+    ended.map(drop)
 }
 
 /// A full disk is waited out.
