@@ -1,7 +1,7 @@
 //! Who this machine, this boot and this daemon are.
 //!
-//! A daemon's own part lies in its state folder, file `identity`: the node id, made once, and the epoch, one more at each
-//! start. A wiped folder gives a new node id, which tells the parent what happened, and begins its epochs at the wall clock:
+//! A daemon's own part lies in its state folder, file `identity`: the node id, made once, and the epoch, greater at each
+//! start. A wiped folder gives a new node id, which tells the parent what happened. Epochs are never behind the wall clock:
 //! decision records are named by node name and epoch, and a fresh folder must not write over those of the one before. On a
 //! full disk the epoch is written over its old digits in place, which needs no new block.
 
@@ -69,28 +69,31 @@ pub fn begin_life(folder: &Path) -> Life {
     let made = make_folder(folder);
     let (node_id, last, remark) = match read_identity(&file) {
         Ok(Some((node_id, epoch))) => (node_id, epoch, None),
-        Ok(None) => (fresh_id(), seconds_since_1970(), None),
+        Ok(None) => (fresh_id(), 0, None),
         Err(error) => (
             fresh_id(),
-            seconds_since_1970(),
+            0,
             Some(format!(
                 "{} cannot be used ({error}); made a new node id",
                 file.display()
             )),
         ),
     };
-    let written = made.and_then(|()| write_identity(&file, node_id, last + 1));
+    // Later than a start that is written down, and by the clock than one that could not be: with a lower number than that one's
+    // this start would be taken for an earlier one. Ahead by one of an unwritten start in this very second.
+    let begun = last.max(seconds_since_1970()).saturating_add(1);
+    let next = begun.saturating_add(1);
+    let written = made.and_then(|()| write_identity(&file, node_id, next));
     match written {
         Ok(()) => Life {
             node_id,
-            epoch: AgentEpoch(last + 1),
+            epoch: AgentEpoch(next),
             degraded: remark,
             saved: true,
         },
         Err(error) => Life {
             node_id,
-            // Another number than any start before or after it, without the file's help.
-            epoch: AgentEpoch(last + 1 + seconds_since_1970()),
+            epoch: AgentEpoch(begun),
             degraded: Some(format!(
                 "{} cannot be written ({error}); going on from memory, make room or give rights",
                 file.display()
@@ -217,8 +220,8 @@ mod tests {
         let wall = seconds_since_1970();
         let first = begin_life(&folder);
         let second = begin_life(&folder);
-        assert!(wall <= first.epoch.0, "a fresh folder begins at the wall clock");
-        assert_eq!(second.epoch.0, first.epoch.0 + 1);
+        assert!(wall < first.epoch.0, "not behind the wall clock");
+        assert!(first.epoch < second.epoch);
         assert_eq!(first.node_id, second.node_id);
         assert_eq!(second.degraded, None);
         std::fs::remove_dir_all(&folder).expect("it can be wiped");
@@ -239,8 +242,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder can be made");
         let life = begin_life(&dir.path().join("ok"));
         let file = dir.path().join("ok/identity");
-        write_in_place(&file, &identity_text(life.node_id, 7)).expect("the old blocks are there");
-        assert_eq!(begin_life(&dir.path().join("ok")).epoch.0, 8);
+        let far = life.epoch.0 + 1_000_000;
+        write_in_place(&file, &identity_text(life.node_id, far)).expect("the old blocks are there");
+        assert!(far < begin_life(&dir.path().join("ok")).epoch.0);
         std::fs::write(dir.path().join("file"), "").expect("it can be written");
         let life = begin_life(&dir.path().join("file/under"));
         assert!(life.degraded.is_some());
@@ -250,7 +254,23 @@ mod tests {
         std::fs::remove_file(dir.path().join("file")).expect("it can be removed");
         save_life(&dir.path().join("file/under"), &mut life).expect("there is room now");
         let next = begin_life(&dir.path().join("file/under"));
-        assert_eq!((next.node_id, next.epoch.0), (life.node_id, life.epoch.0 + 1));
+        assert!(next.node_id == life.node_id && life.epoch < next.epoch);
+    }
+
+    #[test]
+    fn a_start_after_one_that_could_not_be_written_down_is_a_later_one() {
+        let dir = tempfile::tempdir().expect("a folder can be made");
+        let first = begin_life(dir.path());
+        // Neither beside the file nor over its old blocks.
+        let (file, blocked) = (dir.path().join("identity"), dir.path().join("identity.new"));
+        std::fs::write(&file, format!("node_id={}\nepoch={}\n", first.node_id, first.epoch.0)).expect("there is room");
+        std::fs::create_dir(&blocked).expect("there is room");
+        let unsaved = begin_life(dir.path());
+        assert!(!unsaved.saved && first.epoch < unsaved.epoch, "{unsaved:?}");
+        std::fs::remove_dir(&blocked).expect("it is empty");
+        let next = begin_life(dir.path());
+        assert!(next.saved && unsaved.epoch < next.epoch, "{unsaved:?} {next:?}");
+        assert_eq!(first.node_id, next.node_id);
     }
 
     #[test]
