@@ -175,6 +175,8 @@ impl ManagerAgent {
         for name in waiting {
             self.excuse(&name, settled);
         }
+        // How long an illness lasts, and whether a subject is gone, was not seen either.
+        self.incidents.put_off(settled);
         let why = format!(
             "did not run for {} ms: nobody is judged before {settled}",
             gap.as_millis()

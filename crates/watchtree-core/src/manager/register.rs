@@ -62,6 +62,16 @@ impl Incidents {
         }
     }
 
+    /// Nothing that waits is decided before then.
+    pub(super) fn put_off(&mut self, until: Moment) {
+        let early = self.due.iter().take_while(|(at, _)| *at < until);
+        let early: Vec<SubjectId> = early.map(|(_, subject)| subject.clone()).collect();
+        for subject in early {
+            self.wait_no_more(&subject);
+            self.wait(&subject, until);
+        }
+    }
+
     /// Keeps a closed one among the newest.
     pub(super) fn shelve(&mut self, incident: Incident) {
         if CLOSED_MAX <= self.closed.len() {

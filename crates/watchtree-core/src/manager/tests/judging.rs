@@ -30,6 +30,22 @@ fn well_hosts_are_ok_and_nothing_is_told() {
 }
 
 #[test]
+fn what_waits_to_become_an_incident_is_not_judged_by_a_stall_of_ours() {
+    let mut world = World::of(1);
+    world.report("h1/docker/web", State::Down);
+    world.run_ms(1000);
+    // It is repaired while we do not run; the news comes a little after we run again.
+    world.host("h1").held_back = true;
+    world.report("h1/docker/web", State::Ok);
+    world.stall_manager(20_000);
+    world.run_ms(100);
+    world.host("h1").held_back = false;
+    world.run_ms(30_000);
+    assert_eq!(world.state("h1/docker/web"), State::Ok);
+    assert!(world.opened.is_empty(), "{:?}", world.told);
+}
+
+#[test]
 fn a_frozen_agent_is_agent_lost_within_4_s_and_back_when_it_runs_again() {
     let mut world = World::of(1);
     let from = world.now;
