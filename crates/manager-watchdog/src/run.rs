@@ -140,7 +140,13 @@ fn open_store(plan: &Plan, inputs: &mpsc::Sender<ManagerInput>) -> (ManagerStore
         // The store's thread must not wait for the machine; a full inbox loses one line of news.
         let _ = teller.try_send(ManagerInput::StoreHealth { state: state.map(drop) });
     });
-    ManagerStore::open(&plan.database, Clock.wall().0 / 1000, on_health)
+    let late = inputs.clone();
+    let on_found = Box::new(move |found: Found| {
+        let (hosts, incidents) = (found.hosts, found.incidents);
+        // The machine never waits for the store, so the store may wait for it. One that is gone wants to know nothing.
+        let _ = late.blocking_send(ManagerInput::Remembered { hosts, incidents });
+    });
+    ManagerStore::open(&plan.database, Clock.wall().0 / 1000, on_health, on_found)
 }
 
 fn start(plan: &Plan, found: Found, term: u64) -> ManagerStart {

@@ -131,6 +131,9 @@ impl Pending {
 /// disk cannot be used at the start.
 pub type OnHealth = Box<dyn Fn(Result<String, String>) + Send>;
 
+/// Told once what the disk held, if it could not be read at the start and can be later. Called on the store's thread.
+pub type OnFound = Box<dyn Fn(Found) + Send>;
+
 /// The store. Dropping it writes what waits, if the disk lets it, within 2 s.
 pub struct ManagerStore {
     shared: Arc<Shared>,
@@ -184,8 +187,9 @@ impl Shared {
 impl ManagerStore {
     /// Opens `path` and starts the writer. Never fails: with a disk that cannot be used it begins empty, in memory, says
     /// so through `on_health`, and goes on trying. Then `next_incident` begins at `wall_secs`, so that numbers do not
-    /// meet those on the disk when it comes back.
-    pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth) -> (Self, Found) {
+    /// meet those on the disk when it comes back; its hosts and open incidents are told through `on_found` then, its
+    /// letters wait for the next start.
+    pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth, on_found: OnFound) -> (Self, Found) {
         let (file, found, ill) = match File::open(path, |file| file.load(DECISIONS_MAX)) {
             Ok((file, found, words)) => {
                 if let Some(words) = words {
@@ -213,10 +217,12 @@ impl ManagerStore {
         let mut writer = Writer {
             shared: Arc::clone(&shared),
             path: path.to_path_buf(),
+            unread: file.is_none(),
             file,
             ill,
             said_dropped: 0,
             on_health,
+            on_found,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -321,9 +327,12 @@ struct Writer {
     shared: Arc<Shared>,
     path: PathBuf,
     file: Option<File>,
+    /// Nobody was told yet what the disk holds.
+    unread: bool,
     ill: Option<StoreError>,
     said_dropped: u64,
     on_health: OnHealth,
+    on_found: OnFound,
 }
 
 impl Writer {
@@ -376,10 +385,7 @@ impl Writer {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let (file, (), words) = File::open(&self.path, |_| Ok(()))?;
-                if let Some(words) = words {
-                    (self.on_health)(Err(words));
-                }
+                let file = self.open_again(batch)?;
                 self.file.insert(file)
             }
         };
@@ -392,6 +398,26 @@ impl Writer {
             self.file = None;
         }
         written
+    }
+
+    fn open_again(&mut self, batch: &Pending) -> Result<File, StoreError> {
+        let unread = self.unread;
+        let (file, found, words) = File::open(&self.path, |file| unread.then(|| file.load(0)).transpose())?;
+        if let Some(words) = words {
+            (self.on_health)(Err(words));
+        }
+        self.unread = false;
+        if let Some(mut found) = found {
+            // Who was forgotten meanwhile stays so.
+            let state = self.shared.lock();
+            let forgets = |pending: &Pending, host: &KnownHost| pending.hosts.get(&host.identity.name) == Some(&None);
+            found
+                .hosts
+                .retain(|host| !forgets(&state.pending, host) && !forgets(batch, host));
+            drop(state);
+            (self.on_found)(found);
+        }
+        Ok(file)
     }
 
     fn tell(&mut self, error: Option<StoreError>, dropped: u64) {

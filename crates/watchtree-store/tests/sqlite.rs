@@ -19,7 +19,7 @@ type Health = Receiver<Result<String, String>>;
 fn open(path: &Path) -> (ManagerStore, Found, Health) {
     let (sender, health) = channel();
     let on_health = Box::new(move |state| sender.send(state).unwrap_or(()));
-    let (store, found) = ManagerStore::open(path, 5_000_000, on_health);
+    let (store, found) = ManagerStore::open(path, 5_000_000, on_health, Box::new(|_| ()));
     (store, found, health)
 }
 
@@ -295,6 +295,36 @@ fn a_missing_folder_is_waited_for() {
     assert!(recovered.expect("well").contains("written again"));
     drop(store);
     assert_eq!(open(&path).1.incidents.len(), 1);
+}
+
+#[test]
+fn what_could_not_be_read_at_the_start_is_told_once_it_can_be() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("manager.db");
+    let (store, _, _) = open(&path);
+    store.put_host(host("h1"));
+    store.put_host(host("h2"));
+    store.put_incident(incident(1, false));
+    drop(store);
+    let other = rusqlite::Connection::open(&path).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let (sender, late) = channel();
+    let on_found = Box::new(move |found| sender.send(found).unwrap_or(()));
+    let (store, found) = ManagerStore::open(&path, 5_000_000, Box::new(|_| ()), on_found);
+    assert_eq!((found.hosts.len(), found.incidents.len()), (0, 0), "it is locked");
+    store.put_host(host("h3"));
+    store.put_incident(incident(5_000_000, false));
+    store.forget_host(name("h2"));
+    drop(other);
+    let found = late.recv_timeout(Duration::from_secs(60)).expect("told");
+    assert_eq!(
+        (found.hosts, found.incidents),
+        (vec![host("h1")], vec![incident(1, false)])
+    );
+    drop(store);
+    assert!(late.recv().is_err(), "told once");
+    let found = open(&path).1;
+    assert_eq!((found.hosts, found.incidents.len()), (vec![host("h1"), host("h3")], 2));
 }
 
 /// A small file system of its own; unmounted at the end.

@@ -63,6 +63,7 @@ fn open(folder: &Path) -> (ManagerStore, Found) {
         &folder.join("manager.db"),
         1,
         Box::new(|state| assert_eq!(state, Ok(String::new()))),
+        Box::new(|_| ()),
     )
 }
 

@@ -42,7 +42,7 @@ impl ManagerAgent {
     /// A host of a former life.
     pub(super) fn restore(&mut self, now: Moment, known: KnownHost) {
         let name = known.identity.name.clone();
-        let until = self.own.settled_at() + self.policy.return_within;
+        let until = self.own.settled_at().max(now) + self.policy.return_within;
         let left = known.left;
         self.insert(now, known);
         self.arm(&name, Some(until));

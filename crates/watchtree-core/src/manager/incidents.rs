@@ -9,7 +9,7 @@
 //!
 //! A subject under a lost host, or under an engine that does not answer, opens none of its own: it is part of theirs.
 
-use super::io::ManagerEffect;
+use super::io::{KnownHost, ManagerEffect};
 use super::{ManagerAgent, hosts::Phase};
 use crate::decision::{ActionKind, Decision};
 use crate::id::NodeName;
@@ -18,6 +18,7 @@ use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use crate::tree::Book;
 use crate::verdict::{Evidence, Level, State, Verdict};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -47,6 +48,31 @@ impl ManagerAgent {
             self.incidents.next = self.incidents.next.max(incident.id + 1);
             self.incidents.open.insert(incident.subject.clone(), incident);
         }
+    }
+
+    /// What a former life knew, if it comes late: what is known by now is newer.
+    pub(super) fn remembered(&mut self, now: Moment, hosts: Vec<KnownHost>, open: Vec<Incident>) {
+        for known in hosts {
+            if !self.hosts.contains_key(&known.identity.name) {
+                self.restore(now, known);
+            }
+        }
+        let about: BTreeSet<NodeName> = open
+            .iter()
+            .filter_map(|old| self.host_of(&old.subject).cloned())
+            .collect();
+        let newer = core::mem::take(&mut self.incidents.open);
+        self.take_up(now, open);
+        self.take_up(now, newer.into_values().collect());
+        for name in about
+            .iter()
+            .filter(|name| self.is_well(name))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.host_is_well(now, &name);
+        }
+        self.check_view(now);
     }
 
     /// Verdicts of a host changed or are gone.

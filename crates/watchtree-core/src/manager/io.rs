@@ -195,6 +195,13 @@ pub enum ManagerInput {
         /// Who asks, for the record.
         asked_by: String,
     },
+    /// What the store held, where it could not be read at the start.
+    Remembered {
+        /// As in [`ManagerStart`].
+        hosts: Vec<KnownHost>,
+        /// As in [`ManagerStart`].
+        incidents: Vec<Incident>,
+    },
     /// The store cannot be written (full disk), or can again.
     StoreHealth {
         /// `Err` with the reason in words.

@@ -281,6 +281,7 @@ impl Machine for ManagerAgent {
             ManagerInput::Looked { nonce, look } => self.looked(now, nonce, look),
             ManagerInput::Ask(ask) => self.ask(now, ask),
             ManagerInput::Forget { ticket, host, asked_by } => self.ask_to_forget(now, ticket, &host, &asked_by),
+            ManagerInput::Remembered { hosts, incidents } => self.remembered(now, hosts, incidents),
             ManagerInput::StoreHealth { state } => {
                 let state = state.map(|()| "the store can be written again".to_string());
                 self.set_condition("store".to_string(), state);

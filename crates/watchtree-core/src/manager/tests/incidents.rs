@@ -186,6 +186,38 @@ fn of_two_that_tell_of_the_same_the_older_comes_to_its_end() {
 }
 
 #[test]
+fn what_the_store_tells_late_is_taken_up() {
+    let mut world = World::of(2);
+    for host in ["h1", "h2"] {
+        world.report(&format!("{host}/docker/web"), State::GivenUp);
+    }
+    let of_former = |incident: &Incident| Incident {
+        id: incident.id + 1000,
+        ..incident.clone()
+    };
+    let former: Vec<Incident> = world.opened.drain(..).map(|incident| of_former(&incident)).collect();
+    let hosts = world.stored.values().cloned().collect();
+    world.manager = manager(world.now, Vec::new(), Vec::new());
+    world.host("h2").frozen = true;
+    world.run_ms(60_000);
+    assert_eq!(open_subjects(&world), ["h1/docker/web"], "nobody knows of h2");
+    let incidents = former.clone();
+    world
+        .manager
+        .handle(world.now, ManagerInput::Remembered { hosts, incidents });
+    world.run_ms(20_000);
+    assert_eq!(world.state("h2"), State::AgentLost);
+    assert_eq!(open_subjects(&world), ["h1/docker/web", "h2", "h2/docker/web"]);
+    let closed: Vec<_> = world.closed.iter().map(|incident| incident.id).collect();
+    assert_eq!(closed, [former[0].id], "of two the former ends");
+    world.host("h2").frozen = false;
+    world.run_ms(5000);
+    world.report("h2/docker/web", State::Ok);
+    assert_eq!(world.closed.last().map(|incident| incident.id), Some(former[1].id));
+    assert_eq!(open_subjects(&world), ["h1/docker/web"]);
+}
+
+#[test]
 fn an_illness_for_which_there_was_no_room_is_told_when_there_is() {
     let mut world = World::of(1);
     world.report("h1/docker/web", State::GivenUp);
