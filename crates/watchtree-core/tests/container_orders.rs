@@ -132,3 +132,20 @@ fn a_retry_that_comes_twice_starts_once() {
     w.run(10_000);
     assert_eq!((w.starts("a"), w.state("a")), (starts + 1, Some(State::Ok)));
 }
+
+#[test]
+fn a_retry_of_what_is_only_watched_is_refused_with_the_reason() {
+    let mut w = World::new();
+    w.settings.heal = watchtree_core::container::HealMode::Observe;
+    w.create("a", |_| {});
+    w.start_agent();
+    w.run(5000);
+    w.crash("a", 1);
+    w.run(5000);
+    w.order(1, "a", Verb::Retry, true);
+    w.run(5000);
+    let answer = w.local_answers.last().unwrap();
+    assert_eq!(answer.result, Err(OrderRefusal::NotApplicable));
+    assert!(answer.detail.contains("observe-only"), "{answer:?}");
+    assert!(w.calls.is_empty(), "{:?}", w.calls);
+}

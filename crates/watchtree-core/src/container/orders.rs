@@ -211,14 +211,25 @@ impl ContainerAgent {
                     ))
                 && it.container.is_some()
         };
-        let ids: Vec<SubjectId> = self
+        let ill = self
             .subjects
             .iter()
-            .filter(|(sid, it)| sid.is_within(subject) && ill(it))
-            .map(|(s, _)| s.clone())
-            .collect();
+            .filter(|(sid, it)| sid.is_within(subject) && ill(it));
+        let (mut ids, mut not_ours) = (Vec::new(), None);
+        for (sid, it) in ill {
+            // What is only watched would not be started after all: "trying now" would be a lie.
+            let heals = if it.death.is_some() {
+                it.labels.heals_crash(self.settings.heal)
+            } else {
+                it.labels.heals_unhealthy(self.settings.heal)
+            };
+            match heals {
+                Ok(_) => ids.push(sid.clone()),
+                Err(why) => not_ours = Some(format!("{sid} is watched and not healed here: {why}")),
+            }
+        }
         if ids.is_empty() {
-            return Err("nothing here waits for a retry".to_string());
+            return Err(not_ours.unwrap_or_else(|| "nothing here waits for a retry".to_string()));
         }
         for sid in &ids {
             let Some(it) = self.subjects.get_mut(sid) else { continue };
