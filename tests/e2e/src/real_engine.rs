@@ -170,6 +170,14 @@ impl Victim {
     /// # Errors
     /// It cannot be run.
     pub fn run_unseen(name: &str, args: &[&str]) -> Result<Self> {
+        Self::run_on("host", name, args)
+    }
+
+    /// Runs one on that network (`none`, `container:ID`), where it may be heard by nobody, and does not wait.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn run_on(network: &str, name: &str, args: &[&str]) -> Result<Self> {
         let image = victim_image()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let name = format!("wt-{name}-{}", std::process::id());
@@ -178,7 +186,7 @@ impl Victim {
             "run",
             "--detach",
             "--network",
-            "host",
+            network,
             "--name",
             &name,
             "--env",

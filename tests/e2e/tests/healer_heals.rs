@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 use watchtree_e2e::healer::Healer;
-use watchtree_e2e::real_engine::{Tape, Victim, may_kill_init, there_is_one};
+use watchtree_e2e::real_engine::{Tape, Victim, docker, may_kill_init, there_is_one};
 
 const ENABLED: [&str; 2] = ["--label", "watchtree.enable=true"];
 /// A crash must be healed within this, seen from outside: the new process answers.
@@ -152,7 +152,7 @@ fn a_hangup_of_before_is_nobodys_stop() -> Result<()> {
         &labelled(label, &["--no-healthcheck", "--restart", "always"]),
     )?;
     for victim in [&plain, &always] {
-        watchtree_e2e::real_engine::docker(&["kill", "--signal", "HUP", &victim.id])?;
+        docker(&["kill", "--signal", "HUP", &victim.id])?;
         let life = victim.life()?;
         std::thread::sleep(Duration::from_secs(3));
         victim.crash();
@@ -228,6 +228,38 @@ fn the_engines_own_restarts_come_first() -> Result<()> {
     let count: u32 = victim.inspect("{{.RestartCount}}")?.parse()?;
     ensure!(count == 2, "the engine restarted it {count} times, and nobody else did");
     healer.await_state(&format!("h1/docker/{}", victim.name), "ok", Duration::from_secs(15))?;
+    Ok(())
+}
+
+/// The engine refuses to start what joins the network of a container that does not run: that is waited for, and costs nothing.
+#[test]
+fn one_that_joins_anothers_network_waits_for_it() -> Result<()> {
+    if !there_is_one() || !may_kill_init() {
+        return Ok(());
+    }
+    let label = "wt-test=joins";
+    let args = labelled(label, &["--no-healthcheck", "--label", "watchtree.budget=2/10m"]);
+    let owner = Victim::run_on("none", "owner", &args)?;
+    let joins = Victim::run_on(&format!("container:{}", owner.id), "joins", &args)?;
+    let tape = Tape::begin(label)?;
+    let healer = Healer::start(label, "")?;
+    let subject = format!("h1/docker/{}", joins.name);
+    healer.await_state(&subject, "ok", Duration::from_secs(15))?;
+
+    docker(&["stop", "--time", "0", &owner.id])?;
+    joins.kill_init()?;
+    healer.await_state(&subject, "down", Duration::from_secs(15))?;
+    joins.stays("exited", Duration::from_secs(5))?;
+    owner.stays("exited", Duration::from_secs(1))?;
+    let why = healer.explain(&subject)?["current"].to_string();
+    ensure!(why.contains("joins the network of"), "{why}");
+
+    docker(&["start", &owner.id])?;
+    joins.await_inspect("{{.State.Status}}", "running", Duration::from_secs(10))?;
+    healer.await_state(&subject, "ok", Duration::from_secs(15))?;
+    tape.catch_up()?;
+    let actions = tape.actions(&joins);
+    ensure!(tape.count(&joins, "start") == 1, "{actions:?}");
     Ok(())
 }
 
