@@ -189,14 +189,16 @@ pub struct IncidentsResponse {
     pub incidents: Vec<Incident>,
 }
 
-/// A guard that was asked.
+/// A guard of a decision.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardView {
     /// snake_case word: `operator_intent`, `budget`.
     pub guard: String,
-    /// May the action go on?
+    /// May the action go on? False only for `blocked`.
     pub pass: bool,
+    /// `passed`, `blocked`, `waived` (the detail says by whom) or `not_asked` (the detail says why).
+    pub verdict: String,
     /// In words.
     pub detail: String,
 }
@@ -231,7 +233,7 @@ pub struct DecisionView {
     /// The facts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<EvidenceView>,
-    /// The guards that were asked, in order.
+    /// The guards, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardView>,
 }

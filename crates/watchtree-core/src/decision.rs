@@ -26,7 +26,7 @@ impl fmt::Display for DecisionId {
     }
 }
 
-/// The guards an action must pass. Every one that was asked is in the record with its answer.
+/// The guards an action must pass. Each is in the record with its answer, also one that was not asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum Guard {
     /// Is healing switched on for this subject (label, configuration, observe-only)?
@@ -108,15 +108,84 @@ impl Guard {
     }
 }
 
+/// How a guard answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum GuardVerdict {
+    /// It was asked and has no objection.
+    Passed,
+    /// It was asked and stopped the action.
+    Blocked,
+    /// It would have been in the way, but somebody set it aside: the detail says who.
+    Waived,
+    /// It was not asked: the detail says why.
+    NotAsked,
+}
+
+impl GuardVerdict {
+    /// All verdicts, for tables.
+    pub const ALL: [Self; 4] = [Self::Passed, Self::Blocked, Self::Waived, Self::NotAsked];
+
+    /// snake_case word: on the wire, in the journal and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Blocked => "blocked",
+            Self::Waived => "waived",
+            Self::NotAsked => "not_asked",
+        }
+    }
+
+    /// The verdict of that word; a word of a newer version is `None`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == word)
+    }
+
+    /// The verdict of a record that says only whether the action could go on, or has a word that is not known here.
+    pub fn from_word_or_pass(word: &str, pass: bool) -> Self {
+        let plain = if pass { Self::Passed } else { Self::Blocked };
+        Self::from_word(word)
+            .filter(|verdict| verdict.lets_pass() == pass)
+            .unwrap_or(plain)
+    }
+
+    /// False only for the guard that stopped the action: the `pass` of the wire and of JSON.
+    pub const fn lets_pass(self) -> bool {
+        !matches!(self, Self::Blocked)
+    }
+}
+
 /// A guard's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GuardAnswer {
     /// Which guard.
     pub guard: Guard,
-    /// May the action go on?
-    pub pass: bool,
+    /// How it answered.
+    pub verdict: GuardVerdict,
     /// In words: `kill signal 15 seen 0.1 s before the exit`.
     pub detail: String,
+}
+
+impl GuardAnswer {
+    /// An answer.
+    pub fn new(guard: Guard, verdict: GuardVerdict, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { guard, verdict, detail }
+    }
+
+    /// No objection; why, in words.
+    pub fn passed(guard: Guard, detail: impl Into<String>) -> Self {
+        Self::new(guard, GuardVerdict::Passed, detail)
+    }
+
+    /// It stops the action; why, in words.
+    pub fn blocked(guard: Guard, detail: impl Into<String>) -> Self {
+        Self::new(guard, GuardVerdict::Blocked, detail)
+    }
+
+    /// True if the action may go on as far as this guard is concerned.
+    pub const fn lets_pass(&self) -> bool {
+        self.verdict.lets_pass()
+    }
 }
 
 /// What was done, or would have been done.
@@ -234,7 +303,7 @@ pub struct Decision {
     pub incarnation: Incarnation,
     /// On what facts; the newest last; at most [`Evidence::COUNT_MAX`].
     pub evidence: Vec<Evidence>,
-    /// Every guard that was asked, in the order asked.
+    /// The guards of this action in their order, each with its answer.
     pub guards: Vec<GuardAnswer>,
     /// What was decided.
     pub action: ActionKind,

@@ -78,7 +78,8 @@ pub fn shown_node(now: Moment, shown: &Shown<'_>) -> TreeNode {
 pub fn decision(decision: &Decision) -> api::DecisionView {
     let guards = decision.guards.iter().map(|answer| api::GuardView {
         guard: answer.guard.as_str().to_string(),
-        pass: answer.pass,
+        pass: answer.lets_pass(),
+        verdict: answer.verdict.as_str().to_string(),
         detail: answer.detail.clone(),
     });
     api::DecisionView {

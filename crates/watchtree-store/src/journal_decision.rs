@@ -1,7 +1,7 @@
 //! A decision inside a journal frame. Knows nothing of the records around it.
 
 use serde::{Deserialize, Serialize};
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::NodeName;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Moment, WallTime};
@@ -20,6 +20,9 @@ pub(crate) struct DecisionLine {
     evidence: Vec<(String, String, u64)>,
     /// guard, pass, detail
     guards: Vec<(String, bool, String)>,
+    /// The verdict of each guard, in the same order; absent in what older versions wrote.
+    #[serde(default)]
+    verdicts: Vec<String>,
     action: String,
     budget_left: Option<u32>,
     outcome: String,
@@ -44,7 +47,12 @@ impl DecisionLine {
                 .map(|it| (it.kind.as_str().to_owned(), it.detail.clone(), it.at.as_micros()))
                 .collect(),
             guards: guards
-                .map(|it| (it.guard.as_str().to_owned(), it.pass, it.detail.clone()))
+                .map(|it| (it.guard.as_str().to_owned(), it.lets_pass(), it.detail.clone()))
+                .collect(),
+            verdicts: decision
+                .guards
+                .iter()
+                .map(|it| it.verdict.as_str().to_owned())
                 .collect(),
             action: decision.action.as_str().to_owned(),
             budget_left: decision.budget_left,
@@ -64,12 +72,10 @@ impl DecisionLine {
                 detail,
             ))
         });
+        let mut verdicts = self.verdicts.into_iter();
         let guards = self.guards.into_iter().filter_map(|(guard, pass, detail)| {
-            Some(GuardAnswer {
-                guard: Guard::from_word(&guard)?,
-                pass,
-                detail,
-            })
+            let verdict = GuardVerdict::from_word_or_pass(&verdicts.next().unwrap_or_default(), pass);
+            Some(GuardAnswer::new(Guard::from_word(&guard)?, verdict, detail))
         });
         Some(Decision {
             id: DecisionId {

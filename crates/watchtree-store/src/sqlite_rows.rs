@@ -4,7 +4,7 @@
 //! the reader.
 
 use serde::{Deserialize, Serialize};
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::io::{Farewell, KnownHost};
@@ -174,6 +174,9 @@ pub(crate) struct DecisionRow {
     evidence: Vec<Fact>,
     /// guard, pass, detail
     guards: Vec<(String, bool, String)>,
+    /// The verdict of each guard, in the same order; absent in what older versions wrote.
+    #[serde(default)]
+    verdicts: Vec<String>,
     action: String,
     budget_left: Option<u32>,
     outcome: String,
@@ -183,7 +186,13 @@ pub(crate) struct DecisionRow {
 
 impl DecisionRow {
     pub(crate) fn of(decision: &Decision) -> Self {
-        let guard = |answer: &GuardAnswer| (answer.guard.as_str().to_string(), answer.pass, answer.detail.clone());
+        let guard = |answer: &GuardAnswer| {
+            (
+                answer.guard.as_str().to_string(),
+                answer.lets_pass(),
+                answer.detail.clone(),
+            )
+        };
         Self {
             node: decision.id.node.to_string(),
             epoch: decision.id.epoch,
@@ -194,6 +203,11 @@ impl DecisionRow {
             incarnation: decision.incarnation.0.clone(),
             evidence: facts(&decision.evidence),
             guards: decision.guards.iter().map(guard).collect(),
+            verdicts: decision
+                .guards
+                .iter()
+                .map(|it| it.verdict.as_str().to_string())
+                .collect(),
             action: decision.action.as_str().to_string(),
             budget_left: decision.budget_left,
             outcome: decision.outcome.as_str().to_string(),
@@ -203,8 +217,10 @@ impl DecisionRow {
     }
 
     pub(crate) fn read(self) -> Option<Decision> {
+        let mut verdicts = self.verdicts.into_iter();
         let guard = |(guard, pass, detail): (String, bool, String)| {
-            Guard::from_word(&guard).map(|guard| GuardAnswer { guard, pass, detail })
+            let verdict = GuardVerdict::from_word_or_pass(&verdicts.next().unwrap_or_default(), pass);
+            Guard::from_word(&guard).map(|guard| GuardAnswer::new(guard, verdict, detail))
         };
         Some(Decision {
             id: DecisionId {

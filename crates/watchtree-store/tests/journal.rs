@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, Record, RepairStep};
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{BootId, NodeName};
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Moment, WallTime};
@@ -104,7 +104,7 @@ fn decision(n: u64) -> Decision {
         )],
         guards: vec![GuardAnswer {
             guard: Guard::Budget,
-            pass: true,
+            verdict: GuardVerdict::Waived,
             detail: "5 left".to_owned(),
         }],
         action: ActionKind::Start,

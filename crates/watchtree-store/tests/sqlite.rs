@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::io::KnownHost;
@@ -97,7 +97,7 @@ fn decision(count: u64) -> Decision {
         )],
         guards: vec![GuardAnswer {
             guard: Guard::Budget,
-            pass: true,
+            verdict: GuardVerdict::Waived,
             detail: "4 of 5 left".into(),
         }],
         action: ActionKind::Start,

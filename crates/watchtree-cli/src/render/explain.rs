@@ -103,7 +103,12 @@ fn decision(text: &mut String, decision: &DecisionView, whole: bool, style: Styl
     }
     facts(text, "    ", &decision.evidence, " before");
     for guard in &decision.guards {
-        let answer = if guard.pass { "passed" } else { "STOPPED IT" };
+        let answer = match guard.verdict.as_str() {
+            "waived" => "waived",
+            "not_asked" => "not asked",
+            _ if guard.pass => "passed",
+            _ => "BLOCKED",
+        };
         text.push_str(&format!(
             "    guard {}: {answer}: {}\n",
             guard.guard,
@@ -161,11 +166,13 @@ mod tests {
                     GuardView {
                         guard: "enabled".into(),
                         pass: true,
+                        verdict: "passed".into(),
                         detail: "label watchtree.enable=true".into(),
                     },
                     GuardView {
                         guard: "operator_intent".into(),
                         pass: false,
+                        verdict: "blocked".into(),
                         detail: "signal 15 seen".into(),
                     },
                 ],
@@ -181,7 +188,7 @@ mod tests {
             2026-11-22 21:04:05Z  h1.docker.watchdog did nothing: exited with 137 after a stop signal
                 fact exited: exit code 137 (0.0 s before)
                 guard enabled: passed: label watchtree.enable=true
-                guard operator_intent: STOPPED IT: signal 15 seen
+                guard operator_intent: BLOCKED: signal 15 seen
                 budget left: 5
         "#]]
         .assert_eq(&explain(&answer, Style::PLAIN));

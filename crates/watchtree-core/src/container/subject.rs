@@ -123,7 +123,7 @@ impl Guards {
     pub(crate) fn pass(&mut self, guard: Guard, detail: impl Into<String>) {
         self.0.push(GuardAnswer {
             guard,
-            pass: true,
+            verdict: crate::decision::GuardVerdict::Passed,
             detail: detail.into(),
         });
     }
@@ -131,14 +131,14 @@ impl Guards {
     pub(crate) fn fail(&mut self, guard: Guard, detail: impl Into<String>) {
         self.0.push(GuardAnswer {
             guard,
-            pass: false,
+            verdict: crate::decision::GuardVerdict::Blocked,
             detail: detail.into(),
         });
     }
 
     /// The guard that stopped it.
     pub(crate) fn stopped_by(&self) -> Option<&GuardAnswer> {
-        self.0.iter().rev().find(|answer| !answer.pass)
+        self.0.iter().rev().find(|answer| !answer.lets_pass())
     }
 }
 

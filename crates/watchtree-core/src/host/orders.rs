@@ -191,7 +191,11 @@ impl HostAgent {
         let asked = format!("{} asked to {} {}", order.asked_by, order.verb.as_str(), order.subject);
         let guard = GuardAnswer {
             guard: Guard::OrderValid,
-            pass: result.is_ok(),
+            verdict: if result.is_ok() {
+                crate::decision::GuardVerdict::Passed
+            } else {
+                crate::decision::GuardVerdict::Blocked
+            },
             detail: detail.to_string(),
         };
         let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked.clone())];

@@ -68,7 +68,7 @@ impl HostAgent {
             );
             return self.give_up(now, engine, vec![evidence], why, self.policy.retry_unfit);
         }
-        if guards.iter().any(|guard| !guard.pass) {
+        if guards.iter().any(|guard| !guard.lets_pass()) {
             child.phase = Phase::Absent { again: held };
             child.held_back = held.is_some();
             let subject = child.subject();
@@ -252,9 +252,9 @@ impl HostAgent {
 }
 
 fn answer(guard: Guard, pass: bool, detail: impl Into<String>) -> GuardAnswer {
-    GuardAnswer {
-        guard,
-        pass,
-        detail: detail.into(),
+    if pass {
+        GuardAnswer::passed(guard, detail)
+    } else {
+        GuardAnswer::blocked(guard, detail)
     }
 }

@@ -76,7 +76,7 @@ impl ManagerAgent {
         let Tally { counted, silent } = self.tally;
         let guards = vec![GuardAnswer {
             guard: Guard::Observer,
-            pass: false,
+            verdict: crate::decision::GuardVerdict::Blocked,
             detail: format!("{silent} of {counted} hosts are silent: this manager holds itself for the one cut off"),
         }];
         let why = format!(

@@ -56,7 +56,11 @@ impl ManagerAgent {
         let heard = matches!(watch.phase, Phase::Well | Phase::Suspect(_));
         let guard = GuardAnswer {
             guard: Guard::Level,
-            pass: !heard,
+            verdict: if heard {
+                crate::decision::GuardVerdict::Blocked
+            } else {
+                crate::decision::GuardVerdict::Passed
+            },
             detail: state.clone(),
         };
         let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked)];

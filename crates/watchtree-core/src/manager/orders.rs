@@ -76,7 +76,7 @@ impl ManagerAgent {
         let names = names.join(", ");
         let guards = vec![GuardAnswer {
             guard: Guard::OrderValid,
-            pass: true,
+            verdict: crate::decision::GuardVerdict::Passed,
             detail: format!("over it stand {names}"),
         }];
         let why = format!("{asked}: order it from {names}");
@@ -116,7 +116,7 @@ impl ManagerAgent {
         let why = format!("{asked}: refused, {detail}");
         let guards = vec![GuardAnswer {
             guard,
-            pass: false,
+            verdict: crate::decision::GuardVerdict::Blocked,
             detail,
         }];
         let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked)];

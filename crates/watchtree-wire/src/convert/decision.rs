@@ -8,7 +8,7 @@ use super::{
 use crate::error::DecodeError;
 use crate::limits::{EVIDENCE_MAX, GUARDS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
 use crate::pb;
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::time::{Moment, WallTime};
 
 pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<pb::Decision> {
@@ -33,8 +33,9 @@ pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<
             .iter()
             .map(|answer| pb::GuardAnswer {
                 guard: answer.guard.as_str().to_owned(),
-                pass: answer.pass,
+                pass: answer.lets_pass(),
                 detail: cut(&answer.detail, thrift.detail_bytes),
+                verdict: answer.verdict.as_str().to_owned(),
             })
             .collect(),
         wall_ms: decision.wall.0,
@@ -62,14 +63,12 @@ pub(super) fn decision_in(decision: pb::Decision) -> DecodeResult<Decision> {
     for answer in decision.guards {
         let word = text_in("guards.guard", answer.guard, WORD_BYTES_MAX)?;
         let detail = text_in("guards.detail", answer.detail, TEXT_BYTES_MAX)?;
+        let verdict_word = text_in("guards.verdict", answer.verdict, WORD_BYTES_MAX)?;
+        let verdict = GuardVerdict::from_word_or_pass(&verdict_word, answer.pass);
         match Guard::from_word(&word) {
-            Some(guard) => guards.push(GuardAnswer {
-                guard,
-                pass: answer.pass,
-                detail,
-            }),
+            Some(guard) => guards.push(GuardAnswer::new(guard, verdict, detail)),
             None => {
-                let said = format!("{}: {detail}", if answer.pass { "passed" } else { "stopped it" });
+                let said = format!("{}: {detail}", if answer.pass { "passed" } else { "blocked" });
                 unknown.push(unknown_word("guard", &word, &said, at));
             }
         }

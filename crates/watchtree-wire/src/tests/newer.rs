@@ -134,6 +134,7 @@ fn unknown_words_of_a_decision_are_shown_and_claim_nothing() {
         guards: vec![pb::GuardAnswer {
             guard: "moon".to_owned(),
             pass: false,
+            verdict: String::new(),
             detail: "full".to_owned(),
         }],
         ..pb::Decision::default()

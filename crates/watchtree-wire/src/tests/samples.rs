@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::pb::MessageKind;
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, Outcome};
+use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::message::{
     Beat, BeatAck, Capabilities, Digest, Envelope, Goodbye, Header, Hello, Look, Message, Report, Welcome,
@@ -236,7 +236,7 @@ fn decision() -> Decision {
         evidence: verdict().evidence,
         guards: vec![GuardAnswer {
             guard: Guard::Budget,
-            pass: true,
+            verdict: GuardVerdict::Passed,
             detail: "5 of 5 left".to_owned(),
         }],
         action: ActionKind::Start,
@@ -294,7 +294,7 @@ pub(super) fn full(kind: MessageKind) -> Option<Message> {
         MessageKind::Events => {
             let guard = GuardAnswer {
                 guard: Guard::OperatorIntent,
-                pass: true,
+                verdict: GuardVerdict::Passed,
                 detail: "g".repeat(limits::TEXT_BYTES_MAX),
             };
             let decision = Decision {

@@ -70,7 +70,7 @@ fn a_host_that_is_heard_stays() {
     assert!(matches!(ask(&mut world, 2, "h1"), Err(AskError::StillHeard(_))));
     assert!(world.stored.contains_key(&name("h1")));
     assert!(matches!(ask(&mut world, 3, "h1/docker"), Err(AskError::Bad(_))));
-    assert!(!last_decision(&world, "h1/docker").guards[0].pass);
+    assert!(!last_decision(&world, "h1/docker").guards[0].lets_pass());
     assert!(matches!(ask(&mut world, 4, "manager"), Err(AskError::Bad(_))));
 }
 

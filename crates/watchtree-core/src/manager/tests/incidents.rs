@@ -18,7 +18,7 @@ fn escalation(count: u64) -> Decision {
         evidence: Vec::new(),
         guards: vec![GuardAnswer {
             guard: Guard::Budget,
-            pass: false,
+            verdict: crate::decision::GuardVerdict::Blocked,
             detail: "5 restarts in 600 s are used up".to_string(),
         }],
         action: ActionKind::Escalate,

@@ -219,7 +219,7 @@ fn most_of_the_view_silent_is_our_own_cut() {
             (ActionKind::Escalate, Outcome::NotTaken)
         );
         assert_eq!(
-            (records[0].guards[0].guard, records[0].guards[0].pass),
+            (records[0].guards[0].guard, records[0].guards[0].lets_pass()),
             (Guard::Observer, false)
         );
         assert!(!records[0].evidence.is_empty());

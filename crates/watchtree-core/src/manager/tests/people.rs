@@ -62,7 +62,7 @@ fn an_order_goes_to_each_watchdog_over_the_subject_and_is_repeated_until_answere
     assert_eq!(world.answered[0].1.as_ref().unwrap()[0].answer, Some(answer));
     let decision = world.manager.explain(&subject("h1/docker/web")).last().unwrap();
     assert_eq!(decision.outcome, Outcome::Succeeded);
-    assert!(decision.guards[0].pass, "{:?}", decision.guards);
+    assert!(decision.guards[0].lets_pass(), "{:?}", decision.guards);
     world.run_ms(20_000);
     assert_eq!(world.host("h1").orders.len(), 3);
 }
@@ -153,7 +153,10 @@ fn a_request_that_cannot_go_is_answered_at_once() {
             assert_eq!(decision.outcome, Outcome::NotTaken);
             assert_eq!((decision.guards.len(), decision.evidence.len()), (1, 1));
             let guard = &decision.guards[0];
-            assert!(!guard.pass && decision.why.starts_with("x asked to "), "{decision:?}");
+            assert!(
+                !guard.lets_pass() && decision.why.starts_with("x asked to "),
+                "{decision:?}"
+            );
             format!("{}: {}", guard.guard.as_str(), guard.detail)
         };
         records.map(words).collect()
