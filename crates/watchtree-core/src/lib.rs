@@ -7,11 +7,15 @@
 extern crate alloc;
 
 pub mod backend;
+pub mod conditions;
 pub mod container;
+pub mod deadlines;
 pub mod decision;
 pub mod detector;
 pub mod explain;
 pub mod frontend;
+pub mod hash;
+pub mod holds;
 pub mod host;
 pub mod id;
 pub mod incident;
@@ -19,6 +23,9 @@ pub mod machine;
 pub mod manager;
 pub mod message;
 pub mod order;
+pub mod order_inbox;
+pub mod random;
+pub mod recorder;
 pub mod report;
 pub mod restart;
 pub mod subject;

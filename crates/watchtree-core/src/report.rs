@@ -10,6 +10,7 @@
 //!                            └─────────────────────────────────────────┘
 //! ```
 
+use crate::hash::{FNV1A_BASIS, fnv1a};
 use crate::message::{Digest, Report};
 use crate::subject::{Incarnation, SubjectId};
 use crate::verdict::{State, Verdict};
@@ -26,17 +27,9 @@ pub const DIGEST_ALGORITHM: &str = "fnv1a64-xor";
 /// How many sent reports are remembered for their acknowledgement.
 const CARRIED_MAX: usize = 8;
 
-fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
-    for byte in bytes {
-        hash ^= u64::from(*byte);
-        hash = hash.wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash
-}
-
 /// One subject's share of the digest: FNV-1a-64 over subject, 0, incarnation, 0, state word (`State::as_str`).
 pub fn hash_of(subject: &SubjectId, incarnation: &Incarnation, state: State) -> u64 {
-    let hash = fnv1a(0xcbf2_9ce4_8422_2325, subject.as_str().as_bytes());
+    let hash = fnv1a(FNV1A_BASIS, subject.as_str().as_bytes());
     let hash = fnv1a(fnv1a(hash, &[0]), incarnation.0.as_bytes());
     fnv1a(fnv1a(hash, &[0]), state.as_str().as_bytes())
 }

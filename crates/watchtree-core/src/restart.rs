@@ -11,6 +11,7 @@
 //!                                                                         grace doubles per charge in the window
 //! ```
 
+use crate::random::mix;
 use crate::time::{Duration, Moment};
 use alloc::collections::VecDeque;
 
@@ -203,14 +204,6 @@ pub fn delay_with_jitter(policy: &RestartPolicy, ledger: &Ledger, now: Moment, s
         return delay;
     }
     delay - Duration::from_micros(mix(seed ^ (u64::from(strikes) << 48) ^ now.as_micros()) % quarter)
-}
-
-/// One step of SplitMix64: spreads a seed over all bits.
-pub fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

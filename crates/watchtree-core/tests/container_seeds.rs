@@ -5,7 +5,7 @@
 mod world;
 
 use watchtree_core::container::io::{Health, Record, RunState};
-use watchtree_core::restart::mix;
+use watchtree_core::random::mix;
 use world::World;
 
 struct Dice(u64);

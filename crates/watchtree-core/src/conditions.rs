@@ -1,0 +1,96 @@
+//! What is wrong with a watchdog itself, by what it is about: the only writer of conditions, in every role.
+//!
+//! A condition is news when it turns bad, turns good again, or is bad in other words. Numbers in the words change with
+//! every look; they alone are no news. Does not know who is told.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+
+/// One change of one condition, for the log and for people.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConditionChange {
+    /// What it is about: `journal`, `engine`, `child docker`.
+    pub about: String,
+    /// In words: `Err` = bad.
+    pub state: Result<String, String>,
+}
+
+/// The conditions that are bad now.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Conditions {
+    bad: BTreeMap<String, String>,
+}
+
+impl Conditions {
+    /// Most conditions at one time; further ones are still news, but are not kept.
+    pub const COUNT_MAX: usize = 1024;
+
+    /// Takes what is true now; returns it if it is news.
+    pub fn set(&mut self, about: &str, state: Result<String, String>) -> Option<ConditionChange> {
+        let is_news = match (&state, self.bad.get(about)) {
+            (Ok(_), old) => old.is_some(),
+            (Err(new), Some(old)) => !same_but_numbers(old, new),
+            (Err(_), None) => true,
+        };
+        match &state {
+            Ok(_) => {
+                self.bad.remove(about);
+            }
+            Err(why) if self.bad.len() < Self::COUNT_MAX || self.bad.contains_key(about) => {
+                self.bad.insert(about.to_string(), why.clone());
+            }
+            Err(_) => {}
+        }
+        is_news.then(|| ConditionChange {
+            about: about.to_string(),
+            state,
+        })
+    }
+
+    /// True while it is bad.
+    pub fn is_bad(&self, about: &str) -> bool {
+        self.bad.contains_key(about)
+    }
+
+    /// What is bad, by what it is about, in words.
+    pub fn bad(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.bad.iter().map(|(about, why)| (about.as_str(), why.as_str()))
+    }
+}
+
+/// True if two texts differ in their digits at most.
+fn same_but_numbers(one: &str, other: &str) -> bool {
+    let words = |text: &'_ str| -> String { text.chars().filter(|it| !it.is_ascii_digit()).collect() };
+    words(one) == words(other)
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is news.
+    use super::*;
+
+    #[test]
+    fn only_a_change_is_news() {
+        let mut conditions = Conditions::default();
+        let mut is_news = |state: Result<&str, &str>| {
+            let state = state.map(ToString::to_string).map_err(ToString::to_string);
+            conditions.set("disk", state).is_some()
+        };
+        assert!(!is_news(Ok("fine")), "it was never bad");
+        assert!(is_news(Err("5 % are free")));
+        assert!(!is_news(Err("4 % are free")), "numbers change with every look");
+        assert!(is_news(Err("it cannot be read")));
+        assert!(is_news(Ok("fine again")));
+        assert!(!is_news(Ok("fine")));
+    }
+
+    #[test]
+    fn they_are_bounded() {
+        let mut conditions = Conditions::default();
+        for i in 0..Conditions::COUNT_MAX + 10 {
+            assert!(conditions.set(&alloc::format!("c{i}"), Err(String::new())).is_some());
+        }
+        assert_eq!(conditions.bad().count(), Conditions::COUNT_MAX);
+        assert!(conditions.is_bad("c0") && !conditions.is_bad("c1030"));
+    }
+}
