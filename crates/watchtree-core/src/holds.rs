@@ -96,7 +96,9 @@ impl Holds {
             .filter(|(held, until)| is_over(held, **until))
             .map(|(held, _)| held.clone())
             .collect();
-        over.iter().for_each(|held| drop(self.until.remove(held)));
+        for held in &over {
+            self.until.remove(held);
+        }
         over
     }
 }

@@ -29,6 +29,7 @@ pub mod recorder;
 pub mod report;
 pub mod restart;
 pub mod subject;
+pub mod supervisor;
 pub mod time;
 pub mod tree;
 pub mod verdict;

@@ -5,6 +5,8 @@
 //! boot id is the same, and never between machines. `WallTime` is a label for people and for the journal across boots;
 //! no decision depends on it but the age of a budget after a reboot.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 pub use core::time::Duration;
@@ -78,6 +80,16 @@ impl Sub<Moment> for Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}", self.0 / 1_000_000, self.0 / 1000 % 1000)
+    }
+}
+
+/// A length of time for people: `0.12 s`, from ten seconds on `12 s`.
+pub fn seconds(time: Duration) -> String {
+    let millis = time.as_millis();
+    if millis < 10_000 {
+        format!("{}.{:02} s", millis / 1000, millis % 1000 / 10)
+    } else {
+        format!("{} s", millis / 1000)
     }
 }
 

@@ -1,0 +1,223 @@
+//! What is left of a restart budget: the restarts of one subject, or of all subjects of one watchdog, in a moving window.
+//!
+//! A restart counts when it was begun by us or seen to be done by the engine. Pure arithmetic over moments; knows no
+//! subject. The policy is passed in, for labels and configuration may change it at any time.
+
+use super::policy::{Allowance, FleetPolicy, RestartPolicy};
+use crate::random::mix;
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use alloc::collections::VecDeque;
+
+/// The restarts of a window, oldest first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RestartBudget {
+    restarts: VecDeque<Moment>,
+}
+
+impl RestartBudget {
+    /// Most restarts kept. Older ones count for no window.
+    pub const RESTARTS_MAX: usize = 512;
+
+    /// Takes one restart from the budget.
+    pub fn record_restart(&mut self, now: Moment) {
+        if Self::RESTARTS_MAX <= self.restarts.len() {
+            self.restarts.pop_front();
+        }
+        self.restarts.push_back(now);
+    }
+
+    /// Gives everything back.
+    pub fn reset(&mut self) {
+        self.restarts.clear();
+    }
+
+    /// Restarts within the window that ends now.
+    pub fn used(&self, now: Moment, window: Duration) -> u32 {
+        let within = self.restarts.iter().rev().take_while(|&&at| now.since(at) < window);
+        u32::try_from(within.count()).unwrap_or(u32::MAX)
+    }
+
+    /// What is left.
+    pub fn left(&self, now: Moment, allowance: Allowance) -> u32 {
+        allowance.budget.saturating_sub(self.used(now, allowance.window))
+    }
+
+    /// When at least one restart is left again: now, or when the oldest one that counts leaves the window.
+    pub fn free_at(&self, now: Moment, allowance: Allowance) -> Moment {
+        if allowance.budget == 0 {
+            return Moment::FAR_FUTURE;
+        }
+        if self.left(now, allowance) != 0 {
+            return now;
+        }
+        let place = self.restarts.len().saturating_sub(allowance.budget as usize);
+        self.restarts.get(place).map_or(now, |&at| at + allowance.window)
+    }
+
+    /// How many failures in a row led to one seen at `now`: 0 after a stable run.
+    pub fn consecutive_failures(&self, now: Moment, policy: &RestartPolicy) -> u32 {
+        let mut later = now;
+        let mut failures = 0;
+        for &at in self.restarts.iter().rev() {
+            // Between two restarts lie a run and the delay before the later one.
+            let slack = if failures == 0 {
+                Duration::ZERO
+            } else {
+                policy.delay_max
+            };
+            if policy.reset_after_stable + slack <= later.since(at) {
+                break;
+            }
+            failures += 1;
+            later = at;
+        }
+        failures
+    }
+
+    /// The delay of a restart after a failure seen at `now`, with a jitter of up to a quarter less; the same for the
+    /// same seed.
+    pub fn next_delay(&self, now: Moment, policy: &RestartPolicy, seed: u64) -> Duration {
+        let failures = self.consecutive_failures(now, policy);
+        let delay = policy.delay(failures);
+        let quarter = u64::try_from(delay.as_micros() / 4).unwrap_or(u64::MAX);
+        if quarter == 0 {
+            return delay;
+        }
+        delay - Duration::from_micros(mix(seed ^ (u64::from(failures) << 48) ^ now.as_micros()) % quarter)
+    }
+
+    /// The newest restart.
+    pub fn last(&self) -> Option<Moment> {
+        self.restarts.back().copied()
+    }
+}
+
+/// The budget of all subjects of one watchdog together. Failures of one cause are exempt from it.
+#[derive(Clone, Debug, Default)]
+pub struct FleetBudget {
+    policy: FleetPolicy,
+    restarts: RestartBudget,
+    /// Failures of late, one per subject, oldest first.
+    failures: VecDeque<(Moment, SubjectId)>,
+}
+
+impl FleetBudget {
+    /// Most remembered failures.
+    pub const FAILURES_MAX: usize = 1024;
+
+    /// A whole budget.
+    pub fn new(policy: FleetPolicy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// Its policy.
+    pub const fn policy(&self) -> &FleetPolicy {
+        &self.policy
+    }
+
+    /// Notes a failure, to tell many at once.
+    pub fn record_failure(&mut self, now: Moment, subject: &SubjectId) {
+        let window = self.policy.correlated_window;
+        self.failures
+            .retain(|(at, known)| now.since(*at) < window && known != subject);
+        if Self::FAILURES_MAX <= self.failures.len() {
+            self.failures.pop_front();
+        }
+        self.failures.push_back((now, subject.clone()));
+    }
+
+    /// True while so many have failed at once that they have one cause.
+    pub fn is_correlated(&self, now: Moment) -> bool {
+        let window = self.policy.correlated_window;
+        let many = self.failures.iter().filter(|(at, _)| now.since(*at) < window).count();
+        self.policy.correlated as usize <= many
+    }
+
+    /// Takes one restart from it.
+    pub fn record_restart(&mut self, now: Moment) {
+        self.restarts.record_restart(now);
+    }
+
+    /// What is left.
+    pub fn left(&self, now: Moment) -> u32 {
+        self.restarts.left(now, self.policy.allowance)
+    }
+
+    /// When one restart is left again.
+    pub fn free_at(&self, now: Moment) -> Moment {
+        self.restarts.free_at(now, self.policy.allowance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Windows, rows of failures, many at once.
+    use super::super::policy::{FleetLimits, RestartLimits};
+    use super::*;
+    use alloc::format;
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(1_000_000 + ms)
+    }
+
+    #[test]
+    fn a_stable_run_makes_the_next_a_first_one() {
+        let policy = RestartPolicy::default();
+        let mut budget = RestartBudget::default();
+        budget.record_restart(at(0));
+        assert_eq!(budget.consecutive_failures(at(1000), &policy), 1);
+        budget.record_restart(at(1100));
+        assert_eq!(budget.consecutive_failures(at(2000), &policy), 2);
+        assert_eq!(budget.consecutive_failures(at(61_100), &policy), 0);
+    }
+
+    #[test]
+    fn it_comes_back_one_by_one() {
+        let mut budget = RestartBudget::default();
+        let allowance = RestartLimits::default().allowance;
+        for n in 0..5 {
+            assert_eq!(budget.left(at(n * 1000), allowance), 5 - u32::try_from(n).unwrap());
+            budget.record_restart(at(n * 1000));
+        }
+        assert_eq!(budget.left(at(5000), allowance), 0);
+        assert_eq!(budget.free_at(at(5000), allowance), at(600_000));
+        assert_eq!(budget.left(at(600_000), allowance), 1);
+        let none = Allowance { budget: 0, ..allowance };
+        assert_eq!(budget.free_at(at(5000), none), Moment::FAR_FUTURE);
+        budget.reset();
+        assert_eq!((budget.left(at(5000), allowance), budget.last()), (5, None));
+    }
+
+    #[test]
+    fn jitter_only_shortens_and_is_repeatable() {
+        let policy = RestartPolicy::default();
+        let mut budget = RestartBudget::default();
+        budget.record_restart(at(0));
+        budget.record_restart(at(10));
+        for seed in 0..200 {
+            let delay = budget.next_delay(at(500), &policy, seed);
+            assert!((150..=200).contains(&delay.as_millis()), "{delay:?}");
+            assert_eq!(delay, budget.next_delay(at(500), &policy, seed));
+        }
+    }
+
+    #[test]
+    fn many_subjects_at_once_are_one_cause_and_one_subject_often_is_not() {
+        let policy = FleetPolicy::new(FleetLimits::default()).unwrap();
+        let mut fleet = FleetBudget::new(policy);
+        let subject = |n: u64| SubjectId::new(&format!("h/d/{n}")).unwrap();
+        for n in 0..10 {
+            fleet.record_failure(at(n), &subject(1));
+        }
+        assert!(!fleet.is_correlated(at(10)));
+        for n in 0..4 {
+            fleet.record_failure(at(10), &subject(10 + n));
+        }
+        assert!(fleet.is_correlated(at(5000)));
+        assert!(!fleet.is_correlated(at(5010)), "the window is over");
+    }
+}

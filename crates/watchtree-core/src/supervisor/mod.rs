@@ -1,0 +1,452 @@
+//! One supervisor for everything that is watched: decides when a subject is pinged, when it is rebooted, and when not.
+//!
+//! ```text
+//!             well ──▶ shown; after a whole window the limit is reset
+//! ping ─▶ ──▶ ill  ─┐                                   ┌─ blocked ─▶ shown, recorded once per reason, asked again
+//!             down ─┴─▶ guards of the kind ─▶ budget, back-off, fleet, place
+//!                                                       └─ admitted ─▶ record, take from the budget, reboot
+//!                                                                                  │
+//!        ▲                                                                         ▼
+//!        └───────────── over: succeeded, failed (back off), overruled ◀─── advance … verify
+//! ```
+//!
+//! Knows no engine, no socket and no process: a kind of subject is a [`Subject`]; what the role knows around it is passed
+//! in. What is to be written down and done comes out in order, as [`Output`]s.
+
+mod admission;
+mod budget;
+mod exit;
+mod outputs;
+mod policy;
+mod reported;
+mod subject;
+mod supervision;
+
+pub use admission::{Admission, Block, Blocked, GuardResult};
+pub use budget::{FleetBudget, RestartBudget};
+pub use exit::{ExitClass, ExitRecord};
+pub use outputs::{Output, Outputs};
+pub use policy::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, PolicyError, RestartLimits, RestartPolicy};
+pub use reported::{ReportedState, Shown};
+pub use subject::{Assessment, Ill, Progress, Subject};
+pub use supervision::{Limit, Place, Supervision};
+
+use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
+use crate::recorder::Draft;
+use crate::time::Moment;
+use crate::verdict::{Evidence, State};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What a role lends a supervisor for one step.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// The limits of this subject.
+    pub policy: RestartPolicy,
+    /// The budget of all together.
+    pub fleet: &'a mut FleetBudget,
+    /// The places for repairs under way.
+    pub place: Place,
+    /// For jitter.
+    pub seed: u64,
+}
+
+/// One step of one supervisor: everything it may look at and write to.
+struct Turn<'t, 'a, S: Subject> {
+    now: Moment,
+    subject: &'t mut S,
+    around: &'t mut S::Around<'a>,
+    policy: RestartPolicy,
+    fleet: &'t mut FleetBudget,
+    place: Place,
+    seed: u64,
+    out: &'t mut Outputs<'a, S::Command>,
+}
+
+/// A subject that is not well, and by which facts.
+struct Case {
+    ill: Ill,
+    /// How it is, in words: `unhealthy`, `exited (137)`.
+    how: String,
+    evidence: Vec<Evidence>,
+}
+
+/// A repair under way, with its record.
+#[derive(Clone, Debug)]
+struct OpenRepair<R> {
+    decision: Decision,
+    repair: R,
+}
+
+/// Supervises one subject.
+#[derive(Debug)]
+pub struct Supervisor<S: Subject> {
+    supervision: Supervision,
+    open: Option<OpenRepair<S::Repair>>,
+}
+
+impl<S: Subject> Default for Supervisor<S> {
+    fn default() -> Self {
+        Self {
+            supervision: Supervision::default(),
+            open: None,
+        }
+    }
+}
+
+impl<S: Subject> Supervisor<S> {
+    /// What is remembered of the subject.
+    pub const fn supervision(&self) -> &Supervision {
+        &self.supervision
+    }
+
+    /// The same, to be told of what was seen.
+    pub const fn supervision_mut(&mut self) -> &mut Supervision {
+        &mut self.supervision
+    }
+
+    /// The repair under way.
+    pub fn repair(&self) -> Option<&S::Repair> {
+        self.open.as_ref().map(|open| &open.repair)
+    }
+
+    /// The same, to be told of answers.
+    pub fn repair_mut(&mut self) -> Option<&mut S::Repair> {
+        self.open.as_mut().map(|open| &mut open.repair)
+    }
+
+    /// Goes on with a repair of before a restart of this watchdog, under its record.
+    pub fn resume(&mut self, decision: Decision, repair: S::Repair) {
+        self.open = Some(OpenRepair { decision, repair });
+    }
+
+    /// A person wants a try now: the budget is whole again, and guards of time do not count for the next restart. What
+    /// was found of its last end stays as it is.
+    pub fn retry(&mut self, asked_by: &str, out: &mut Outputs<'_, S::Command>) {
+        self.supervision.retry(asked_by);
+        out.push(Output::LimitReset);
+    }
+
+    /// Others (the engine) have restarted it so many times: such restarts come out of the same budget.
+    pub fn record_restarts_of_others(
+        &mut self,
+        now: Moment,
+        count: u32,
+        case: (&S, &S::Around<'_>, Vec<Evidence>),
+        policy: &RestartPolicy,
+        out: &mut Outputs<'_, S::Command>,
+    ) {
+        for _ in 0..count.min(BUDGET_MAX) {
+            self.supervision.take_restart(now);
+            out.push(Output::Restarted { correlated: true });
+        }
+        let left = self.supervision.budget().left(now, policy.allowance);
+        if self.supervision.limit().is_none() && left == 0 {
+            let (subject, around, evidence) = case;
+            let limit = Limit::new(now, supervision::used_up(policy), policy.half_open_every);
+            let incarnation = subject.incarnation(around);
+            let draft = limit_draft(subject.id().clone(), &limit)
+                .incarnation(incarnation)
+                .evidence(evidence);
+            self.reach(now, limit, draft, out);
+        }
+    }
+
+    /// The kind itself found that restarts are of no use for now: as if the limit were reached.
+    pub fn reach_limit(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
+        self.reach(now, limit, draft, out);
+    }
+
+    fn reach(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
+        out.push(Output::LimitReached(now));
+        out.record(now, draft);
+        self.supervision.reach_limit(limit);
+    }
+
+    /// Does what follows from what is known now. Returns when to be called again at the latest.
+    pub fn step<'a>(
+        &mut self,
+        now: Moment,
+        subject: &mut S,
+        around: &mut S::Around<'a>,
+        terms: Terms<'_>,
+        out: &mut Outputs<'a, S::Command>,
+    ) -> Option<Moment> {
+        let mut turn = Turn {
+            now,
+            subject,
+            around,
+            policy: terms.policy,
+            fleet: terms.fleet,
+            place: terms.place,
+            seed: terms.seed,
+            out,
+        };
+        loop {
+            if self.open.is_some()
+                && let Some(wake) = self.advance(&mut turn)
+            {
+                return wake;
+            }
+            let assessment = turn.subject.ping(now, turn.around, &mut self.supervision, turn.out);
+            let case = match self.case(&mut turn, assessment) {
+                Ok(case) => case,
+                Err(wake) => return wake,
+            };
+            match self.admit(&mut turn, &case).finish() {
+                Ok(answers) => self.begin(&mut turn, case, answers),
+                Err(blocked) => return self.hold_back(&mut turn, case, blocked),
+            }
+        }
+    }
+
+    /// Moves the repair on. `Some` = it waits, until that moment at the latest; `None` = it is over.
+    fn advance(&mut self, turn: &mut Turn<'_, '_, S>) -> Option<Option<Moment>> {
+        loop {
+            let open = self.open.as_mut()?;
+            let progress =
+                turn.subject
+                    .advance(turn.now, &mut open.repair, turn.around, &mut self.supervision, turn.out);
+            match progress {
+                Progress::Waits { until, shown } => {
+                    let shown = match self.supervision.limit() {
+                        Some(_) => Shown::new(State::GivenUp, format!("given up; half-open retry: {}", shown.why())),
+                        None => shown,
+                    };
+                    let evidence = open.decision.evidence.clone();
+                    self.supervision.show(turn.now, shown.evidence(evidence));
+                    return Some(until);
+                }
+                Progress::Restarted { result, fact } => {
+                    if Evidence::COUNT_MAX <= open.decision.evidence.len() {
+                        open.decision.evidence.remove(0);
+                    }
+                    open.decision.evidence.push(fact);
+                    (open.decision.outcome, open.decision.result) = (Outcome::Verifying, result);
+                    self.supervision.clear_exit();
+                    turn.out.update(&open.decision);
+                }
+                Progress::Over { outcome, result } => {
+                    self.end(turn, outcome, result);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_, '_, S>, outcome: Outcome, result: String) {
+        let Some(OpenRepair { mut decision, .. }) = self.open.take() else {
+            return;
+        };
+        (decision.outcome, decision.result) = (outcome, result);
+        turn.out.update(&decision);
+        turn.out.push(Output::Repaired(outcome));
+        self.supervision.forget_recorded();
+        if outcome == Outcome::Failed {
+            self.supervision.back_off(turn.now, &turn.policy);
+        }
+        if outcome == Outcome::Overruled
+            && let Some(exit) = self.supervision.exit().cloned()
+        {
+            // The record of the repair says it all.
+            let (guard, _, key) = left_alone(&exit);
+            self.supervision.is_news(guard, exit.incarnation(), &key);
+        }
+    }
+
+    /// What a ping leads to: a case for a reboot, or nothing but something shown, and when to ask again.
+    fn case(&mut self, turn: &mut Turn<'_, '_, S>, assessment: Assessment) -> Result<Case, Option<Moment>> {
+        let (shown, wake) = match assessment {
+            Assessment::Unclear => return Err(None),
+            Assessment::Pending { until, shown } => (shown, until),
+            Assessment::LeftAlone(shown) => (shown, None),
+            Assessment::Well { since, shown } => self.well(turn, since, shown),
+            Assessment::Unhealthy { how, evidence } => {
+                let ill = Ill::Running;
+                return Ok(Case { ill, how, evidence });
+            }
+            Assessment::Down => match self.down(turn) {
+                Ok(case) => return Ok(case),
+                Err(shown) => (shown, None),
+            },
+        };
+        self.supervision.show(turn.now, shown);
+        Err(wake)
+    }
+
+    /// It is well: nothing is left to try. A limit that was reached is reset by a whole window of that.
+    fn well(&mut self, turn: &mut Turn<'_, '_, S>, since: Moment, shown: Shown) -> (Shown, Option<Moment>) {
+        self.supervision.drop_waiver();
+        self.supervision.forget_recorded();
+        self.supervision.clear_exit();
+        if self.supervision.limit().is_none() {
+            return (shown, None);
+        }
+        let (proven, forgiven) = (since + turn.policy.verify, since + turn.policy.allowance.window);
+        if forgiven <= turn.now {
+            self.supervision.reset_limit();
+            turn.out.push(Output::LimitReset);
+            return (shown, None);
+        }
+        if turn.now < proven {
+            let why = "given up; it runs again, but has not proven to stay";
+            return (Shown::new(State::GivenUp, why), Some(proven));
+        }
+        (shown, Some(forgiven))
+    }
+
+    /// It has ended: a case for a restart, or left alone, which is a decision too.
+    fn down(&mut self, turn: &mut Turn<'_, '_, S>) -> Result<Case, Shown> {
+        let Some(exit) = self.supervision.exit().cloned() else {
+            return Err(Shown::new(State::Down, "it has ended"));
+        };
+        if exit.wants_restart() {
+            return Ok(Case {
+                ill: Ill::Down,
+                how: String::from(exit.how()),
+                evidence: exit.evidence().to_vec(),
+            });
+        }
+        let (guard, shown, key) = left_alone(&exit);
+        if self.supervision.is_news(guard, exit.incarnation(), &key) {
+            let draft = Draft::new(turn.subject.id().clone(), ActionKind::None, shown.why())
+                .incarnation(exit.incarnation().clone())
+                .evidence(exit.evidence().to_vec())
+                .guards(vec![GuardAnswer::blocked(guard, exit.why())])
+                .budget_left(self.supervision.budget().left(turn.now, turn.policy.allowance));
+            turn.out.record(turn.now, draft);
+        }
+        Err(shown.evidence(exit.evidence().to_vec()))
+    }
+
+    /// Asks the guards of the kind, then those of every kind.
+    fn admit(&mut self, turn: &mut Turn<'_, '_, S>, case: &Case) -> Admission {
+        let (now, policy) = (turn.now, turn.policy);
+        let mut admission = Admission::default();
+        let supervision = &mut self.supervision;
+        turn.subject
+            .guards(now, case.ill, turn.around, supervision, &mut admission, turn.out);
+        let waiver = supervision.waiver().map(String::from);
+        let waiver = waiver.as_deref();
+        if case.ill == Ill::Running {
+            admission.ask_unless_waived(Guard::Backoff, waiver, || supervision.guard_not_before(now));
+        }
+        let is_spent = supervision.limit().is_none() && supervision.budget().left(now, policy.allowance) == 0;
+        let reaches_limit = admission.is_open() && is_spent;
+        admission.ask(Guard::Budget, || supervision.guard_budget(now, &policy));
+        if case.ill == Ill::Down {
+            admission.ask_unless_waived(Guard::Backoff, waiver, || {
+                supervision.guard_delay(now, &policy, turn.seed)
+            });
+        }
+        admission.ask(Guard::Budget, || supervision.guard_fleet(now, turn.fleet));
+        admission.ask(Guard::InFlight, || supervision.guard_place(now, turn.place));
+        if reaches_limit {
+            let limit = Limit::new(now, supervision::used_up(&policy), policy.half_open_every);
+            let incarnation = turn.subject.incarnation(turn.around);
+            let draft = limit_draft(turn.subject.id().clone(), &limit)
+                .incarnation(incarnation)
+                .evidence(case.evidence.clone());
+            self.reach(now, limit, draft, turn.out);
+        }
+        admission
+    }
+
+    /// Writes down what is about to be done, takes it from the budgets, and begins.
+    fn begin(&mut self, turn: &mut Turn<'_, '_, S>, case: Case, answers: Vec<GuardAnswer>) {
+        let (now, policy) = (turn.now, turn.policy);
+        let action = turn.subject.action(case.ill);
+        let row = self.supervision.budget().consecutive_failures(now, &policy) + 1;
+        let plan = turn.subject.plan(action);
+        let why = match self.supervision.exit().filter(|_| case.ill == Ill::Down) {
+            Some(exit) => {
+                let asked = exit
+                    .asked_by()
+                    .map(|who| format!(" (asked for by {who})"))
+                    .unwrap_or_default();
+                format!("{}, {}: {plan}{asked}, restart {row} in a row", case.how, exit.why())
+            }
+            None => format!("{}: {plan}, restart {row} in a row", case.how),
+        };
+        let left = self.supervision.budget().left(now, policy.allowance).saturating_sub(1);
+        let draft = Draft::new(turn.subject.id().clone(), action, why)
+            .incarnation(turn.subject.incarnation(turn.around))
+            .evidence(case.evidence)
+            .guards(answers)
+            .budget_left(left)
+            .outcome(Outcome::UnderWay);
+        let decision = turn.out.record(now, draft);
+        let correlated = self.supervision.is_correlated(now, turn.fleet);
+        if !correlated {
+            turn.fleet.record_restart(now);
+        }
+        turn.out.push(Output::Restarted { correlated });
+        if let Some(since) = self.supervision.begin_restart(now) {
+            turn.out.push(Output::LimitReached(since));
+        }
+        let repair = turn
+            .subject
+            .reboot(now, action, turn.around, &mut self.supervision, turn.out);
+        self.open = Some(OpenRepair { decision, repair });
+    }
+
+    /// A guard said no: shows it, records it once per reason, and says when to ask again.
+    fn hold_back(&mut self, turn: &mut Turn<'_, '_, S>, case: Case, blocked: Blocked) -> Option<Moment> {
+        // The limit is ended by a run that stays, not by a guard that puts the half-open retry off.
+        let state = match (blocked.shown(), case.ill) {
+            (State::Repairing, _) if self.supervision.limit().is_some() => State::GivenUp,
+            (State::Down, Ill::Running) => State::Unhealthy,
+            (state, _) => state,
+        };
+        let why = format!("{}: {}", case.how, blocked.words());
+        let incarnation = match self.supervision.exit() {
+            Some(exit) => exit.incarnation().clone(),
+            None => turn.subject.incarnation(turn.around),
+        };
+        let again = blocked.again();
+        if blocked.is_recorded() && self.supervision.is_news(blocked.guard(), &incarnation, blocked.key()) {
+            let left = self.supervision.budget().left(turn.now, turn.policy.allowance);
+            let draft = Draft::new(turn.subject.id().clone(), blocked.action(), why.clone())
+                .incarnation(incarnation)
+                .evidence(case.evidence.clone())
+                .guards(blocked.into_answers())
+                .budget_left(left);
+            turn.out.record(turn.now, draft);
+        }
+        self.supervision
+            .show(turn.now, Shown::new(state, why).evidence(case.evidence));
+        again
+    }
+}
+
+/// What is shown of an end that is left alone, the guard that says so, and what tells two reasons apart.
+fn left_alone(exit: &ExitRecord) -> (Guard, Shown, String) {
+    let (how, why) = (exit.how(), exit.why());
+    let (guard, state, words) = match exit.class() {
+        ExitClass::Operator => (
+            Guard::OperatorIntent,
+            State::Stopped,
+            format!("stopped by a person: {why}"),
+        ),
+        ExitClass::Finished => (Guard::MeantToRun, State::Finished, format!("finished: {why}")),
+        ExitClass::FirstSight => {
+            let words = format!("{how} before anybody watched it: {why}");
+            (Guard::KnownCause, State::Unknown, words)
+        }
+        ExitClass::CannotTell | ExitClass::Crash | ExitClass::EngineOrHost => {
+            let words = format!("{how}, and nothing can tell whether a person stopped it: {why}");
+            (Guard::KnownCause, State::GivenUp, words)
+        }
+    };
+    (guard, Shown::new(state, words), String::from(why))
+}
+
+fn limit_draft(subject: crate::subject::SubjectId, limit: &Limit) -> Draft {
+    let why = format!("{} and it ends again: give up, a person is needed", limit.why());
+    let guard = GuardAnswer::blocked(Guard::Budget, limit.why());
+    Draft::new(subject, ActionKind::Escalate, why)
+        .guards(vec![guard])
+        .budget_left(0)
+}

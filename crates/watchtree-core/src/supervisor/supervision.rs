@@ -1,0 +1,325 @@
+//! What a supervisor remembers of its subject: budget, limit, the last exit, back-off, a person's retry, what is shown.
+//!
+//! The kind of subject reads it and tells it of ends; admission reads it; only the supervisor takes from the budget.
+//! Knows no repair and no kind.
+
+use super::admission::{Block, GuardResult};
+use super::budget::{FleetBudget, RestartBudget};
+use super::exit::{ExitClass, ExitRecord};
+use super::policy::RestartPolicy;
+use super::reported::{ReportedState, Shown};
+use crate::decision::Guard;
+use crate::subject::Incarnation;
+use crate::time::{Duration, Moment, seconds};
+use crate::verdict::State;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+/// The restart limit is reached: a person is needed, and one half-open retry is made every so often.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limit {
+    since: Moment,
+    why: String,
+    half_open_every: Duration,
+}
+
+impl Limit {
+    /// Reached then; why, in words.
+    pub fn new(since: Moment, why: impl Into<String>, half_open_every: Duration) -> Self {
+        Self {
+            since,
+            why: why.into(),
+            half_open_every,
+        }
+    }
+
+    /// Since when; a half-open retry begins it anew.
+    pub const fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Why, in words.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+/// The memory of one subject's supervisor.
+#[derive(Clone, Debug, Default)]
+pub struct Supervision {
+    budget: RestartBudget,
+    limit: Option<Limit>,
+    exit: Option<ExitRecord>,
+    /// What runs is not rebooted before.
+    not_before: Moment,
+    /// Who asked for a try now: guards of time do not count for the next one.
+    waiver: Option<String>,
+    /// Which non-action was recorded last: it is recorded again only when this changes.
+    recorded: Option<(Guard, Incarnation, String)>,
+    /// Since when it waits for a place among the repairs under way.
+    queued_since: Option<Moment>,
+    reported: ReportedState,
+}
+
+impl Supervision {
+    /// Takes up what was remembered of before a restart: the restarts, oldest first, and the limit.
+    pub fn restore(&mut self, restarts: impl IntoIterator<Item = Moment>, limit: Option<Limit>) {
+        restarts.into_iter().for_each(|at| self.budget.record_restart(at));
+        self.limit = limit;
+    }
+
+    /// Its restarts.
+    pub const fn budget(&self) -> &RestartBudget {
+        &self.budget
+    }
+
+    /// The limit, while it is reached.
+    pub const fn limit(&self) -> Option<&Limit> {
+        self.limit.as_ref()
+    }
+
+    /// The last end, until the subject runs again.
+    pub const fn exit(&self) -> Option<&ExitRecord> {
+        self.exit.as_ref()
+    }
+
+    /// Changes the last end: new evidence, a cure that no retry is.
+    pub const fn exit_mut(&mut self) -> Option<&mut ExitRecord> {
+        self.exit.as_mut()
+    }
+
+    /// It has ended.
+    pub fn set_exit(&mut self, exit: ExitRecord) {
+        self.exit = Some(exit);
+    }
+
+    /// It runs again, or its end is to be classified anew.
+    pub fn clear_exit(&mut self) {
+        self.exit = None;
+    }
+
+    /// Who asked for a try now, if somebody did.
+    pub fn waiver(&self) -> Option<&str> {
+        self.waiver.as_deref()
+    }
+
+    /// What a person asked for before is not what they want now.
+    pub fn drop_waiver(&mut self) {
+        self.waiver = None;
+    }
+
+    /// What is shown of it.
+    pub const fn reported(&self) -> &ReportedState {
+        &self.reported
+    }
+
+    /// Shows something of it.
+    pub fn show(&mut self, now: Moment, shown: Shown) {
+        self.reported.set(now, shown);
+    }
+
+    /// Since when it waits for a place among the repairs under way.
+    pub const fn queued_since(&self) -> Option<Moment> {
+        self.queued_since
+    }
+
+    /// A guard for what ended, by its class: may it be restarted at all? To be asked three times, in this order:
+    /// [`Guard::OperatorIntent`], [`Guard::MeantToRun`], [`Guard::KnownCause`].
+    pub fn guard_exit(&self, guard: Guard) -> GuardResult {
+        let Some(exit) = &self.exit else {
+            return GuardResult::Skip("it has not ended".to_string());
+        };
+        let block = |state: State| Block::new(exit.why(), state).into();
+        match (guard, exit.class()) {
+            (Guard::OperatorIntent, ExitClass::Operator) => block(State::Stopped),
+            (Guard::OperatorIntent, ExitClass::CannotTell | ExitClass::FirstSight) => {
+                GuardResult::Skip("nothing tells whether a person stopped it".to_string())
+            }
+            (Guard::MeantToRun, ExitClass::Finished) => block(State::Finished),
+            (Guard::MeantToRun, ExitClass::FirstSight) => GuardResult::Skip("nobody saw it run".to_string()),
+            (Guard::KnownCause, ExitClass::FirstSight) => block(State::Unknown),
+            (Guard::KnownCause, ExitClass::CannotTell) => block(State::GivenUp),
+            (Guard::KnownCause, _) => match exit.unrecoverable() {
+                Some(why) => Block::new(why, State::GivenUp).into(),
+                None => GuardResult::pass(exit.why()),
+            },
+            (Guard::OperatorIntent, _) => GuardResult::pass(exit.why()),
+            _ => GuardResult::pass("it ran and is meant to"),
+        }
+    }
+
+    pub(super) fn guard_budget(&self, now: Moment, policy: &RestartPolicy) -> GuardResult {
+        let left = self.budget.left(now, policy.allowance);
+        if let Some(limit) = &self.limit {
+            let free = self.budget.free_at(now, policy.allowance);
+            let retry = (limit.since + limit.half_open_every).max(free);
+            if now < retry {
+                let every = seconds(limit.half_open_every);
+                let why = format!("given up ({}); one more try every {every}", limit.why);
+                return Block::new(why, State::GivenUp).until(retry).into();
+            }
+            return GuardResult::pass("given up: this is the half-open retry");
+        }
+        if left == 0 {
+            let why = format!("given up: {}; a person is needed", used_up(policy));
+            let block = Block::new(why, State::GivenUp).quietly();
+            return match policy.allowance.budget {
+                0 => block.into(),
+                _ => block.until(now + policy.half_open_every).into(),
+            };
+        }
+        let window = seconds(policy.allowance.window);
+        GuardResult::pass(format!("{left} of {} left in {window}", policy.allowance.budget))
+    }
+
+    /// The delay before a restart of what ended; planned when first asked.
+    pub(super) fn guard_delay(&mut self, now: Moment, policy: &RestartPolicy, seed: u64) -> GuardResult {
+        let is_free = self.waiver.is_some() || self.limit.is_some();
+        let failures = self.budget.consecutive_failures(now, policy);
+        let left = self.budget.left(now, policy.allowance);
+        let Some(exit) = &mut self.exit else {
+            return GuardResult::Skip("it has not ended".to_string());
+        };
+        let delay = if is_free {
+            Duration::ZERO
+        } else {
+            self.budget.next_delay(exit.at(), policy, seed)
+        };
+        let due = exit.due().unwrap_or(exit.at() + delay);
+        exit.set_due(Some(due));
+        if now < due {
+            let next = (policy.allowance.budget - left).saturating_add(1);
+            let after = seconds(due - exit.at());
+            let why = format!("restart {next} of {} in {after}", policy.allowance.budget);
+            return Block::new(why, State::Repairing).until(due).quietly().into();
+        }
+        GuardResult::pass(match failures {
+            0 => "the first after a stable run: no delay",
+            _ => "the delay is over",
+        })
+    }
+
+    /// The delay before the next reboot of what runs.
+    pub(super) fn guard_not_before(&self, now: Moment) -> GuardResult {
+        if now < self.not_before {
+            let block = Block::new("waits before the next try", State::Repairing);
+            return block.until(self.not_before).quietly().into();
+        }
+        GuardResult::pass("no delay is left")
+    }
+
+    pub(super) fn guard_fleet(&self, now: Moment, fleet: &FleetBudget) -> GuardResult {
+        if self.is_correlated(now, fleet) {
+            return GuardResult::pass("one of many that failed at once: exempt from the budget of all together");
+        }
+        if fleet.left(now) == 0 {
+            let allowance = fleet.policy().allowance;
+            let window = seconds(allowance.window);
+            let why = format!(
+                "the host's budget of {} restarts in {window} is used up",
+                allowance.budget
+            );
+            let again = fleet.free_at(now);
+            return Block::new(why, State::GivenUp).until(again).escalating().into();
+        }
+        GuardResult::pass("the host's budget has some left")
+    }
+
+    /// Is there a place among the repairs under way? A wait that is longer than `long_wait` is no mere turn.
+    pub(super) fn guard_place(&mut self, now: Moment, place: Place) -> GuardResult {
+        if place.is_free {
+            self.queued_since = None;
+            return GuardResult::pass("a place among the repairs under way is free");
+        }
+        let long = *self.queued_since.get_or_insert(now) + place.long_wait;
+        let why = format!("waits for its turn: {} repairs are under way", place.under_way);
+        let block = Block::new(why, State::Repairing);
+        if now < long {
+            block.until(long).quietly().into()
+        } else {
+            block.into()
+        }
+    }
+
+    pub(super) fn is_correlated(&self, now: Moment, fleet: &FleetBudget) -> bool {
+        self.exit.as_ref().is_some_and(ExitRecord::is_correlated) || fleet.is_correlated(now)
+    }
+
+    /// True the first time that this non-action is seen, of this incarnation.
+    pub(super) fn is_news(&mut self, guard: Guard, incarnation: &Incarnation, key: &str) -> bool {
+        let key = (guard, incarnation.clone(), key.to_string());
+        if self.recorded.as_ref() == Some(&key) {
+            return false;
+        }
+        self.recorded = Some(key);
+        true
+    }
+
+    pub(super) fn forget_recorded(&mut self) {
+        self.recorded = None;
+    }
+
+    pub(super) fn take_restart(&mut self, now: Moment) {
+        self.budget.record_restart(now);
+    }
+
+    /// A restart of ours begins: what a person had waived for it is used up, and the half-open pause begins anew.
+    pub(super) fn begin_restart(&mut self, now: Moment) -> Option<Moment> {
+        self.take_restart(now);
+        self.waiver = None;
+        self.recorded = None;
+        self.queued_since = None;
+        let limit = self.limit.as_mut()?;
+        limit.since = now;
+        Some(now)
+    }
+
+    /// A repair failed: the next try waits, the longer the more failed in a row.
+    pub(super) fn back_off(&mut self, now: Moment, policy: &RestartPolicy) {
+        let until = now + policy.delay(self.budget.consecutive_failures(now, policy));
+        self.not_before = self.not_before.max(until);
+        if let Some(exit) = &mut self.exit {
+            exit.set_due(Some(until));
+        }
+    }
+
+    pub(super) fn reach_limit(&mut self, limit: Limit) {
+        self.limit = Some(limit);
+    }
+
+    pub(super) fn reset_limit(&mut self) {
+        self.limit = None;
+        self.budget.reset();
+    }
+
+    pub(super) fn retry(&mut self, asked_by: &str) {
+        self.reset_limit();
+        self.not_before = Moment::ZERO;
+        self.waiver = Some(asked_by.to_string());
+        self.recorded = None;
+        if let Some(exit) = &mut self.exit {
+            exit.retry(asked_by);
+        }
+    }
+}
+
+/// `5 restarts in 600 s are used up`
+pub(super) fn used_up(policy: &RestartPolicy) -> String {
+    let allowance = policy.allowance;
+    format!(
+        "{} restarts in {} are used up",
+        allowance.budget,
+        seconds(allowance.window)
+    )
+}
+
+/// The places for repairs under way at one time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// One is free.
+    pub is_free: bool,
+    /// So many are taken.
+    pub under_way: usize,
+    /// A wait that is longer than this is recorded.
+    pub long_wait: Duration,
+}
