@@ -25,6 +25,8 @@ enum Do {
     Kill,
 }
 
+type Out<'a> = Outputs<'a, Do>;
+
 impl Subject for Toy {
     type Around<'a> = ();
     type Repair = u64;
@@ -38,27 +40,22 @@ impl Subject for Toy {
         Incarnation(self.life.to_string())
     }
 
-    fn ping(&mut self, now: Moment, _: &mut (), supervision: &mut Supervision, _: &mut Outputs<'_, Do>) -> Assessment {
+    fn ping(&mut self, now: Moment, _: &mut (), supervision: &mut Supervision, _: &mut Out<'_>) -> Assessment {
         let fact = |kind, words: &str| vec![Evidence::new(kind, now, words)];
-        if !self.runs {
-            if supervision.exit().is_none() {
-                let exit = ExitRecord::new(
-                    self.incarnation(&()),
-                    ExitClass::Crash,
-                    now,
-                    "gone",
-                    "nobody asked it to end",
-                );
-                supervision.set_exit(exit.with_evidence(fact(EvidenceKind::ProcessGone, "exit code 1")));
-            }
-            return Assessment::Down;
-        }
-        if self.answers {
+        if self.runs && self.answers {
             let (since, shown) = (self.born, Shown::new(State::Ok, "answers"));
             return Assessment::Well { since, shown };
         }
-        let (how, evidence) = ("hung".to_string(), fact(EvidenceKind::Ping, "no answer"));
-        Assessment::Unhealthy { how, evidence }
+        if self.runs {
+            let (how, evidence) = ("hung".to_string(), fact(EvidenceKind::Ping, "no answer"));
+            return Assessment::Unhealthy { how, evidence };
+        }
+        if supervision.exit().is_none() {
+            let life = self.incarnation(&());
+            let exit = ExitRecord::new(life, ExitClass::Crash, now, "gone", "nobody asked it to end");
+            supervision.set_exit(exit.with_evidence(fact(EvidenceKind::ProcessGone, "exit code 1")));
+        }
+        Assessment::Down
     }
 
     fn action(&self, ill: Ill) -> ActionKind {
@@ -72,19 +69,11 @@ impl Subject for Toy {
         "start it anew"
     }
 
-    fn guards(
-        &mut self,
-        _: Moment,
-        _: Ill,
-        _: &mut (),
-        known: &Supervision,
-        to: &mut Admission,
-        _: &mut Outputs<'_, Do>,
-    ) {
-        to.ask(Guard::OperatorIntent, || known.guard_exit(Guard::OperatorIntent));
+    fn guards(&mut self, _: Moment, _: Ill, _: &mut (), on: &Supervision, to: &mut Admission, _: &mut Out<'_>) {
+        to.ask(Guard::OperatorIntent, || on.guard_exit(Guard::OperatorIntent));
     }
 
-    fn reboot(&mut self, _: Moment, _: ActionKind, _: &mut (), _: &mut Supervision, out: &mut Outputs<'_, Do>) -> u64 {
+    fn reboot(&mut self, _: Moment, _: ActionKind, _: &mut (), _: &mut Supervision, out: &mut Out<'_>) -> u64 {
         if self.runs {
             out.command(Do::Kill);
         }
@@ -92,14 +81,7 @@ impl Subject for Toy {
         self.life
     }
 
-    fn advance(
-        &mut self,
-        now: Moment,
-        old: &mut u64,
-        _: &mut (),
-        _: &mut Supervision,
-        _: &mut Outputs<'_, Do>,
-    ) -> Progress {
+    fn advance(&mut self, now: Moment, old: &mut u64, _: &mut (), _: &mut Supervision, _: &mut Out<'_>) -> Progress {
         let until = self.born + Duration::from_secs(5);
         if self.life == *old || now < until {
             let (until, shown) = (Some(until), Shown::new(State::Repairing, "being started"));
@@ -113,25 +95,12 @@ impl Subject for Toy {
 /// Steps the toy; returns what came out, in words.
 fn step(ms: u64, toy: &mut Toy, on: &mut Supervisor<Toy>, recorder: &mut DecisionRecorder) -> Vec<String> {
     let (mut queue, mut fleet) = (VecDeque::new(), FleetBudget::default());
-    let place = Place {
-        is_free: true,
-        under_way: 0,
-        long_wait: Duration::from_secs(30),
-    };
-    let (policy, fleet) = (RestartPolicy::default(), &mut fleet);
-    let terms = Terms {
-        policy,
-        fleet,
-        place,
-        seed: 7,
-    };
-    on.step(
-        Moment::from_millis(ms),
-        toy,
-        &mut (),
-        terms,
-        &mut Outputs::new(recorder, &mut queue),
-    );
+    let place = Place::free();
+    let (policy, fleet, seed) = (RestartPolicy::default(), &mut fleet, 7);
+    #[rustfmt::skip]
+    let terms = Terms { policy, fleet, place, seed };
+    let (now, mut out) = (Moment::from_millis(ms), Outputs::new(recorder, &mut queue));
+    on.step(now, toy, &mut (), terms, &mut out);
     let words = |output| match output {
         Output::Decided(it) => format!("{} {}: {}", it.action.as_str(), it.outcome.as_str(), it.why),
         other => format!("{other:?}"),

@@ -323,3 +323,14 @@ pub struct Place {
     /// A wait that is longer than this is recorded.
     pub long_wait: Duration,
 }
+
+impl Place {
+    /// A place is free, and nothing is under way: where a role rations nothing.
+    pub const fn free() -> Self {
+        Self {
+            is_free: true,
+            under_way: 0,
+            long_wait: Duration::MAX,
+        }
+    }
+}
