@@ -21,6 +21,8 @@ mod policy;
 mod reported;
 mod subject;
 mod supervision;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, Block, Blocked, GuardResult};
 pub use budget::{FleetBudget, RestartBudget};
