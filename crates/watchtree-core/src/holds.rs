@@ -84,6 +84,11 @@ impl Holds {
             .map(|(held, until)| (held, *until))
     }
 
+    /// Every hold, and its end.
+    pub fn iter(&self) -> impl Iterator<Item = (&SubjectId, Moment)> {
+        self.until.iter().map(|(held, until)| (held, *until))
+    }
+
     /// When the next hold ends.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.until.values().min().copied()

@@ -99,6 +99,11 @@ impl DecisionRecorder {
         }
     }
 
+    /// The wall clock was read again.
+    pub fn set_wall(&mut self, now: Moment, wall: WallTime) {
+        self.wall = (now, wall);
+    }
+
     /// The wall time at `now`, as a label.
     pub fn wall(&self, now: Moment) -> WallTime {
         let (at, wall) = self.wall;

@@ -4,7 +4,7 @@
 //! Does not know how a kind of subject is classified: each kind has a classifier of its own.
 
 use crate::subject::Incarnation;
-use crate::time::Moment;
+use crate::time::{Duration, Moment};
 use crate::verdict::Evidence;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -52,6 +52,7 @@ pub struct ExitRecord {
     due: Option<Moment>,
     unrecoverable: Option<String>,
     asked_by: Option<String>,
+    unfit: Option<(String, Duration)>,
 }
 
 impl ExitRecord {
@@ -76,6 +77,7 @@ impl ExitRecord {
             due: None,
             unrecoverable: None,
             asked_by: None,
+            unfit: None,
         }
     }
 
@@ -97,9 +99,22 @@ impl ExitRecord {
         }
     }
 
+    /// It says itself that it cannot run for now, in words: one half-open retry every so often, out of no budget.
+    pub fn say_unfit(self, why: impl Into<String>, retry_every: Duration) -> Self {
+        Self {
+            unfit: Some((why.into(), retry_every)),
+            ..self
+        }
+    }
+
+    /// Why it cannot run for now, and how often to try all the same.
+    pub fn unfit(&self) -> Option<(&str, Duration)> {
+        self.unfit.as_ref().map(|(why, every)| (why.as_str(), *every))
+    }
+
     /// A person asks for a restart all the same, and at once. What was found stays as it is.
     pub fn retry(&mut self, asked_by: &str) {
-        (self.due, self.unrecoverable) = (None, None);
+        (self.due, self.unrecoverable, self.unfit) = (None, None, None);
         self.asked_by = Some(asked_by.to_string());
     }
 

@@ -35,6 +35,7 @@ pub use supervision::{Limit, Place, Supervision};
 
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::recorder::Draft;
+use crate::subject::{Incarnation, SubjectId};
 use crate::time::Moment;
 use crate::verdict::{Evidence, State};
 use alloc::format;
@@ -136,7 +137,7 @@ impl<S: Subject> Supervisor<S> {
         &mut self,
         now: Moment,
         count: u32,
-        case: (&S, &S::Around<'_>, Vec<Evidence>),
+        (subject, incarnation, evidence): (SubjectId, Incarnation, Vec<Evidence>),
         policy: &RestartPolicy,
         out: &mut Outputs<'_, S::Command>,
     ) {
@@ -146,25 +147,25 @@ impl<S: Subject> Supervisor<S> {
         }
         let left = self.supervision.budget().left(now, policy.allowance);
         if self.supervision.limit().is_none() && left == 0 {
-            let (subject, around, evidence) = case;
             let limit = Limit::new(now, supervision::used_up(policy), policy.half_open_every);
-            let incarnation = subject.incarnation(around);
-            let draft = limit_draft(subject.id().clone(), &limit)
-                .incarnation(incarnation)
-                .evidence(evidence);
+            let draft = limit_draft(subject, &limit).incarnation(incarnation).evidence(evidence);
             self.reach(now, limit, draft, out);
         }
-    }
-
-    /// The kind itself found that restarts are of no use for now: as if the limit were reached.
-    pub fn reach_limit(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
-        self.reach(now, limit, draft, out);
     }
 
     fn reach(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
         out.push(Output::LimitReached(now));
         out.record(now, draft);
         self.supervision.reach_limit(limit);
+    }
+
+    /// The subject is gone: its repair is over.
+    pub fn abandon(&mut self, outcome: Outcome, why: &str, out: &mut Outputs<'_, S::Command>) {
+        if let Some(OpenRepair { mut decision, .. }) = self.open.take() {
+            (decision.outcome, decision.result) = (outcome, String::from(why));
+            out.update(&decision);
+            out.push(Output::Repaired(outcome));
+        }
     }
 
     /// Does what follows from what is known now. Returns when to be called again at the latest.
@@ -269,6 +270,10 @@ impl<S: Subject> Supervisor<S> {
                 let ill = Ill::Running;
                 return Ok(Case { ill, how, evidence });
             }
+            Assessment::Down if self.supervision.take_failure() => {
+                turn.fleet.record_failure(turn.now, turn.subject.id());
+                return self.case(turn, Assessment::Down);
+            }
             Assessment::Down => match self.down(turn) {
                 Ok(case) => return Ok(case),
                 Err(shown) => (shown, None),
@@ -287,6 +292,10 @@ impl<S: Subject> Supervisor<S> {
             return (shown, None);
         }
         let (proven, forgiven) = (since + turn.policy.verify, since + turn.policy.allowance.window);
+        if self.supervision.limit().is_some_and(Limit::is_unfit) {
+            self.supervision.lift_limit();
+            return (shown, None);
+        }
         if forgiven <= turn.now {
             self.supervision.reset_limit();
             turn.out.push(Output::LimitReset);
@@ -304,6 +313,15 @@ impl<S: Subject> Supervisor<S> {
         let Some(exit) = self.supervision.exit().cloned() else {
             return Err(Shown::new(State::Down, "it has ended"));
         };
+        if let Some((why, every)) = exit.unfit() {
+            let limit = Limit::unfit(turn.now, why, every);
+            if self.supervision.limit().is_none() {
+                let draft = limit_draft(turn.subject.id().clone(), &limit)
+                    .incarnation(exit.incarnation().clone())
+                    .evidence(exit.evidence().to_vec());
+                self.reach(turn.now, limit, draft, turn.out);
+            }
+        }
         if exit.wants_restart() {
             return Ok(Case {
                 ill: Ill::Down,
@@ -445,8 +463,12 @@ fn left_alone(exit: &ExitRecord) -> (Guard, Shown, String) {
     (guard, Shown::new(state, words), String::from(why))
 }
 
-fn limit_draft(subject: crate::subject::SubjectId, limit: &Limit) -> Draft {
-    let why = format!("{} and it ends again: give up, a person is needed", limit.why());
+fn limit_draft(subject: SubjectId, limit: &Limit) -> Draft {
+    let why = if limit.is_unfit() {
+        format!("{}: a person is needed", limit.why())
+    } else {
+        format!("{} and it ends again: give up, a person is needed", limit.why())
+    };
     let guard = GuardAnswer::blocked(Guard::Budget, limit.why());
     Draft::new(subject, ActionKind::Escalate, why)
         .guards(vec![guard])

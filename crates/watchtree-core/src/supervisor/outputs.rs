@@ -9,6 +9,10 @@ use alloc::collections::VecDeque;
 
 /// One thing to write down or to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a queue of few, and records are the most of them"
+)]
 pub enum Output<C> {
     /// A decision was made, or has changed.
     Decided(Decision),

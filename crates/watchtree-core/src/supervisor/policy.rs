@@ -45,6 +45,8 @@ pub struct RestartLimits {
     pub grace_max: Duration,
     /// How often one retry is made once the limit is reached.
     pub half_open_every: Duration,
+    /// Such a retry waits until the window has room for it: no window ever sees more restarts than the budget.
+    pub half_open_within_budget: bool,
 }
 
 impl Default for RestartLimits {
@@ -61,6 +63,7 @@ impl Default for RestartLimits {
             grace_min: Duration::from_secs(5),
             grace_max: Duration::from_secs(900),
             half_open_every: Duration::from_secs(600),
+            half_open_within_budget: true,
         }
     }
 }
@@ -135,6 +138,12 @@ impl RestartPolicy {
             return Err(PolicyError::HalfOpen);
         }
         Ok(Self(limits))
+    }
+
+    /// The same with another allowance; one that is no policy changes nothing.
+    #[must_use]
+    pub fn with_allowance(&self, allowance: Allowance) -> Self {
+        Self::new(RestartLimits { allowance, ..self.0 }).unwrap_or(*self)
     }
 
     /// The delay before restart number `failures + 1` in a row, without jitter.

@@ -21,6 +21,7 @@ pub struct Limit {
     since: Moment,
     why: String,
     half_open_every: Duration,
+    is_unfit: bool,
 }
 
 impl Limit {
@@ -30,7 +31,21 @@ impl Limit {
             since,
             why: why.into(),
             half_open_every,
+            is_unfit: false,
         }
+    }
+
+    /// Reached because the subject says itself that it cannot run for now; lifted as soon as it runs.
+    pub fn unfit(since: Moment, why: impl Into<String>, half_open_every: Duration) -> Self {
+        Self {
+            is_unfit: true,
+            ..Self::new(since, why, half_open_every)
+        }
+    }
+
+    /// The subject says itself that it cannot run.
+    pub const fn is_unfit(&self) -> bool {
+        self.is_unfit
     }
 
     /// Since when; a half-open retry begins it anew.
@@ -50,6 +65,8 @@ pub struct Supervision {
     budget: RestartBudget,
     limit: Option<Limit>,
     exit: Option<ExitRecord>,
+    /// That end has not been counted among those of late.
+    is_fresh: bool,
     /// What runs is not rebooted before.
     not_before: Moment,
     /// Who asked for a try now: guards of time do not count for the next one.
@@ -90,7 +107,14 @@ impl Supervision {
 
     /// It has ended.
     pub fn set_exit(&mut self, exit: ExitRecord) {
+        self.is_fresh = !exit.is_own_stop();
         self.exit = Some(exit);
+    }
+
+    /// True once for each end that is a failure of the subject's own.
+    pub(super) fn take_failure(&mut self) -> bool {
+        let is_failure = self.exit.as_ref().is_some_and(|exit| exit.class().wants_restart());
+        core::mem::take(&mut self.is_fresh) && is_failure
     }
 
     /// It runs again, or its end is to be classified anew.
@@ -151,8 +175,12 @@ impl Supervision {
     pub(super) fn guard_budget(&self, now: Moment, policy: &RestartPolicy) -> GuardResult {
         let left = self.budget.left(now, policy.allowance);
         if let Some(limit) = &self.limit {
-            let free = self.budget.free_at(now, policy.allowance);
-            let retry = (limit.since + limit.half_open_every).max(free);
+            let half_open = limit.since + limit.half_open_every;
+            let retry = if policy.half_open_within_budget && !limit.is_unfit {
+                half_open.max(self.budget.free_at(now, policy.allowance))
+            } else {
+                half_open
+            };
             if now < retry {
                 let every = seconds(limit.half_open_every);
                 let why = format!("given up ({}); one more try every {every}", limit.why);
@@ -259,7 +287,8 @@ impl Supervision {
         self.recorded = None;
     }
 
-    pub(super) fn take_restart(&mut self, now: Moment) {
+    /// A restart by somebody else (the engine) counts against the budget.
+    pub fn take_restart(&mut self, now: Moment) {
         self.budget.record_restart(now);
     }
 
@@ -287,6 +316,11 @@ impl Supervision {
         self.limit = Some(limit);
     }
 
+    /// It runs after all: what it said of itself is over. Its restarts still count.
+    pub(super) fn lift_limit(&mut self) {
+        self.limit = None;
+    }
+
     pub(super) fn reset_limit(&mut self) {
         self.limit = None;
         self.budget.reset();
@@ -300,6 +334,13 @@ impl Supervision {
         if let Some(exit) = &mut self.exit {
             exit.retry(asked_by);
         }
+    }
+}
+
+impl RestartPolicy {
+    /// The limit of this policy, as reached at that moment.
+    pub fn limit_reached(&self, since: Moment) -> Limit {
+        Limit::new(since, used_up(self), self.half_open_every)
     }
 }
 
