@@ -6,7 +6,8 @@ use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use super::record::{Record, Recovered};
@@ -14,6 +15,20 @@ pub use super::record::{Record, Recovered};
 /// Nanoseconds since 1970 on the *engine's* clock, as in `timeNano` and `StartedAt`. Ordered among themselves only.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct EngineTime(pub u64);
+
+impl EngineTime {
+    /// That much later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// That much earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
 
 /// A container's full id: 64 hex digits.
 pub type ContainerId = String;
@@ -174,6 +189,27 @@ pub enum EventAction {
     Destroy,
     /// The state of its health check changed.
     Health(Health),
+}
+
+impl EventAction {
+    /// The word that tells two events of one nanosecond apart; also in the journal.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Create => "create".to_string(),
+            Self::Start => "start".to_string(),
+            Self::Die { exit_code } => format!("die:{exit_code}"),
+            Self::Kill { signal } => format!("kill:{signal}"),
+            Self::Stop => "stop".to_string(),
+            Self::Restart => "restart".to_string(),
+            Self::Oom => "oom".to_string(),
+            Self::Pause => "pause".to_string(),
+            Self::Unpause => "unpause".to_string(),
+            Self::Rename { .. } => "rename".to_string(),
+            Self::Update => "update".to_string(),
+            Self::Destroy => "destroy".to_string(),
+            Self::Health(health) => format!("health:{health:?}"),
+        }
+    }
 }
 
 /// One event of one container.

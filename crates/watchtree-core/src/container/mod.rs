@@ -21,6 +21,8 @@ mod begin;
 mod cause;
 mod doubt;
 mod facts;
+mod observation;
+mod words;
 mod guards;
 pub mod io;
 mod judge;
