@@ -1,4 +1,4 @@
-//! Whether the event stream can be trusted: its continuity across breaks.
+//! Whether the event stream can be trusted: its continuity across breaks, and whether an interval was seen whole.
 //!
 //! ```text
 //!            StreamOpened                 anchor seen again: nothing was lost, old coverage stands
@@ -8,16 +8,15 @@
 //!    └────────────────────────┘
 //! ```
 //!
-//! The *anchor* is the newest event that was taken before the break. The engine's memory of events is a ring: if it
+//! Knows no container. The *anchor* is the newest event that was taken before the break. The engine's memory of events is a ring: if it
 //! still holds the anchor, it still holds everything after it.
 
-use super::facts::plus;
 use super::io::{ContainerId, EngineTime};
 use crate::time::{Duration, Moment};
 use alloc::string::String;
 
-/// Time and container and word of an event.
-pub(crate) type Place = (EngineTime, ContainerId, String);
+/// The event cursor: time, container and word of an event.
+pub(crate) type EventCursor = (EngineTime, ContainerId, String);
 
 /// Without a stream for that long, the list alone must do.
 const BLIND_MAX: Duration = Duration::from_secs(10);
@@ -34,7 +33,7 @@ const FAR_BEHIND: Duration = Duration::from_secs(5);
 
 /// From when on every event was seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Coverage {
+enum Coverage {
     /// Since before this process, by the journal.
     Always,
     From(Moment),
@@ -49,26 +48,27 @@ enum Pipe {
 
 #[derive(Clone, Debug)]
 struct Gap {
-    anchor: Option<Place>,
+    anchor: Option<EventCursor>,
     since: Moment,
     opened: Option<Moment>,
     deadline: Moment,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Stream {
+pub(crate) struct EventContinuity {
     pipe: Pipe,
     gap: Option<Gap>,
-    pub(crate) coverage: Coverage,
+    coverage: Coverage,
     /// When the last gap ended.
     whole_since: Moment,
     /// The newest event taken.
-    pub(crate) last: Option<Place>,
+    last: Option<EventCursor>,
     failures: u32,
     opened_at: Moment,
     settle: Duration,
-    /// How often continuity was lost for good.
-    pub(crate) losses: u64,
+    losses: u64,
+    /// The stream ended (as against a stall of ours) in the present gap: perhaps the engine did.
+    engine_away: bool,
 }
 
 /// For that long after a gap, events may be replays.
@@ -76,15 +76,18 @@ pub(crate) const REPLAYED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a gap ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Healed {
+pub(crate) enum GapEnd {
     /// Nothing was lost.
     Whole,
     /// Events may have been lost.
-    Lossy,
+    Lossy {
+        /// The stream had ended: perhaps the engine did, and its calls with it.
+        engine_away: bool,
+    },
 }
 
-impl Stream {
-    pub(crate) fn new(now: Moment, last: Option<Place>, settle: Duration) -> Self {
+impl EventContinuity {
+    pub(crate) fn new(now: Moment, last: Option<EventCursor>, settle: Duration) -> Self {
         let gap = Gap {
             anchor: last.clone(),
             since: now,
@@ -101,11 +104,13 @@ impl Stream {
             opened_at: Moment::ZERO,
             settle,
             losses: 0,
+            engine_away: false,
         }
     }
 
     /// The stream is broken, or this process did not look for a while. True if a new one is to be opened at once.
     pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
+        self.engine_away |= ended;
         let (anchor, since) = match self.gap.take() {
             // A break within a gap: what was anchored first still decides, and the time without a stream goes on.
             Some(gap) => (gap.anchor, gap.since),
@@ -155,25 +160,26 @@ impl Stream {
     }
 
     /// An event came. Returns how the gap ended if this ended it.
-    pub(crate) fn saw(&mut self, now: Moment, place: &Place) -> Option<Healed> {
+    pub(crate) fn saw(&mut self, now: Moment, cursor: &EventCursor) -> Option<GapEnd> {
         let is_anchor = self
             .gap
             .as_ref()
-            .is_some_and(|gap| gap.opened.is_some() && gap.anchor.as_ref() == Some(place));
-        let newer = self.last.as_ref().is_none_or(|(at, _, _)| *at <= place.0);
+            .is_some_and(|gap| gap.opened.is_some() && gap.anchor.as_ref() == Some(cursor));
+        let newer = self.last.as_ref().is_none_or(|(at, _, _)| *at <= cursor.0);
         // A live event far behind the newest: the engine's clock was set back, and the newest would stay it for as long.
         let set_back = self.is_live(now)
             && self
                 .last
                 .as_ref()
-                .is_some_and(|(at, _, _)| plus(place.0, FAR_BEHIND) < *at);
+                .is_some_and(|(at, _, _)| cursor.0.plus(FAR_BEHIND) < *at);
         if newer || set_back {
-            self.last = Some(place.clone());
+            self.last = Some(cursor.clone());
         }
         is_anchor.then(|| {
             self.gap = None;
             self.whole_since = now;
-            Healed::Whole
+            self.engine_away = false;
+            GapEnd::Whole
         })
     }
 
@@ -191,7 +197,7 @@ impl Stream {
     }
 
     /// Ends a gap whose time is up.
-    pub(crate) fn settle(&mut self, now: Moment) -> Option<Healed> {
+    pub(crate) fn settle(&mut self, now: Moment) -> Option<GapEnd> {
         let gap = self.gap.as_ref()?;
         if now < gap.deadline {
             return None;
@@ -200,7 +206,8 @@ impl Stream {
         self.gap = None;
         self.whole_since = now;
         self.losses += 1;
-        Some(Healed::Lossy)
+        let engine_away = core::mem::take(&mut self.engine_away);
+        Some(GapEnd::Lossy { engine_away })
     }
 
     /// While a gap is open: when it ends at the latest.
@@ -213,8 +220,8 @@ impl Stream {
         self.whole_since
     }
 
-    /// Did an event that arrived then tell of the present? One that was replayed, or waited while this process did not
-    /// run, may have been overtaken by others behind it.
+    /// Whether an event received at `arrived` was live; replayed ones, and those that waited while this process did not
+    /// run, may be superseded by queued ones.
     pub(crate) fn is_live(&self, arrived: Moment) -> bool {
         self.gap.is_none() && self.whole_since + REPLAYED_WITHIN <= arrived
     }
@@ -223,10 +230,26 @@ impl Stream {
         self.pipe == Pipe::Open
     }
 
-    /// Where to subscribe from.
-    pub(crate) fn since(&self) -> Option<EngineTime> {
+    /// Where to subscribe from; `needed` = the newest event before the repairs under way, whose signals must be seen.
+    pub(crate) fn since(&self, needed: Option<EngineTime>) -> Option<EngineTime> {
         let anchor = self.gap.as_ref().and_then(|gap| gap.anchor.as_ref());
-        anchor.or(self.last.as_ref()).map(|(at, _, _)| *at)
+        let since = anchor.or(self.last.as_ref()).map(|(at, _, _)| *at)?;
+        Some(needed.map_or(since, |at| at.min(since)))
+    }
+
+    /// The newest event taken.
+    pub(crate) fn cursor(&self) -> Option<&EventCursor> {
+        self.last.as_ref()
+    }
+
+    /// The time of the newest event taken; 0 = none.
+    pub(crate) fn newest(&self) -> EngineTime {
+        self.last.as_ref().map_or(EngineTime(0), |(at, _, _)| *at)
+    }
+
+    /// How often continuity was lost for good.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
@@ -238,7 +261,7 @@ impl Stream {
         [pipe, self.gap_until()].into_iter().flatten().min()
     }
 
-    /// Was every stop signal that could have led to an end seen, if the life's start was seen at `born` (or not), and
+    /// Was every stop signal that could have led to an end seen, if the incarnation's start was seen at `born` (or not), and
     /// the container was last known alive at `alive`? Nothing is seen while no stream is open.
     pub(crate) fn covers(&self, born: Option<Moment>, alive: Option<Moment>, window: Duration) -> bool {
         if !self.is_open() {
@@ -250,5 +273,72 @@ impl Stream {
                 born.is_some_and(|born| from <= born) || alive.is_some_and(|alive| from + window <= alive)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Gaps, anchors, coverage.
+    use super::*;
+    use alloc::string::ToString;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    fn cursor(n: u64) -> EventCursor {
+        (EngineTime(n), "c1".to_string(), "start".to_string())
+    }
+
+    fn whole() -> EventContinuity {
+        let mut it = EventContinuity::new(at(0), Some(cursor(5)), SETTLE);
+        assert!(!it.opened(at(10)));
+        assert_eq!(it.saw(at(20), &cursor(5)), Some(GapEnd::Whole));
+        it
+    }
+
+    #[test]
+    fn a_gap_that_shows_its_anchor_lost_nothing() {
+        let mut it = whole();
+        assert!(it.covers(None, None, SETTLE) && !it.is_live(at(20)) && it.is_live(at(520)));
+        assert!(it.broke(at(2000), true));
+        assert!(!it.covers(None, None, SETTLE), "nothing is seen meanwhile");
+        it.opened(at(2100));
+        assert_eq!(it.saw(at(2110), &cursor(4)), None);
+        assert_eq!(it.saw(at(2120), &cursor(5)), Some(GapEnd::Whole));
+        assert!(it.covers(None, None, SETTLE) && it.losses() == 0);
+    }
+
+    #[test]
+    fn a_gap_without_its_anchor_covers_only_what_lived_after_it() {
+        let mut it = whole();
+        it.broke(at(2000), true);
+        it.opened(at(2100));
+        assert_eq!(it.settle(at(4099)), None);
+        assert_eq!(it.settle(at(4100)), Some(GapEnd::Lossy { engine_away: true }));
+        assert!(!it.covers(Some(at(2099)), None, SETTLE) && it.covers(Some(at(2100)), None, SETTLE));
+        assert!(!it.covers(None, Some(at(4099)), SETTLE) && it.covers(None, Some(at(4100)), SETTLE));
+        it.broke(at(9000), false);
+        it.opened(at(9000));
+        assert_eq!(it.settle(at(11_000)), Some(GapEnd::Lossy { engine_away: false }));
+        assert_eq!(it.losses(), 2);
+    }
+
+    #[test]
+    fn it_subscribes_from_the_anchor_or_what_a_repair_needs() {
+        let it = whole();
+        assert_eq!(it.since(None), Some(EngineTime(5)));
+        assert_eq!(it.since(Some(EngineTime(3))), Some(EngineTime(3)));
+        assert_eq!(EventContinuity::new(at(0), None, SETTLE).since(Some(EngineTime(3))), None);
+    }
+
+    #[test]
+    fn a_stream_that_ends_at_once_is_opened_again_after_a_pause() {
+        let mut it = whole();
+        assert!(it.broke(at(2000), true) && !it.broke(at(2010), true));
+        assert_eq!(it.next_deadline(), Some(at(2210)));
+        assert!(!it.wants_open(at(2209)) && it.wants_open(at(2210)));
     }
 }

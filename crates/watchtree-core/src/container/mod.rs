@@ -19,6 +19,7 @@ mod answers;
 mod backoff;
 mod begin;
 mod cause;
+mod continuity;
 mod doubt;
 mod facts;
 mod observation;
