@@ -331,7 +331,10 @@ mod tests {
         let it = whole();
         assert_eq!(it.since(None), Some(EngineTime(5)));
         assert_eq!(it.since(Some(EngineTime(3))), Some(EngineTime(3)));
-        assert_eq!(EventContinuity::new(at(0), None, SETTLE).since(Some(EngineTime(3))), None);
+        assert_eq!(
+            EventContinuity::new(at(0), None, SETTLE).since(Some(EngineTime(3))),
+            None
+        );
     }
 
     #[test]

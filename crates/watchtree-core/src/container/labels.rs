@@ -12,7 +12,8 @@
 //! Labels come from outside: a bad one is named in the tree and replaced by the default, never more.
 
 use super::settings::{ContainerSettings, HealMode};
-use crate::restart::{BUDGET_MAX, RestartPolicy};
+use crate::restart::BUDGET_MAX;
+use crate::supervisor::{Allowance, RestartPolicy};
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -108,11 +109,7 @@ impl Labels {
     /// The policy for this container.
     pub fn policy(&self, default: &RestartPolicy) -> RestartPolicy {
         match self.budget {
-            Some((budget, window)) => RestartPolicy {
-                budget,
-                window,
-                ..*default
-            },
+            Some((budget, window)) => default.with_allowance(Allowance { budget, window }),
             None => *default,
         }
     }

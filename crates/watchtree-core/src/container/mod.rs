@@ -1,44 +1,39 @@
 //! The container role: heals the containers of one engine.
 //!
-//! Level-triggered: every input only changes what is known (`facts`, `stream`, a subject's repair); then each subject
-//! it touches is *reconciled* from what is known, whatever order things came in.
-//!
 //! ```text
-//! input ─▶ facts, stream, repairs ─▶ touched subjects ─▶ reconcile ─▶ journal, engine call, verdict, decision record
-//!                                                          ▲   │ down:      judge ─▶ guards ─▶ start
-//!                                              wake-ups ───┘   │ unhealthy: guards ─▶ stop, look, start
-//!                                                              │ in repair: next step
+//! observe ──▶ classify ──▶ admit ──▶ repair ──▶ record ──▶ report
 //! ```
 //!
-//! Files: `facts` (what is known of a container), `stream` and `doubt` (may events be trusted), `judge` (what follows),
-//! `cause` (why is it down), `guards` (may we act), `begin`, `repair`, `steps` and `answers` (the act), `recover` (after a
-//! restart), `orders` (holds and people), `tell` (verdicts and records), `agent` (this machine's inputs).
+//! | file | what |
+//! |---|---|
+//! | `observation`, `inventory`, `continuity` | what is known of a container, who is who, may events be trusted |
+//! | `classifier` | who or what ended a container |
+//! | `subject` | a container as a kind of subject for the one supervisor: ping, guards, reboot |
+//! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
+//! | `engine_calls` | calls under way and their places |
+//! | `fleet` | all containers with their supervisors: takes in, reconciles, hands out |
+//! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
+//!
+//! Each file imports only those above it, but for `io`, `record`, `settings` and `labels`, which all may use.
 
 mod agent;
-mod answers;
-mod backoff;
-mod begin;
-mod cause;
+mod classifier;
 mod continuity;
-mod doubt;
-mod facts;
-mod observation;
-mod words;
-mod guards;
+mod engine_calls;
+mod fleet;
+mod inventory;
 pub mod io;
-mod judge;
 pub mod labels;
-mod observe;
-mod orders;
+mod lifecycle;
+mod observation;
+mod outbox;
+mod own_stop;
 pub mod record;
-mod recover;
+mod recovery;
 mod repair;
 pub mod settings;
 mod status;
-mod steps;
-mod stream;
 mod subject;
-mod tell;
 
 pub use agent::ContainerAgent;
 pub use settings::{ContainerSettings, HealMode};

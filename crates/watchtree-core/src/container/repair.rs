@@ -1,66 +1,211 @@
-//! One repair of one container, from the decision to its end, and whose signals are whose meanwhile.
+//! One repair of one container, from the decision to its end. Knows no map, no other subject and no budget: what it sees is
+//! passed in, what it wants comes out as [`Act`]s.
 //!
 //! ```text
 //!  crash ───────────────────────────────────────────────┐
 //!                                                        ▼
-//!  unhealthy ─▶ Stopping ─answer─▶ AwaitDeath ─die─▶ StartDue ─▶ Starting ─answer─▶ AwaitLife ─▶ Verifying ─▶ ended
-//!                  │  answer lost: look, never post again │  ▲      │ 304: look      │
+//!  unhealthy ─▶ Stopping ─answer─▶ AwaitEnd ─die─▶ StartDue ─▶ Starting ─answer─▶ AwaitStart ─▶ Verifying ─▶ over
+//!                  │  answer lost: inspect, never post again │  ▲    │ 304: inspect    │
 //!                  └──────────────────────────────────────┘  └──────┴────────────────┘ not running after all
-//!  journal ─▶ Recovering ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
+//!  journal ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
 //! ```
 
-use super::facts::plus;
-use super::io::{ContainerId, EngineTime, Ticket};
-use crate::decision::{ActionKind, Decision};
+use super::io::{ContainerId, EngineCall, EngineError, EngineTime, Health, Performed, Ticket};
+use super::observation::{ContainerObservation, Status};
+use super::own_stop::OwnStop;
+use super::record::RepairStep;
+use crate::decision::{ActionKind, Outcome};
 use crate::subject::Incarnation;
-use crate::time::{Duration, Moment};
+use crate::supervisor::Shown;
+use crate::time::{Duration, Moment, seconds};
+use crate::verdict::State;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-/// How much earlier than ordered the engine's own SIGKILL may be stamped.
-const KILL_SLACK: Duration = Duration::from_millis(100);
-/// How long after its posting `/stop` may have reached the container, where its first signal was not seen.
-const REACHED_WITHIN: Duration = Duration::from_secs(1);
+/// First pause before `/start` is posted again where the last one changed nothing; doubles.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Most such posts.
+const TRIES_MAX: u32 = 12;
+/// After `/start` was answered, a new incarnation must show within this time.
+const START_SHOWS: Duration = Duration::from_secs(2);
+/// After `/stop` was answered, its `die` must come within this time, or an inspection decides.
+const END_SHOWS: Duration = Duration::from_secs(1);
+/// Longest wait for a health check to leave `starting` where the grace says less.
+const HEALTH_WITHIN: Duration = Duration::from_secs(60);
+/// What a `/stop` may take on top of its own timeout.
+const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
+/// A stop whose connection broke may still be carried out for that long.
+const STOP_LINGERS: Duration = Duration::from_secs(5);
 
 /// Where a repair is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Step {
-    /// Known from the journal only; nothing is done before the container was looked at and the stream was judged.
-    Recovering,
+    /// `/stop` is about to be posted.
+    StopDue,
     /// `/stop` is posted; `lost` once its deadline passed.
     Stopping { ticket: Ticket, lost: bool },
     /// `/stop` was answered, or was seen to be under way after a restart of ours: waits for the end it causes.
-    AwaitDeath { until: Moment },
-    /// It is down; `/start` comes at `at`, after a look (where `look` is set).
-    StartDue { at: Moment, look: Option<Moment> },
+    AwaitEnd { until: Moment },
+    /// It is down; `/start` comes at `at`, after an inspection (where `inspect` is set).
+    StartDue { at: Moment, inspect: Option<Moment> },
     /// `/start` is posted; `lost` once its deadline passed.
     Starting { ticket: Ticket, lost: bool },
-    /// `/start` was answered: a new life must show.
-    AwaitLife { since: Moment },
-    /// It lives; it must stay.
-    Verifying { since: Moment, until: Moment },
+    /// `/start` was answered: a new incarnation must show.
+    AwaitStart { since: Moment },
+    /// It runs; it must stay.
+    Verifying { since: Moment, life: Incarnation },
+    /// The engine refused the start, in these words.
+    Refused(String),
 }
 
+/// What a repair sees of the world when it is moved on.
+pub(crate) struct Scene<'a> {
+    pub(crate) observation: &'a ContainerObservation,
+    /// While the event stream has a gap: until when at the latest.
+    pub(crate) gap_until: Option<Moment>,
+    /// The newest event taken.
+    pub(crate) newest_event: EngineTime,
+    pub(crate) deploy_until: Option<Moment>,
+    /// This watchdog does not begin anything new.
+    pub(crate) is_leaving: bool,
+    /// Of the next call.
+    pub(crate) ticket: Ticket,
+    pub(crate) start_deadline: Duration,
+    /// How long the new incarnation must stay.
+    pub(crate) verify: Duration,
+    /// The startup grace of the new incarnation.
+    pub(crate) grace: Duration,
+}
+
+/// What a repair wants done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Act {
+    Inspect,
+    /// Write this step down.
+    Journal(RepairStep),
+    Post {
+        ticket: Ticket,
+        call: EngineCall,
+        within: Duration,
+    },
+}
+
+/// What moving on led to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Moved {
+    /// It waits, until then at the latest; `None` = for an input.
+    Waits(Option<Moment>),
+    /// A new incarnation was seen, since then.
+    Restarted(Moment),
+    Over(Outcome, String),
+    /// Over: a person's act fell into it, and it stays as they want it.
+    Overruled(String),
+}
+
+/// What a step led to.
+enum Next {
+    Stay(Option<Moment>),
+    Go,
+    Restarted(Moment),
+    End(Outcome, String),
+}
+
+const STAY: Next = Next::Stay(None);
+
+fn overruled(words: &str) -> Next {
+    Next::End(Outcome::Overruled, words.to_string())
+}
+
+fn failed(words: &str) -> Next {
+    Next::End(Outcome::Failed, words.to_string())
+}
+
+/// See the module's text.
 #[derive(Clone, Debug)]
 pub(crate) struct Repair {
-    pub(crate) decision: Decision,
-    pub(crate) kind: ActionKind,
-    pub(crate) id: ContainerId,
-    /// The life that is being ended or has ended.
-    pub(crate) incarnation: Incarnation,
-    pub(crate) step: Step,
-    pub(crate) own: Option<OwnStop>,
-    /// The newest event when it began.
-    pub(crate) last_event: EngineTime,
-    pub(crate) stop_secs: u32,
+    kind: ActionKind,
+    id: ContainerId,
+    /// The incarnation that is being ended or has ended.
+    incarnation: Incarnation,
+    step: Step,
+    own: Option<OwnStop>,
+    /// The newest event when it began: signals after it count.
+    last_event: EngineTime,
+    stop_secs: u32,
     /// Posts of `/start` that changed nothing (304, connection refused).
-    pub(crate) tries: u32,
-    pub(crate) overruled: Option<String>,
-    /// True once `/start` was posted.
-    pub(crate) started: bool,
+    tries: u32,
+    /// Why a person wins, if one does.
+    overruled: Option<String>,
+    /// `/start` was posted.
+    started: bool,
+    /// What the engine said to a stop that it refused.
+    refusal: Option<String>,
 }
 
 impl Repair {
+    /// A start of what is down.
+    pub(crate) fn start(id: ContainerId, incarnation: Incarnation, now: Moment) -> Self {
+        let step = Step::StartDue { at: now, inspect: None };
+        Self::new(ActionKind::Start, id, incarnation, step)
+    }
+
+    /// A stop of what runs, then a start.
+    pub(crate) fn stop_then_start(id: ContainerId, incarnation: Incarnation, own: OwnStop, stop_secs: u32) -> Self {
+        Self {
+            own: Some(own),
+            stop_secs,
+            ..Self::new(ActionKind::StopThenStart, id, incarnation, Step::StopDue)
+        }
+    }
+
+    fn new(kind: ActionKind, id: ContainerId, incarnation: Incarnation, step: Step) -> Self {
+        Self {
+            kind,
+            id,
+            incarnation,
+            step,
+            own: None,
+            last_event: EngineTime(0),
+            stop_secs: 0,
+            tries: 0,
+            overruled: None,
+            started: false,
+            refusal: None,
+        }
+    }
+
+    /// One that was under way when the process before this one ended.
+    pub(crate) fn resumed(self, step: Step, last_event: EngineTime, own: Option<OwnStop>, started: bool) -> Self {
+        Self {
+            step,
+            last_event,
+            own,
+            started,
+            ..self
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    pub(crate) fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
+    }
+
+    pub(crate) fn stops_first(&self) -> bool {
+        self.kind == ActionKind::StopThenStart
+    }
+
+    pub(crate) fn last_event(&self) -> EngineTime {
+        self.last_event
+    }
+
+    pub(crate) fn stop_secs(&self) -> u32 {
+        self.stop_secs
+    }
+
     /// True while a call of it is or may be under way in the engine.
     pub(crate) fn is_calling(&self) -> bool {
         matches!(self.step, Step::Stopping { .. } | Step::Starting { .. })
@@ -68,180 +213,386 @@ impl Repair {
 
     /// True for steps that leave the container down by our own doing.
     pub(crate) fn is_half_done(&self) -> bool {
-        self.kind == ActionKind::StopThenStart
+        self.stops_first()
             && matches!(
                 self.step,
-                Step::Stopping { .. } | Step::AwaitDeath { .. } | Step::StartDue { .. }
+                Step::Stopping { .. } | Step::AwaitEnd { .. } | Step::StartDue { .. }
             )
     }
-}
 
-/// What a `/stop` of ours does to the event stream: one stop signal, at most one SIGKILL and that not before its time,
-/// one `stop`. Whatever is more is somebody else's.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct OwnStop {
-    /// Events after this are looked at.
-    since: EngineTime,
-    /// When `/stop` was posted by a process before this one: the event of its first signal may be lost.
-    posted: Option<EngineTime>,
-    stop_signal: u32,
-    timeout: Duration,
-    first: Option<EngineTime>,
-    /// When the event of the first signal came, if it came live.
-    first_came: Option<Moment>,
-    killed: bool,
-    stopped: bool,
-    void: bool,
-}
-
-impl OwnStop {
-    pub(crate) fn new(since: EngineTime, stop_signal: u32, timeout: Duration) -> Self {
-        Self {
-            since,
-            posted: None,
-            stop_signal,
-            timeout,
-            first: None,
-            first_came: None,
-            killed: false,
-            stopped: false,
-            void: false,
-        }
+    pub(crate) fn is_verifying(&self) -> bool {
+        matches!(self.step, Step::Verifying { .. })
     }
 
-    /// It was posted at that time by a process before this one. Where the engine forgot its events since, the SIGKILL that
-    /// comes when our stop's time is up, and not at another time, is known to be ours without its first signal.
-    pub(crate) fn posted_before(self, at: EngineTime) -> Self {
-        Self {
-            posted: Some(at),
-            ..self
-        }
+    /// A stop of ours is under way: the order of arrival tells what a stamp cannot.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.own.is_some() && !self.started
     }
 
-    fn is_late_kill(&self, at: EngineTime, signal: u32) -> bool {
-        let Some(posted) = self.posted.filter(|_| signal == 9 && !self.killed) else {
-            return false;
+    /// A person's act fell into it, and wins.
+    pub(crate) fn overrule(&mut self, why: &str) {
+        self.overruled.get_or_insert_with(|| why.to_string());
+    }
+
+    /// A stop signal was sent to its container; `came` = when its event came, if it came live. True if it is our own.
+    pub(crate) fn takes_signal(&mut self, at: EngineTime, signal: u32, came: Option<Moment>) -> bool {
+        let whose = match &mut self.own {
+            Some(own) if !self.started => own.signal(at, signal, came),
+            _ => Err(format!("signal {signal} was sent through the engine during our repair")),
         };
-        let due = plus(posted, self.timeout);
-        due <= plus(at, KILL_SLACK) && at <= plus(due, REACHED_WITHIN)
+        self.overruled = whose.clone().err().or(self.overruled.take());
+        whose.is_ok()
     }
 
-    /// The engine found nothing to stop: no signal is ours. True if one was taken for ours.
-    pub(crate) fn void(&mut self) -> bool {
-        let taken = self.first.is_some();
-        (self.void, self.first) = (true, None);
-        taken
+    /// As [`Self::takes_signal`], for a `stop` event.
+    pub(crate) fn takes_stop(&mut self, at: EngineTime, came: Option<Moment>) -> bool {
+        let whose = match &mut self.own {
+            Some(own) => own.stop(at, came),
+            None => Err("a stop was carried out through the engine during our repair".to_string()),
+        };
+        self.overruled = whose.clone().err().or(self.overruled.take());
+        whose.is_ok()
     }
 
-    /// Has the stop reached the engine?
-    pub(crate) fn is_seen(&self) -> bool {
-        self.first.is_some()
+    /// Why a person wins, if one does.
+    pub(crate) fn overruled(&self) -> Option<&str> {
+        self.overruled.as_deref()
     }
 
-    /// A stop signal (by the container's meaning) was sent. `came` = when its event came, if it came live: then it is later
-    /// than our post whatever its stamp says, for the engine's clock may be set back during our stop.
-    ///
-    /// # Errors
-    /// Not ours; why, in words.
-    pub(crate) fn signal(&mut self, at: EngineTime, signal: u32, came: Option<Moment>) -> Result<(), String> {
-        if at <= self.since && came.is_none() {
-            return Err(format!(
-                "signal {signal} was sent through the engine just before our stop"
-            ));
+    /// Is the call of that ticket the one it waits for?
+    fn waits_for(&self, ticket: Ticket) -> bool {
+        match self.step {
+            Step::Stopping { ticket: mine, .. } | Step::Starting { ticket: mine, .. } => mine == ticket,
+            _ => false,
         }
-        match self.first {
-            None if self.void => Err(format!(
-                "signal {signal} was sent through the engine, and our stop did nothing"
-            )),
-            None if signal == self.stop_signal => {
-                (self.first, self.first_came) = (Some(at), came);
-                Ok(())
+    }
+
+    /// The engine answered its call, or did not within its deadline. Returns what to do; nothing for a call of before.
+    pub(crate) fn answered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        result: Result<Performed, EngineError>,
+    ) -> Option<Vec<Act>> {
+        if !self.waits_for(ticket) {
+            return None;
+        }
+        let stopping = matches!(self.step, Step::Stopping { .. });
+        let mut acts = Vec::new();
+        match result {
+            Ok(how) if stopping => {
+                let is_void = |own: &mut OwnStop| how == Performed::AlreadySo && own.void();
+                if self.own.as_mut().is_some_and(is_void) {
+                    self.overruled = Some("somebody else had stopped it before our stop came".to_string());
+                }
+                acts.push(Act::Journal(RepairStep::StopAnswered));
+                self.step = Step::AwaitEnd { until: now + END_SHOWS };
             }
-            None if self.is_late_kill(at, signal) => {
-                (self.first, self.killed) = (self.posted, true);
-                Ok(())
+            Ok(_) => {
+                acts.push(Act::Journal(RepairStep::StartAnswered));
+                self.step = Step::AwaitStart { since: now };
             }
-            None => Err(format!(
-                "signal {signal} was sent through the engine, ours is {}",
-                self.stop_signal
-            )),
-            Some(first) if signal == 9 && !self.killed => {
-                let waited = self.first_came.zip(came).map(|(first, now)| now.since(first));
-                let is_due = plus(first, self.timeout) <= plus(at, KILL_SLACK)
-                    || waited.is_some_and(|waited| self.timeout <= waited + KILL_SLACK);
-                if is_due {
-                    self.killed = true;
-                    Ok(())
-                } else {
-                    Err("SIGKILL was sent through the engine before our stop's time was up".to_string())
+            Err(EngineError::Deadline) => {
+                if let Step::Stopping { lost, .. } | Step::Starting { lost, .. } = &mut self.step {
+                    *lost = true;
                 }
             }
-            Some(_) => Err(format!(
-                "a further signal {signal} was sent through the engine during our stop"
-            )),
+            Err(EngineError::NotFound) => self.overruled = Some("it was removed during our repair".to_string()),
+            Err(EngineError::Refused { status, message }) if stopping => {
+                // It still runs: the next inspection decides, and the back-off keeps us from hammering.
+                self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
+                self.step = Step::AwaitEnd { until: now };
+            }
+            Err(EngineError::Refused { status, message }) => {
+                self.step = Step::Refused(format!("the engine refused the start ({status}): {message}"));
+            }
+            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
+                let timeout = Duration::from_secs(self.stop_secs.into());
+                self.step = Step::AwaitEnd {
+                    until: now + timeout + STOP_LINGERS,
+                };
+            }
+            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) => {
+                // It may be under way all the same, or done. The inspection before the next one tells: in Docker a start holds
+                // the container's lock to its end, and inspect waits for it (moby, daemon/start.go and daemon/inspect.go).
+                let at = now + AGAIN_AFTER.saturating_mul(5 << self.tries.min(4));
+                self.tries += 1;
+                self.step = Step::StartDue { at, inspect: Some(at) };
+            }
+        }
+        acts.push(Act::Inspect);
+        Some(acts)
+    }
+
+    /// The engine seems to have gone and come back: a call that was lost is over. False where its own answer is still to
+    /// come. The engine may have forgotten its events for another reason, so an inspection comes first.
+    pub(crate) fn engine_went(&mut self, now: Moment) -> bool {
+        match self.step {
+            Step::Starting { lost: true, .. } => {
+                self.step = Step::StartDue {
+                    at: now,
+                    inspect: Some(now),
+                };
+            }
+            Step::Stopping { lost: true, .. } => self.step = Step::AwaitEnd { until: now },
+            Step::Stopping { .. } | Step::Starting { .. } => return false,
+            _ => {}
+        }
+        true
+    }
+
+    /// The call that its deadline has passed by, in words.
+    pub(crate) fn lost_call(&self) -> Option<&'static str> {
+        match self.step {
+            Step::Stopping { lost: true, .. } => Some("/stop"),
+            Step::Starting { lost: true, .. } => Some("/start"),
+            _ => None,
         }
     }
 
-    /// A `stop` event came; `came` as for a signal.
-    ///
-    /// # Errors
-    /// Not ours; why, in words.
-    pub(crate) fn stop(&mut self, at: EngineTime, came: Option<Moment>) -> Result<(), String> {
-        if (at <= self.since && came.is_none()) || self.stopped || self.void {
-            return Err("a second stop was carried out through the engine during our own".to_string());
+    /// What is shown of the container meanwhile.
+    pub(crate) fn shown(&self) -> Shown {
+        let (state, why) = match &self.step {
+            Step::Stopping { lost: true, .. } | Step::Starting { lost: true, .. } => (
+                State::GivenUp,
+                "the engine has not answered our call in time; it is not posted again, a person is needed",
+            ),
+            Step::StopDue | Step::Stopping { .. } | Step::AwaitEnd { .. } => {
+                (State::Repairing, "being stopped, to be started again")
+            }
+            Step::StartDue { .. } | Step::Refused(_) => (State::Repairing, "about to be started"),
+            Step::Starting { .. } | Step::AwaitStart { .. } => (State::Repairing, "being started"),
+            Step::Verifying { .. } => (State::Starting, "started; it must stay up to count as repaired"),
+        };
+        Shown::new(state, why)
+    }
+
+    /// Moves on as far as it can go now.
+    pub(crate) fn advance(&mut self, now: Moment, scene: &Scene<'_>, acts: &mut Vec<Act>) -> Moved {
+        loop {
+            if let Some(why) = self.overruled.take() {
+                return Moved::Overruled(why);
+            }
+            let next = match self.step.clone() {
+                Step::StopDue => self.post_stop(scene, acts),
+                Step::Stopping { lost, .. } => self.while_stopping(now, scene, lost),
+                Step::AwaitEnd { until } => self.await_end(now, scene, until, acts),
+                Step::StartDue { at, inspect } => self.start_due(now, scene, (at, inspect), acts),
+                Step::Starting { lost, .. } => self.while_starting(now, scene, lost),
+                Step::AwaitStart { since } => self.await_start(now, scene, since, acts),
+                Step::Verifying { since, life } => verify(now, scene, since, &life),
+                Step::Refused(words) => Next::End(Outcome::Failed, words),
+            };
+            match next {
+                Next::Go => {}
+                Next::Stay(until) => return Moved::Waits(until),
+                Next::Restarted(since) => return Moved::Restarted(since),
+                Next::End(outcome, words) => return Moved::Over(outcome, words),
+            }
         }
-        self.stopped = true;
-        Ok(())
+    }
+
+    fn is_new(&self, it: &ContainerObservation) -> bool {
+        let life = it.incarnation();
+        it.is_current() && !life.0.is_empty() && life != self.incarnation
+    }
+
+    fn post_stop(&mut self, scene: &Scene<'_>, acts: &mut Vec<Act>) -> Next {
+        self.last_event = scene.newest_event;
+        self.step = Step::Stopping {
+            ticket: scene.ticket,
+            lost: false,
+        };
+        acts.push(Act::Journal(RepairStep::StopPosted));
+        acts.push(Act::Post {
+            ticket: scene.ticket,
+            call: EngineCall::Stop {
+                timeout_secs: self.stop_secs,
+            },
+            within: Duration::from_secs(self.stop_secs.into()) + STOP_DEADLINE_EXTRA,
+        });
+        STAY
+    }
+
+    fn while_stopping(&mut self, now: Moment, scene: &Scene<'_>, lost: bool) -> Next {
+        let status = scene.observation.status();
+        if self.is_new(scene.observation) && status == Status::Running {
+            return overruled("somebody else started it anew during our stop");
+        }
+        if lost && status == Status::Down {
+            self.step = Step::StartDue { at: now, inspect: None };
+            return Next::Go;
+        }
+        STAY
+    }
+
+    fn await_end(&mut self, now: Moment, scene: &Scene<'_>, until: Moment, acts: &mut Vec<Act>) -> Next {
+        let it = scene.observation;
+        let down = it.status() == Status::Down;
+        if self.is_new(it) && !down {
+            return overruled("somebody else started it anew during our stop");
+        }
+        // Only an unbroken stream can show a person's stop that fell into ours.
+        if let Some(gap) = scene.gap_until {
+            return Next::Stay(Some(gap));
+        }
+        if down && (it.ended_by_event() || until <= now) {
+            self.step = Step::StartDue { at: now, inspect: None };
+            return Next::Go;
+        }
+        if now < until {
+            return Next::Stay(Some(until));
+        }
+        if !it.was_inspected_since(until) {
+            acts.push(Act::Inspect);
+            return STAY;
+        }
+        if let Some(words) = self.refusal.take() {
+            return Next::End(Outcome::Failed, words);
+        }
+        failed(if self.own.as_ref().is_some_and(OwnStop::is_seen) {
+            "it was stopped and runs on"
+        } else {
+            "the stop never reached it"
+        })
+    }
+
+    fn start_due(
+        &mut self,
+        now: Moment,
+        scene: &Scene<'_>,
+        (at, inspect): (Moment, Option<Moment>),
+        acts: &mut Vec<Act>,
+    ) -> Next {
+        let it = scene.observation;
+        if self.is_new(it) {
+            self.step = Step::AwaitStart { since: now };
+            return Next::Go;
+        }
+        if scene.is_leaving && !self.is_half_done() {
+            return STAY;
+        }
+        // The first start was admitted by its guards just now; a later one waits for a deployment.
+        if let Some(until) = scene.deploy_until {
+            return Next::Stay(Some(until));
+        }
+        if now < at {
+            return Next::Stay(Some(at));
+        }
+        if inspect.is_some_and(|since| !it.was_inspected_since(since)) {
+            acts.push(Act::Inspect);
+            return STAY;
+        }
+        match it.status() {
+            Status::Down | Status::Created if self.tries < TRIES_MAX => {
+                self.post_start(scene, acts);
+                STAY
+            }
+            Status::Removing => overruled("it is being removed"),
+            Status::Paused => overruled("it was paused"),
+            Status::Backoff => failed("the engine restarts it by its own policy"),
+            // Down once too often; or the engine has not yet noticed its end.
+            Status::Down | Status::Created | Status::Running | Status::Unknown => self.start_again(now),
+        }
+    }
+
+    /// Puts the next `/start` off, for an inspection before it.
+    fn start_again(&mut self, now: Moment) -> Next {
+        if TRIES_MAX <= self.tries {
+            return failed("the engine took the start and did nothing, again and again");
+        }
+        let at = now + AGAIN_AFTER.saturating_mul(1 << self.tries.min(5));
+        self.tries += 1;
+        self.step = Step::StartDue { at, inspect: Some(at) };
+        Next::Stay(Some(at))
+    }
+
+    fn post_start(&mut self, scene: &Scene<'_>, acts: &mut Vec<Act>) {
+        self.step = Step::Starting {
+            ticket: scene.ticket,
+            lost: false,
+        };
+        self.started = true;
+        self.last_event = scene.newest_event;
+        acts.push(Act::Journal(RepairStep::StartPosted));
+        acts.push(Act::Post {
+            ticket: scene.ticket,
+            call: EngineCall::Start,
+            within: scene.start_deadline,
+        });
+    }
+
+    fn while_starting(&mut self, now: Moment, scene: &Scene<'_>, lost: bool) -> Next {
+        // The answer alone ends the call; where it is lost, the container itself must show what became of it.
+        if lost && self.is_new(scene.observation) {
+            self.step = Step::AwaitStart { since: now };
+            return Next::Go;
+        }
+        STAY
+    }
+
+    fn await_start(&mut self, now: Moment, scene: &Scene<'_>, since: Moment, acts: &mut Vec<Act>) -> Next {
+        let it = scene.observation;
+        let status = it.status();
+        if self.is_new(it) {
+            match status {
+                Status::Running => {
+                    let since = it.born_at().unwrap_or(now);
+                    let life = it.incarnation();
+                    self.step = Step::Verifying { since, life };
+                    return Next::Restarted(since);
+                }
+                Status::Down | Status::Backoff => return ended_again(it),
+                Status::Paused => return overruled("it was paused"),
+                Status::Removing => return overruled("it is being removed"),
+                Status::Unknown | Status::Created => {}
+            }
+        }
+        if it.is_being_inspected() {
+            return STAY;
+        }
+        // Where it was started, the inspection was too early.
+        let too_early = status == Status::Running && it.born_at().is_some() && now < since + START_SHOWS;
+        if !it.was_inspected_since(since) || too_early {
+            acts.push(Act::Inspect);
+            return STAY;
+        }
+        self.start_again(now)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    //! Whose signal is whose.
-    use super::*;
-
-    fn at(ms: u64) -> EngineTime {
-        EngineTime(ms * 1_000_000)
+fn ended_again(it: &ContainerObservation) -> Next {
+    match it.foreign_stop() {
+        Some(why) => Next::End(Outcome::Overruled, why),
+        None => Next::End(Outcome::Failed, format!("it ended again ({})", it.exit_code())),
     }
+}
 
-    #[test]
-    fn a_sigkill_in_its_time_is_ours_though_the_first_signal_was_forgotten() {
-        let own = OwnStop::new(at(100), 15, Duration::from_secs(10));
-        assert!(
-            own.clone().signal(at(10_210), 9, None).is_err(),
-            "this process posted nothing"
-        );
-        let own = own.posted_before(at(200));
-        assert!(own.clone().signal(at(10_210), 9, None).is_ok());
-        assert!(
-            own.clone().signal(at(5_000), 9, None).is_err(),
-            "a person's, before its time"
-        );
-        assert!(
-            own.clone().signal(at(12_000), 9, None).is_err(),
-            "a person's, after its time"
-        );
-        let mut own = own;
-        assert!(own.signal(at(10_210), 9, None).is_ok() && own.is_seen());
-        assert!(own.signal(at(10_220), 9, None).is_err(), "a second one");
+fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incarnation) -> Next {
+    let it = scene.observation;
+    match it.status() {
+        Status::Running | Status::Unknown => {}
+        Status::Paused => return overruled("it was paused"),
+        Status::Removing => return overruled("it is being removed"),
+        Status::Down | Status::Backoff | Status::Created => return ended_again(it),
     }
-
-    #[test]
-    fn our_own_stop_is_ours_and_more_is_not() {
-        let fresh = OwnStop::new(at(100), 15, Duration::from_secs(2));
-        let mut own = fresh.clone();
-        assert!(own.signal(at(110), 15, None).is_ok());
-        assert!(own.signal(at(2050), 9, None).is_ok());
-        assert!(own.stop(at(2100), None).is_ok());
-        assert!(own.stop(at(2101), None).is_err());
-        assert!(own.signal(at(2102), 9, None).is_err());
-        let mut own = fresh.clone();
-        assert!(own.signal(at(110), 15, None).is_ok());
-        assert!(own.clone().signal(at(500), 9, None).is_err(), "too early to be ours");
-        assert!(own.signal(at(500), 15, None).is_err(), "a second one");
-        let mut own = fresh.clone();
-        assert!(own.signal(at(110), 9, None).is_err(), "not our signal");
-        let mut own = OwnStop::new(at(100), 9, Duration::ZERO);
-        assert!(own.signal(at(110), 9, None).is_ok() && own.signal(at(111), 9, None).is_ok());
+    if it.is_current() && it.incarnation() != *life {
+        return failed("it was started once more by somebody else");
+    }
+    let until = since + scene.verify;
+    if now < until {
+        return Next::Stay(Some(until));
+    }
+    if let Some(gap) = scene.gap_until {
+        return Next::Stay(Some(gap));
+    }
+    let patience = since + scene.grace.max(HEALTH_WITHIN);
+    let stayed = format!("a new life stays up since {}", seconds(now - since));
+    match it.health() {
+        Health::Starting if now < patience => Next::Stay(Some(patience)),
+        Health::Unhealthy if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),
+        Health::Unhealthy => failed("it is unhealthy again"),
+        Health::Healthy => Next::End(Outcome::Succeeded, format!("{stayed}, healthy")),
+        Health::None | Health::Starting => Next::End(Outcome::Succeeded, stayed),
     }
 }

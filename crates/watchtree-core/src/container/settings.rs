@@ -1,9 +1,11 @@
 //! How the container role is set up: checked values only, made by `watchtree-config` and the binary.
 
-use crate::id::NodeIdentity;
+use super::io::EngineTime;
+use crate::id::{BootId, NodeIdentity};
 use crate::message::default_beat;
 use crate::restart::{HostPolicy, RestartPolicy};
 use crate::subject::SubjectId;
+use crate::supervisor::{self, Allowance, FleetLimits, FleetPolicy, RestartLimits};
 use crate::time::{Duration, Moment, WallTime};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -88,5 +90,65 @@ impl ContainerSettings {
     /// The wall clock at that moment: a label.
     pub fn wall(&self, now: Moment) -> WallTime {
         WallTime(self.wall_at_zero.0.saturating_add(now.as_micros() / 1000))
+    }
+
+    /// The engine stamps its events with this machine's wall clock.
+    pub(crate) fn engine_time(&self, at: Moment) -> EngineTime {
+        EngineTime(self.wall(at).0.saturating_mul(1_000_000))
+    }
+
+    /// The moment of an engine's stamp.
+    pub(crate) fn moment_of_stamp(&self, now: Moment, stamp: EngineTime) -> Moment {
+        now.saturating_sub(Duration::from_nanos(self.engine_time(now).0.saturating_sub(stamp.0)))
+    }
+
+    /// A remembered moment on this boot's clock: as it is, or by its wall time if it is of another boot.
+    pub(crate) fn moment_before(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Moment {
+        if boot == self.identity.boot_id {
+            return at.min(now);
+        }
+        now.saturating_sub(Duration::from_millis(self.wall(now).0.saturating_sub(wall.0)))
+    }
+
+    /// As [`Self::moment_before`], for one that may be to come.
+    pub(crate) fn moment_after(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Moment {
+        if boot == self.identity.boot_id {
+            return at;
+        }
+        now + Duration::from_millis(wall.0.saturating_sub(self.wall(now).0))
+    }
+
+    /// The limits of one container, as the supervisor takes them.
+    pub(crate) fn restart_policy(&self) -> supervisor::RestartPolicy {
+        let it = &self.policy;
+        supervisor::RestartPolicy::new(RestartLimits {
+            allowance: Allowance {
+                budget: it.budget,
+                window: it.window,
+            },
+            delay_first: it.delay_first,
+            delay_max: it.delay_max,
+            reset_after_stable: it.clean_run,
+            verify: it.verify,
+            grace_min: it.grace_min,
+            grace_max: it.grace_max,
+            half_open_every: it.slow_retry,
+        })
+        .unwrap_or_default()
+    }
+
+    /// The limits of all together.
+    pub(crate) fn fleet_policy(&self) -> FleetPolicy {
+        let it = &self.host_policy;
+        FleetPolicy::new(FleetLimits {
+            allowance: Allowance {
+                budget: it.budget,
+                window: it.window,
+            },
+            parallel: it.parallel.max(1),
+            correlated: it.mass,
+            correlated_window: it.mass_window,
+        })
+        .unwrap_or_default()
     }
 }

@@ -23,9 +23,7 @@ impl ContainerObservation {
         }
         match event.action {
             EventAction::Start if self.last_start < event.at => self.started(now, event.at),
-            EventAction::Start if live && event.at.plus(SET_BACK) < self.last_start => {
-                self.started_anew(now, event.at)
-            }
+            EventAction::Start if live && event.at.plus(SET_BACK) < self.last_start => self.started_anew(now, event.at),
             EventAction::Die { exit_code } if self.last_die < event.at && self.began() <= event.at => {
                 (self.last_die, self.die_code, self.die_seen) = (event.at, exit_code, now);
                 if self.status() == Status::Down {

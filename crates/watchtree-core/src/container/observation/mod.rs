@@ -13,12 +13,12 @@ mod signals;
 mod tests;
 
 pub(crate) use asked::{FLAG_WITHIN, ManualStopFlag};
-pub(crate) use signals::{Signal, SignalHistory};
+pub(crate) use signals::SignalHistory;
 
 use super::io::{ContainerId, ContainerView, EngineTime, Health, RestartPolicy, RunState};
-use super::words::secs;
+
 use crate::subject::Incarnation;
-use crate::time::{Duration, Moment};
+use crate::time::{Duration, Moment, seconds};
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -211,12 +211,7 @@ impl ContainerObservation {
         self.oom || self.view.as_ref().is_some_and(|view| view.oom_killed)
     }
 
-    /// Stop signals and stops seen.
-    pub(crate) fn signals(&self) -> &SignalHistory {
-        &self.signals
-    }
-
-    /// For saying which of them are ours.
+    /// The stop signals and stops seen, for saying which of them are ours.
     pub(crate) fn signals_mut(&mut self) -> &mut SignalHistory {
         &mut self.signals
     }
@@ -308,8 +303,12 @@ impl ContainerObservation {
 
     /// When the present or last incarnation began, on the engine's clock.
     pub(crate) fn began(&self) -> EngineTime {
-        let view = self.view.as_ref().map_or(EngineTime(0), |view| view.started_at);
-        view.max(self.last_start)
+        self.started_at().max(self.last_start)
+    }
+
+    /// When it was started, as the last inspection says; 0 = never.
+    pub(crate) fn started_at(&self) -> EngineTime {
+        self.view.as_ref().map_or(EngineTime(0), |view| view.started_at)
     }
 
     /// When it ended.
@@ -376,7 +375,7 @@ impl ContainerObservation {
             return Some(format!(
                 "signal {} was sent through the engine {} before it ended",
                 it.signal,
-                secs(before)
+                seconds(before)
             ));
         }
         // However long after the end: the engine carries out a stop of what has ended only to end its own back-off.

@@ -49,11 +49,6 @@ impl SignalHistory {
         self.stops.clear();
     }
 
-    /// The signal whose event came last.
-    pub(crate) fn newest(&self) -> Option<Signal> {
-        self.signals.back().copied()
-    }
-
     /// The signal whose event came last was of a stop of ours.
     pub(crate) fn claim_newest_signal(&mut self) {
         if let Some(it) = self.signals.back_mut() {

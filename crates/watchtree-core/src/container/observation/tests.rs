@@ -47,7 +47,13 @@ fn a_die_ends_the_incarnation_once_and_an_old_one_does_not() {
     let die = event(2000, EventAction::Die { exit_code: 7 });
     assert!(it.take(at(30), &die, true) && !it.take(at(31), &die, true));
     assert_eq!((it.status(), it.exit_code()), (Status::Down, 7));
-    assert_eq!(it.end(), Some(SeenEnd { at: at(30), by_event: true }));
+    assert_eq!(
+        it.end(),
+        Some(SeenEnd {
+            at: at(30),
+            by_event: true
+        })
+    );
     it.take(at(40), &event(3000, EventAction::Start), true);
     assert_eq!((it.status(), it.end(), it.is_current()), (Status::Running, None, false));
 }
@@ -76,8 +82,17 @@ fn an_end_that_only_an_inspection_shows_has_no_event() {
         ..running_since(1000)
     };
     it.absorb(at(51), view);
-    assert_eq!((it.status(), it.exit_code(), it.ended()), (Status::Down, 3, stamp(3000)));
-    assert_eq!(it.end(), Some(SeenEnd { at: at(51), by_event: false }));
+    assert_eq!(
+        (it.status(), it.exit_code(), it.ended()),
+        (Status::Down, 3, stamp(3000))
+    );
+    assert_eq!(
+        it.end(),
+        Some(SeenEnd {
+            at: at(51),
+            by_event: false
+        })
+    );
 }
 
 #[test]
@@ -92,7 +107,13 @@ fn the_flag_is_known_only_where_it_was_asked_for_and_a_new_incarnation_forgets_i
 
 #[test]
 fn compose_gives_temporary_names() {
-    let names = ["0123456789ab_web", "0123456789ab_", "web", "0123456789abc_web", "0123456789zz_web"];
+    let names = [
+        "0123456789ab_web",
+        "0123456789ab_",
+        "web",
+        "0123456789abc_web",
+        "0123456789zz_web",
+    ];
     let temporary: Vec<bool> = names.map(ContainerObservation::is_temporary_name).to_vec();
     assert_eq!(temporary, [true, true, false, false, false]);
 }

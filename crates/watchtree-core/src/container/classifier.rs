@@ -1,0 +1,342 @@
+//! Classifies an exit: who or what ended it. Pure: it asks for missing evidence in words, and the caller gets it.
+//!
+//! ```text
+//!  stop signal or stop by somebody else seen ──────────────────────────────▶ operator
+//!  exit 0 without a policy, one-off, auto-remove ──────────────────────────▶ finished
+//!  never seen to run, nor by the journal ──────────────────────────────────▶ first sight
+//!  every event since it was last well was seen, and none of them a stop ───▶ crash: at once
+//!  its own event is missing: the stream loses events ▶ replay from the last one seen, then as above or below
+//!  else: settle, then the manual-stop flag: set ▶ operator, not set ▶ crash, unreadable ▶ cannot tell
+//! a crash whose back-off the engine ended without a start ▶ the manual-stop flag, read anew
+//! ```
+
+use super::continuity::{EventContinuity, REPLAYED_WITHIN};
+use super::inventory::runs_once;
+use super::io::{RestartPolicy, RunState};
+use super::observation::{ContainerObservation, EngineBackoff, FLAG_WITHIN, ManualStopFlag};
+use super::record::Desired;
+use crate::subject::Incarnation;
+use crate::supervisor::{ExitClass, ExitRecord};
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind};
+use alloc::string::{String, ToString};
+
+/// An end that only a list showed: its event may be on the way.
+const EVENT_ON_THE_WAY: Duration = Duration::from_secs(1);
+
+/// Everything an exit is classified by.
+pub(crate) struct ExitCase<'a> {
+    pub(crate) observation: &'a ContainerObservation,
+    pub(crate) continuity: &'a EventContinuity,
+    /// What the journal holds to be a person's wish for this container, and of which incarnation.
+    pub(crate) memory: Option<(&'a Incarnation, Desired)>,
+    /// How long late events are waited for.
+    pub(crate) settle: Duration,
+}
+
+/// Evidence that is missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Evident {
+    /// Time alone brings it, or what is being asked already.
+    Time,
+    /// A fresh inspection.
+    Inspection,
+    /// The manual-stop flag.
+    Flag,
+    /// The events since the last one seen.
+    Replay,
+}
+
+/// What is known of an exit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Classified {
+    /// Its class, why, and the fact that shows it.
+    Known {
+        class: ExitClass,
+        why: String,
+        fact: Evidence,
+        /// One of many of one cause, for all that is known.
+        correlated: bool,
+    },
+    /// Not before this evidence is there, or this moment.
+    Need(Evident, Moment, &'static str),
+}
+
+impl ExitCase<'_> {
+    /// Who or what ended it?
+    pub(crate) fn classify(&self, now: Moment) -> Classified {
+        let it = self.observation;
+        let foreign = it.foreign_stop();
+        if let (Some(why), false) = (&foreign, it.is_uncertain()) {
+            return known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why);
+        }
+        if let Some(why) = self.finished() {
+            return known(now, ExitClass::Finished, EvidenceKind::Exited, why);
+        }
+        let same = self.memory.filter(|(life, _)| **life == it.incarnation());
+        if same.is_some_and(|(_, desired)| desired == Desired::Stopped) {
+            let why = "the journal remembers that a person stopped it";
+            return known(now, ExitClass::Operator, EvidenceKind::Journal, why);
+        }
+        if self.memory.is_none() && it.alive_at().is_none() && !it.ended_by_event() {
+            let why = "nobody knows whether it is meant to run";
+            return known(now, ExitClass::FirstSight, EvidenceKind::Journal, why);
+        }
+        if let Some(until) = self.continuity.gap_until() {
+            let why = "waits until the event stream is whole again";
+            return Classified::Need(Evident::Time, until, why);
+        }
+        let ended_at = it.ended_at(now);
+        let odd = it.odd_intent(ended_at);
+        if !self.was_seen_whole(same.is_some()) || odd.is_some() {
+            return self.classify_by_flag(now, foreign.or(odd));
+        }
+        self.classify_seen(now, ended_at)
+    }
+
+    /// Was every stop signal that could have led to this end seen?
+    fn was_seen_whole(&self, is_remembered: bool) -> bool {
+        let it = self.observation;
+        // An end seen live was preceded by life until just then.
+        let alive = match it.end() {
+            Some(end) if end.by_event => Some(end.at),
+            _ => it.alive_at(),
+        };
+        let is_known = is_remembered || it.born_at().is_some() || it.alive_at().is_some();
+        is_known && !it.is_uncertain() && self.continuity.covers(it.born_at(), alive, it.stop_window())
+    }
+
+    /// No stop was seen on an unbroken stream: waits for late ones, then it is a crash.
+    fn classify_seen(&self, now: Moment, ended_at: Moment) -> Classified {
+        let it = self.observation;
+        let settled = if it.has_foreign_signal() {
+            ended_at + self.settle
+        } else if it.ended_by_event() {
+            ended_at
+        } else {
+            ended_at + EVENT_ON_THE_WAY
+        };
+        if now < settled {
+            return Classified::Need(Evident::Time, settled, "finding out whether somebody stopped it");
+        }
+        if !it.ended_by_event() {
+            // Its event never came: the stream loses events, and a person's stop may be among them. If the engine still
+            // knows the last one seen, what follows that one decides; if not, the stream does not cover this end.
+            let whole = self.continuity.whole_since();
+            let why = "its event never came: asking for the events again";
+            if whole < ended_at + EVENT_ON_THE_WAY {
+                return Classified::Need(Evident::Replay, now + EVENT_ON_THE_WAY, why);
+            }
+            if now < whole + REPLAYED_WITHIN {
+                return Classified::Need(Evident::Time, whole + REPLAYED_WITHIN, why);
+            }
+        }
+        if !self.continuity.is_live(ended_at) && !it.was_inspected_since(ended_at) {
+            let why = "its end is old news: inspecting whether it is still so";
+            return Classified::Need(Evident::Inspection, now + FLAG_WITHIN, why);
+        }
+        let detail = if it.ended_by_event() {
+            "no stop signal was seen on an unbroken event stream"
+        } else {
+            "its event never came, and no stop signal is among the events asked for again"
+        };
+        crash(now, detail, false)
+    }
+
+    /// Events may be missing: the engine's own note of a person's stop decides.
+    pub(crate) fn classify_by_flag(&self, now: Moment, foreign: Option<String>) -> Classified {
+        let settled = self.observation.ended_at(now) + self.settle;
+        if now < settled {
+            return Classified::Need(Evident::Time, settled, "events may be missing: settling");
+        }
+        let why = "events may be missing: asking the engine's manual-stop flag";
+        let answer = match self.observation.flag() {
+            ManualStopFlag::NotAsked => return Classified::Need(Evident::Flag, now + FLAG_WITHIN, why),
+            ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => {
+                return Classified::Need(Evident::Time, at + FLAG_WITHIN, why);
+            }
+            ManualStopFlag::Asked(_) => None,
+            ManualStopFlag::Known(answer) => answer,
+        };
+        match (answer, foreign) {
+            (Some(true), _) => {
+                let why = "the engine has marked it as stopped by a person";
+                known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why)
+            }
+            (Some(false), _) => {
+                let detail = "events may be missing, but the engine has no mark of a person's stop";
+                crash(now, detail, true)
+            }
+            (None, Some(why)) => known(now, ExitClass::Operator, EvidenceKind::OperatorStop, &why),
+            (None, None) => {
+                let why = "events are missing and the engine's mark cannot be read";
+                known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why)
+            }
+        }
+    }
+
+    /// It was held to have crashed and the engine was to restart it: did the engine's back-off end without a start?
+    pub(crate) fn backoff_ended(&self, now: Moment, exit: &ExitRecord) -> bool {
+        let it = self.observation;
+        let Some(view) = it.view() else { return false };
+        let crashed = exit.class() == ExitClass::Crash && !exit.is_own_stop();
+        let down = matches!(view.run, RunState::Exited | RunState::Dead);
+        // A start of the engine that failed leaves its error; a back-off that was ended leaves none.
+        if !crashed || !down || !view.error.is_empty() {
+            return false;
+        }
+        match it.backoff() {
+            EngineBackoff::Seen | EngineBackoff::Ended => true,
+            // Nobody watched when it ended. A signal of another meaning (HUP) is known to call the restart off and to
+            // leave the same flag.
+            EngineBackoff::None => {
+                let unasked = it.flag() == ManualStopFlag::NotAsked;
+                let unseen = !self.continuity.is_live(it.ended_at(now));
+                unasked && it.engine_restarts() && unseen && !it.has_other_signal()
+            }
+        }
+    }
+
+    /// Why an end is as it should be, if it is.
+    fn finished(&self) -> Option<&'static str> {
+        let view = self.observation.view()?;
+        if let Some(why) = runs_once(view) {
+            return Some(why);
+        }
+        // An exit code of 0 that an engine's going down brought about is nobody's wish.
+        let clean = self.observation.exit_code() == 0 && !self.observation.is_uncertain();
+        match view.restart_policy {
+            RestartPolicy::No if clean => Some("exit code 0 and no restart policy"),
+            RestartPolicy::OnFailure { .. } if clean => Some("exit code 0 and a restart policy for failures only"),
+            _ => None,
+        }
+    }
+}
+
+fn known(now: Moment, class: ExitClass, kind: EvidenceKind, why: &str) -> Classified {
+    Classified::Known {
+        class,
+        why: why.to_string(),
+        fact: Evidence::new(kind, now, why),
+        correlated: false,
+    }
+}
+
+fn crash(now: Moment, detail: &str, correlated: bool) -> Classified {
+    Classified::Known {
+        class: ExitClass::Crash,
+        why: "nobody stopped it".to_string(),
+        fact: Evidence::new(EvidenceKind::NobodyStoppedIt, now, detail),
+        correlated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! One exit by the evidence there is.
+    use super::*;
+    use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction};
+    use alloc::format;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    fn event(ms: u64, action: EventAction) -> EngineEvent {
+        EngineEvent {
+            at: EngineTime(ms * 1_000_000),
+            id: "c1".into(),
+            name: "web".into(),
+            compose: None,
+            action,
+        }
+    }
+
+    /// Whole since 10 ms but for what `anchor` says; runs since 1 s of the engine's time.
+    fn scene(anchored: bool) -> (ContainerObservation, EventContinuity) {
+        let cursor = (EngineTime(5), "c1".into(), "start".into());
+        let mut continuity = EventContinuity::new(at(0), Some(cursor.clone()), SETTLE);
+        continuity.opened(at(1));
+        if anchored {
+            assert!(continuity.saw(at(2), &cursor).is_some());
+        } else {
+            assert!(continuity.settle(at(2001)).is_some());
+        }
+        let mut observation = ContainerObservation::new("c1".into(), at(0));
+        observation.begin_inspection(at(2));
+        observation.absorb(
+            at(3),
+            ContainerView {
+                run: RunState::Running,
+                started_at: EngineTime(1_000_000_000),
+                started_at_text: format!("{anchored}"),
+                stop_signal: 15,
+                ..ContainerView::default()
+            },
+        );
+        (observation, continuity)
+    }
+
+    fn class(now: u64, observation: &ContainerObservation, continuity: &EventContinuity) -> Result<ExitClass, Evident> {
+        let life = observation.incarnation();
+        let case = ExitCase {
+            observation,
+            continuity,
+            memory: Some((&life, Desired::Running)),
+            settle: SETTLE,
+        };
+        match case.classify(at(now)) {
+            Classified::Known { class, .. } => Ok(class),
+            Classified::Need(what, ..) => Err(what),
+        }
+    }
+
+    #[test]
+    fn an_end_on_an_unbroken_stream_is_a_crash_at_once_and_one_after_a_stop_signal_a_persons() {
+        let (mut it, continuity) = scene(true);
+        it.take(at(5000), &event(6000, EventAction::Die { exit_code: 1 }), true);
+        assert_eq!(class(5000, &it, &continuity), Ok(ExitClass::Crash));
+        let (mut it, continuity) = scene(true);
+        it.take(at(4000), &event(5000, EventAction::Kill { signal: 15 }), true);
+        it.take(at(5000), &event(6000, EventAction::Die { exit_code: 143 }), true);
+        assert_eq!(class(5000, &it, &continuity), Ok(ExitClass::Operator));
+        let (mut it, continuity) = scene(true);
+        it.take(at(5000), &event(6000, EventAction::Die { exit_code: 0 }), true);
+        assert_eq!(class(5000, &it, &continuity), Ok(ExitClass::Finished));
+    }
+
+    #[test]
+    fn where_events_are_missing_the_flag_decides() {
+        for (flag, expected) in [
+            (Some(true), ExitClass::Operator),
+            (Some(false), ExitClass::Crash),
+            (None, ExitClass::CannotTell),
+        ] {
+            let (mut it, continuity) = scene(false);
+            it.take(at(2500), &event(6000, EventAction::Die { exit_code: 1 }), true);
+            assert_eq!(class(2500, &it, &continuity), Err(Evident::Time), "settling");
+            assert_eq!(class(4500, &it, &continuity), Err(Evident::Flag));
+            it.ask_flag(at(4500));
+            assert_eq!(class(4501, &it, &continuity), Err(Evident::Time));
+            assert!(it.flag_read(flag));
+            assert_eq!(class(4502, &it, &continuity), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn an_end_without_its_event_asks_for_the_events_again() {
+        let (mut it, continuity) = scene(true);
+        it.begin_inspection(at(5000));
+        let view = ContainerView {
+            run: RunState::Exited,
+            exit_code: 1,
+            finished_at: EngineTime(6_000_000_000),
+            ..it.view().unwrap().clone()
+        };
+        it.absorb(at(5001), view);
+        assert_eq!(class(5001, &it, &continuity), Err(Evident::Time));
+        assert_eq!(class(6001, &it, &continuity), Err(Evident::Replay));
+    }
+}
