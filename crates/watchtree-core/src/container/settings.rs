@@ -133,6 +133,7 @@ impl ContainerSettings {
             grace_min: it.grace_min,
             grace_max: it.grace_max,
             half_open_every: it.slow_retry,
+            half_open_within_budget: true,
         })
         .unwrap_or_default()
     }
