@@ -8,5 +8,7 @@ mod journal_sync;
 pub mod sqlite;
 mod sqlite_file;
 mod sqlite_outbox;
+mod sqlite_queue;
 mod sqlite_reader;
+mod sqlite_records;
 mod sqlite_rows;

@@ -10,122 +10,24 @@
 //! the limits of `Pending`), the health callback says so in one line, and the next write that works says that it is over.
 
 use crate::sqlite_file::File;
-use crate::sqlite_outbox::LETTERS_MAX;
-use crate::sqlite_reader::{QUESTIONS_MAX, Question};
-use std::collections::{BTreeMap, VecDeque};
+use crate::sqlite_queue::{Query, Queue, State};
+use crate::sqlite_records::Pending;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use watchtree_core::decision::{Decision, DecisionId};
+use watchtree_core::decision::Decision;
 use watchtree_core::id::NodeName;
-use watchtree_core::incident::{Incident, IncidentId};
+use watchtree_core::incident::Incident;
 use watchtree_core::manager::io::KnownHost;
 
-pub use crate::sqlite_outbox::{ChangeId, Letter, LetterId, Outbox};
-pub use crate::sqlite_reader::{Past, Reader};
+pub use crate::sqlite_outbox::Outbox;
+pub use crate::sqlite_reader::Reader;
+pub use crate::sqlite_records::{ChangeId, DECISIONS_MAX, Found, Letter, LetterId, Past, StoreError};
 
-/// Decisions that are loaded at the start, and kept in memory while the disk cannot be written.
-pub const DECISIONS_MAX: usize = 4096;
 /// A write that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// Why the disk could not be used, in words.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(pub(crate) String);
-
-/// What the disk held.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Found {
-    /// Hosts, by name.
-    pub hosts: Vec<KnownHost>,
-    /// Open incidents, oldest first.
-    pub incidents: Vec<Incident>,
-    /// The newest decisions, oldest first; at most [`DECISIONS_MAX`].
-    pub decisions: Vec<Decision>,
-    /// Letters that were not settled, oldest first.
-    pub letters: Vec<Letter>,
-    /// The number of the next incident.
-    pub next_incident: IncidentId,
-    /// The last term that was used; 0 = none.
-    pub term: u64,
-    /// Rows that this version cannot read.
-    pub unreadable: u64,
-}
-
-/// What waits to be written. The latest wins per key, so that it is bounded by what there is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pending {
-    /// `None` = forget it.
-    pub(crate) hosts: BTreeMap<NodeName, Option<KnownHost>>,
-    pub(crate) incidents: BTreeMap<IncidentId, Incident>,
-    pub(crate) decisions: BTreeMap<DecisionId, Decision>,
-    /// `None` = settled: take it out.
-    pub(crate) letters: BTreeMap<LetterId, Option<String>>,
-    pub(crate) term: Option<u64>,
-}
-
-impl Pending {
-    /// Most hosts that wait; more are dropped and counted.
-    const HOSTS_MAX: usize = 20_000;
-    /// Most incidents that wait; the oldest are dropped and counted.
-    const INCIDENTS_MAX: usize = 8192;
-
-    fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
-            && self.incidents.is_empty()
-            && self.decisions.is_empty()
-            && self.letters.is_empty()
-            && self.term.is_none()
-    }
-
-    /// Puts back what could not be written; what was put meanwhile is newer and wins.
-    fn merge_older(&mut self, older: Self) {
-        for (name, host) in older.hosts {
-            self.hosts.entry(name).or_insert(host);
-        }
-        for (id, incident) in older.incidents {
-            self.incidents.entry(id).or_insert(incident);
-        }
-        for (id, decision) in older.decisions {
-            self.decisions.entry(id).or_insert(decision);
-        }
-        for (id, letter) in older.letters {
-            self.letters.entry(id).or_insert(letter);
-        }
-        self.term = self.term.max(older.term);
-    }
-
-    /// Keeps the limits; gives back how much was dropped.
-    fn cut(&mut self) -> u64 {
-        let mut dropped = 0;
-        while DECISIONS_MAX < self.decisions.len() {
-            // The oldest by time, not by name: names order by node.
-            let oldest = self
-                .decisions
-                .values()
-                .min_by_key(|decision| decision.wall)
-                .map(|decision| decision.id.clone());
-            let Some(oldest) = oldest else { break };
-            self.decisions.remove(&oldest);
-            dropped += 1;
-        }
-        while Self::INCIDENTS_MAX < self.incidents.len() {
-            self.incidents.pop_first();
-            dropped += 1;
-        }
-        while LETTERS_MAX < self.letters.len() {
-            self.letters.pop_first();
-            dropped += 1;
-        }
-        while Self::HOSTS_MAX < self.hosts.len() {
-            self.hosts.pop_last();
-            dropped += 1;
-        }
-        dropped
-    }
-}
 
 /// Told when the store's health changes; must not block. The first call comes from [`ManagerStore::open`] itself if the
 /// disk cannot be used at the start.
@@ -136,52 +38,8 @@ pub type OnFound = Box<dyn Fn(Found) + Send>;
 
 /// The store. Dropping it writes what waits, if the disk lets it, within 2 s.
 pub struct ManagerStore {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
-}
-
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    pending: Pending,
-    /// What is to be read; answered by the writer, after what was put before.
-    questions: VecDeque<Question>,
-    /// True while the writer is at work on a batch that is not in `pending`.
-    writing: bool,
-    dropped: u64,
-    stop: bool,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves something for the writer. Never waits for the disk.
-    pub(crate) fn put(&self, change: impl FnOnce(&mut Pending)) {
-        let mut state = self.lock();
-        change(&mut state.pending);
-        let dropped = state.pending.cut();
-        state.dropped += dropped;
-        drop(state);
-        self.wake.notify_all();
-    }
-
-    /// Leaves a question for the writer. One too many is given back.
-    pub(crate) fn ask(&self, question: Question) -> Result<(), Question> {
-        let mut state = self.lock();
-        if QUESTIONS_MAX <= state.questions.len() || state.stop {
-            return Err(question);
-        }
-        state.questions.push_back(question);
-        drop(state);
-        self.wake.notify_all();
-        Ok(())
-    }
 }
 
 impl ManagerStore {
@@ -210,12 +68,9 @@ impl ManagerStore {
                 )
             }
         };
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-        });
+        let queue = Arc::<Queue>::default();
         let mut writer = Writer {
-            shared: Arc::clone(&shared),
+            queue: Arc::clone(&queue),
             path: path.to_path_buf(),
             unread: file.is_none(),
             file,
@@ -230,7 +85,7 @@ impl ManagerStore {
         // Without the thread all stays in memory, as with a disk that cannot be written.
         (
             Self {
-                shared,
+                queue,
                 writer: thread.ok(),
             },
             found,
@@ -274,12 +129,12 @@ impl ManagerStore {
 
     /// Where older records are read.
     pub fn reader(&self) -> Reader {
-        Reader(Arc::clone(&self.shared))
+        Reader(Arc::clone(&self.queue))
     }
 
     /// Where letters are taken out.
     pub fn outbox(&self) -> Outbox {
-        Outbox(Arc::clone(&self.shared))
+        Outbox(Arc::clone(&self.queue))
     }
 
     /// Keeps the term that is in use; the highest wins.
@@ -288,19 +143,19 @@ impl ManagerStore {
     }
 
     fn put(&self, change: impl FnOnce(&mut Pending)) {
-        self.shared.put(change);
+        self.queue.put(change);
     }
 
     /// Waits until everything that was put is on disk; false if it is not within `within`.
     pub fn flush(&self, within: Duration) -> bool {
         let until = Instant::now() + within;
-        let mut state = self.shared.lock();
+        let mut state = self.queue.lock();
         while !state.pending.is_empty() || state.writing {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            let waited = self.shared.wake.wait_timeout(state, left);
+            let waited = self.queue.wake.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
@@ -310,8 +165,8 @@ impl ManagerStore {
 impl Drop for ManagerStore {
     fn drop(&mut self) {
         self.flush(RETRY);
-        self.shared.lock().stop = true;
-        self.shared.wake.notify_all();
+        self.queue.lock().stop = true;
+        self.queue.wake.notify_all();
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has said so on stderr; there is nothing left to do for it here.
             let _ = writer.join();
@@ -324,7 +179,7 @@ fn in_memory(error: &StoreError) -> String {
 }
 
 struct Writer {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     path: PathBuf,
     file: Option<File>,
     /// Nobody was told yet what the disk holds.
@@ -337,16 +192,16 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        while let Some((batch, questions)) = self.next_batch() {
+        while let Some((batch, queries)) = self.next_batch() {
             let result = self.write(&batch);
-            for question in questions {
-                question(match (&self.file, &result) {
+            for query in queries {
+                query(match (&self.file, &result) {
                     (Some(file), _) => Ok(file),
                     (None, Err(error)) => Err(error.clone()),
                     (None, Ok(())) => Err(StoreError("the database is not open".to_string())),
                 });
             }
-            let mut state = self.shared.lock();
+            let mut state = self.queue.lock();
             if result.is_err() {
                 state.pending.merge_older(batch);
                 let dropped = state.pending.cut();
@@ -355,7 +210,7 @@ impl Writer {
             state.writing = false;
             let dropped = state.dropped;
             drop(state);
-            self.shared.wake.notify_all();
+            self.queue.wake.notify_all();
             self.tell(result.err(), dropped);
             if self.ill.is_some() && !self.pause() {
                 return;
@@ -364,20 +219,20 @@ impl Writer {
     }
 
     /// Waits for something to write or to read; `None` = stop.
-    fn next_batch(&self) -> Option<(Pending, VecDeque<Question>)> {
-        let mut state = self.shared.lock();
+    fn next_batch(&self) -> Option<(Pending, VecDeque<Query>)> {
+        let mut state = self.queue.lock();
         loop {
             // A store that is ill tries to write (nothing, if need be) without being asked: so it learns of its recovery.
-            let asked = !state.pending.is_empty() || !state.questions.is_empty();
+            let asked = !state.pending.is_empty() || !state.queries.is_empty();
             if asked || (self.ill.is_some() && !state.stop) {
                 state.writing = true;
-                let State { pending, questions, .. } = &mut *state;
-                return Some((std::mem::take(pending), std::mem::take(questions)));
+                let State { pending, queries, .. } = &mut *state;
+                return Some((std::mem::take(pending), std::mem::take(queries)));
             }
             if state.stop {
                 return None;
             }
-            state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.queue.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -409,7 +264,7 @@ impl Writer {
         self.unread = false;
         if let Some(mut found) = found {
             // Who was forgotten meanwhile stays so.
-            let state = self.shared.lock();
+            let state = self.queue.lock();
             let forgets = |pending: &Pending, host: &KnownHost| pending.hosts.get(&host.identity.name) == Some(&None);
             found
                 .hosts
@@ -440,7 +295,7 @@ impl Writer {
     /// Waits between two tries; false = stop.
     fn pause(&self) -> bool {
         let until = Instant::now() + RETRY;
-        let mut state = self.shared.lock();
+        let mut state = self.queue.lock();
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if state.stop {
@@ -450,7 +305,7 @@ impl Writer {
                 return true;
             }
             state = self
-                .shared
+                .queue
                 .wake
                 .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)

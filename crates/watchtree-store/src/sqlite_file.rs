@@ -3,8 +3,7 @@
 //! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
 //! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
 
-use crate::sqlite::{ChangeId, Found, Letter, LetterId, Past, Pending, StoreError};
-use crate::sqlite_outbox::LETTERS_MAX;
+use crate::sqlite_records::{ChangeId, Found, LETTERS_MAX, Letter, LetterId, Past, Pending, StoreError};
 use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use serde::Serialize;

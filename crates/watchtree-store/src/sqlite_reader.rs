@@ -1,33 +1,18 @@
 //! Older records, read by the store's own thread: the file has one connection, and nobody else waits for the disk.
 //!
-//! A question is answered after everything that was put before it is written. The answer is given on the store's thread: it
+//! A query is answered after everything that was put before it is written. The answer is given on the store's thread: it
 //! must only hand on.
 
-use crate::sqlite::{Shared, StoreError};
-use crate::sqlite_file::File;
+use crate::sqlite_queue::{Query, Queue};
+use crate::sqlite_records::{Past, StoreError};
 use std::sync::Arc;
 use watchtree_core::decision::Decision;
 use watchtree_core::incident::Incident;
 use watchtree_core::subject::SubjectId;
 
-/// Most questions that wait; one more is refused.
-pub(crate) const QUESTIONS_MAX: usize = 128;
-
-/// What is done with the open file, or with the reason why there is none.
-pub(crate) type Question = Box<dyn FnOnce(Result<&File, StoreError>) + Send>;
-
-/// The newest records of those that were asked for, oldest first.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Past<T> {
-    /// The records.
-    pub newest: Vec<T>,
-    /// How many older ones the disk holds besides.
-    pub omitted: u64,
-}
-
 /// Asks from any thread.
 #[derive(Clone)]
-pub struct Reader(pub(crate) Arc<Shared>);
+pub struct Reader(pub(crate) Arc<Queue>);
 
 impl Reader {
     /// The newest `max` decisions about a subject. Never waits.
@@ -54,9 +39,9 @@ impl Reader {
         }));
     }
 
-    fn ask(&self, question: Question) {
-        if let Err(question) = self.0.ask(question) {
-            question(Err(StoreError("too many questions wait for the database".to_string())));
+    fn ask(&self, query: Query) {
+        if let Err(query) = self.0.ask(query) {
+            query(Err(StoreError("too many queries wait for the database".to_string())));
         }
     }
 }
