@@ -1,5 +1,8 @@
-//! `hold`, `release`, `retry`: sent to the manager (down the tree as a signed order), or with `--local` to the watchdog
-//! on this machine. `forget` is the manager's own affair.
+//! `hold`, `release`, `retry`: sent to the manager (down the tree as a signed order), or with `--local` to the watchdogs
+//! of this machine that are concerned. `forget` is sent to the manager only.
+//!
+//! Contract: an order by `--local` for another host is refused here and never sent. Does not know who may order what: the
+//! daemon that is asked decides.
 
 use crate::args::Cli;
 use crate::fail::{Code, Fail, say_aside};
@@ -37,6 +40,9 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
     };
     ask.check()
         .map_err(|error| Fail::new(Code::BadInput, error.to_string()))?;
+    if cli.local {
+        refuse_other_host(cli, subject).await?;
+    }
     let mut outcome = None;
     for client in target::all_concerned(cli, Some(subject))? {
         match client.ask(&ask).await {
@@ -66,6 +72,17 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
         let line = format!("no watchdog of this machine stands over {subject}");
         Err(Fail::new(Code::Unknown, line).hint("watchtree --local tree"))
     })
+}
+
+/// An order by `--local` is for this machine only: a watchdog knows nothing of another host's subjects.
+async fn refuse_other_host(cli: &Cli, subject: &str) -> Result<(), Fail> {
+    let hosts = target::local_hosts(cli, subject).await?;
+    if hosts.is_empty() || hosts.iter().any(|host| host == target::host_of(subject)) {
+        return Ok(());
+    }
+    let hosts = hosts.join(", ");
+    let line = format!("{subject} is on another host: --local orders the watchdogs of this one, {hosts}");
+    Err(Fail::new(Code::BadInput, line).hint("the same command without --local, or on that host"))
 }
 
 fn is_unknown(fail: &Fail) -> bool {
@@ -112,4 +129,77 @@ fn asked_by() -> String {
     std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::task::JoinHandle;
+
+    /// A watchdog of host `h1` that carries out every order; the first line of each request is recorded.
+    fn watchdog(socket: &Path, requests: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+        let listener = UnixListener::bind(socket).expect("a free path");
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.expect("it listens");
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.expect("a request");
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                requests
+                    .lock()
+                    .expect("no panic")
+                    .push(request.lines().next().unwrap_or_default().to_owned());
+                let body = if request.starts_with("GET /api/v1/tree") {
+                    r#"{"apiVersion":"watchtree/v1","node":"h1","tree":[{"subject":"h1"}]}"#
+                } else {
+                    r#"{"apiVersion":"watchtree/v1","done":true,"by":"h1"}"#
+                };
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.expect("it is read");
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn a_local_order_for_another_host_is_refused_before_any_watchdog_hears_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let watchdog = watchdog(&folder.path().join("host.sock"), Arc::clone(&requests));
+        let run_dir = folder.path().to_str().expect("a plain path");
+        let order = async |words: &[&str]| {
+            let before = ["watchtree", "--local", "--run-dir", run_dir];
+            let cli = Cli::try_parse_from(before.iter().chain(words)).expect("as it is typed");
+            crate::run(&cli).await
+        };
+        for words in [
+            ["hold", "h2", "--for", "90s"].as_slice(),
+            &["release", "h2/docker/web"],
+            &["retry", "h1x/docker"],
+        ] {
+            let fail = order(words).await.expect_err("it is of another host");
+            assert_eq!(fail.code, Code::BadInput, "{fail:?}");
+            let line = format!(
+                "{} is on another host: --local orders the watchdogs of this one, h1",
+                words[1]
+            );
+            assert_eq!(fail.line, line);
+            assert_eq!(fail.hints, ["the same command without --local, or on that host"]);
+        }
+        let posts = |requests: &Mutex<Vec<String>>| {
+            let requests = requests.lock().expect("no panic");
+            requests.iter().filter(|line| line.starts_with("POST")).count()
+        };
+        assert_eq!(posts(&requests), 0, "{requests:?}");
+        assert_eq!(order(&["retry", "h1"]).await.expect("it is of this host"), Code::Ok);
+        assert_eq!(posts(&requests), 1, "{requests:?}");
+        watchdog.abort();
+    }
 }

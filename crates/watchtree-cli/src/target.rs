@@ -5,7 +5,7 @@ use crate::fail::{Code, Fail, say_aside};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use watchtree_api::{Client, ClientError, Endpoint, ErrorCode};
+use watchtree_api::{Client, ClientError, Endpoint, ErrorCode, TreeQuery};
 
 /// A client of the manager, or of what `--socket` names.
 pub(crate) fn manager(cli: &Cli) -> Result<Client, Fail> {
@@ -51,6 +51,35 @@ pub(crate) fn all_concerned(cli: &Cli, subject: Option<&str>) -> Result<Vec<Clie
         clients.retain(keep);
     }
     Ok(clients)
+}
+
+/// The host of a subject: the first segment of its path.
+pub(crate) fn host_of(subject: &str) -> &str {
+    subject.split('/').next().unwrap_or_default()
+}
+
+/// The hosts that this machine's watchdogs watch: one, unless they are set up by hand. Ends at the host of `subject`; a
+/// watchdog that does not answer is left out.
+pub(crate) async fn local_hosts(cli: &Cli, subject: &str) -> Result<Vec<String>, Fail> {
+    let mut hosts = Vec::new();
+    let tops = TreeQuery {
+        depth: Some(0),
+        filter: None,
+    };
+    for client in clients(cli, Some(subject))? {
+        // Why it does not answer is reported when the order itself is sent.
+        let Ok(answer) = client.tree(&tops).await else { continue };
+        for top in answer.tree {
+            let host = host_of(&top.subject).to_string();
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        if hosts.iter().any(|host| host == host_of(subject)) {
+            break;
+        }
+    }
+    Ok(hosts)
 }
 
 /// A container is its own watchdog's affair; an engine is the host-watchdog's and its container-watchdog's; a host is
