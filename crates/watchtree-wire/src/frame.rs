@@ -1,11 +1,13 @@
 //! Frames: three parts in, an `Envelope` out, and back.
 
-use crate::convert::{self, Thrift};
+use crate::convert::message::{body_in, body_out, kind_of};
+use crate::convert::session::{header_in, header_out};
+use crate::convert::truncation::Thrift;
 use crate::error::{DecodeError, EncodeError};
-use crate::limits::{BODY_BYTES_MAX, FIELDS_MAX, HEADER_BYTES_MAX, MAGIC, PARTS};
+use crate::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, MAGIC, PARTS};
 use crate::pb;
+use crate::shape::shape_is_sane;
 use prost::Message as _;
-use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use watchtree_core::message::{Envelope, Header};
 
 /// What a relay reads of a frame.
@@ -22,10 +24,10 @@ pub struct Routing {
 /// # Errors
 /// [`EncodeError`] if it breaks a limit where cutting would change the meaning.
 pub fn encode(envelope: &Envelope) -> Result<Vec<Vec<u8>>, EncodeError> {
-    let header = convert::header_out(&envelope.header, convert::kind_of(&envelope.message))?.encode_to_vec();
+    let header = header_out(&envelope.header, kind_of(&envelope.message))?.encode_to_vec();
     let mut body = Vec::new();
     for thrift in Thrift::STEPS {
-        body = convert::body_out(&envelope.message, thrift)?;
+        body = body_out(&envelope.message, thrift)?;
         if body.len() <= BODY_BYTES_MAX {
             return Ok(vec![MAGIC.to_vec(), header, body]);
         }
@@ -52,7 +54,7 @@ pub fn decode(parts: &[Vec<u8>]) -> Result<Envelope, DecodeError> {
             });
         }
     };
-    let message = convert::body_in(kind, &parts[2], &header)?;
+    let message = body_in(kind, &parts[2], &header)?;
     Ok(Envelope { header, message })
 }
 
@@ -82,7 +84,7 @@ pub fn decode_header(parts: &[Vec<u8>]) -> Result<Routing, DecodeError> {
     let header = pb::Header::decode(header.as_slice()).map_err(|_| DecodeError::BadHeader)?;
     let kind = header.kind;
     Ok(Routing {
-        header: convert::header_in(header)?,
+        header: header_in(header)?,
         kind,
     })
 }
@@ -107,27 +109,4 @@ fn check_size(part: &'static str, bytes: &[u8], limit: usize) -> Result<(), Deco
     } else {
         Ok(())
     }
-}
-
-/// True if the bytes are a row of at most [`FIELDS_MAX`] protobuf fields. Two bytes of an empty sub-message become a
-/// struct of some hundred: without this look a frame could make us allocate a hundred times its size.
-pub(crate) fn shape_is_sane(mut bytes: &[u8]) -> bool {
-    let mut fields = 0;
-    while !bytes.is_empty() {
-        fields += 1;
-        if FIELDS_MAX < fields {
-            return false;
-        }
-        let Ok((tag, wire_type)) = decode_key(&mut bytes) else {
-            return false;
-        };
-        // Groups are older than proto3, and nobody may send one.
-        if matches!(wire_type, WireType::StartGroup | WireType::EndGroup) {
-            return false;
-        }
-        if skip_field(wire_type, tag, &mut bytes, DecodeContext::default()).is_err() {
-            return false;
-        }
-    }
-    true
 }

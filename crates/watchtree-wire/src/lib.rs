@@ -18,6 +18,7 @@ mod frame;
 pub mod limits;
 mod order;
 mod pb;
+mod shape;
 
 pub use error::{DecodeError, EncodeError};
 pub use frame::{Routing, decode, decode_header, encode, seq_of};

@@ -1,11 +1,13 @@
 //! Orders: the exact bytes that are signed, and back.
 
-use crate::convert::{DecodeResult, array16, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out};
-use crate::convert::{text_in, us};
+use crate::convert::fields::{
+    DecodeResult, array16, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out,
+};
+use crate::convert::fields::{text_in, us};
 use crate::error::{DecodeError, EncodeError};
-use crate::frame::shape_is_sane;
 use crate::limits::{ASKED_BY_BYTES_MAX, ORDER_BYTES_MAX};
 use crate::pb;
+use crate::shape::shape_is_sane;
 use prost::Message as _;
 use watchtree_core::id::BootId;
 use watchtree_core::order::{Order, Verb};

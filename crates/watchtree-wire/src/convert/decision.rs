@@ -1,10 +1,11 @@
 //! Decision records.
 
-use super::verdict::{evidence_in, evidence_out, unknown_word};
-use super::{
-    DecodeResult, EncodeResult, Thrift, check_count, cut, incarnation_in, incarnation_out, name_in, subject_in,
-    subject_out, text_in, within,
+use super::fields::{
+    DecodeResult, EncodeResult, check_count, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out,
+    text_in, within,
 };
+use super::truncation::Thrift;
+use super::verdict::{evidence_in, evidence_out, unknown_word};
 use crate::error::DecodeError;
 use crate::limits::{EVIDENCE_MAX, GUARDS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
 use crate::pb;

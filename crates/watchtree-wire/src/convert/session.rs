@@ -1,6 +1,6 @@
 //! Header, identity, and the messages that keep a link: Hello to Goodbye, and looks from outside.
 
-use super::{
+use super::fields::{
     DecodeResult, EncodeResult, array16, check_count, cut, health_in, health_out, name_in, subject_in, subject_out,
     text_in, us, within,
 };

@@ -1,10 +1,11 @@
 //! Verdicts and what carries them: Report and Snapshot.
 
-use super::session::{digest_in, digest_out};
-use super::{
-    DecodeResult, EncodeResult, Thrift, check_count, cut, health_in, health_out, incarnation_in, incarnation_out,
-    name_in, subject_in, subject_out, text_in, within,
+use super::fields::{
+    DecodeResult, EncodeResult, check_count, cut, health_in, health_out, incarnation_in, incarnation_out, name_in,
+    subject_in, subject_out, text_in, within,
 };
+use super::session::{digest_in, digest_out};
+use super::truncation::Thrift;
 use crate::limits::{
     EVIDENCE_MAX, GONE_MAX, REMARK_BYTES_MAX, REMARKS_MAX, SNAPSHOT_CHUNKS_MAX, TEXT_BYTES_MAX, VERDICTS_MAX,
     WORD_BYTES_MAX,
