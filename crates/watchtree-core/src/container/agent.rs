@@ -1,5 +1,11 @@
 //! The container role: wires the fleet of one engine's containers to the parent, to people and to the driver. Decides
 //! nothing itself.
+//!
+//! ```text
+//! input ─▶ fleet (observe, classify, admit, repair) ─▶ outbox ─▶ effects
+//!          orders, holds, conditions ─▶ fleet            ▲
+//!          frontend (uplink) ────────────────────────────┘          its own states: see `lifecycle`
+//! ```
 
 use super::fleet::{Climate, ContainerFleet};
 use super::inventory::CONTAINERS_MAX;

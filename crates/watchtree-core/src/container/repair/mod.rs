@@ -10,10 +10,15 @@
 //!  journal ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
 //! ```
 
-use super::io::{ContainerId, EngineCall, EngineError, EngineTime, Health, Performed, Ticket};
-use super::observation::{ContainerObservation, Status};
-use super::own_stop::OwnStop;
-use super::record::RepairStep;
+mod answers;
+mod step;
+
+pub(crate) use step::{Act, Moved, Scene, Step};
+
+use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Health, Performed, Ticket};
+use crate::container::observation::{ContainerObservation, Status};
+use crate::container::own_stop::OwnStop;
+use crate::container::record::RepairStep;
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::Incarnation;
 use crate::supervisor::Shown;
@@ -37,71 +42,6 @@ const HEALTH_WITHIN: Duration = Duration::from_secs(60);
 const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
 /// A stop whose connection broke may still be carried out for that long.
 const STOP_LINGERS: Duration = Duration::from_secs(5);
-
-/// Where a repair is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Step {
-    /// `/stop` is about to be posted.
-    StopDue,
-    /// `/stop` is posted; `lost` once its deadline passed.
-    Stopping { ticket: Ticket, lost: bool },
-    /// `/stop` was answered, or was seen to be under way after a restart of ours: waits for the end it causes.
-    AwaitEnd { until: Moment },
-    /// It is down; `/start` comes at `at`, after an inspection (where `inspect` is set).
-    StartDue { at: Moment, inspect: Option<Moment> },
-    /// `/start` is posted; `lost` once its deadline passed.
-    Starting { ticket: Ticket, lost: bool },
-    /// `/start` was answered: a new incarnation must show.
-    AwaitStart { since: Moment },
-    /// It runs; it must stay.
-    Verifying { since: Moment, life: Incarnation },
-    /// The engine refused the start, in these words.
-    Refused(String),
-}
-
-/// What a repair sees of the world when it is moved on.
-pub(crate) struct Scene<'a> {
-    pub(crate) observation: &'a ContainerObservation,
-    /// While the event stream has a gap: until when at the latest.
-    pub(crate) gap_until: Option<Moment>,
-    /// The newest event taken.
-    pub(crate) newest_event: EngineTime,
-    pub(crate) deploy_until: Option<Moment>,
-    /// This watchdog does not begin anything new.
-    pub(crate) is_leaving: bool,
-    /// Of the next call.
-    pub(crate) ticket: Ticket,
-    pub(crate) start_deadline: Duration,
-    /// How long the new incarnation must stay.
-    pub(crate) verify: Duration,
-    /// The startup grace of the new incarnation.
-    pub(crate) grace: Duration,
-}
-
-/// What a repair wants done.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Act {
-    Inspect,
-    /// Write this step down.
-    Journal(RepairStep),
-    Post {
-        ticket: Ticket,
-        call: EngineCall,
-        within: Duration,
-    },
-}
-
-/// What moving on led to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Moved {
-    /// It waits, until then at the latest; `None` = for an input.
-    Waits(Option<Moment>),
-    /// A new incarnation was seen, since then.
-    Restarted(Moment),
-    Over(Outcome, String),
-    /// Over: a person's act fell into it, and it stays as they want it.
-    Overruled(String),
-}
 
 /// What a step led to.
 enum Next {
@@ -265,80 +205,6 @@ impl Repair {
             Step::Stopping { ticket: mine, .. } | Step::Starting { ticket: mine, .. } => mine == ticket,
             _ => false,
         }
-    }
-
-    /// The engine answered its call, or did not within its deadline. Returns what to do; nothing for a call of before.
-    pub(crate) fn answered(
-        &mut self,
-        now: Moment,
-        ticket: Ticket,
-        result: Result<Performed, EngineError>,
-    ) -> Option<Vec<Act>> {
-        if !self.waits_for(ticket) {
-            return None;
-        }
-        let stopping = matches!(self.step, Step::Stopping { .. });
-        let mut acts = Vec::new();
-        match result {
-            Ok(how) if stopping => {
-                let is_void = |own: &mut OwnStop| how == Performed::AlreadySo && own.void();
-                if self.own.as_mut().is_some_and(is_void) {
-                    self.overruled = Some("somebody else had stopped it before our stop came".to_string());
-                }
-                acts.push(Act::Journal(RepairStep::StopAnswered));
-                self.step = Step::AwaitEnd { until: now + END_SHOWS };
-            }
-            Ok(_) => {
-                acts.push(Act::Journal(RepairStep::StartAnswered));
-                self.step = Step::AwaitStart { since: now };
-            }
-            Err(EngineError::Deadline) => {
-                if let Step::Stopping { lost, .. } | Step::Starting { lost, .. } = &mut self.step {
-                    *lost = true;
-                }
-            }
-            Err(EngineError::NotFound) => self.overruled = Some("it was removed during our repair".to_string()),
-            Err(EngineError::Refused { status, message }) if stopping => {
-                // It still runs: the next inspection decides, and the back-off keeps us from hammering.
-                self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
-                self.step = Step::AwaitEnd { until: now };
-            }
-            Err(EngineError::Refused { status, message }) => {
-                self.step = Step::Refused(format!("the engine refused the start ({status}): {message}"));
-            }
-            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
-                let timeout = Duration::from_secs(self.stop_secs.into());
-                self.step = Step::AwaitEnd {
-                    until: now + timeout + STOP_LINGERS,
-                };
-            }
-            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) => {
-                // It may be under way all the same, or done. The inspection before the next one tells: in Docker a start holds
-                // the container's lock to its end, and inspect waits for it (moby, daemon/start.go and daemon/inspect.go).
-                let at = now + AGAIN_AFTER.saturating_mul(5 << self.tries.min(4));
-                self.tries += 1;
-                self.step = Step::StartDue { at, inspect: Some(at) };
-            }
-        }
-        acts.push(Act::Inspect);
-        Some(acts)
-    }
-
-    /// The engine seems to have gone and come back: a call that was lost is over. False where its own answer is still to
-    /// come. The engine may have forgotten its events for another reason, so an inspection comes first.
-    pub(crate) fn engine_went(&mut self, now: Moment) -> bool {
-        match self.step {
-            Step::Starting { lost: true, .. } => {
-                self.step = Step::StartDue {
-                    at: now,
-                    inspect: Some(now),
-                };
-            }
-            Step::Stopping { lost: true, .. } => self.step = Step::AwaitEnd { until: now },
-            Step::Stopping { .. } | Step::Starting { .. } => return false,
-            _ => {}
-        }
-        true
     }
 
     /// The call that its deadline has passed by, in words.

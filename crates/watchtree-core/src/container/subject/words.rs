@@ -1,0 +1,71 @@
+//! What is said of a container, and the facts in words. Knows no rule.
+
+use super::*;
+
+pub(super) fn enabled(answer: Result<&'static str, &'static str>, shown: State) -> GuardResult {
+    match answer {
+        Ok(why) => GuardResult::pass(why),
+        Err(why) => Block::new(why, shown).into(),
+    }
+}
+
+pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown {
+    let evidence = supervision.exit().map(|exit| exit.evidence().to_vec());
+    Shown::new(state, why).evidence(evidence.unwrap_or_default())
+}
+
+pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -> Shown {
+    let exit = it.exit_code();
+    let (state, why) = if it.was_stopped_after_end() {
+        let why = "stopped while the engine was about to restart it: a stop was carried out";
+        (State::Stopped, why.to_string())
+    } else if supervision.limit().is_some() {
+        let why = format!("exits again and again ({exit}); given up, the engine goes on restarting it");
+        (State::GivenUp, why)
+    } else {
+        let why = format!("exited ({exit}); the engine restarts it by its own policy");
+        (State::Repairing, why)
+    };
+    shown(supervision, state, &why)
+}
+
+/// How it ended, in words.
+pub(super) fn how(it: &ContainerObservation) -> String {
+    format!("exited ({})", it.exit_code())
+}
+
+pub(super) fn end_evidence(now: Moment, it: &ContainerObservation) -> impl Iterator<Item = Evidence> {
+    let seen = if it.ended_by_event() {
+        "by its event"
+    } else {
+        "by an inspection, its event never came"
+    };
+    let lasted = Duration::from_nanos(it.ended().0.saturating_sub(it.began().0));
+    let words = format!("exit code {} after {}, seen {seen}", it.exit_code(), seconds(lasted));
+    let at = it.ended_at(now);
+    let memory = it
+        .was_out_of_memory()
+        .then(|| Evidence::new(EvidenceKind::OutOfMemory, at, "the kernel killed it for memory"));
+    [Evidence::new(EvidenceKind::Exited, at, words)]
+        .into_iter()
+        .chain(memory)
+}
+
+pub(super) fn health_evidence(now: Moment, it: &ContainerObservation) -> Evidence {
+    let streak = it.view().map_or(0, |view| view.health_streak);
+    let output = it.view().map_or("", |view| view.health_output.trim());
+    let mut detail = "its health check fails".to_string();
+    if streak != 0 {
+        detail = format!("{detail}, {streak} times in a row");
+    }
+    if !output.is_empty() {
+        detail = format!("{detail}: {output}");
+    }
+    Evidence::new(EvidenceKind::HealthCheck, now, detail)
+}
+
+/// `StartedAt` of an incarnation, for people.
+pub(super) fn short(life: &Incarnation) -> String {
+    let (id, started) = life.0.split_once('@').unwrap_or((&life.0, ""));
+    format!("{} started at {started}", id.get(..12).unwrap_or(id))
+}
