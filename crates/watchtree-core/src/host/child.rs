@@ -18,6 +18,7 @@ use super::io::{ChildExit, ChildSignal, ChildView, HostEffect};
 use crate::backend::Backend;
 use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::NodeName;
+use crate::recorder::Draft;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
@@ -201,15 +202,8 @@ impl HostAgent {
             format!("process {pid} lives and holds the engine"),
         )];
         let why = format!("container-watchdog of {engine} runs already (process {pid}): adopt it, start none");
-        self.decide(
-            now,
-            subject,
-            evidence,
-            Vec::new(),
-            ActionKind::None,
-            Outcome::NotTaken,
-            why,
-        );
+        let draft = Draft::new(subject, ActionKind::None, why).evidence(evidence);
+        self.recorder.record(now, draft);
         self.tell_child(now, engine);
     }
 
@@ -270,8 +264,8 @@ impl HostAgent {
                 child.phase = Phase::Absent {
                     again: Some(now + self.policy.retry_unfit),
                 };
-                self.end_decision(now, engine, Outcome::Failed, &line);
-                self.set_condition(format!("child {engine}"), Err(line));
+                self.end_decision(engine, Outcome::Failed, &line);
+                self.set_condition(&format!("child {engine}"), Err(line));
                 self.tell_book(now, engine);
             }
         }
@@ -299,9 +293,8 @@ impl HostAgent {
         }
         child.given_up = None;
         child.covered = None;
-        self.set_condition(format!("child {engine}"), Ok(format!("beats, process {pid}")));
+        self.set_condition(&format!("child {engine}"), Ok(format!("beats, process {pid}")));
         self.end_decision(
-            now,
             &engine,
             Outcome::Succeeded,
             &format!("process {pid} of build {build} said Hello"),
@@ -421,7 +414,7 @@ impl HostAgent {
         };
         let node = child.node.clone();
         match child.phase.clone() {
-            Phase::Absent { again: Some(at) } if at <= now => match self.held_until(now, engine) {
+            Phase::Absent { again: Some(at) } if at <= now => match self.held_until(engine) {
                 Some(until) => self.put_off(engine, until),
                 None => self.start_child(now, engine),
             },

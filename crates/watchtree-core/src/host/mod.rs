@@ -7,41 +7,46 @@
 //! ```
 //!
 //! Passes reports, events and order results of its children up, and orders for them down, byte for byte. Needs no manager
-//! for any of what it does to its children. Its life of a child is in `child`; what it says of an engine in `engine`, of
-//! the machine in `health`.
+//! for any of what it does to its children. Its life of a child is in `child`; what it says of an engine in `engine_monitor`,
+//! of the machine in `host_health`.
 //!
 //! Suspects itself first: after its start or a stall of its own no child is judged before a whole healthy window, in
 //! which the backlog of their beats is taken by their slots.
 
 use crate::backend::{Admission, Backend, BackendPolicy, Happening};
-use crate::decision::{ActionKind, Decision, DecisionId, GuardAnswer, Outcome};
+use crate::conditions::{ConditionChange, Conditions};
+use crate::container::io::EngineError;
+use crate::decision::Decision;
 use crate::detector::SelfWatch;
 use crate::explain::DecisionLog;
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
+use crate::holds::Holds;
 use crate::id::{NodeIdentity, NodeName};
 use crate::machine::Machine;
 use crate::message::{Capabilities, Envelope, Goodbye, Look, Message, OrderFrame, OrderInput};
-use crate::subject::{Incarnation, SubjectId};
-use crate::time::{Duration, Moment, WallTime};
-use crate::verdict::{Evidence, Verdict};
+use crate::order_inbox::OrderInbox;
+use crate::random::Random;
+use crate::recorder::DecisionRecorder;
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use crate::verdict::Verdict;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 mod child;
-mod engine;
-mod health;
+mod engine_monitor;
+mod host_health;
 pub mod io;
 mod orders;
 mod revive;
 mod tell;
 
 use child::Child;
-use engine::Engine;
-use health::Health;
-use io::{ChildView, HostEffect, HostInput, HostPolicy, HostStart};
-use orders::Orders;
+use engine_monitor::EngineMonitor;
+use host_health::HostHealth;
+use io::{ChildView, EngineProbe, HostEffect, HostInput, HostPolicy, HostStart};
 
 /// How long the manager is told to wait for the host-watchdog's return.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -55,18 +60,18 @@ pub struct HostAgent {
     policy: HostPolicy,
     scope: SubjectId,
     started: Moment,
-    wall: (Moment, WallTime),
     own: SelfWatch,
     frontend: Frontend,
     backend: Backend,
     children: BTreeMap<String, Child>,
-    engines: BTreeMap<String, Engine>,
-    health: Health,
-    orders: Orders,
+    engines: BTreeMap<String, EngineMonitor>,
+    health: HostHealth,
+    orders: OrderInbox,
+    holds: Holds,
     log: DecisionLog,
-    decisions: u64,
-    random: u64,
-    conditions: BTreeMap<String, Result<String, String>>,
+    recorder: DecisionRecorder,
+    random: Random,
+    conditions: Conditions,
     /// An order for a child that is just going through the frontend's checks.
     forward_to: Option<NodeName>,
     looked_for: bool,
@@ -105,23 +110,28 @@ impl HostAgent {
             beat_wanted: policy.beat,
             look_at: start.look_at,
         };
-        let engines = children.keys().map(|name| (name.clone(), Engine::new(now))).collect();
+        let engines = children
+            .keys()
+            .map(|name| (name.clone(), EngineMonitor::new(now)))
+            .collect();
         let settle = policy.child_beat + policy.child_margin + policy.child_beat;
+        let (node, boot_id) = (start.identity.name.clone(), start.identity.boot_id);
+        let orders = OrderInbox::new(node, boot_id, scope.clone());
         let mut host = Self {
             scope,
             started: now,
-            wall: (now, start.wall),
             own: SelfWatch::new(now, settle),
             frontend: Frontend::new(settings, now),
             backend: Backend::new(start.identity.clone(), backend_policy, start.seed),
             children,
             engines,
-            health: Health::new(now),
-            orders: Orders::default(),
+            health: HostHealth::new(now),
+            orders,
+            holds: Holds::default(),
             log: DecisionLog::default(),
-            decisions: 0,
-            random: start.seed ^ 0x9e37_79b9_7f4a_7c15,
-            conditions: BTreeMap::new(),
+            recorder: DecisionRecorder::new(start.identity.name.clone(), start.identity.agent_epoch, now, start.wall),
+            random: Random::new(start.seed),
+            conditions: Conditions::default(),
             forward_to: None,
             looked_for: false,
             stopping: false,
@@ -155,7 +165,7 @@ impl HostAgent {
     }
 
     /// What is wrong just now, by what it is about.
-    pub fn conditions(&self) -> &BTreeMap<String, Result<String, String>> {
+    pub fn conditions(&self) -> &Conditions {
         &self.conditions
     }
 
@@ -172,12 +182,56 @@ impl HostAgent {
             .collect()
     }
 
+    fn engines_due(&mut self, now: Moment) {
+        for (engine, monitor) in &mut self.engines {
+            while let Some(probe) = monitor.pop_due(now, &self.policy) {
+                self.effects.push_back(HostEffect::ProbeEngine {
+                    engine: engine.clone(),
+                    probe,
+                    within: probe.within(),
+                });
+            }
+        }
+    }
+
+    fn probed(
+        &mut self,
+        now: Moment,
+        engine: &str,
+        (probe, took): (EngineProbe, Duration),
+        result: Result<String, EngineError>,
+    ) {
+        // A probe that this daemon's own stall spoilt is not a probe that failed.
+        let counts = self.own.may_judge(now) || result.is_ok();
+        let Some(monitor) = self.engines.get_mut(engine) else {
+            return;
+        };
+        if monitor.probed((now, took), probe, result, counts, &self.policy) {
+            self.tell_engine(now, engine);
+        }
+    }
+
+    fn health_due(&mut self, now: Moment) {
+        if !self.health.pop_due(now, self.policy.figures_every) {
+            return;
+        }
+        self.effects.push_back(HostEffect::ReadFigures);
+        if self.health.overdue(now).is_some() {
+            self.tell_host(now);
+        }
+    }
+
     fn drain(&mut self, now: Moment) {
         while let Some(happening) = self.backend.poll_happening() {
             self.happened(now, happening);
         }
         while let Some(notice) = self.frontend.poll_notice() {
             self.noticed(now, notice);
+        }
+        while let Some(decision) = self.recorder.poll() {
+            self.log.put(decision.clone());
+            self.effects.push_back(HostEffect::Decided(decision.clone()));
+            self.frontend.event(now, decision);
         }
         while let Some((to, envelope)) = self.backend.poll_outgoing() {
             self.effects.push_back(HostEffect::SendToChild { to, envelope });
@@ -207,17 +261,17 @@ impl HostAgent {
             }
             Happening::OrderAnswered { answer, .. } => self.frontend.order_result(now, answer),
             Happening::Left { name, .. } => self.child_said_goodbye(now, &name),
-            Happening::Cloned { name, why } => self.set_condition(format!("clone {name}"), Err(why)),
+            Happening::Cloned { name, why } => self.set_condition(&format!("clone {name}"), Err(why)),
             // The kernel tells of a child's end; a broken socket alone means nothing.
             Happening::Gone { .. } => (),
         }
     }
 
     fn noticed(&mut self, now: Moment, notice: FrontendNotice) {
-        let about = "manager".to_string();
+        let about = "manager";
         match notice {
             FrontendNotice::Joined { parent, term } => {
-                self.orders.spoke(term);
+                self.orders.saw_term(term);
                 self.backend.tell_term(now, term);
                 self.set_condition(about, Ok(format!("{parent} said welcome")));
             }
@@ -270,17 +324,14 @@ impl HostAgent {
             "did not run for {} ms: no child is judged before {settled}",
             gap.as_millis()
         );
-        self.set_condition(SELF.to_string(), Err(why));
+        self.set_condition(SELF, Err(why));
         self.tell_host(now);
     }
 
     /// A whole healthy window has passed since a stall.
     fn settle_if_due(&mut self, now: Moment) {
-        if self.own.may_judge(now) && self.conditions.contains_key(SELF) {
-            self.set_condition(
-                SELF.to_string(),
-                Ok("judges again after a whole healthy window".to_string()),
-            );
+        if self.own.may_judge(now) && self.conditions.is_bad(SELF) {
+            self.set_condition(SELF, Ok("judges again after a whole healthy window".to_string()));
             self.tell_host(now);
         }
     }
@@ -314,87 +365,15 @@ impl HostAgent {
         }
     }
 
-    fn wall(&self, now: Moment) -> WallTime {
-        let (at, wall) = self.wall;
-        WallTime(wall.0 + u64::try_from(now.since(at).as_millis()).unwrap_or(0))
-    }
-
-    fn random(&mut self) -> u64 {
-        // splitmix64
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn set_condition(&mut self, about: String, state: Result<String, String>) {
-        let news = match (self.conditions.get(&about), &state) {
-            (Some(Err(old)), Err(new)) => !same_words(old, new),
-            (Some(_), _) => true,
-            (None, new) => new.is_err(),
-        };
-        if state.is_ok() {
-            self.conditions.remove(&about);
-        } else {
-            self.conditions.insert(about.clone(), state.clone());
+    fn set_condition(&mut self, about: &str, state: Result<String, String>) {
+        if let Some(ConditionChange { about, state }) = self.conditions.set(about, state) {
+            self.effects.push_back(HostEffect::Condition { about, state });
         }
-        if !news {
-            return;
-        }
-        self.effects.push_back(HostEffect::Condition { about, state });
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
-    fn decide(
-        &mut self,
-        now: Moment,
-        subject: SubjectId,
-        evidence: Vec<Evidence>,
-        guards: Vec<GuardAnswer>,
-        action: ActionKind,
-        outcome: Outcome,
-        why: String,
-    ) -> Decision {
-        self.decisions += 1;
-        let id = DecisionId {
-            node: self.identity.name.clone(),
-            epoch: self.identity.agent_epoch.0,
-            count: self.decisions,
-        };
-        let decision = Decision {
-            id,
-            at: now,
-            wall: self.wall(now),
-            subject,
-            incarnation: Incarnation::default(),
-            evidence,
-            guards,
-            action,
-            budget_left: None,
-            outcome,
-            why,
-            result: String::new(),
-        };
-        self.keep(now, decision.clone());
-        decision
-    }
-
-    fn keep(&mut self, now: Moment, decision: Decision) {
-        self.log.put(decision.clone());
-        self.effects.push_back(HostEffect::Decided(decision.clone()));
-        self.frontend.event(now, decision);
     }
 
     fn report(&mut self, now: Moment, verdict: Verdict) {
         self.frontend.report(now, verdict);
     }
-}
-
-/// True if only figures differ: no reason for another line in the log.
-fn same_words(a: &str, b: &str) -> bool {
-    let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    words(a) == words(b)
 }
 
 impl Machine for HostAgent {
@@ -421,8 +400,11 @@ impl Machine for HostAgent {
                 probe,
                 took,
                 result,
-            } => self.probed(now, &engine, probe, took, result),
-            HostInput::Figures(figures) => self.take_figures(now, figures),
+            } => self.probed(now, &engine, (probe, took), result),
+            HostInput::Figures(figures) => {
+                self.health.take(now, figures);
+                self.tell_host(now);
+            }
             HostInput::OrderFrame(OrderFrame { header, checked }) => {
                 if self.frontend.takes(now, &header) {
                     match checked {
@@ -433,7 +415,7 @@ impl Machine for HostAgent {
             }
             HostInput::Order(input) => self.ordered(now, input),
             HostInput::OrderRefused(answer) => self.frontend.order_result(now, answer),
-            HostInput::Wall(wall) => self.wall = (now, wall),
+            HostInput::Wall(wall) => self.recorder.set_wall(now, wall),
             HostInput::Stalled { gap } => self.stalled(now, gap),
             HostInput::HostShutdown => {
                 self.going_down = true;
@@ -470,12 +452,12 @@ impl Machine for HostAgent {
             .children
             .values()
             .filter_map(|child| child.deadline(&self.backend, settled));
-        let engines = self.engines.values().filter_map(Engine::deadline);
+        let engines = self.engines.values().filter_map(EngineMonitor::next_deadline);
         let rest = [
             self.frontend.next_deadline(),
-            Some(self.health.deadline()),
-            self.orders.deadline(),
-            self.conditions.contains_key(SELF).then_some(settled),
+            Some(self.health.next_deadline()),
+            self.holds.next_deadline(),
+            self.conditions.is_bad(SELF).then_some(settled),
         ];
         children.chain(engines).chain(rest.into_iter().flatten()).min()
     }

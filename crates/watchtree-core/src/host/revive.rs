@@ -4,7 +4,9 @@ use super::HostAgent;
 use super::child::{AGAIN, Child, Phase};
 use super::io::{ChildExit, ChildSignal, HostPolicy};
 use crate::decision::{ActionKind, Guard, GuardAnswer, Outcome};
-use crate::time::{Duration, Moment};
+use crate::recorder::Draft;
+use crate::supervisor::{Admission, Block, GuardResult};
+use crate::time::{Duration, Moment, seconds};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -30,8 +32,8 @@ impl Child {
 impl HostAgent {
     /// Starts it again: at once after a clean run, else after a delay, within the budget.
     pub(super) fn revive(&mut self, now: Moment, engine: &str, evidence: Evidence) {
-        let random = self.random();
-        let held = self.held_until(now, engine);
+        let random = self.random.draw();
+        let held = self.held_until(engine);
         let Some(child) = self.children.get_mut(engine) else {
             return;
         };
@@ -44,68 +46,45 @@ impl HostAgent {
         }
         let left = REVIVALS_MAX.saturating_sub(child.revivals.len());
         let delay = child.delay(&self.policy, random);
-        let guards = vec![
-            answer(
-                Guard::Hold,
-                held.is_none(),
-                held.map_or("no hold".to_string(), |at| format!("held until {at}")),
-            ),
-            answer(Guard::HostShutdown, !self.going_down, "is the machine going down"),
-            answer(
-                Guard::Budget,
-                0 < left,
-                format!(
-                    "{left} of {REVIVALS_MAX} revivals left in {} s",
-                    REVIVALS_WINDOW.as_secs()
-                ),
-            ),
-            answer(Guard::Backoff, true, format!("wait {} ms", delay.as_millis())),
-        ];
-        if left == 0 && held.is_none() && !self.going_down {
+        let admission = admission(now, held, self.going_down, left, delay);
+        if admission.is_open() && left == 0 {
             let why = format!(
                 "container-watchdog of {engine} was revived {REVIVALS_MAX} times within {} s and ends again",
                 REVIVALS_WINDOW.as_secs()
             );
             return self.give_up(now, engine, vec![evidence], why, self.policy.retry_unfit);
         }
-        if guards.iter().any(|guard| !guard.lets_pass()) {
-            child.phase = Phase::Absent { again: held };
-            child.held_back = held.is_some();
-            let subject = child.subject();
-            let why = "it ended, and is not started again now".to_string();
-            self.decide(
-                now,
-                subject,
-                vec![evidence],
-                guards,
-                ActionKind::None,
-                Outcome::NotTaken,
-                why,
-            );
-            return;
-        }
+        let guards = match admission.finish() {
+            Ok(answers) => answers,
+            Err(blocked) => {
+                child.phase = Phase::Absent { again: held };
+                child.held_back = held.is_some();
+                let why = "it ended, and is not started again now";
+                let draft = Draft::new(child.subject(), ActionKind::None, why).evidence(vec![evidence]);
+                self.recorder.record(now, draft.guards(blocked.into_answers()));
+                return;
+            }
+        };
         child.revivals.push_back(now);
         child.revived += 1;
         child.in_a_row += 1;
         child.phase = Phase::Absent {
             again: Some(now + delay),
         };
-        match child.open.take() {
-            Some(mut open) => {
+        match &mut child.open {
+            Some(open) => {
                 open.evidence.push(evidence);
                 open.guards.extend(guards);
-                child.open = Some(open.clone());
-                self.keep(now, open);
+                self.recorder.update(open);
             }
             None => {
-                let subject = child.subject();
                 let why = format!("it ended: start it again in {} ms", delay.as_millis());
-                let action = ActionKind::ReviveWatchdog;
-                let mut decision = self.decide(now, subject, vec![evidence], guards, action, Outcome::UnderWay, why);
-                decision.budget_left = u32::try_from(left - 1).ok();
-                if let Some(child) = self.children.get_mut(engine) {
-                    child.open = Some(decision);
-                }
+                let draft = Draft::new(child.subject(), ActionKind::ReviveWatchdog, why)
+                    .evidence(vec![evidence])
+                    .guards(guards)
+                    .budget_left(u32::try_from(left - 1).unwrap_or(u32::MAX))
+                    .outcome(Outcome::UnderWay);
+                child.open = Some(self.recorder.record(now, draft));
             }
         }
         if delay.is_zero() {
@@ -114,7 +93,7 @@ impl HostAgent {
     }
 
     pub(super) fn give_up(&mut self, now: Moment, engine: &str, evidence: Vec<Evidence>, why: String, retry: Duration) {
-        self.end_decision(now, engine, Outcome::Failed, &why);
+        self.end_decision(engine, Outcome::Failed, &why);
         let Some(child) = self.children.get_mut(engine) else {
             return;
         };
@@ -128,23 +107,16 @@ impl HostAgent {
         let subject = child.subject();
         if news {
             let told = format!("{why}; retry every {} s", retry.as_secs());
-            self.decide(
-                now,
-                subject,
-                evidence,
-                Vec::new(),
-                ActionKind::Escalate,
-                Outcome::Succeeded,
-                told,
-            );
+            let draft = Draft::new(subject, ActionKind::Escalate, told).evidence(evidence);
+            self.recorder.record(now, draft.outcome(Outcome::Succeeded));
         }
-        self.set_condition(format!("child {engine}"), Err(why));
+        self.set_condition(&format!("child {engine}"), Err(why));
         self.tell_book(now, engine);
     }
 
     /// Kills on doubt; the kernel's confirmation comes as `ChildExited`, and only then the successor is started.
     pub(super) fn kill(&mut self, now: Moment, engine: &str, pid: u32, evidence: Vec<Evidence>) {
-        let held = self.held_until(now, engine).is_some();
+        let held = self.held_until(engine).is_some();
         let again = now + self.policy.child_ping_within;
         let Some(child) = self.children.get_mut(engine) else {
             return;
@@ -198,27 +170,21 @@ impl HostAgent {
     }
 
     pub(super) fn begin_decision(&mut self, now: Moment, engine: &str, evidence: Vec<Evidence>, why: String) {
-        let Some(child) = self.children.get(engine) else { return };
-        let subject = child.subject();
-        let observer = answer(
-            Guard::Observer,
-            true,
-            "this daemon ran without a stall for a whole window",
-        );
-        let action = ActionKind::ReviveWatchdog;
-        let decision = self.decide(now, subject, evidence, vec![observer], action, Outcome::UnderWay, why);
-        if let Some(child) = self.children.get_mut(engine) {
-            child.open = Some(decision);
-        }
-    }
-
-    pub(super) fn end_decision(&mut self, now: Moment, engine: &str, outcome: Outcome, result: &str) {
-        let Some(mut open) = self.children.get_mut(engine).and_then(|child| child.open.take()) else {
+        let Some(child) = self.children.get_mut(engine) else {
             return;
         };
-        open.outcome = outcome;
-        open.result = result.to_string();
-        self.keep(now, open);
+        let observer = GuardAnswer::passed(Guard::Observer, "this daemon ran without a stall for a whole window");
+        let draft = Draft::new(child.subject(), ActionKind::ReviveWatchdog, why)
+            .evidence(evidence)
+            .guards(vec![observer])
+            .outcome(Outcome::UnderWay);
+        child.open = Some(self.recorder.record(now, draft));
+    }
+
+    pub(super) fn end_decision(&mut self, engine: &str, outcome: Outcome, result: &str) {
+        if let Some(open) = self.children.get_mut(engine).and_then(|child| child.open.take()) {
+            self.recorder.close(open, outcome, result);
+        }
     }
 
     /// An adopted child of another build is asked to stop between repairs; its successor is started when it is gone. One
@@ -251,10 +217,25 @@ impl HostAgent {
     }
 }
 
-fn answer(guard: Guard, pass: bool, detail: impl Into<String>) -> GuardAnswer {
-    if pass {
-        GuardAnswer::passed(guard, detail)
-    } else {
-        GuardAnswer::blocked(guard, detail)
-    }
+/// The guards of a restart of a child, in order.
+fn admission(now: Moment, held: Option<Moment>, going_down: bool, left: usize, delay: Duration) -> Admission {
+    let mut admission = Admission::default();
+    admission.ask(Guard::Hold, || match held {
+        Some(until) => Block::new(format!("held for {} more", seconds(until - now)), State::Repairing).into(),
+        None => GuardResult::pass("not held"),
+    });
+    admission.ask(Guard::HostShutdown, || {
+        if going_down {
+            return Block::new("the machine is going down", State::Repairing).into();
+        }
+        GuardResult::pass("the machine is not going down")
+    });
+    admission.ask(Guard::Budget, || {
+        let window = REVIVALS_WINDOW.as_secs();
+        GuardResult::pass(format!("{left} of {REVIVALS_MAX} restarts left in {window} s"))
+    });
+    admission.ask(Guard::Backoff, || {
+        GuardResult::pass(format!("wait {} ms", delay.as_millis()))
+    });
+    admission
 }

@@ -1,6 +1,7 @@
 //! What the host says upward: its own verdicts, merged with what its children report.
 
 use super::HostAgent;
+use super::engine_monitor::EngineVerdict;
 use crate::id::NodeName;
 use crate::message::watchdog_incarnation;
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
@@ -26,7 +27,7 @@ impl HostAgent {
     }
 
     fn own_verdict(&mut self, now: Moment, subject: SubjectId, kind: SubjectKind, incarnation: Incarnation) -> Verdict {
-        let held = self.is_held(now, &subject);
+        let held = self.holds.on(&subject).is_some();
         Verdict {
             incarnation,
             observer_health: self.own.health(now),
@@ -50,8 +51,8 @@ impl HostAgent {
 
     pub(super) fn tell_host(&mut self, now: Moment) {
         let health = self.own.health(now);
-        self.frontend.set_health(health, self.beat_figures(now));
-        let mut remarks = self.remarks(now);
+        self.frontend.set_health(health, self.health.beat_figures(now));
+        let mut remarks = self.health.remarks(now, &self.policy);
         let boot = Incarnation(self.identity.boot_id.to_string());
         let base = self.own_verdict(now, self.scope.clone(), SubjectKind::Host, boot);
         let state = if remarks.is_empty() { State::Ok } else { State::Degraded };
@@ -60,7 +61,7 @@ impl HostAgent {
         } else {
             remarks.join("; ")
         };
-        let about = "host".to_string();
+        let about = "host";
         self.set_condition(
             about,
             if remarks.is_empty() {
@@ -69,7 +70,7 @@ impl HostAgent {
                 Err(why.clone())
             },
         );
-        let evidence = self.health_evidence();
+        let evidence = self.health.evidence();
         self.say(
             now,
             Verdict {
@@ -142,7 +143,12 @@ impl HostAgent {
     /// The engine: what the probes say, or what its watchdog says if that is worse.
     pub(super) fn tell_engine(&mut self, now: Moment, name: &str) {
         let Some(engine) = self.engines.get(name) else { return };
-        let (mut state, mut level, mut why, mut evidence) = engine.words();
+        let EngineVerdict {
+            mut state,
+            mut level,
+            mut why,
+            mut evidence,
+        } = engine.verdict();
         let Some(child) = self.children.get(name) else { return };
         let subject = child.scope.clone();
         let session = self.backend.child(&child.node).filter(|_| child.joined.is_some());
@@ -157,7 +163,7 @@ impl HostAgent {
                 evidence.extend(said.evidence);
             }
         }
-        let about = format!("engine {name}");
+        let about = &format!("engine {name}");
         let ill = state.is_incident() || state == State::Degraded;
         self.set_condition(
             about,

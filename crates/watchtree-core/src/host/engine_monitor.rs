@@ -1,0 +1,234 @@
+//! Probes of one engine, and what follows from them. For reports only: nothing is repaired by it.
+//!
+//! One failed `_ping` is a suspicion, two in a row say that the engine does not answer. A list or `/info` that fails
+//! while `_ping` answers makes it DEGRADED. The caller says which results count: one that the caller's own stall spoilt
+//! is not a probe that failed. Does not know how an engine is asked, nor its container-watchdog.
+
+use super::io::{EngineProbe, HostPolicy};
+use crate::container::io::EngineError;
+use crate::deadlines::Deadlines;
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind, Level, State};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// An answer that never comes (a defect of the driver) is not waited for longer than this beyond its deadline.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+/// So many failures in a row make a verdict.
+const FAILURES: u32 = 2;
+
+/// When to probe, what is awaited, and the newest results.
+#[derive(Clone, Debug)]
+pub(super) struct EngineMonitor {
+    timers: Deadlines<EngineProbe>,
+    awaited: BTreeSet<EngineProbe>,
+    results: BTreeMap<EngineProbe, ProbeResult>,
+}
+
+#[derive(Clone, Debug)]
+struct ProbeResult {
+    at: Moment,
+    /// In a row.
+    failures: u32,
+    answer: Result<String, String>,
+}
+
+/// What is believed of the engine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct EngineVerdict {
+    pub(super) state: State,
+    pub(super) level: Level,
+    pub(super) why: String,
+    pub(super) evidence: Vec<Evidence>,
+}
+
+impl EngineMonitor {
+    /// Every probe is due at once.
+    pub(super) fn new(now: Moment) -> Self {
+        let mut timers = Deadlines::default();
+        EngineProbe::ALL.into_iter().for_each(|probe| timers.arm(probe, now));
+        Self {
+            timers,
+            awaited: BTreeSet::new(),
+            results: BTreeMap::new(),
+        }
+    }
+
+    /// When the next probe is due.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+
+    /// The next probe to begin now.
+    pub(super) fn pop_due(&mut self, now: Moment, policy: &HostPolicy) -> Option<EngineProbe> {
+        let probe = self.timers.pop_due(now)?;
+        self.awaited.insert(probe);
+        // Still awaited after its deadline and more: its answer was lost, ask anew.
+        let again = interval(policy, probe).max(probe.within() + LOST_AFTER);
+        self.timers.arm(probe, now + again);
+        Some(probe)
+    }
+
+    /// A probe that took `took` has ended. One that nobody awaits is ignored, one that does not `count` leaves the newest
+    /// result as it was. True if there is a new result.
+    pub(super) fn probed(
+        &mut self,
+        (now, took): (Moment, Duration),
+        probe: EngineProbe,
+        result: Result<String, EngineError>,
+        counts: bool,
+        policy: &HostPolicy,
+    ) -> bool {
+        if !self.awaited.remove(&probe) {
+            return false;
+        }
+        self.timers
+            .arm(probe, now + interval(policy, probe).saturating_sub(took));
+        if !counts {
+            return false;
+        }
+        let before = self.results.get(&probe).map_or(0, |result| result.failures);
+        let result = ProbeResult {
+            at: now,
+            failures: if result.is_ok() { 0 } else { before + 1 },
+            answer: result
+                .map(|said| format!("{said} in {} ms", took.as_millis()))
+                .map_err(|error| in_words(&error)),
+        };
+        self.results.insert(probe, result);
+        true
+    }
+
+    /// What the newest results say.
+    pub(super) fn verdict(&self) -> EngineVerdict {
+        let (state, level, why) = self.state();
+        let evidence = self.results.iter().map(|(probe, result)| {
+            let detail = match &result.answer {
+                Ok(said) => format!("{} answered: {said}", probe.as_str()),
+                Err(why) => format!("{} failed {} times in a row: {why}", probe.as_str(), result.failures),
+            };
+            Evidence::new(EvidenceKind::EngineProbe, result.at, detail)
+        });
+        EngineVerdict {
+            state,
+            level,
+            why,
+            evidence: evidence.collect(),
+        }
+    }
+
+    fn state(&self) -> (State, Level, String) {
+        if let Some((failures, why)) = self.failing(EngineProbe::Ping) {
+            return if FAILURES <= failures {
+                let why = format!("the engine does not answer: {why}");
+                (State::Unreachable, Level::Strong, why)
+            } else {
+                (State::Suspect, Level::Weak, format!("a ping failed: {why}"))
+            };
+        }
+        for probe in [EngineProbe::List, EngineProbe::Info] {
+            if let Some((_, why)) = self.failing(probe).filter(|(failures, _)| FAILURES <= *failures) {
+                let why = format!("{} fails: {why}", probe.as_str());
+                return (State::Degraded, Level::Strong, why);
+            }
+        }
+        if self.results.contains_key(&EngineProbe::Ping) {
+            (State::Ok, Level::Certain, "answers".to_string())
+        } else {
+            (State::Unknown, Level::None, "not asked yet".to_string())
+        }
+    }
+
+    fn failing(&self, probe: EngineProbe) -> Option<(u32, &str)> {
+        let result = self.results.get(&probe)?;
+        let why = result.answer.as_ref().err()?;
+        Some((result.failures, why))
+    }
+}
+
+fn interval(policy: &HostPolicy, probe: EngineProbe) -> Duration {
+    match probe {
+        EngineProbe::Ping | EngineProbe::List => policy.probe_every,
+        EngineProbe::Info => policy.info_every,
+    }
+}
+
+fn in_words(error: &EngineError) -> String {
+    match error {
+        EngineError::NotFound => "not found".to_string(),
+        EngineError::Refused { status, message } => format!("refused with {status}: {message}"),
+        EngineError::Deadline => "no answer within the deadline".to_string(),
+        EngineError::Unreachable(why) => why.clone(),
+        EngineError::BadAnswer(why) => format!("unreadable answer: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Verdicts from results, and when the engine is asked again.
+    use super::*;
+
+    const TOOK: Duration = Duration::from_millis(5);
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    fn dead() -> Result<String, EngineError> {
+        Err(EngineError::Deadline)
+    }
+
+    /// Answers every due probe of that kind with `result`, all others well.
+    fn round(monitor: &mut EngineMonitor, ms: u64, bad: EngineProbe, result: &Result<String, EngineError>) -> State {
+        let policy = HostPolicy::default();
+        while let Some(probe) = monitor.pop_due(at(ms), &policy) {
+            let result = if probe == bad {
+                result.clone()
+            } else {
+                Ok("29.1".to_string())
+            };
+            monitor.probed((at(ms), TOOK), probe, result, true, &policy);
+        }
+        monitor.verdict().state
+    }
+
+    #[test]
+    fn two_failures_in_a_row_make_a_verdict() {
+        for (bad, states) in [
+            (EngineProbe::Ping, [State::Suspect, State::Unreachable]),
+            (EngineProbe::List, [State::Ok, State::Degraded]),
+            (EngineProbe::Info, [State::Ok, State::Degraded]),
+        ] {
+            let mut monitor = EngineMonitor::new(at(0));
+            assert_eq!(monitor.verdict().state, State::Unknown);
+            let seen = [0, 60_000].map(|ms| round(&mut monitor, ms, bad, &dead()));
+            assert_eq!(seen, states, "{bad:?}");
+            assert_eq!(round(&mut monitor, 120_000, bad, &Ok(String::new())), State::Ok);
+        }
+    }
+
+    #[test]
+    fn a_result_that_does_not_count_or_is_not_awaited_changes_nothing() {
+        let (mut monitor, policy) = (EngineMonitor::new(at(0)), HostPolicy::default());
+        while monitor.pop_due(at(0), &policy).is_some() {}
+        let mut probed = |ms, counts| monitor.probed((at(ms), TOOK), EngineProbe::Ping, dead(), counts, &policy);
+        assert!(!probed(5, false));
+        assert!(!probed(6, true), "it was answered before");
+        assert_eq!(monitor.verdict().state, State::Unknown);
+    }
+
+    #[test]
+    fn a_lost_answer_is_asked_for_anew() {
+        let (mut monitor, policy) = (EngineMonitor::new(at(0)), HostPolicy::default());
+        while monitor.pop_due(at(0), &policy).is_some() {}
+        assert_eq!(monitor.next_deadline(), Some(at(11_000)), "a second for it, and ten");
+        monitor.probed((at(5), TOOK), EngineProbe::Ping, dead(), true, &policy);
+        assert_eq!(
+            monitor.next_deadline(),
+            Some(at(2000)),
+            "every two seconds from its begin"
+        );
+    }
+}
