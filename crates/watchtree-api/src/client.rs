@@ -3,9 +3,11 @@
 //! Every request has one deadline that covers connecting, sending, and the whole body; an answer has a size limit.
 
 use crate::error::{ApiError, ErrorBody, ErrorCode};
-use crate::query::{Ask, EventQuery, IncidentQuery, TreeQuery};
+use crate::limits::ANSWER_BYTES_MAX;
+use crate::path;
+use crate::query::{Ask, AskVerb, EventQuery, IncidentQuery, TreeQuery};
 use crate::types::{AskAnswer, EventsResponse, ExplainResponse, Health, IncidentsResponse, TreeResponse};
-use crate::{ANSWER_BYTES_MAX, path};
+
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
@@ -180,10 +182,10 @@ impl Client {
     /// [`ClientError`]; a refusal by the target is an `Ok` answer with `done` false.
     pub async fn ask(&self, ask: &Ask) -> Result<AskAnswer, ClientError> {
         let path = match ask.verb {
-            crate::AskVerb::Hold => path::HOLD,
-            crate::AskVerb::Release => path::RELEASE,
-            crate::AskVerb::Retry => path::RETRY,
-            crate::AskVerb::Forget => path::FORGET,
+            AskVerb::Hold => path::HOLD,
+            AskVerb::Release => path::RELEASE,
+            AskVerb::Retry => path::RETRY,
+            AskVerb::Forget => path::FORGET,
         };
         let body = serde_json::to_vec(ask).map_err(|error| self.bad_answer(error.to_string()))?;
         let (status, bytes) = self.exchange(Method::POST, path, body).await?;

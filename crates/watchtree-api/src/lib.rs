@@ -17,6 +17,8 @@
 
 mod client;
 mod error;
+mod limits;
+pub mod path;
 mod query;
 mod types;
 
@@ -25,50 +27,14 @@ use std::pin::Pin;
 
 pub use client::{Client, ClientError, Endpoint};
 pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use limits::{
+    ANSWER_BYTES_MAX, API_VERSION, EVENTS_PER_ANSWER_MAX, HOLD_MS_MAX, REQUEST_BYTES_MAX, TREE_NODES_MAX, WAIT_MS_MAX,
+};
 pub use query::{Ask, AskVerb, EventQuery, IncidentQuery, TreeQuery, parse_duration_ms};
 pub use types::{
     ApiVersion, AskAnswer, Condition, DecisionView, EventKind, EventView, EventsResponse, EvidenceView,
     ExplainResponse, GuardView, Health, Incident, IncidentsResponse, TreeNode, TreeResponse,
 };
-
-/// The value of `apiVersion` in every answer of this version.
-pub const API_VERSION: &str = "watchtree/v1";
-/// Longest request body in bytes.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// Longest answer body a client takes, in bytes.
-pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Most nodes in one tree answer; what is left out is counted in [`TreeResponse::omitted`].
-pub const TREE_NODES_MAX: usize = 20_000;
-/// Most events in one answer.
-pub const EVENTS_PER_ANSWER_MAX: usize = 1000;
-/// Longest time a server holds a long poll for events open, in milliseconds.
-pub const WAIT_MS_MAX: u64 = 25_000;
-/// Longest hold that may be asked for, in milliseconds: seven days.
-pub const HOLD_MS_MAX: u64 = 7 * 24 * 3_600_000;
-
-/// Paths of the API.
-pub mod path {
-    /// The tree.
-    pub const TREE: &str = "/api/v1/tree";
-    /// Incidents.
-    pub const INCIDENTS: &str = "/api/v1/incidents";
-    /// Events.
-    pub const EVENTS: &str = "/api/v1/events";
-    /// Why a subject is what it is.
-    pub const EXPLAIN: &str = "/api/v1/explain";
-    /// Keep repairs away.
-    pub const HOLD: &str = "/api/v1/hold";
-    /// End a hold.
-    pub const RELEASE: &str = "/api/v1/release";
-    /// Try again.
-    pub const RETRY: &str = "/api/v1/retry";
-    /// Take a host out of the tree.
-    pub const FORGET: &str = "/api/v1/forget";
-    /// Does the daemon's working loop turn?
-    pub const LIVEZ: &str = "/livez";
-    /// Does it know what it is there to know?
-    pub const READYZ: &str = "/readyz";
-}
 
 /// A future answer of an [`Api`].
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send + 'a>>;

@@ -1,7 +1,7 @@
 //! What may be asked: queries of the reads and the body of the writes, with their limits.
 
 use crate::error::{ApiError, ErrorCode};
-use crate::{EVENTS_PER_ANSWER_MAX, HOLD_MS_MAX, WAIT_MS_MAX};
+use crate::limits::{EVENTS_PER_ANSWER_MAX, HOLD_MS_MAX, WAIT_MS_MAX};
 use serde::{Deserialize, Serialize};
 
 /// Query of the tree.

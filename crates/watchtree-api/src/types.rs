@@ -3,6 +3,7 @@
 //! States and levels travel as lower-case words (`agent_lost`, `given_up`, `certain`), so that a word of a newer version
 //! can be shown by an older reader.
 
+use crate::limits::API_VERSION;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ pub struct ApiVersion(pub String);
 
 impl Default for ApiVersion {
     fn default() -> Self {
-        Self(crate::API_VERSION.to_string())
+        Self(API_VERSION.to_string())
     }
 }
 

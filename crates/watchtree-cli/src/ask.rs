@@ -174,22 +174,18 @@ mod tests {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let watchdog = watchdog(&folder.path().join("host.sock"), Arc::clone(&requests));
         let run_dir = folder.path().to_str().expect("a plain path");
-        let order = async |words: &[&str]| {
-            let before = ["watchtree", "--local", "--run-dir", run_dir];
-            let cli = Cli::try_parse_from(before.iter().chain(words)).expect("as it is typed");
-            crate::run(&cli).await
-        };
-        for words in [
-            ["hold", "h2", "--for", "90s"].as_slice(),
-            &["release", "h2/docker/web"],
-            &["retry", "h1x/docker"],
+        let cli =
+            Cli::try_parse_from(["watchtree", "--local", "--run-dir", run_dir, "status"]).expect("as it is typed");
+        for (verb, subject, lasts_ms) in [
+            (AskVerb::Hold, "h2", Some(90_000)),
+            (AskVerb::Release, "h2/docker/web", None),
+            (AskVerb::Retry, "h1x/docker", None),
         ] {
-            let fail = order(words).await.expect_err("it is of another host");
+            let fail = ask(&cli, verb, subject, lasts_ms)
+                .await
+                .expect_err("it is of another host");
             assert_eq!(fail.code, Code::BadInput, "{fail:?}");
-            let line = format!(
-                "{} is on another host: --local orders the watchdogs of this one, h1",
-                words[1]
-            );
+            let line = format!("{subject} is on another host: --local orders the watchdogs of this one, h1");
             assert_eq!(fail.line, line);
             assert_eq!(fail.hints, ["the same command without --local, or on that host"]);
         }
@@ -198,7 +194,8 @@ mod tests {
             requests.iter().filter(|line| line.starts_with("POST")).count()
         };
         assert_eq!(posts(&requests), 0, "{requests:?}");
-        assert_eq!(order(&["retry", "h1"]).await.expect("it is of this host"), Code::Ok);
+        let done = ask(&cli, AskVerb::Retry, "h1", None).await;
+        assert_eq!(done.expect("it is of this host"), Code::Ok);
         assert_eq!(posts(&requests), 1, "{requests:?}");
         watchdog.abort();
     }

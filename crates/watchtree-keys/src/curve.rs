@@ -2,8 +2,9 @@
 
 #![expect(unsafe_code, reason = "libsodium is C")]
 
+use crate::error::KeyError;
 use crate::file::{self, Kind, Saved};
-use crate::{KeyError, z85};
+use crate::z85;
 use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;

@@ -3,8 +3,10 @@
 //! Contract: `NODE.pub` = the keys of that node. A bad file is named and skipped; a directory that cannot be read leaves
 //! what was read before in force. The caller polls (about once a second); nothing here sleeps or watches.
 
+use crate::curve::CurvePublic;
+use crate::error::KeyError;
 use crate::file::{self, Kind};
-use crate::{CurvePublic, KeyError, OrderPublic, Untrusted};
+use crate::order::{OrderPublic, Untrusted};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 //! Contract: files are created only where none is (O_EXCL) and never through a link at the last step (O_NOFOLLOW); a
 //! secret that group or others may touch is refused; no more than [`FILE_BYTES_MAX`] are read.
 
-use crate::{KeyError, z85};
+use crate::error::KeyError;
+use crate::z85;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -2,7 +2,7 @@
 //!
 //! Contract: signs and verifies exactly the bytes given. Does not know what an order is.
 
-use crate::KeyError;
+use crate::error::KeyError;
 use crate::file::{self, Kind, Saved};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};

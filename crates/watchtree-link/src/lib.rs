@@ -22,6 +22,7 @@ mod event;
 mod frame;
 mod handle;
 mod ipc;
+mod library;
 mod monitor;
 mod outbox;
 mod peers;
@@ -35,14 +36,5 @@ pub use dealer::Dealer;
 pub use error::LinkError;
 pub use event::{DownReason, LinkEvent, LocalPeer, NotSent, Peer, Refusal};
 pub use handle::LinkHandle;
+pub use library::check;
 pub use router::Router;
-
-/// Refuses to go on unless the linked libzmq is 4.3.5 or later and knows CURVE. `start` calls it too; a daemon calls it first of all.
-///
-/// # Errors
-/// [`LinkError::Library`] names what was linked.
-pub fn check() -> Result<(), LinkError> {
-    libzmq_curve_sys::check().map_err(|unfit| LinkError::Library {
-        what: unfit.to_string(),
-    })
-}

@@ -25,7 +25,7 @@ const MESSAGE_SLACK_BYTES: usize = 64 * 1024;
 const END_SLACK: Duration = Duration::from_millis(500);
 
 pub(crate) fn context(io_threads: u8) -> Result<Context, LinkError> {
-    crate::check()?;
+    crate::library::check()?;
     libzmq_curve_sys::seed_rand();
     let context = Context::new();
     context

@@ -9,10 +9,11 @@
 
 mod routes;
 
+use crate::exit::{Code, Exit};
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use routes::{Access, router};
+use routes::{Access, PeerName, router};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::future::Future;
 use std::io;
@@ -69,23 +70,23 @@ pub enum HttpError {
 
 impl HttpError {
     /// The exit code it stands for.
-    pub fn code(&self) -> crate::Code {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Taken { .. } => crate::Code::Taken,
-            Self::NotLoopback(_) | Self::NoSocket(_) | Self::NoGroup(_) => crate::Code::BadInput,
+            Self::Taken { .. } => Code::Taken,
+            Self::NotLoopback(_) | Self::NoSocket(_) | Self::NoGroup(_) => Code::BadInput,
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => crate::Code::NoRights,
-                io::ErrorKind::AddrInUse => crate::Code::Taken,
+                io::ErrorKind::PermissionDenied => Code::NoRights,
+                io::ErrorKind::AddrInUse => Code::Taken,
                 io::ErrorKind::InvalidInput | io::ErrorKind::NotFound | io::ErrorKind::AddrNotAvailable => {
-                    crate::Code::BadInput
+                    Code::BadInput
                 }
-                _ => crate::Code::Failed,
+                _ => Code::Failed,
             },
         }
     }
 }
 
-impl From<HttpError> for crate::Exit {
+impl From<HttpError> for Exit {
     fn from(error: HttpError) -> Self {
         Self::new(error.code(), error.to_string())
     }
@@ -267,10 +268,6 @@ trait Listen: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     fn accept_one(&self) -> impl Future<Output = io::Result<(Self::Stream, PeerName)>> + Send;
 }
-
-/// Who asks, as the kernel vouches for it: `uid 0`, `127.0.0.1`.
-#[derive(Clone, Debug)]
-struct PeerName(String);
 
 impl Listen for UnixListener {
     type Stream = tokio::net::UnixStream;

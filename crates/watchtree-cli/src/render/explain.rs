@@ -1,6 +1,6 @@
 //! Why a subject is what it is, in words: what is believed, on what facts, what was decided and what stopped it.
 
-use super::{Style, age, clean, wall};
+use super::style::{Style, age, clean, wall};
 use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};
 
 /// The newest decisions that are shown with all their facts; older ones take one line.

@@ -1,6 +1,7 @@
 //! Status, incidents and events as text.
 
-use super::{Style, age, clean, is_ill, state_words, tree, wall};
+use super::style::{Style, age, clean, is_ill, state_words, wall};
+use super::tree::tree;
 use watchtree_api::{EventKind, EventView, Incident, IncidentsResponse, TreeNode, TreeResponse};
 
 /// The whole in one screen.

@@ -1,6 +1,6 @@
 //! The tree as a picture, or one line per subject.
 
-use super::{Style, age, clean, is_ill};
+use super::style::{Style, age, clean, is_ill};
 use watchtree_api::{TreeNode, TreeResponse};
 
 /// The whole tree with what is wrong with the answerer itself.

@@ -2,7 +2,6 @@
 //!
 //! Each question has a deadline; each refusal is one line with a cure.
 
-use super::PeerName;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
@@ -18,6 +17,10 @@ use watchtree_api::{
     Api, ApiError, ApiVersion, Ask, AskVerb, ErrorBody, ErrorCode, EventQuery, Health, IncidentQuery,
     REQUEST_BYTES_MAX, TreeQuery, WAIT_MS_MAX, path,
 };
+
+/// Who asks, as the kernel vouches for it: `uid 0`, `127.0.0.1`.
+#[derive(Clone, Debug)]
+pub(super) struct PeerName(pub(super) String);
 
 /// Time for the request's body.
 const BODY_WITHIN: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! What is believed of one subject; of a group, which is no subject itself, what its members make of it.
 
-use super::{node, shown_node, state_word};
+use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;
 use watchtree_api::TreeNode;
 use watchtree_core::manager::pieces::Shown;
@@ -86,8 +86,8 @@ impl About {
 
 #[cfg(test)]
 mod tests {
+    use super::super::collect::tests::verdict;
     use super::*;
-    use crate::view::collect::tests::verdict;
 
     fn about(subject: &str) -> Option<TreeNode> {
         let mut about = About::new(SubjectId::new(subject).expect("a good subject"));

@@ -1,6 +1,6 @@
 //! The verdicts of a tree answer: counted all, kept only where they are shown, nested at the end.
 
-use super::{node, shown_node, state_word};
+use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;
 use watchtree_api as api;
 use watchtree_api::{TREE_NODES_MAX, TreeNode, TreeQuery};
@@ -196,13 +196,13 @@ fn group(path: &str, worst: &BTreeMap<String, State>) -> TreeNode {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use watchtree_core::id::NodeName;
     use watchtree_core::subject::Incarnation;
     use watchtree_core::verdict::{Level, ObserverHealth};
 
-    pub(in crate::view) fn verdict(subject: &str, state: State) -> Verdict {
+    pub(crate) fn verdict(subject: &str, state: State) -> Verdict {
         Verdict {
             subject: SubjectId::new(subject).expect("a good subject"),
             kind: if subject.matches('/').count() < 2 {
