@@ -36,11 +36,19 @@ pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<
                 guard: answer.guard.as_str().to_owned(),
                 pass: answer.lets_pass(),
                 detail: cut(&answer.detail, thrift.detail_bytes),
-                verdict: answer.verdict.as_str().to_owned(),
+                verdict: verdict_out(answer.verdict),
             })
             .collect(),
         wall_ms: decision.wall.0,
     })
+}
+
+/// The word where `pass` alone does not say it all.
+fn verdict_out(verdict: GuardVerdict) -> String {
+    match verdict {
+        GuardVerdict::Passed | GuardVerdict::Blocked => String::new(),
+        GuardVerdict::Waived | GuardVerdict::NotAsked => verdict.as_str().to_owned(),
+    }
 }
 
 /// A record is for people to read: what a newer version says in words that are not known here goes to the evidence, so

@@ -4,8 +4,8 @@ use super::{kinds, samples};
 use crate::pb::{self, MessageKind};
 use crate::{DecodeError, decode, decode_header, decode_order, encode};
 use prost::Message as _;
-use watchtree_core::decision::{ActionKind, Outcome};
-use watchtree_core::message::{Goodbye, Look, Message};
+use watchtree_core::decision::{ActionKind, Guard, GuardAnswer, GuardVerdict, Outcome};
+use watchtree_core::message::{Envelope, Goodbye, Look, Message};
 use watchtree_core::order::OrderRefusal;
 use watchtree_core::subject::SubjectKind;
 use watchtree_core::verdict::{EvidenceKind, Level, State};
@@ -118,6 +118,35 @@ fn unknown_enum_values_cause_the_least() {
         },
     );
     assert!(matches!(ill, Message::Pong { health, .. } if health.0 == 8));
+}
+
+#[test]
+fn all_verdicts_of_a_guard_travel_and_an_older_peer_says_them_by_pass() {
+    let envelope = samples::envelope(MessageKind::Events);
+    let Message::Events { mut decisions, dropped } = envelope.message.clone() else {
+        panic!("events")
+    };
+    let guards = GuardVerdict::ALL.map(|verdict| GuardAnswer::new(Guard::Hold, verdict, "words"));
+    decisions[0].guards = guards.to_vec();
+    let message = Message::Events { decisions, dropped };
+    let parts = encode(&Envelope { message, ..envelope }).expect("within limits");
+    let sent = pb::Events::decode(parts[2].as_slice()).expect("events");
+    let plain: Vec<_> = sent.decisions[0]
+        .guards
+        .iter()
+        .map(|it| (it.pass, it.verdict.as_str()))
+        .collect();
+    assert_eq!(plain, [(true, ""), (false, ""), (true, "waived"), (true, "not_asked")]);
+    let Message::Events { decisions, .. } = decode(&parts).expect("readable").message else {
+        panic!("events")
+    };
+    assert_eq!(decisions[0].guards, guards);
+    // A verdict of a newer version, or one that contradicts `pass`, is read as `pass` says.
+    assert_eq!(
+        GuardVerdict::from_word_or_pass("postponed", false),
+        GuardVerdict::Blocked
+    );
+    assert_eq!(GuardVerdict::from_word_or_pass("waived", false), GuardVerdict::Blocked);
 }
 
 #[test]
