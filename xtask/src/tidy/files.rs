@@ -1,6 +1,6 @@
 //! Checks on the text of files: first lines, sizes, hosts and paths, trailing space, leftovers.
 
-use super::{Finding, Tree};
+use super::tree::{Finding, Tree};
 use anyhow::Result;
 
 /// A source file is one room with one purpose.

@@ -4,7 +4,7 @@
 //! wall that a test may climb is no wall.
 
 use super::purity::has_word;
-use super::{Finding, Tree};
+use super::tree::{Finding, Tree};
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Checks on what code does: the core stays pure, machines are drawn.
 
-use super::{Finding, Tree};
+use super::tree::{Finding, Tree};
 use anyhow::Result;
 
 const CORE: &str = "crates/watchtree-core/src/";

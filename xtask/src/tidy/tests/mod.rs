@@ -1,6 +1,9 @@
 //! Each check is shown a tree that breaks its rule, and one that does not: a check that cannot fail checks nothing.
 
-use super::{CHECKS, Tree};
+mod syntax;
+
+use super::CHECKS;
+use super::tree::Tree;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
