@@ -334,14 +334,14 @@ async fn the_first_picture_has_the_containers() -> Result<()> {
     let h = host_of(&dev)?;
     dev.expect(&format!("--local hold {h}/docker/web --for 5m"), 0, "held")?;
     dev.until("--local events", &format!("decision   {h}/docker/web  "))?;
-    dev.expect(&format!("--local events --subject {h}/docker"), 0, "hold was ordered")?;
+    dev.expect(&format!("--local events --subject {h}/docker"), 0, "asked to hold")?;
     dev.expect(&format!("--local hold {h}/@agent --for 5m"), 0, "held")?;
     dev.until("--local events", &format!("decision   {h}/@agent  "))?;
     dev.expect("--local events --since 0", 2, "several")?;
     dev.expect(
         &format!("--local events --since 0 --subject {h}/docker/web"),
         0,
-        "hold was ordered",
+        "asked to hold",
     )?;
     Ok(())
 }
