@@ -225,7 +225,8 @@ impl<'a> Player<'a> {
             self.words.of(id, name);
             self.ids.insert(name.to_owned(), id.to_owned());
         }
-        Ok(self.said(&answer))
+        // No row is about a create that is refused.
+        answer.ok("create").map(|answer| json!({ "status": answer.status }))
     }
 
     fn order(&self, act: &Act, order: &str) -> Result<Value> {
