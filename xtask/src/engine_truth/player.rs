@@ -103,7 +103,12 @@ impl<'a> Player<'a> {
             std::thread::sleep(Duration::from_millis(ms).saturating_sub(began.elapsed()));
             return Ok(());
         }
-        if act.verb == "create" || act.verb == "wait" {
+        if act.verb == "wait" {
+            return Ok(());
+        }
+        if act.verb == "create" {
+            // Nothing follows but the event of it, which comes right after the answer.
+            std::thread::sleep(Duration::from_millis(100));
             return Ok(());
         }
         let answered = Instant::now();

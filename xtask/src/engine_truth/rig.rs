@@ -206,10 +206,9 @@ impl Rig {
     pub(super) fn power_cut(&mut self) -> Result<()> {
         let init = self.init_pid()?.to_string();
         crate::sh::run(Command::new("kill").args(["-9", &init]))?;
-        for child in [self.holder.take(), self.dockerd.take(), self.containerd.take()] {
-            if let Some(mut child) = child {
-                child.wait()?;
-            }
+        let children = [self.holder.take(), self.dockerd.take(), self.containerd.take()];
+        for mut child in children.into_iter().flatten() {
+            child.wait()?;
         }
         remove_cgroups(&self.dir);
         Ok(())
