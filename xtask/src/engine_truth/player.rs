@@ -82,7 +82,11 @@ impl<'a> Player<'a> {
             order.push(json!(format!("{word} {}", it["Action"].as_str().unwrap_or_default())));
             let list = events.entry(word).or_insert_with(|| json!([]));
             if let Some(list) = list.as_array_mut() {
-                list.push(event(&it, began_ns));
+                let mut kept = event(&it, began_ns);
+                if let Some(name) = kept["name"].as_str().map(|name| self.words.clean(name)) {
+                    kept["name"] = name.into();
+                }
+                list.push(kept);
             }
         }
         let mut step = json!({ "act": act.line, "answer": answer, "events": events });
