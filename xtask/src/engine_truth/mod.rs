@@ -126,6 +126,7 @@ fn play_all(record: &Record, rig: &mut Rig, dir: &Path, rows: &[Row]) -> Result<
                 failed.push(row.name.clone());
                 rig.power_cut()?;
                 rig.start()?;
+                Player::new(rig, dir)?.clear()?;
             }
         }
     }

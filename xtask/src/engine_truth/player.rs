@@ -390,7 +390,8 @@ impl<'a> Player<'a> {
         Ok(Value::Object(all))
     }
 
-    fn clear(&mut self) -> Result<()> {
+    /// Removes every container and network, also those that a row left which could not be played.
+    pub(super) fn clear(&mut self) -> Result<()> {
         let _ = self.rig.set_exec_broken(false); // it mostly is not
         for (id, _) in self.list()? {
             self.call("DELETE", &format!("/containers/{id}?force=1"), &Value::Null)?;
