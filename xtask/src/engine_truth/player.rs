@@ -93,7 +93,8 @@ impl<'a> Player<'a> {
         if act.verb == "compose" {
             step["order"] = order.into();
         }
-        if act.setting("for_ms").is_none()
+        if self.rig.runs()
+            && act.setting("for_ms").is_none()
             && matches!(act.verb.as_str(), "wait" | "kill" | "pause" | "end" | "stop" | "start")
         {
             let word = act.word(0)?.to_owned();

@@ -80,6 +80,11 @@ impl Rig {
         self.dir.join("docker.sock")
     }
 
+    /// True unless it was killed, ended, or its power cut.
+    pub(super) fn runs(&self) -> bool {
+        self.dockerd.is_some()
+    }
+
     /// Where containers' `/ctl` lie.
     pub(super) fn ctl(&self) -> PathBuf {
         self.dir.join("ctl")
