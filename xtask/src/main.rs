@@ -11,6 +11,7 @@ mod demo;
 mod dist;
 mod documents;
 mod engine;
+mod engine_truth;
 mod figures;
 mod fleet;
 mod gate;
@@ -58,6 +59,11 @@ enum Command {
         #[command(subcommand)]
         bench: Bench,
     },
+    /// What real engines say, as data that the simulator's engine is held against.
+    EngineTruth {
+        #[command(subcommand)]
+        truth: engine_truth::Truth,
+    },
     /// Makes one tarball: programs, units, samples, licences, checksums.
     Dist,
     /// Runs the commands of the set-up documents on machines with systemd, from the tarball.
@@ -95,6 +101,7 @@ fn main() -> ExitCode {
         Command::Bench {
             bench: Bench::Recover { quick, programs },
         } => bench::recover(quick, programs),
+        Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
         Command::Tether { parent, words } => tether::run(parent, &words),

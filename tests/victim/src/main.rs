@@ -6,6 +6,7 @@
 //! victim [serve]            serve at VICTIM_ADDRESS (127.0.0.1) : VICTIM_PORT (7400)
 //! victim healthcheck [MS]   0 if the service on this port says it is well within MS (1000)
 //! victim say COMMAND [MS]   sends one command and prints the answer
+//! victim play               an init as its environment says; see play.rs (also `check`, `kill-init [SIGNAL]`)
 //!
 //! ping    pong PID NONCE    the nonce tells two starts apart
 //! health  well | ill
@@ -18,6 +19,8 @@
 //! SIGTERM. Otherwise SIGTERM ends it with 143, and SIGHUP is taken for "read your configuration again".
 
 #![expect(unsafe_code, reason = "signal handlers and _exit")]
+
+mod play;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -51,7 +54,12 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(&error.to_string()),
         },
-        Some(other) => fail(&format!("unknown command {other:?}: use serve, healthcheck or say")),
+        Some("play") => play::play(),
+        Some("check") => play::check(),
+        Some("kill-init") => play::kill_init(args.next().as_deref()),
+        Some(other) => fail(&format!(
+            "unknown command {other:?}: use serve, healthcheck, say or play"
+        )),
     }
 }
 
