@@ -5,7 +5,7 @@
 //! point of the next slot is `newest slot + interval + offset + margin`. A sign that was queued somewhere and comes late
 //! therefore counts for the time it was sent, not for the time it arrived: nothing is ever "reset on receipt".
 //!
-//! [`SelfWatch`] is the observer's suspicion of itself: after a gap of its own nobody is judged before it has seen itself
+//! [`LocalHealth`] is the observer's suspicion of itself: after a gap of its own nobody is judged before it has seen itself
 //! well for a whole window.
 //!
 //! Neither knows names, sockets or what follows from silence.
@@ -138,7 +138,7 @@ fn shifted(slot: Moment, offset: i64) -> Moment {
 ///                                       └────┘
 /// ```
 #[derive(Clone, Debug)]
-pub struct SelfWatch {
+pub struct LocalHealth {
     settle: Duration,
     settled_at: Moment,
     /// Thousandths of a health point, so that healthy time heals smoothly: one point a second.
@@ -146,7 +146,7 @@ pub struct SelfWatch {
     healed_at: Moment,
 }
 
-impl SelfWatch {
+impl LocalHealth {
     /// A wake-up later than this is a stall of our own.
     pub const LATE: Duration = Duration::from_millis(300);
 

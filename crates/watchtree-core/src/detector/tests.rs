@@ -94,7 +94,7 @@ fn an_answered_ping_mends_the_offset_of_a_clock_that_stood_still() {
 
 #[test]
 fn a_stall_of_our_own_forbids_judging_for_a_whole_window() {
-    let mut watch = SelfWatch::new(ms(0), Duration::from_secs(2));
+    let mut watch = LocalHealth::new(ms(0), Duration::from_secs(2));
     assert!(!watch.may_judge(ms(1999)));
     assert!(watch.may_judge(ms(2000)));
     assert!(!watch.woke(ms(5200), ms(5000)));
@@ -106,7 +106,7 @@ fn a_stall_of_our_own_forbids_judging_for_a_whole_window() {
 
 #[test]
 fn health_falls_with_stalls_and_heals_a_point_a_second() {
-    let mut watch = SelfWatch::new(ms(0), Duration::from_secs(2));
+    let mut watch = LocalHealth::new(ms(0), Duration::from_secs(2));
     assert_eq!(watch.health(ms(0)), ObserverHealth(0));
     watch.stalled(ms(1000), Duration::from_secs(5));
     watch.stalled(ms(1000), Duration::from_secs(5));

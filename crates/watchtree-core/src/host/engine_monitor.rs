@@ -22,6 +22,8 @@ const FAILURES: u32 = 2;
 /// When to probe, what is awaited, and the newest results.
 #[derive(Clone, Debug)]
 pub(super) struct EngineMonitor {
+    probe_every: Duration,
+    info_every: Duration,
     timers: Deadlines<EngineProbe>,
     awaited: BTreeSet<EngineProbe>,
     results: BTreeMap<EngineProbe, ProbeResult>,
@@ -46,10 +48,12 @@ pub(super) struct EngineVerdict {
 
 impl EngineMonitor {
     /// Every probe is due at once.
-    pub(super) fn new(now: Moment) -> Self {
+    pub(super) fn new(now: Moment, policy: &HostPolicy) -> Self {
         let mut timers = Deadlines::default();
         EngineProbe::ALL.into_iter().for_each(|probe| timers.arm(probe, now));
         Self {
+            probe_every: policy.probe_every,
+            info_every: policy.info_every,
             timers,
             awaited: BTreeSet::new(),
             results: BTreeMap::new(),
@@ -62,11 +66,11 @@ impl EngineMonitor {
     }
 
     /// The next probe to begin now.
-    pub(super) fn pop_due(&mut self, now: Moment, policy: &HostPolicy) -> Option<EngineProbe> {
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<EngineProbe> {
         let probe = self.timers.pop_due(now)?;
         self.awaited.insert(probe);
         // Still awaited after its deadline and more: its answer was lost, ask anew.
-        let again = interval(policy, probe).max(probe.within() + LOST_AFTER);
+        let again = self.interval(probe).max(probe.within() + LOST_AFTER);
         self.timers.arm(probe, now + again);
         Some(probe)
     }
@@ -75,17 +79,17 @@ impl EngineMonitor {
     /// result as it was. True if there is a new result.
     pub(super) fn probed(
         &mut self,
-        (now, took): (Moment, Duration),
+        now: Moment,
+        took: Duration,
         probe: EngineProbe,
         result: Result<String, EngineError>,
         counts: bool,
-        policy: &HostPolicy,
     ) -> bool {
         if !self.awaited.remove(&probe) {
             return false;
         }
-        self.timers
-            .arm(probe, now + interval(policy, probe).saturating_sub(took));
+        let again = now + self.interval(probe).saturating_sub(took);
+        self.timers.arm(probe, again);
         if !counts {
             return false;
         }
@@ -141,17 +145,17 @@ impl EngineMonitor {
         }
     }
 
+    fn interval(&self, probe: EngineProbe) -> Duration {
+        match probe {
+            EngineProbe::Ping | EngineProbe::List => self.probe_every,
+            EngineProbe::Info => self.info_every,
+        }
+    }
+
     fn failing(&self, probe: EngineProbe) -> Option<(u32, &str)> {
         let result = self.results.get(&probe)?;
         let why = result.answer.as_ref().err()?;
         Some((result.failures, why))
-    }
-}
-
-fn interval(policy: &HostPolicy, probe: EngineProbe) -> Duration {
-    match probe {
-        EngineProbe::Ping | EngineProbe::List => policy.probe_every,
-        EngineProbe::Info => policy.info_every,
     }
 }
 
@@ -182,14 +186,13 @@ mod tests {
 
     /// Answers every due probe of that kind with `result`, all others well.
     fn round(monitor: &mut EngineMonitor, ms: u64, bad: EngineProbe, result: &Result<String, EngineError>) -> State {
-        let policy = HostPolicy::default();
-        while let Some(probe) = monitor.pop_due(at(ms), &policy) {
+        while let Some(probe) = monitor.pop_due(at(ms)) {
             let result = if probe == bad {
                 result.clone()
             } else {
                 Ok("29.1".to_string())
             };
-            monitor.probed((at(ms), TOOK), probe, result, true, &policy);
+            monitor.probed(at(ms), TOOK, probe, result, true);
         }
         monitor.verdict().state
     }
@@ -201,7 +204,7 @@ mod tests {
             (EngineProbe::List, [State::Ok, State::Degraded]),
             (EngineProbe::Info, [State::Ok, State::Degraded]),
         ] {
-            let mut monitor = EngineMonitor::new(at(0));
+            let mut monitor = EngineMonitor::new(at(0), &HostPolicy::default());
             assert_eq!(monitor.verdict().state, State::Unknown);
             let seen = [0, 60_000].map(|ms| round(&mut monitor, ms, bad, &dead()));
             assert_eq!(seen, states, "{bad:?}");
@@ -211,9 +214,9 @@ mod tests {
 
     #[test]
     fn a_result_that_does_not_count_or_is_not_awaited_changes_nothing() {
-        let (mut monitor, policy) = (EngineMonitor::new(at(0)), HostPolicy::default());
-        while monitor.pop_due(at(0), &policy).is_some() {}
-        let mut probed = |ms, counts| monitor.probed((at(ms), TOOK), EngineProbe::Ping, dead(), counts, &policy);
+        let mut monitor = EngineMonitor::new(at(0), &HostPolicy::default());
+        while monitor.pop_due(at(0)).is_some() {}
+        let mut probed = |ms, counts| monitor.probed(at(ms), TOOK, EngineProbe::Ping, dead(), counts);
         assert!(!probed(5, false));
         assert!(!probed(6, true), "it was answered before");
         assert_eq!(monitor.verdict().state, State::Unknown);
@@ -221,10 +224,10 @@ mod tests {
 
     #[test]
     fn a_lost_answer_is_asked_for_anew() {
-        let (mut monitor, policy) = (EngineMonitor::new(at(0)), HostPolicy::default());
-        while monitor.pop_due(at(0), &policy).is_some() {}
+        let mut monitor = EngineMonitor::new(at(0), &HostPolicy::default());
+        while monitor.pop_due(at(0)).is_some() {}
         assert_eq!(monitor.next_deadline(), Some(at(11_000)), "a second for it, and ten");
-        monitor.probed((at(5), TOOK), EngineProbe::Ping, dead(), true, &policy);
+        monitor.probed(at(5), TOOK, EngineProbe::Ping, dead(), true);
         assert_eq!(
             monitor.next_deadline(),
             Some(at(2000)),

@@ -14,6 +14,7 @@ use crate::frontend::FrontendInput;
 use crate::id::NodeIdentity;
 use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
+use crate::supervisor::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use crate::time::{Duration, Moment, WallTime};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -48,12 +49,10 @@ pub struct HostPolicy {
     pub child_hello_within: Duration,
     /// A child asked to stop has this long before it is killed.
     pub child_stop_within: Duration,
-    /// Delay of the second revival in a row; doubles. The first is at once.
-    pub revive_delay_min: Duration,
-    /// Longest delay of a revival.
-    pub revive_delay_max: Duration,
-    /// A child that lived this long ran clean: its next revival is at once.
-    pub revive_clean_after: Duration,
+    /// How often a child is restarted.
+    pub child_restart: RestartPolicy,
+    /// How often all children together are.
+    pub child_fleet: FleetPolicy,
     /// Retry of a child that says it cannot run (exit 2, 6).
     pub retry_unfit: Duration,
     /// Retry of a child whose engine another healer holds (exit 8).
@@ -84,9 +83,8 @@ impl Default for HostPolicy {
             child_ping_within: Duration::from_millis(800),
             child_hello_within: Duration::from_secs(10),
             child_stop_within: Duration::from_secs(10),
-            revive_delay_min: Duration::from_millis(100),
-            revive_delay_max: Duration::from_secs(10),
-            revive_clean_after: Duration::from_secs(60),
+            child_restart: child_restart(),
+            child_fleet: child_fleet(),
             retry_unfit: Duration::from_secs(60),
             retry_taken: Duration::from_secs(10),
             probe_every: Duration::from_secs(2),
@@ -99,6 +97,37 @@ impl Default for HostPolicy {
             psi_milli_max: 400,
         }
     }
+}
+
+/// Ten restarts in ten minutes, the first at once; then a person is told and only slow retries follow.
+fn child_restart() -> RestartPolicy {
+    let limits = RestartLimits {
+        allowance: Allowance {
+            budget: 10,
+            window: Duration::from_secs(600),
+        },
+        delay_first: Duration::from_millis(100),
+        delay_max: Duration::from_secs(10),
+        reset_after_stable: Duration::from_secs(60),
+        // Its Hello is the proof.
+        verify: Duration::ZERO,
+        half_open_every: Duration::from_secs(60),
+        half_open_within_budget: false,
+        ..RestartLimits::default()
+    };
+    RestartPolicy::new(limits).unwrap_or_default()
+}
+
+/// The children of one host do not share a budget: each stands alone.
+fn child_fleet() -> FleetPolicy {
+    let limits = FleetLimits {
+        allowance: Allowance {
+            budget: BUDGET_MAX,
+            window: Duration::from_secs(600),
+        },
+        ..FleetLimits::default()
+    };
+    FleetPolicy::new(limits).unwrap_or_default()
 }
 
 /// A look at an engine. Reporting only: nothing is repaired by it.
@@ -325,4 +354,17 @@ pub struct ChildView {
     pub last_heard: Option<Moment>,
     /// What it is doing, in words.
     pub phase: String,
+}
+
+#[cfg(test)]
+mod tests {
+    //! What ships.
+    use super::*;
+
+    #[test]
+    fn the_shipped_limits_of_children_are_policies() {
+        let policy = HostPolicy::default();
+        assert_eq!(policy.child_restart.allowance.budget, 10);
+        assert_eq!(policy.child_fleet.allowance.budget, BUDGET_MAX);
+    }
 }

@@ -1,19 +1,25 @@
 //! The host's promises, as scripts without a clock: real frontends play its children, a table plays the kernel.
 
-use super::io::{DiskFigure, EngineProbe, HostFigures};
-use super::*;
+use super::HostAgent;
+use super::io::{ChildExit, ChildSignal, DiskFigure, EngineProbe};
+use super::io::{HostEffect, HostFigures, HostInput, HostPolicy, HostStart};
 use crate::backend::{BackendInput, Peer};
 use crate::container::io::EngineError;
-use crate::decision::{ActionKind, Outcome};
-use crate::id::{AgentEpoch, BootId, MachineId, NodeId, Tier};
-use crate::message::{Header, OrderInput, Welcome};
+use crate::decision::{ActionKind, Guard, GuardVerdict, Outcome};
+use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
+use crate::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
+use crate::machine::Machine;
+use crate::message::{Capabilities, Envelope, Goodbye, Header, Message, OrderFrame, OrderInput, Welcome};
 use crate::order::{Order, OrderAnswer, OrderRefusal, SignedOrder, Verb};
-use crate::subject::{Incarnation, SubjectKind};
-use crate::time::WallTime;
+use crate::subject::{Incarnation, SubjectId, SubjectKind};
+use crate::time::{Duration, Moment, WallTime};
 use crate::tree::unknown;
-use crate::verdict::{Level, State};
+use crate::verdict::{Level, State, Verdict};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec;
-use io::{ChildExit, ChildSignal};
+use alloc::vec::Vec;
 
 mod children;
 mod upward;

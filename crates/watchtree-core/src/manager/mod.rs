@@ -18,7 +18,7 @@
 
 use crate::backend::{Admission, Backend, BackendPolicy, Happening};
 use crate::decision::{ActionKind, Decision, DecisionId, GuardAnswer, Outcome};
-use crate::detector::SelfWatch;
+use crate::detector::LocalHealth;
 use crate::explain::DecisionLog;
 use crate::id::{NodeIdentity, NodeName};
 use crate::machine::Machine;
@@ -61,7 +61,7 @@ pub struct ManagerAgent {
     started: Moment,
     wall: (Moment, WallTime),
     backend: Backend,
-    own: SelfWatch,
+    own: LocalHealth,
     hosts: BTreeMap<NodeName, Watch>,
     /// When each host wants to be looked after next; mirrors `Watch::armed`, see `arm`.
     due: BTreeSet<(Moment, NodeName)>,
@@ -101,7 +101,7 @@ impl ManagerAgent {
             started: now,
             wall: (now, start.wall),
             backend: Backend::new(start.identity.clone(), backend_policy, start.seed),
-            own: SelfWatch::new(now, policy.settle),
+            own: LocalHealth::new(now, policy.settle),
             hosts: BTreeMap::new(),
             due: BTreeSet::new(),
             looks: BTreeMap::new(),

@@ -113,7 +113,7 @@ fn orders_are_checked_and_carried_out_once() {
             ..order(hold.clone(), "h1", 2, now)
         },
         Order {
-            expires: now.saturating_sub(Duration::from_millis(1)),
+            expires: Moment::from_micros(now.as_micros() - 1),
             ..order(hold.clone(), "h1", 3, now)
         },
         Order {
@@ -149,8 +149,80 @@ fn orders_are_checked_and_carried_out_once() {
     assert_eq!(
         world.count("decided hold succeeded"),
         1,
-        "recorded complete, once: {:?}",
+        "complete, and once: {:?}",
         world.told
+    );
+    let refused = world
+        .host
+        .explain(&subject("h1"))
+        .filter(|it| it.outcome == Outcome::NotTaken);
+    assert_eq!(refused.count(), 6, "each at the watchdog that refused it");
+    assert!(world.host.explain(&subject("h1/docker/web")).next().is_none());
+}
+
+#[test]
+fn a_hold_of_no_time_is_refused_and_the_last_moment_of_an_order_counts() {
+    let mut world = World::settled();
+    world.join_manager();
+    world.up.clear();
+    let now = world.now;
+    for (id, lasts) in [(1, 0), (2, 5)] {
+        let lasts = Duration::from_secs(lasts);
+        let order = Order {
+            expires: now,
+            ..order(Verb::Hold { lasts }, "h1", id, now)
+        };
+        world.feed(HostInput::Order(OrderInput { order, local: false }));
+    }
+    assert_eq!(results(&world), [Err(OrderRefusal::NotApplicable), Ok(())]);
+}
+
+/// Each guard of a record with its answer, in order.
+fn guards(world: &World, of: usize) -> Vec<(Guard, GuardVerdict)> {
+    let watchdog = subject("h1/docker/@watchdog");
+    let records: Vec<_> = world.host.explain(&watchdog).collect();
+    let guards = records[records.len() - of].guards.iter();
+    guards.map(|it| (it.guard, it.verdict)).collect()
+}
+
+#[test]
+fn a_record_says_of_each_guard_whether_it_was_asked_and_who_set_it_aside() {
+    use GuardVerdict::{Blocked, NotAsked, Passed, Waived};
+    let answers = |observer, rest: [GuardVerdict; 6]| {
+        let order = [
+            Guard::Hold,
+            Guard::HostShutdown,
+            Guard::Budget,
+            Guard::Backoff,
+            Guard::Budget,
+            Guard::InFlight,
+        ];
+        let rest = order.into_iter().zip(rest);
+        [(Guard::Observer, observer)]
+            .into_iter()
+            .chain(rest)
+            .collect::<Vec<_>>()
+    };
+    let mut world = World::settled();
+    hold(&mut world, 3000, 1);
+    world.kill(ChildExit::Signal(9));
+    let blocked = answers(NotAsked, [Blocked, NotAsked, NotAsked, NotAsked, NotAsked, NotAsked]);
+    assert_eq!(guards(&world, 1), blocked);
+    give(&mut world, Verb::Retry, "h1/docker", 2);
+    assert_eq!(world.count(" STARTED"), 1, "a person's retry goes before a hold");
+    let waived = answers(NotAsked, [Waived, Passed, Passed, Passed, Passed, Passed]);
+    assert_eq!(guards(&world, 1), waived);
+    let watchdog = subject("h1/docker/@watchdog");
+    let record = world.host.explain(&watchdog).last().unwrap();
+    assert!(
+        record.guards[1].detail.ends_with("; waived by uid 0"),
+        "{:?}",
+        record.guards
+    );
+    assert!(
+        record.why.contains("nobody here asked it to end") && record.why.contains("(asked for by uid 0)"),
+        "the cause that was found stays: {}",
+        record.why
     );
 }
 

@@ -1,0 +1,335 @@
+//! The children of this host: their processes under the one supervisor, and their links. Finds who is meant, hands it
+//! what happened, and passes on what follows. Does not know the manager, orders or verdicts.
+
+use super::child_subject::{Around, ChildCommand};
+use super::io::{ChildExit, ChildView, HostEffect, HostPolicy, HostStart};
+use super::outbox::Outbox;
+use super::watched_engine::{Outcomes, WatchedEngine};
+use crate::backend::{Admission, Backend, BackendInput, BackendPolicy, Child as Session, Happening, Peer};
+use crate::decision::ActionKind;
+use crate::holds::Holds;
+use crate::id::NodeName;
+use crate::message::{Envelope, Message, watchdog_incarnation};
+use crate::order::SignedOrder;
+use crate::random::Random;
+use crate::recorder::Draft;
+use crate::subject::SubjectId;
+use crate::supervisor::{FleetBudget, Output};
+use crate::time::Moment;
+use crate::verdict::{Evidence, EvidenceKind, ObserverHealth};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// What this daemon knows of itself now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observer<'a> {
+    pub(super) now: Moment,
+    /// How well it is.
+    pub(super) health: ObserverHealth,
+    /// From then on it may judge others.
+    pub(super) settled: Moment,
+    pub(super) holds: &'a Holds,
+}
+
+/// See the module's text.
+pub(super) struct Children {
+    build: String,
+    policy: HostPolicy,
+    backend: Backend,
+    engines: BTreeMap<String, WatchedEngine>,
+    fleet: FleetBudget,
+    random: Random,
+    is_stopping: bool,
+    is_going_down: bool,
+}
+
+impl Children {
+    /// None runs as far as is known; none is started before it is asked for.
+    pub(super) fn new(now: Moment, start: &HostStart) -> Self {
+        let HostStart { identity, policy, .. } = start;
+        let scope = SubjectId::of_node(&identity.name);
+        let (mut engines, mut listed) = (BTreeMap::new(), BTreeMap::new());
+        for name in &start.engines {
+            // A name that makes no node name cannot have a child; configuration refuses it before.
+            if let Ok(node) = NodeName::new(&format!("{}.{name}.watchdog", identity.name)) {
+                listed.insert(node.clone(), scope.child(name));
+                let engine = WatchedEngine::new(now, name, node, scope.child(name), policy);
+                engines.insert(name.clone(), engine);
+            }
+        }
+        let backend = BackendPolicy {
+            admission: Admission::Listed(listed),
+            beat: policy.child_beat,
+            margin: policy.child_margin,
+            ack_every: 2,
+            parent_silence: policy.child_beat * 6,
+            term: 0,
+        };
+        Self {
+            build: identity.version.clone(),
+            policy: policy.clone(),
+            backend: Backend::new(identity.clone(), backend, start.seed),
+            engines,
+            fleet: FleetBudget::new(policy.child_fleet),
+            random: Random::new(start.seed),
+            is_stopping: false,
+            is_going_down: false,
+        }
+    }
+
+    /// The links, to be looked at.
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// The names of the engines.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.engines.keys().cloned().collect()
+    }
+
+    /// One engine, to be looked at.
+    pub(super) fn engine(&self, name: &str) -> Option<&WatchedEngine> {
+        self.engines.get(name)
+    }
+
+    /// One engine, to be told of probes.
+    pub(super) fn engine_mut(&mut self, name: &str) -> Option<&mut WatchedEngine> {
+        self.engines.get_mut(name)
+    }
+
+    /// The engine whose container-watchdog has that name on the link.
+    pub(super) fn name_of(&self, node: &NodeName) -> Option<String> {
+        let mut engines = self.engines.iter();
+        let (name, _) = engines.find(|(_, engine)| engine.process().node() == node)?;
+        Some(name.clone())
+    }
+
+    /// The link of a container-watchdog that runs.
+    pub(super) fn session(&self, engine: &WatchedEngine) -> Option<&Session> {
+        engine.session(&self.backend)
+    }
+
+    /// True for an engine, and for its container-watchdog.
+    pub(super) fn watches(&self, subject: &SubjectId) -> bool {
+        let mut processes = self.engines.values().map(WatchedEngine::process);
+        processes.any(|process| subject == process.scope() || subject == process.subject())
+    }
+
+    /// The lines of the status page.
+    pub(super) fn views(&self) -> Vec<ChildView> {
+        let views = self.engines.values().map(|engine| engine.view(&self.backend));
+        views.collect()
+    }
+
+    /// Takes what the ipc socket says.
+    pub(super) fn handle(&mut self, now: Moment, input: BackendInput) {
+        self.backend.handle(now, input);
+    }
+
+    /// The next thing that happened among them.
+    pub(super) fn poll_happening(&mut self) -> Option<Happening> {
+        self.backend.poll_happening()
+    }
+
+    /// The next frame for one of them.
+    pub(super) fn poll_outgoing(&mut self) -> Option<(Peer, Envelope)> {
+        self.backend.poll_outgoing()
+    }
+
+    /// A manager of that term has spoken.
+    pub(super) fn tell_term(&mut self, now: Moment, term: u64) {
+        self.backend.tell_term(now, term);
+    }
+
+    /// Hands an order to the child it is for, byte for byte.
+    pub(super) fn forward(&mut self, now: Moment, target: &NodeName, order: SignedOrder) {
+        let header = self.backend.next_header(now, Some(target.clone()));
+        self.backend.send_with(target, header, Message::Order(order));
+    }
+
+    /// Does for one child what follows from what is known now.
+    pub(super) fn step(&mut self, by: Observer<'_>, name: &str, out: &mut Outbox) {
+        let Some(engine) = self.engines.get_mut(name) else {
+            return;
+        };
+        let outcomes = if self.is_stopping {
+            engine.step_stopping(by.now, self.policy.child_stop_within, out.recorder())
+        } else {
+            let around = Around {
+                policy: &self.policy,
+                session: self.backend.child(engine.process().node()),
+                settled: by.settled,
+                held_until: by.holds.on(engine.process().subject()).map(|(_, until)| until),
+                is_going_down: self.is_going_down,
+                build: &self.build,
+            };
+            engine.step(by.now, around, &mut self.fleet, self.random.draw(), out.recorder())
+        };
+        self.perform(by.now, name, outcomes, out);
+    }
+
+    fn perform(&mut self, now: Moment, name: &str, outcomes: Outcomes, out: &mut Outbox) {
+        for outcome in outcomes {
+            let engine = name.to_string();
+            match outcome {
+                Output::Decided(decision) => out.decided(decision),
+                Output::Command(ChildCommand::Start) => out.push(HostEffect::StartChild { engine }),
+                Output::Command(ChildCommand::Signal(pid, signal)) => {
+                    out.push(HostEffect::SignalChild { engine, pid, signal });
+                }
+                Output::Command(ChildCommand::Ping) => {
+                    if let Some(engine) = self.engines.get(name) {
+                        self.backend.ping(now, engine.process().node());
+                    }
+                }
+                // This role keeps no journal: its budgets begin anew with each start.
+                Output::Restarted { .. } | Output::LimitReached(_) | Output::LimitReset | Output::Repaired(_) => (),
+            }
+        }
+    }
+
+    /// One was found alive at the start: adopt it, start none.
+    pub(super) fn found(&mut self, now: Moment, name: &str, pid: u32, out: &mut Outbox) {
+        let until = now + self.policy.child_hello_within;
+        let Some(engine) = self.engines.get_mut(name) else {
+            return;
+        };
+        engine.process_mut().found(pid, until);
+        let fact = format!("process {pid} lives and holds the engine");
+        let why = format!("container-watchdog of {name} runs already (process {pid}): adopt it, start none");
+        let draft = Draft::new(engine.process().subject().clone(), ActionKind::None, why)
+            .evidence(vec![Evidence::new(EvidenceKind::Observer, now, fact)]);
+        out.record(now, draft);
+    }
+
+    /// All living ones were found: the rest is started for the first time.
+    pub(super) fn start_missing(&mut self, now: Moment, out: &mut Outbox) {
+        for name in self.names() {
+            let Some(engine) = self.engines.get_mut(&name) else {
+                continue;
+            };
+            if !self.is_stopping && !self.is_going_down && engine.process().is_absent() {
+                let outcomes = engine.start_first(now, out.recorder());
+                self.perform(now, &name, outcomes, out);
+            }
+        }
+    }
+
+    /// The driver has answered to a start.
+    pub(super) fn started(&mut self, now: Moment, name: &str, result: Result<u32, String>) {
+        let until = now + self.policy.child_hello_within;
+        let Some(engine) = self.engines.get_mut(name) else {
+            return;
+        };
+        engine.process_mut().started(result, until);
+        if engine.process().is_absent() {
+            self.backend.life_ended(engine.process().node());
+        }
+    }
+
+    /// The kernel says that a process is gone. True if it was a child's present one.
+    pub(super) fn exited(&mut self, name: &str, pid: u32, exit: ChildExit, last_line: String) -> bool {
+        let Some(engine) = self.engines.get_mut(name) else {
+            return false;
+        };
+        let is_present = engine.process_mut().exited(pid, exit, last_line);
+        if is_present {
+            self.backend.life_ended(engine.process().node());
+        }
+        is_present
+    }
+
+    /// A container-watchdog said Hello. True if it is the first of this life.
+    pub(super) fn said_hello(&mut self, now: Moment, name: &str) -> bool {
+        let Some(engine) = self.engines.get_mut(name) else {
+            return false;
+        };
+        let process = engine.process_mut();
+        let Some(session) = self.backend.child(process.node()) else {
+            return false;
+        };
+        let id = &session.hello.identity;
+        let is_first = process.joined().is_none();
+        process.said_hello(now, watchdog_incarnation(id.boot_id, id.agent_epoch)) && is_first
+    }
+
+    /// A container-watchdog said goodbye.
+    pub(super) fn said_goodbye(&mut self, name: &str) {
+        if let Some(engine) = self.engines.get_mut(name) {
+            engine.process_mut().said_goodbye();
+        }
+    }
+
+    /// Tries again what has ended within a subject. Returns how many.
+    pub(super) fn retry(&mut self, top: &SubjectId, asked_by: &str, out: &mut Outbox) -> usize {
+        let engines = self.engines.values_mut();
+        let within = engines.filter(|engine| engine.process().subject().is_within(top));
+        within
+            .filter_map(|engine| engine.retry(asked_by, out.recorder()))
+            .count()
+    }
+
+    /// After a stall of this daemon: no waiting of before counts.
+    pub(super) fn extend_deadlines(&mut self, settled: Moment) {
+        for engine in self.engines.values_mut() {
+            engine.process_mut().extend_deadlines(settled);
+        }
+    }
+
+    /// The machine goes down: none is started any more.
+    pub(super) fn host_shutdown(&mut self) {
+        self.is_going_down = true;
+    }
+
+    /// This daemon stops. False if it does already.
+    pub(super) fn stop(&mut self) -> bool {
+        !core::mem::replace(&mut self.is_stopping, true)
+    }
+
+    /// True once this daemon stops and all are gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_stopping && self.engines.values().all(|engine| engine.process().is_absent())
+    }
+
+    /// The machine is going down.
+    pub(super) fn is_going_down(&self) -> bool {
+        self.is_going_down
+    }
+
+    /// Those that are to be stepped now.
+    pub(super) fn due(&self, now: Moment, settled: Moment) -> Vec<String> {
+        let mut due = self.names();
+        due.retain(|name| {
+            let engine = self.engines.get(name);
+            let at = engine.and_then(|engine| engine.child_deadline(&self.backend, settled));
+            at.is_some_and(|at| at <= now)
+        });
+        due
+    }
+
+    /// Begins the probes of the engines that are due.
+    pub(super) fn probe(&mut self, now: Moment, out: &mut Outbox) {
+        for (name, engine) in &mut self.engines {
+            while let Some(probe) = engine.monitor_mut().pop_due(now) {
+                out.push(HostEffect::ProbeEngine {
+                    engine: name.clone(),
+                    probe,
+                    within: probe.within(),
+                });
+            }
+        }
+    }
+
+    /// When something is due next.
+    pub(super) fn next_deadline(&self, settled: Moment) -> Option<Moment> {
+        let engines = self.engines.values();
+        let at = |engine: &WatchedEngine| {
+            let child = engine.child_deadline(&self.backend, settled);
+            [child, engine.monitor().next_deadline()]
+        };
+        engines.flat_map(at).flatten().min()
+    }
+}

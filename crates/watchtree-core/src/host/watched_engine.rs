@@ -1,0 +1,188 @@
+//! One engine of the host: its container-watchdog under the one supervisor, and the probes of the engine itself.
+//!
+//! Does not know the other engines, nor who is told.
+
+use super::child_process::{ChildProcess, Phase};
+use super::child_subject::{Around, ChildCommand};
+use super::engine_monitor::EngineMonitor;
+use super::io::{ChildSignal, ChildView, HostPolicy};
+use crate::backend::{Backend, Child as Session};
+use crate::id::NodeName;
+use crate::recorder::DecisionRecorder;
+use crate::subject::SubjectId;
+use crate::supervisor::{FleetBudget, Output, Outputs, Place, Supervision, Supervisor, Terms};
+use crate::time::{Duration, Moment};
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct WatchedEngine {
+    process: ChildProcess,
+    supervisor: Supervisor<ChildProcess>,
+    monitor: EngineMonitor,
+    wake: Option<Moment>,
+    restarts: u64,
+    /// Why nobody watches below, as it was last told.
+    told_unwatched: Option<String>,
+}
+
+impl WatchedEngine {
+    /// Its container-watchdog is absent, its probes are due.
+    pub(super) fn new(now: Moment, engine: &str, node: NodeName, scope: SubjectId, policy: &HostPolicy) -> Self {
+        Self {
+            process: ChildProcess::new(engine, node, scope),
+            supervisor: Supervisor::default(),
+            monitor: EngineMonitor::new(now, policy),
+            wake: None,
+            restarts: 0,
+            told_unwatched: None,
+        }
+    }
+
+    /// Its container-watchdog.
+    pub(super) fn process(&self) -> &ChildProcess {
+        &self.process
+    }
+
+    /// The same, to be told what happened to it; a step is to follow.
+    pub(super) fn process_mut(&mut self) -> &mut ChildProcess {
+        &mut self.process
+    }
+
+    /// The probes.
+    pub(super) fn monitor(&self) -> &EngineMonitor {
+        &self.monitor
+    }
+
+    /// The same, to be told of time and results.
+    pub(super) fn monitor_mut(&mut self) -> &mut EngineMonitor {
+        &mut self.monitor
+    }
+
+    /// What the supervisor remembers of the container-watchdog.
+    pub(super) fn supervision(&self) -> &Supervision {
+        self.supervisor.supervision()
+    }
+
+    /// The link of its container-watchdog in its present life.
+    pub(super) fn session<'b>(&self, backend: &'b Backend) -> Option<&'b Session> {
+        backend
+            .child(self.process.node())
+            .filter(|_| self.process.joined().is_some())
+    }
+
+    /// Does what follows from what is known now.
+    pub(super) fn step(
+        &mut self,
+        now: Moment,
+        around: Around<'_>,
+        fleet: &mut FleetBudget,
+        seed: u64,
+        recorder: &mut DecisionRecorder,
+    ) -> Outcomes {
+        let (mut queue, mut around) = (VecDeque::new(), around);
+        let terms = Terms {
+            policy: around.policy.child_restart,
+            fleet,
+            place: Place::free(),
+            seed,
+        };
+        let mut out = Outputs::new(recorder, &mut queue);
+        let process = &mut self.process;
+        self.wake = self.supervisor.step(now, process, &mut around, terms, &mut out);
+        let restarts = queue.iter().filter(|it| matches!(it, Output::Restarted { .. }));
+        self.restarts += restarts.count() as u64;
+        queue
+    }
+
+    /// Starts it for the first time: no reboot, for nothing of it was seen to end.
+    pub(super) fn start_first(&mut self, now: Moment, recorder: &mut DecisionRecorder) -> Outcomes {
+        self.direct(recorder, |process, out| process.request_start(now, out))
+    }
+
+    /// As [`Self::step`] while this daemon stops: what runs is asked to stop, and killed if it does not in time.
+    pub(super) fn step_stopping(&mut self, now: Moment, within: Duration, recorder: &mut DecisionRecorder) -> Outcomes {
+        let outcomes = self.direct(recorder, |process, out| match process.phase() {
+            Phase::Greeting { .. } | Phase::Live { .. } | Phase::Doubted { .. } => {
+                process.request_end(now, ChildSignal::Terminate, within, out);
+            }
+            Phase::Ending { .. } => process.repeat_if_late(now, out),
+            // The driver's answer is still to come; then it is stopped.
+            Phase::Absent | Phase::Starting { .. } => (),
+        });
+        self.wake = self.process.until().filter(|until| now < *until);
+        if let Some(shown) = self.process.shown_while_ending() {
+            self.supervisor.supervision_mut().show(now, shown);
+        }
+        outcomes
+    }
+
+    /// A person wants another try of what has ended, now. `None` where nothing has.
+    pub(super) fn retry(&mut self, asked_by: &str, recorder: &mut DecisionRecorder) -> Option<()> {
+        let has_ended = self.process.is_absent() && self.supervision().exit().is_some();
+        let mut queue = Outcomes::new();
+        let mut out = Outputs::new(recorder, &mut queue);
+        has_ended.then(|| self.supervisor.retry(asked_by, &mut out))
+    }
+
+    fn direct(
+        &mut self,
+        recorder: &mut DecisionRecorder,
+        act: impl FnOnce(&mut ChildProcess, &mut Outputs<'_, ChildCommand>),
+    ) -> Outcomes {
+        let mut queue = VecDeque::new();
+        act(&mut self.process, &mut Outputs::new(recorder, &mut queue));
+        queue
+    }
+
+    /// Why nobody watches below just now: its container-watchdog said goodbye, or is given up.
+    pub(super) fn unwatched_because(&self) -> Option<&str> {
+        let limit = self.supervision().limit().filter(|_| self.process.joined().is_none());
+        let left = self.process.has_left().then_some("its container-watchdog said goodbye");
+        limit.map(|limit| limit.why()).or(left)
+    }
+
+    /// Is something wrong with its container-watchdog? `None` while that is being found out.
+    pub(super) fn condition(&self) -> Option<Result<String, String>> {
+        if let (Some(pid), Some(_)) = (self.process.pid(), self.process.joined()) {
+            return Some(Ok(format!("beats, process {pid}")));
+        }
+        let limit = self.supervision().limit()?;
+        Some(Err(limit.why().to_string()))
+    }
+
+    /// True if [`Self::unwatched_because`] has changed since this was asked last.
+    pub(super) fn take_unwatched_change(&mut self) -> bool {
+        let is_news = self.unwatched_because() != self.told_unwatched.as_deref();
+        if is_news {
+            self.told_unwatched = self.unwatched_because().map(ToString::to_string);
+        }
+        is_news
+    }
+
+    /// When its container-watchdog is to be stepped.
+    pub(super) fn child_deadline(&self, backend: &Backend, settled: Moment) -> Option<Moment> {
+        let live = self.process.next_deadline(self.session(backend), settled);
+        [self.wake, live].into_iter().flatten().min()
+    }
+
+    /// For the status page.
+    pub(super) fn view(&self, backend: &Backend) -> ChildView {
+        let session = self.session(backend);
+        ChildView {
+            engine: self.process.engine().to_string(),
+            pid: self.process.pid(),
+            version: session.map(|session| session.hello.identity.version.clone()),
+            revivals: self.restarts,
+            last_heard: session
+                .and_then(|session| session.newest())
+                .map(|(_, received)| received),
+            phase: self.supervision().reported().why().to_string(),
+        }
+    }
+}
+
+/// What is to be written down and done, in order.
+pub(super) type Outcomes = VecDeque<Output<ChildCommand>>;
