@@ -5,19 +5,18 @@
 //!          orders, holds, local health ─────────▲             └─▶ uplink ─▶ frames
 //! ```
 
-use super::children::{Children, Observer};
+use super::children::{ChildEvent, Children, Observer};
 use super::host_health::HostHealth;
 use super::io::{ChildView, HostEffect, HostInput, HostPolicy, HostStart};
 use super::orders::Orders;
 use super::outbox::Outbox;
-use super::uplink::{Changes, Uplink, UplinkEvent};
-use crate::backend::{Backend, Happening};
+use super::uplink::{Uplink, UplinkEvent};
+use crate::backend::Backend;
 use crate::decision::Decision;
 use crate::detector::LocalHealth;
-use crate::frontend::{Frontend, FrontendSettings};
-use crate::id::NodeIdentity;
+use crate::frontend::Frontend;
 use crate::machine::Machine;
-use crate::message::{Capabilities, Goodbye, OrderFrame, OrderInput};
+use crate::message::{Goodbye, OrderFrame, OrderInput};
 use crate::order_inbox::OrderScope;
 use crate::recorder::DecisionRecorder;
 use crate::subject::SubjectId;
@@ -33,10 +32,7 @@ const SELF: &str = "self";
 
 /// The host's machine. Drive it by [`Machine`].
 pub struct HostAgent {
-    identity: NodeIdentity,
-    scope: SubjectId,
     policy: HostPolicy,
-    started: Moment,
     local: LocalHealth,
     children: Children,
     health: HostHealth,
@@ -48,42 +44,21 @@ pub struct HostAgent {
 impl HostAgent {
     /// The host-watchdog at its start. It waits for `ChildrenLookedFor` before it starts any child.
     pub fn new(now: Moment, start: HostStart) -> Self {
-        let children = Children::new(now, &start);
+        let (children, uplink) = (Children::new(now, &start), Uplink::new(now, &start));
         let (identity, policy) = (start.identity, start.policy);
-        let scope = SubjectId::of_node(&identity.name);
-        let uplink = FrontendSettings {
-            identity: identity.clone(),
-            capabilities: Capabilities(Capabilities::REPORTS | Capabilities::ORDERS | Capabilities::EVENTS),
-            scope: scope.clone(),
-            beat_wanted: policy.beat,
-            look_at: start.look_at,
-        };
         let recorder = DecisionRecorder::new(identity.name.clone(), identity.agent_epoch, now, start.wall);
         let mut host = Self {
-            started: now,
             local: LocalHealth::new(now, policy.child_beat * 2 + policy.child_margin),
             children,
             health: HostHealth::new(now),
-            orders: Orders::new(&identity, scope.clone()),
-            uplink: Uplink::new(now, uplink),
+            orders: Orders::new(&identity),
+            uplink,
             out: Outbox::new(recorder),
-            identity,
-            scope,
             policy,
         };
         host.report_host(now);
         host.step_all(now);
         host
-    }
-
-    /// Who it is.
-    pub fn identity(&self) -> &NodeIdentity {
-        &self.identity
-    }
-
-    /// When it started.
-    pub fn started(&self) -> Moment {
-        self.started
     }
 
     /// Its side towards the manager: joined or not, every verdict it reports, round trip.
@@ -141,53 +116,23 @@ impl HostAgent {
         self.uplink.report_engine(by, &self.children, name, &mut self.out);
     }
 
-    fn happened(&mut self, now: Moment, happening: Happening) {
-        match happening {
-            Happening::Joined { name: node, .. } => {
-                let Some(name) = self.children.name_of(&node) else {
-                    return;
-                };
-                if self.children.said_hello(now, &name) {
+    fn on_child(&mut self, now: Moment, event: ChildEvent) {
+        match event {
+            ChildEvent::Joined { name, is_first } => {
+                if is_first {
                     self.uplink.begin_naming(now, &name);
                 }
                 self.step(now, &name);
             }
-            Happening::Heard(node) | Happening::Pong(node) => {
-                let Some(name) = self.children.name_of(&node) else {
-                    return;
-                };
-                let engine = self.children.engine(&name);
-                if engine.is_some_and(|engine| engine.process().is_awaited()) {
-                    self.step(now, &name);
-                }
-            }
-            Happening::Changed {
-                name: node,
-                changed,
-                gone,
-                whole,
-            } => {
-                let Some(name) = self.children.name_of(&node) else {
-                    return;
-                };
-                #[rustfmt::skip]
-                let changes = Changes { changed: &changed, gone: &gone, whole };
+            ChildEvent::Touched(name) => self.step(now, &name),
+            ChildEvent::Reported(name, changes) => {
                 self.uplink.pass_changes(now, &self.children, &name, &changes);
                 self.step(now, &name);
                 self.report_engine(now, &name);
             }
-            Happening::Events { decisions, .. } => decisions.into_iter().for_each(|it| self.out.pass_up(it)),
-            Happening::OrderAnswered { answer, .. } => self.uplink.order_result(now, answer),
-            Happening::Left { name: node, .. } => {
-                let Some(name) = self.children.name_of(&node) else {
-                    return;
-                };
-                self.children.said_goodbye(&name);
-                self.step(now, &name);
-            }
-            Happening::Cloned { name, why } => self.out.condition(&format!("clone {name}"), Err(why)),
-            // The kernel tells of a child's end; a broken socket alone means nothing.
-            Happening::Gone { .. } => (),
+            ChildEvent::Decided(decisions) => decisions.into_iter().for_each(|it| self.out.pass_up(it)),
+            ChildEvent::OrderAnswered(answer) => self.uplink.order_result(now, answer),
+            ChildEvent::Cloned(name, why) => self.out.condition(&format!("clone {name}"), Err(why)),
         }
     }
 
@@ -204,22 +149,17 @@ impl HostAgent {
 
     fn on_order(&mut self, now: Moment, OrderInput { order, local }: OrderInput) {
         let subject = &order.subject;
-        let is_own = *subject == self.scope || *subject == self.scope.child("@agent");
         let scope = OrderScope {
-            is_known: is_own || self.children.watches(subject),
+            is_known: self.orders.is_own(subject) || self.children.watches(subject),
             incarnation: self.uplink.frontend().verdict(subject).map(|it| &it.incarnation),
         };
-        let answer = match self.orders.answered(&order) {
-            Some(answer) => answer,
-            None => {
-                let retry = || self.children.retry(subject, &order.asked_by, &mut self.out);
-                let (answer, draft) = self.orders.obey(now, &order, local, scope, retry);
-                self.out.record(now, draft);
-                self.report_host(now);
-                self.step_all(now);
-                answer
-            }
-        };
+        let retry = || self.children.retry(subject, &order.asked_by, &mut self.out);
+        let (answer, draft) = self.orders.obey(now, &order, local, scope, retry);
+        if let Some(draft) = draft {
+            self.out.record(now, draft);
+            self.report_host(now);
+            self.step_all(now);
+        }
         if local {
             self.out.push(HostEffect::LocalAnswer(answer));
         } else {
@@ -275,18 +215,11 @@ impl HostAgent {
         // The goodbye goes out before anything else.
         self.drain(now);
         self.step_all(now);
-        self.check_stopped();
-    }
-
-    fn check_stopped(&mut self) {
-        if self.children.is_over() {
-            self.out.push(HostEffect::Stopped);
-        }
     }
 
     fn drain(&mut self, now: Moment) {
-        while let Some(happening) = self.children.poll_happening() {
-            self.happened(now, happening);
+        while let Some(event) = self.children.poll_event(now) {
+            self.on_child(now, event);
         }
         while let Some(event) = self.uplink.poll_event(now) {
             self.on_uplink(now, event);
@@ -299,6 +232,9 @@ impl HostAgent {
         }
         while let Some(envelope) = self.uplink.poll_envelope() {
             self.out.push(HostEffect::Send(envelope));
+        }
+        if self.children.take_stopped() {
+            self.out.push(HostEffect::Stopped);
         }
     }
 }
@@ -322,7 +258,6 @@ impl Machine for HostAgent {
             HostInput::ChildStarted { engine, result } => {
                 self.children.started(now, &engine, result);
                 self.step(now, &engine);
-                self.check_stopped();
             }
             HostInput::ChildExited {
                 engine,
@@ -333,7 +268,6 @@ impl Machine for HostAgent {
                 if self.children.exited(&engine, pid, exit, last_line) {
                     self.uplink.end_naming(&engine);
                     self.step(now, &engine);
-                    self.check_stopped();
                 }
             }
             HostInput::Probed {

@@ -6,11 +6,11 @@ use super::io::{ChildExit, ChildView, HostEffect, HostPolicy, HostStart};
 use super::outbox::Outbox;
 use super::watched_engine::{Outcomes, WatchedEngine};
 use crate::backend::{Admission, Backend, BackendInput, BackendPolicy, Child as Session, Happening, Peer};
-use crate::decision::ActionKind;
+use crate::decision::{ActionKind, Decision};
 use crate::holds::Holds;
 use crate::id::NodeName;
 use crate::message::{Envelope, Message, watchdog_incarnation};
-use crate::order::SignedOrder;
+use crate::order::{OrderAnswer, SignedOrder};
 use crate::random::Random;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
@@ -34,6 +34,31 @@ pub(super) struct Observer<'a> {
     pub(super) holds: &'a Holds,
 }
 
+/// What happened to a child, named by its engine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum ChildEvent {
+    /// It said Hello, for the first time in this life or again.
+    Joined { name: String, is_first: bool },
+    /// Something about it changed that may call for an action.
+    Touched(String),
+    /// Its verdicts changed.
+    Reported(String, Changes),
+    /// Records came up.
+    Decided(Vec<Decision>),
+    /// An order was answered.
+    OrderAnswered(OrderAnswer),
+    /// Two living nodes show one name.
+    Cloned(NodeName, String),
+}
+
+/// Verdicts of a child that changed or are gone; `whole` = it has said everything anew.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Changes {
+    pub(super) changed: Vec<SubjectId>,
+    pub(super) gone: Vec<SubjectId>,
+    pub(super) whole: bool,
+}
+
 /// See the module's text.
 pub(super) struct Children {
     build: String,
@@ -43,6 +68,7 @@ pub(super) struct Children {
     fleet: FleetBudget,
     random: Random,
     is_stopping: bool,
+    is_stopped: bool,
     is_going_down: bool,
 }
 
@@ -76,6 +102,7 @@ impl Children {
             fleet: FleetBudget::new(policy.child_fleet),
             random: Random::new(start.seed),
             is_stopping: false,
+            is_stopped: false,
             is_going_down: false,
         }
     }
@@ -101,7 +128,7 @@ impl Children {
     }
 
     /// The engine whose container-watchdog has that name on the link.
-    pub(super) fn name_of(&self, node: &NodeName) -> Option<String> {
+    fn name_of(&self, node: &NodeName) -> Option<String> {
         let mut engines = self.engines.iter();
         let (name, _) = engines.find(|(_, engine)| engine.process().node() == node)?;
         Some(name.clone())
@@ -129,9 +156,50 @@ impl Children {
         self.backend.handle(now, input);
     }
 
-    /// The next thing that happened among them.
-    pub(super) fn poll_happening(&mut self) -> Option<Happening> {
-        self.backend.poll_happening()
+    /// The next thing that happened among them; the processes know of it already.
+    pub(super) fn poll_event(&mut self, now: Moment) -> Option<ChildEvent> {
+        loop {
+            let happening = self.backend.poll_happening()?;
+            if let Some(event) = self.happened(now, happening) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn happened(&mut self, now: Moment, happening: Happening) -> Option<ChildEvent> {
+        match happening {
+            Happening::Joined { name, .. } => {
+                let name = self.name_of(&name)?;
+                let is_first = self.said_hello(now, &name);
+                Some(ChildEvent::Joined { name, is_first })
+            }
+            Happening::Heard(name) | Happening::Pong(name) => {
+                let name = self.name_of(&name)?;
+                let is_awaited = self.engine(&name)?.process().is_awaited();
+                is_awaited.then_some(ChildEvent::Touched(name))
+            }
+            Happening::Changed {
+                name,
+                changed,
+                gone,
+                whole,
+            } => {
+                let changed = changed.into_iter().map(|(subject, _)| subject).collect();
+                let name = self.name_of(&name)?;
+                let changes = Changes { changed, gone, whole };
+                Some(ChildEvent::Reported(name, changes))
+            }
+            Happening::Events { decisions, .. } => Some(ChildEvent::Decided(decisions)),
+            Happening::OrderAnswered { answer, .. } => Some(ChildEvent::OrderAnswered(answer)),
+            Happening::Left { name, .. } => {
+                let name = self.name_of(&name)?;
+                self.engines.get_mut(&name)?.process_mut().said_goodbye();
+                Some(ChildEvent::Touched(name))
+            }
+            Happening::Cloned { name, why } => Some(ChildEvent::Cloned(name, why)),
+            // The kernel tells of a child's end; a broken socket alone means nothing.
+            Happening::Gone { .. } => None,
+        }
     }
 
     /// The next frame for one of them.
@@ -243,7 +311,7 @@ impl Children {
     }
 
     /// A container-watchdog said Hello. True if it is the first of this life.
-    pub(super) fn said_hello(&mut self, now: Moment, name: &str) -> bool {
+    fn said_hello(&mut self, now: Moment, name: &str) -> bool {
         let Some(engine) = self.engines.get_mut(name) else {
             return false;
         };
@@ -254,13 +322,6 @@ impl Children {
         let id = &session.hello.identity;
         let is_first = process.joined().is_none();
         process.said_hello(now, watchdog_incarnation(id.boot_id, id.agent_epoch)) && is_first
-    }
-
-    /// A container-watchdog said goodbye.
-    pub(super) fn said_goodbye(&mut self, name: &str) {
-        if let Some(engine) = self.engines.get_mut(name) {
-            engine.process_mut().said_goodbye();
-        }
     }
 
     /// Tries again what has ended within a subject. Returns how many.
@@ -289,9 +350,12 @@ impl Children {
         !core::mem::replace(&mut self.is_stopping, true)
     }
 
-    /// True once this daemon stops and all are gone.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_stopping && self.engines.values().all(|engine| engine.process().is_absent())
+    /// True once, when this daemon stops and all are gone.
+    pub(super) fn take_stopped(&mut self) -> bool {
+        let all_gone = self.engines.values().all(|engine| engine.process().is_absent());
+        let is_news = self.is_stopping && all_gone && !self.is_stopped;
+        self.is_stopped |= is_news;
+        is_news
     }
 
     /// The machine is going down.

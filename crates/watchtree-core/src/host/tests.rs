@@ -22,6 +22,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 mod children;
+mod orders;
 mod upward;
 
 fn subject(text: &str) -> SubjectId {

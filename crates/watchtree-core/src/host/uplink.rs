@@ -3,10 +3,10 @@
 //! Owns the frontend. The host speaks for itself, its engines and its container-watchdogs; everything below is passed on
 //! as the children report it, and as UNWATCHED while nobody looks at it. Decides nothing.
 
-use super::children::{Children, Observer};
+use super::children::{Changes, Children, Observer};
 use super::engine_monitor::EngineVerdict;
 use super::host_health::HostHealth;
-use super::io::HostPolicy;
+use super::io::{HostPolicy, HostStart};
 use super::outbox::Outbox;
 use super::watched_engine::WatchedEngine;
 use crate::backend::{Backend, Child as Session};
@@ -14,7 +14,7 @@ use crate::deadlines::Deadlines;
 use crate::decision::Decision;
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
 use crate::id::{NodeIdentity, NodeName};
-use crate::message::{Envelope, Goodbye, Header, Look, Message, watchdog_incarnation};
+use crate::message::{Capabilities, Envelope, Goodbye, Header, Look, Message, watchdog_incarnation};
 use crate::order::{OrderAnswer, SignedOrder};
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::time::{Duration, Moment};
@@ -40,14 +40,6 @@ pub(super) enum UplinkEvent {
     OrderFor(NodeName, SignedOrder),
 }
 
-/// Verdicts of a child that changed or are gone; `whole` = it has said everything anew.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Changes<'a> {
-    pub(super) changed: &'a [(SubjectId, Option<State>)],
-    pub(super) gone: &'a [SubjectId],
-    pub(super) whole: bool,
-}
-
 /// See the module's text.
 pub(super) struct Uplink {
     identity: NodeIdentity,
@@ -62,10 +54,18 @@ pub(super) struct Uplink {
 
 impl Uplink {
     /// The link is down, nothing was reported.
-    pub(super) fn new(now: Moment, settings: FrontendSettings) -> Self {
+    pub(super) fn new(now: Moment, start: &HostStart) -> Self {
+        let scope = SubjectId::of_node(&start.identity.name);
+        let settings = FrontendSettings {
+            identity: start.identity.clone(),
+            capabilities: Capabilities(Capabilities::REPORTS | Capabilities::ORDERS | Capabilities::EVENTS),
+            scope: scope.clone(),
+            beat_wanted: start.policy.beat,
+            look_at: start.look_at.clone(),
+        };
         Self {
-            identity: settings.identity.clone(),
-            scope: settings.scope.clone(),
+            identity: start.identity.clone(),
+            scope,
             frontend: Frontend::new(settings, now),
             naming: Deadlines::default(),
             forward_to: None,
@@ -281,15 +281,15 @@ impl Uplink {
     }
 
     /// Verdicts of a child changed: passes them on.
-    pub(super) fn pass_changes(&mut self, now: Moment, children: &Children, name: &str, changes: &Changes<'_>) {
+    pub(super) fn pass_changes(&mut self, now: Moment, children: &Children, name: &str, changes: &Changes) {
         let Some(engine) = children.engine(name) else { return };
-        for subject in changes.gone {
+        for subject in &changes.gone {
             self.pass_gone(now, engine, subject);
         }
         if changes.whole {
             self.pass_all(now, engine, children.backend());
         }
-        for (subject, _) in changes.changed {
+        for subject in &changes.changed {
             self.pass_on(now, engine, children.backend(), subject);
         }
     }
