@@ -20,7 +20,7 @@ use crate::subject::{Incarnation, SubjectId};
 use crate::supervisor::{
     Admission, Assessment, Block, GuardResult, Ill, Outputs, Progress, Shown, Subject, Supervision,
 };
-use crate::time::{Duration, Moment};
+use crate::time::{Duration, Moment, seconds};
 use crate::verdict::{Evidence, EvidenceKind, Level, State};
 use alloc::format;
 use alloc::string::String;
@@ -239,7 +239,7 @@ impl Subject for ChildProcess {
 
     fn guards(
         &mut self,
-        _: Moment,
+        now: Moment,
         ill: Ill,
         around: &mut Around<'_>,
         on: &Supervision,
@@ -257,7 +257,10 @@ impl Subject for ChildProcess {
             Ill::Down => GuardResult::Skip(String::from("the kernel said it")),
         });
         admission.ask_unless_waived(Guard::Hold, on.waiver(), || match around.held_until {
-            Some(until) => Block::new(format!("held until {until}"), meanwhile).until(until).into(),
+            Some(until) => {
+                let why = format!("held for {} more", seconds(until.since(now)));
+                Block::new(why, meanwhile).until(until).keyed("").into()
+            }
             None => GuardResult::pass("not held"),
         });
         admission.ask(Guard::HostShutdown, || match around.is_going_down {
@@ -371,3 +374,6 @@ fn ending(pid: u32, signal: ChildSignal) -> Shown {
 fn no_hello(policy: &HostPolicy) -> String {
     format!("no Hello within {} s of its start", policy.child_hello_within.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,9 @@ impl WatchedEngine {
         let mut out = Outputs::new(recorder, &mut queue);
         let process = &mut self.process;
         self.wake = self.supervisor.step(now, process, &mut around, terms, &mut out);
-        let restarts = queue.iter().filter(|it| matches!(it, Output::Restarted { .. }));
+        let restarts = queue
+            .iter()
+            .filter(|it| matches!(it, Output::Command(ChildCommand::Start)));
         self.restarts += restarts.count() as u64;
         queue
     }
