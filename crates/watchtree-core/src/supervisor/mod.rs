@@ -390,7 +390,9 @@ impl<S: Subject> Supervisor<S> {
             }
             None => format!("{}: {plan}, restart {row} in a row", case.how),
         };
-        let left = self.supervision.budget().left(now, policy.allowance).saturating_sub(1);
+        let takes = !self.supervision.limit().is_some_and(Limit::is_unfit);
+        let left = self.supervision.budget().left(now, policy.allowance);
+        let left = left.saturating_sub(u32::from(takes));
         let draft = Draft::new(turn.subject.id().clone(), action, why)
             .incarnation(turn.subject.incarnation(turn.around))
             .evidence(case.evidence)
@@ -399,10 +401,12 @@ impl<S: Subject> Supervisor<S> {
             .outcome(Outcome::UnderWay);
         let decision = turn.out.record(now, draft);
         let correlated = self.supervision.is_correlated(now, turn.fleet);
-        if !correlated {
+        if takes && !correlated {
             turn.fleet.record_restart(now);
         }
-        turn.out.push(Output::Restarted { correlated });
+        if takes {
+            turn.out.push(Output::Restarted { correlated });
+        }
         if let Some(since) = self.supervision.begin_restart(now) {
             turn.out.push(Output::LimitReached(since));
         }

@@ -294,7 +294,10 @@ impl Supervision {
 
     /// A restart of ours begins: what a person had waived for it is used up, and the half-open pause begins anew.
     pub(super) fn begin_restart(&mut self, now: Moment) -> Option<Moment> {
-        self.take_restart(now);
+        // One that says itself that it cannot run is tried again out of no budget.
+        if !self.limit.as_ref().is_some_and(Limit::is_unfit) {
+            self.take_restart(now);
+        }
         self.waiver = None;
         self.recorded = None;
         self.queued_since = None;

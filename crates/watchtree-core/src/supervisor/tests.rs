@@ -363,3 +363,39 @@ fn the_budget_of_all_together_stops_one_but_not_one_of_many() {
     }
     assert_eq!(bench.after(0).1, START);
 }
+
+#[test]
+fn retries_of_one_that_says_it_cannot_run_come_out_of_no_budget() {
+    let mut bench = Bench::new(2);
+    bench.puppet.since = None;
+    let fact = Evidence::new(EvidenceKind::Exited, bench.now, "exit code 8");
+    let exit = |at| {
+        let life = Incarnation("1".to_string());
+        let exit = ExitRecord::new(life, ExitClass::Crash, at, "exited (8)", "nobody stopped it");
+        exit.with_evidence(vec![fact.clone()])
+            .say_unfit("another one holds the engine", Duration::from_secs(10))
+    };
+    bench.supervisor.supervision_mut().set_exit(exit(bench.now));
+    assert_eq!(bench.after(0).1[..2], ["limit", "escalate not_taken"]);
+    for _ in 0..5 {
+        let out = bench.after(10_000).1;
+        assert!(
+            out.contains(&"start".to_string()) && !out.contains(&"restarted".to_string()),
+            "{out:?}"
+        );
+        bench.puppet.ends_with = Some(Outcome::Failed);
+        bench.supervisor.supervision_mut().set_exit(exit(bench.now));
+        bench.after(1);
+    }
+    let out = bench.after(10_000).1;
+    assert!(out.contains(&"start".to_string()), "{out:?}");
+    bench.runs();
+    bench.after(1);
+    assert_eq!(bench.shown(), State::Ok);
+    let left = bench
+        .supervisor
+        .supervision()
+        .budget()
+        .left(bench.now, bench.policy.allowance);
+    assert_eq!((left, bench.fleet.left(bench.now)), (2, 30));
+}
