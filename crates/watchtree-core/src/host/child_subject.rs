@@ -71,125 +71,129 @@ pub(super) enum Restart {
 
 type Out<'a> = Outputs<'a, ChildCommand>;
 
-impl ChildProcess {
-    /// Asks for a process.
-    pub(super) fn request_start(&mut self, now: Moment, out: &mut Out<'_>) {
-        self.start(now + START_LOST);
-        out.command(ChildCommand::Start);
-    }
+/// Asks for a process.
+pub(super) fn request_start(process: &mut ChildProcess, now: Moment, out: &mut Out<'_>) {
+    process.start(now + START_LOST);
+    out.command(ChildCommand::Start);
+}
 
-    /// Sends that signal, for the first time or again.
-    pub(super) fn request_end(&mut self, now: Moment, signal: ChildSignal, within: Duration, out: &mut Out<'_>) {
-        if let Some(pid) = self.end_by(signal, now + within) {
-            out.command(ChildCommand::Signal(pid, signal));
-        }
+/// Sends that signal, for the first time or again.
+pub(super) fn request_end(
+    process: &mut ChildProcess,
+    now: Moment,
+    signal: ChildSignal,
+    within: Duration,
+    out: &mut Out<'_>,
+) {
+    if let Some(pid) = process.end_by(signal, now + within) {
+        out.command(ChildCommand::Signal(pid, signal));
     }
+}
 
-    /// Asks again where nothing came of what was asked for: a signal, a start.
-    pub(super) fn repeat_if_late(&mut self, now: Moment, out: &mut Out<'_>) {
-        match self.phase() {
-            Phase::Starting { until } if until <= now => self.request_start(now, out),
-            Phase::Ending { until, .. } if until <= now => {
-                self.request_end(now, ChildSignal::Kill, SIGNAL_AGAIN, out);
-            }
-            Phase::Absent
-            | Phase::Starting { .. }
-            | Phase::Greeting { .. }
-            | Phase::Live { .. }
-            | Phase::Doubted { .. }
-            | Phase::Ending { .. } => (),
+/// Asks again where nothing came of what was asked for: a signal, a start.
+pub(super) fn repeat_if_late(process: &mut ChildProcess, now: Moment, out: &mut Out<'_>) {
+    match process.phase() {
+        Phase::Starting { until } if until <= now => request_start(process, now, out),
+        Phase::Ending { until, .. } if until <= now => {
+            request_end(process, now, ChildSignal::Kill, SIGNAL_AGAIN, out);
         }
+        Phase::Absent
+        | Phase::Starting { .. }
+        | Phase::Greeting { .. }
+        | Phase::Live { .. }
+        | Phase::Doubted { .. }
+        | Phase::Ending { .. } => (),
     }
+}
 
-    /// How it is shown while it ends.
-    pub(super) fn shown_while_ending(&self) -> Option<Shown> {
-        match self.phase() {
-            Phase::Ending { pid, signal, .. } => Some(ending(pid, signal)),
-            Phase::Absent
-            | Phase::Starting { .. }
-            | Phase::Greeting { .. }
-            | Phase::Live { .. }
-            | Phase::Doubted { .. } => None,
-        }
+/// How it is shown while it ends.
+pub(super) fn shown_while_ending(process: &ChildProcess) -> Option<Shown> {
+    match process.phase() {
+        Phase::Ending { pid, signal, .. } => Some(ending(pid, signal)),
+        Phase::Absent
+        | Phase::Starting { .. }
+        | Phase::Greeting { .. }
+        | Phase::Live { .. }
+        | Phase::Doubted { .. } => None,
     }
+}
 
-    /// Takes what time and its link have changed.
-    fn catch_up(&mut self, now: Moment, around: &Around<'_>, out: &mut Out<'_>) {
-        if around.session.is_some_and(|session| session.is_fresh(now)) {
-            self.trust();
-        }
-        if now < around.settled && self.until().is_some_and(|until| until <= now) {
-            self.extend_deadlines(around.settled);
-        }
-        self.repeat_if_late(now, out);
+/// Takes what time and its link have changed.
+fn catch_up(process: &mut ChildProcess, now: Moment, around: &Around<'_>, out: &mut Out<'_>) {
+    if around.session.is_some_and(|session| session.is_fresh(now)) {
+        process.trust();
     }
-
-    /// When a live one is to be looked at again.
-    pub(super) fn next_deadline(&self, session: Option<&Session>, settled: Moment) -> Option<Moment> {
-        match self.phase() {
-            Phase::Live { .. } => Some(session?.fresh_until()?.max(settled)),
-            Phase::Absent
-            | Phase::Starting { .. }
-            | Phase::Greeting { .. }
-            | Phase::Doubted { .. }
-            | Phase::Ending { .. } => None,
-        }
+    if now < around.settled && process.until().is_some_and(|until| until <= now) {
+        process.extend_deadlines(around.settled);
     }
+    repeat_if_late(process, now, out);
+}
 
-    fn ping_live(&mut self, now: Moment, pid: u32, around: &Around<'_>, out: &mut Out<'_>) -> Assessment {
-        let fresh_until = around.session.and_then(Session::fresh_until);
-        if around.settled <= now && fresh_until.is_some_and(|until| until <= now) {
-            let until = now + around.policy.child_ping_within;
-            self.doubt(until);
-            out.command(ChildCommand::Ping);
-            return doubted(pid, until);
-        }
-        if let Some(how) = self.is_to_be_replaced(now, around) {
-            let evidence = vec![Evidence::new(EvidenceKind::Observer, now, how.clone())];
-            return Assessment::Unhealthy { how, evidence };
-        }
-        Assessment::Well {
-            since: self.joined().unwrap_or(now),
-            shown: Shown::new(State::Ok, format!("beats, process {pid}")),
-        }
+/// When a live one is to be looked at again.
+pub(super) fn next_deadline(process: &ChildProcess, session: Option<&Session>, settled: Moment) -> Option<Moment> {
+    match process.phase() {
+        Phase::Live { .. } => Some(session?.fresh_until()?.max(settled)),
+        Phase::Absent
+        | Phase::Starting { .. }
+        | Phase::Greeting { .. }
+        | Phase::Doubted { .. }
+        | Phase::Ending { .. } => None,
     }
+}
 
-    fn ping_doubted(&mut self, now: Moment, pid: u32, until: Moment, around: &Around<'_>) -> Assessment {
-        if now < until {
-            return doubted(pid, until);
-        }
-        let newest = around.session.and_then(Session::newest);
-        let slot = newest.map_or(Moment::ZERO, |(slot, _)| slot);
-        let silent = format!("nothing after slot {slot}, {:.1} s ago", now.since(slot).as_secs_f32());
-        let within = around.policy.child_ping_within.as_millis();
-        let asked = format!("a ping was not answered within {within} ms");
-        Assessment::Unhealthy {
-            how: format!("process {pid} hangs"),
-            evidence: vec![
-                Evidence::new(EvidenceKind::MissedSlot, now, silent),
-                Evidence::new(EvidenceKind::Ping, now, asked),
-            ],
-        }
+fn ping_live(process: &mut ChildProcess, now: Moment, pid: u32, around: &Around<'_>, out: &mut Out<'_>) -> Assessment {
+    let fresh_until = around.session.and_then(Session::fresh_until);
+    if around.settled <= now && fresh_until.is_some_and(|until| until <= now) {
+        let until = now + around.policy.child_ping_within;
+        process.doubt(until);
+        out.command(ChildCommand::Ping);
+        return doubted(pid, until);
     }
-
-    /// An adopted child of another build is replaced between its repairs. One that was started by us is of the build that
-    /// is installed, also where that is newer than we are: an upgrade in two steps.
-    fn is_to_be_replaced(&self, now: Moment, around: &Around<'_>) -> Option<String> {
-        let session = around.session.filter(|_| self.is_adopted())?;
-        let build = &session.hello.identity.version;
-        let is_busy = session.book.iter().any(|verdict| verdict.state == State::Repairing);
-        // A child that has just said Hello has not reported its repairs yet.
-        let has_reported = self.joined()? + around.policy.child_beat * 3 <= now;
-        let is_other = build != around.build && !is_busy && has_reported;
-        is_other.then(|| format!("it is of build {build}, this is {}", around.build))
+    if let Some(how) = is_to_be_replaced(process, now, around) {
+        let evidence = vec![Evidence::new(EvidenceKind::Observer, now, how.clone())];
+        return Assessment::Unhealthy { how, evidence };
     }
+    Assessment::Well {
+        since: process.joined().unwrap_or(now),
+        shown: Shown::new(State::Ok, format!("beats, process {pid}")),
+    }
+}
 
-    /// An end that was not asked for is classified once.
-    fn classify_end(&mut self, now: Moment, around: &Around<'_>, supervision: &mut Supervision) {
-        if let Some(end) = self.take_end() {
-            let incarnation = self.incarnation().clone();
-            supervision.set_exit(classify(now, self.engine(), incarnation, &end, around.policy));
-        }
+fn ping_doubted(now: Moment, pid: u32, until: Moment, around: &Around<'_>) -> Assessment {
+    if now < until {
+        return doubted(pid, until);
+    }
+    let newest = around.session.and_then(Session::newest);
+    let slot = newest.map_or(Moment::ZERO, |(slot, _)| slot);
+    let silent = format!("nothing after slot {slot}, {:.1} s ago", now.since(slot).as_secs_f32());
+    let within = around.policy.child_ping_within.as_millis();
+    let asked = format!("a ping was not answered within {within} ms");
+    Assessment::Unhealthy {
+        how: format!("process {pid} hangs"),
+        evidence: vec![
+            Evidence::new(EvidenceKind::MissedSlot, now, silent),
+            Evidence::new(EvidenceKind::Ping, now, asked),
+        ],
+    }
+}
+
+/// An adopted child of another build is replaced between its repairs. One that was started by us is of the build that
+/// is installed, also where that is newer than we are: an upgrade in two steps.
+fn is_to_be_replaced(process: &ChildProcess, now: Moment, around: &Around<'_>) -> Option<String> {
+    let session = around.session.filter(|_| process.is_adopted())?;
+    let build = &session.hello.identity.version;
+    let is_busy = session.book.iter().any(|verdict| verdict.state == State::Repairing);
+    // A child that has just said Hello has not reported its repairs yet.
+    let has_reported = process.joined()? + around.policy.child_beat * 3 <= now;
+    let is_other = build != around.build && !is_busy && has_reported;
+    is_other.then(|| format!("it is of build {build}, this is {}", around.build))
+}
+
+/// An end that was not asked for is classified once.
+fn classify_end(process: &mut ChildProcess, now: Moment, around: &Around<'_>, supervision: &mut Supervision) {
+    if let Some(end) = process.take_end() {
+        let incarnation = process.incarnation().clone();
+        supervision.set_exit(classify(now, process.engine(), incarnation, &end, around.policy));
     }
 }
 
@@ -207,8 +211,8 @@ impl Subject for ChildProcess {
     }
 
     fn ping(&mut self, now: Moment, around: &mut Around<'_>, on: &mut Supervision, out: &mut Out<'_>) -> Assessment {
-        self.classify_end(now, around, on);
-        self.catch_up(now, around, out);
+        classify_end(self, now, around, on);
+        catch_up(self, now, around, out);
         let pending = |until, shown| Assessment::Pending { until, shown };
         match self.phase() {
             Phase::Absent if on.exit().is_some() => Assessment::Down,
@@ -219,8 +223,8 @@ impl Subject for ChildProcess {
                 how: format!("process {pid} hangs"),
                 evidence: vec![Evidence::new(EvidenceKind::MissedSlot, now, no_hello(around.policy))],
             },
-            Phase::Live { pid } => self.ping_live(now, pid, around, out),
-            Phase::Doubted { pid, until } => self.ping_doubted(now, pid, until, around),
+            Phase::Live { pid } => ping_live(self, now, pid, around, out),
+            Phase::Doubted { pid, until } => ping_doubted(now, pid, until, around),
             Phase::Ending { pid, until, signal } => pending(Some(until), ending(pid, signal)),
         }
     }
@@ -279,15 +283,15 @@ impl Subject for ChildProcess {
     ) -> Restart {
         match self.phase() {
             Phase::Absent | Phase::Starting { .. } => {
-                self.request_start(now, out);
+                request_start(self, now, out);
                 return Restart::Starting(None);
             }
             Phase::Live { .. } => {
                 let within = around.policy.child_stop_within;
-                self.request_end(now, ChildSignal::Terminate, within, out);
+                request_end(self, now, ChildSignal::Terminate, within, out);
             }
             Phase::Greeting { .. } | Phase::Doubted { .. } | Phase::Ending { .. } => {
-                self.request_end(now, ChildSignal::Kill, SIGNAL_AGAIN, out);
+                request_end(self, now, ChildSignal::Kill, SIGNAL_AGAIN, out);
             }
         }
         Restart::Ending
@@ -307,7 +311,7 @@ impl Subject for ChildProcess {
                 return over(Outcome::Overruled, String::from(why));
             }
             *repair = Restart::Starting(self.take_end().map(|end| fact(now, &end)));
-            self.request_start(now, out);
+            request_start(self, now, out);
         }
         if let (Restart::Starting(old), Some(pid)) = (&mut *repair, self.pid()) {
             let result = format!("process {pid} was started");
@@ -316,14 +320,14 @@ impl Subject for ChildProcess {
             *repair = Restart::Greeting;
             return Progress::Restarted { result, fact };
         }
-        self.catch_up(now, around, out);
+        catch_up(self, now, around, out);
         let waits = |until, shown| Progress::Waits {
             until: Some(until),
             shown,
         };
         match self.phase() {
             Phase::Absent => {
-                self.classify_end(now, around, on);
+                classify_end(self, now, around, on);
                 let how = on.exit().map_or("it is gone", |exit| exit.how());
                 over(Outcome::Failed, format!("{how} before it said Hello"))
             }

@@ -3,7 +3,7 @@
 //! Does not know the other engines, nor who is told.
 
 use super::child_process::{ChildProcess, Phase};
-use super::child_subject::{Around, ChildCommand};
+use super::child_subject::{self, Around, ChildCommand};
 use super::engine_monitor::EngineMonitor;
 use super::io::{ChildSignal, ChildView, HostPolicy};
 use crate::backend::{Backend, Child as Session};
@@ -101,21 +101,21 @@ impl WatchedEngine {
 
     /// Starts it for the first time: no reboot, for nothing of it was seen to end.
     pub(super) fn start_first(&mut self, now: Moment, recorder: &mut DecisionRecorder) -> Outcomes {
-        self.direct(recorder, |process, out| process.request_start(now, out))
+        self.direct(recorder, |process, out| child_subject::request_start(process, now, out))
     }
 
     /// As [`Self::step`] while this daemon stops: what runs is asked to stop, and killed if it does not in time.
     pub(super) fn step_stopping(&mut self, now: Moment, within: Duration, recorder: &mut DecisionRecorder) -> Outcomes {
         let outcomes = self.direct(recorder, |process, out| match process.phase() {
             Phase::Greeting { .. } | Phase::Live { .. } | Phase::Doubted { .. } => {
-                process.request_end(now, ChildSignal::Terminate, within, out);
+                child_subject::request_end(process, now, ChildSignal::Terminate, within, out);
             }
-            Phase::Ending { .. } => process.repeat_if_late(now, out),
+            Phase::Ending { .. } => child_subject::repeat_if_late(process, now, out),
             // The driver's answer is still to come; then it is stopped.
             Phase::Absent | Phase::Starting { .. } => (),
         });
         self.wake = self.process.until().filter(|until| now < *until);
-        if let Some(shown) = self.process.shown_while_ending() {
+        if let Some(shown) = child_subject::shown_while_ending(&self.process) {
             self.supervisor.supervision_mut().show(now, shown);
         }
         outcomes
@@ -166,7 +166,7 @@ impl WatchedEngine {
 
     /// When its container-watchdog is to be stepped.
     pub(super) fn child_deadline(&self, backend: &Backend, settled: Moment) -> Option<Moment> {
-        let live = self.process.next_deadline(self.session(backend), settled);
+        let live = child_subject::next_deadline(&self.process, self.session(backend), settled);
         [self.wake, live].into_iter().flatten().min()
     }
 
