@@ -1,7 +1,7 @@
 //! The container engine, asked directly on its socket: what demo and bench need of it, nothing else.
 
 use crate::http::{self, Answer};
-use crate::leftovers::Owner;
+use crate::owner::Owner;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;

@@ -7,12 +7,11 @@
 
 use crate::engine::{Engine, RUN_LABEL};
 use crate::http::{self, Answer};
+use crate::process::Process;
 use crate::{interrupt, needs, sh, tether, victim, victims};
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -61,41 +60,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) engine: &'a Path,
     /// Where alerts are posted to.
     pub(crate) webhook: Option<&'a str>,
-}
-
-/// A process that is held by its pidfd, so that a number that was given away again hits nobody.
-pub(crate) struct Process {
-    pub(crate) pid: i32,
-    handle: OwnedFd,
-}
-
-impl Process {
-    /// Holds the process that has this number now.
-    ///
-    /// # Errors
-    /// There is none, or it is one that nobody should touch.
-    pub(crate) fn open(pid: i32) -> Result<Self> {
-        let raw = Pid::from_raw(pid)
-            .filter(|_| 1 < pid)
-            .with_context(|| format!("{pid} is no process of ours"))?;
-        let handle = pidfd_open(raw, PidfdFlags::empty()).with_context(|| format!("process {pid}"))?;
-        Ok(Self { pid, handle })
-    }
-
-    /// Sends it a signal; one that has ended is no error.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        match pidfd_send_signal(&self.handle, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("signal to process {}", self.pid)),
-        }
-    }
-
-    /// True once it has ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
-        let now = rustix::event::Timespec::default();
-        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| 0 < ready)
-    }
 }
 
 /// The engine is taken, which is no defect: a Watchtree that heals there already, or another demo.

@@ -1,7 +1,7 @@
 //! Containers to be hurt: made, asked and removed. A victim tells by itself which of its lives is answering.
 
 use crate::engine::{Engine, OWNER_LABEL, RUN_LABEL};
-use crate::leftovers::Owner;
+use crate::owner::Owner;
 use crate::{sh, victim};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};

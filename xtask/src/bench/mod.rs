@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use floor::Floor;
 use proxy::Notes;
 use rustix::process::{Pid, Signal, kill_process};
-use stats::Stats;
+use stats::{Stats, Times};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,16 +41,6 @@ struct Amount {
     pairs: usize,
     /// Victims of `--restart always` in one batch.
     always: usize,
-}
-
-/// The times of one network.
-#[derive(Debug, Default)]
-pub(crate) struct Times {
-    pub(crate) ours: Vec<Duration>,
-    pub(crate) floor: Vec<Duration>,
-    pub(crate) always: Vec<Duration>,
-    /// From `die` on the socket to the start request on the socket.
-    pub(crate) share: Vec<Duration>,
 }
 
 /// Who restarts a victim.

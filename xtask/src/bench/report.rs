@@ -1,7 +1,6 @@
 //! What the bench gives: a table for people, JSON for programs, and whether what is to be reached was reached.
 
-use super::Times;
-use super::stats::Stats;
+use super::stats::{Stats, Times};
 use crate::figures;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};

@@ -17,8 +17,6 @@ const OWED: &[(&str, &str, usize)] = &[
     ("import cycles", "crates/watchtree-core/src/host/child.rs", 1),
     ("import cycles", "crates/watchtree-core/src/manager/cut_off.rs", 1),
     ("import cycles", "crates/watchtree-sim/src/orders.rs", 1),
-    ("import cycles", "xtask/src/bench/mod.rs", 1),
-    ("import cycles", "xtask/src/engine.rs", 1),
     ("role sizes", "crates/watchtree-core/src/container/agent.rs", 1),
     ("role sizes", "crates/watchtree-core/src/host/child.rs", 1),
     ("role sizes", "crates/watchtree-core/src/host/mod.rs", 1),
