@@ -1,9 +1,7 @@
-//! What a run of demo or bench that was killed could not take away: its daemons, containers, image and folder. The next
-//! run does.
+//! Removes what a killed run of demo or bench left behind: its daemons, containers, image and folder. The next run does it.
 //!
-//! Everything a run makes carries its owner: the very process, not its number alone. Only what a process made that
-//! certainly has ended is swept; of a folder only what is this user's, and of processes only daemons whose configuration
-//! lies in that folder.
+//! Contract: only what certainly belongs to a process that has ended is removed; of folders only this user's, and of
+//! processes only daemons whose configuration lies in such a folder. It does not know what the runs did.
 
 use crate::engine::Engine;
 use crate::owner::Owner;
@@ -34,10 +32,10 @@ pub(crate) fn folder(what: &str) -> Result<tempfile::TempDir> {
 }
 
 /// Takes away what dead runs left. What cannot be taken away is said, and hinders nobody here.
-pub(crate) fn sweep(engine: &Engine, say: &dyn Fn(&str)) {
-    for swept in [sweep_folders(say), sweep_engine(engine, say)] {
+pub(crate) fn sweep(engine: &Engine, report: &dyn Fn(&str)) {
+    for swept in [sweep_folders(report), sweep_engine(engine, report)] {
         if let Err(error) = swept {
-            say(&format!("what an earlier run left cannot be removed: {error:#}"));
+            report(&format!("what an earlier run left cannot be removed: {error:#}"));
         }
     }
 }
@@ -49,7 +47,7 @@ fn is_dead(owner: &str) -> Result<bool> {
     }
 }
 
-fn sweep_folders(say: &dyn Fn(&str)) -> Result<()> {
+fn sweep_folders(report: &dyn Fn(&str)) -> Result<()> {
     let all = std::env::temp_dir();
     for entry in std::fs::read_dir(&all).with_context(|| all.display().to_string())? {
         let path = entry?.path();
@@ -64,7 +62,7 @@ fn sweep_folders(say: &dyn Fn(&str)) -> Result<()> {
         if is_dead(&owner)? {
             let ended = end_daemons(&path)?;
             std::fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
-            say(&format!(
+            report(&format!(
                 "a run was killed before: ended {ended} daemons and removed its folder {}",
                 path.display()
             ));
@@ -78,7 +76,7 @@ fn is_mine(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
 }
 
-fn sweep_engine(engine: &Engine, say: &dyn Fn(&str)) -> Result<()> {
+fn sweep_engine(engine: &Engine, report: &dyn Fn(&str)) -> Result<()> {
     let (mut containers, mut images) = (0, 0);
     for (id, owner) in engine.owned_containers()? {
         if is_dead(&owner)? {
@@ -93,7 +91,7 @@ fn sweep_engine(engine: &Engine, say: &dyn Fn(&str)) -> Result<()> {
         }
     }
     if 0 < containers + images {
-        say(&format!(
+        report(&format!(
             "a run was killed before: removed {containers} containers and {images} images of it"
         ));
     }

@@ -1,10 +1,10 @@
 //! `cargo xtask`: the project's own commands. Everything a person or a CI runner does here is one of them.
 //!
-//! It builds, starts and looks at the product from outside; it uses none of the product's crates, so that a defect in
+//! It builds and starts the product and observes it from outside; it uses none of the product's crates, so that a defect in
 //! one of them cannot hide itself.
 
 #[macro_use]
-mod say;
+mod print;
 
 mod bench;
 mod demo;
@@ -19,12 +19,12 @@ mod http;
 mod interrupt;
 mod leftovers;
 mod machine;
-mod needs;
 mod owner;
+mod pdeathsig;
 mod prepare;
+mod prerequisites;
 mod process;
 mod sh;
-mod tether;
 mod tidy;
 mod victim;
 mod victims;
@@ -73,9 +73,9 @@ enum Command {
         /// `one-host`, `two-hosts`; both if none is named.
         only: Vec<String>,
     },
-    /// Becomes a program that ends when PARENT does; demo and bench start their daemons so.
+    /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
-    Tether {
+    Pdeathsig {
         parent: i32,
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
-        Command::Tether { parent, words } => tether::run(parent, &words),
+        Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
-//! Whose something is: the very process that made it, and not its number alone, which may be given away again.
+//! The owner of something that a run made: the very process, not its number alone, which may be given away again.
 //!
-//! A name of it is written on everything that a run of demo or bench makes. It knows nothing of engines and folders.
+//! Its text form is written on everything that demo and bench make. It does not know engines and folders.
 
 use anyhow::{Context, Result};
 use std::path::Path;

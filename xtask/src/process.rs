@@ -1,6 +1,6 @@
-//! A process of this machine, held so that it can be signalled and its end be seen.
+//! A process of this machine, held by its pidfd so that it can be signalled and its end be seen.
 //!
-//! A signal reaches the process that was held or none. It knows nothing of who that is.
+//! Contract: a signal reaches the process that was held or none. It does not know whose process that is.
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags};

@@ -1,4 +1,6 @@
-//! What the bench gives: a table for people, JSON for programs, and whether what is to be reached was reached.
+//! The result of the bench: a table for people, JSON for programs, and whether the targets were reached.
+//!
+//! It does not know how the times were measured.
 
 use super::stats::{Stats, Times};
 use crate::figures;

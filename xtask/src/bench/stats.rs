@@ -1,4 +1,4 @@
-//! The times of one network, and the figures of a series of them.
+//! The times of one network and their statistics. It does not know what was timed.
 
 use serde_json::{Value, json};
 use std::time::Duration;
