@@ -19,6 +19,7 @@ mod http;
 mod interrupt;
 mod leftovers;
 mod machine;
+mod mutants;
 mod owner;
 mod pdeathsig;
 mod prepare;
@@ -73,6 +74,15 @@ enum Command {
         /// `one-host`, `two-hosts`; both if none is named.
         only: Vec<String>,
     },
+    /// Changes the core in small ways and counts which changes its tests notice.
+    Mutants {
+        /// Chooses the sample.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        seed: usize,
+        /// At least so many mutants, unless there are fewer.
+        #[arg(long, default_value_t = 150, value_name = "COUNT")]
+        sample: usize,
+    },
     /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
     Pdeathsig {
@@ -106,6 +116,7 @@ fn main() -> ExitCode {
         Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
+        Command::Mutants { seed, sample } => mutants::run(seed, sample),
         Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {
