@@ -44,7 +44,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks what the compiler does not: the crate graph, first lines, sizes, hosts, paths.
+    /// Checks what the compiler does not: the crate graph, import cycles, sizes, arguments, first lines, hosts, paths.
     Tidy,
     /// The whole gate: fmt, tidy, clippy, docs, every test. What CI runs.
     Test,
