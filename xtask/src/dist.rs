@@ -1,6 +1,9 @@
-//! `cargo xtask dist`: one tarball with everything that is installed, and the C library it needs, by measure.
+//! `cargo xtask dist`: one tarball with everything that is installed, and a file that names the C library it needs.
+//!
+//! Contract: which shared libraries the programs need is read from the programs, and an unexpected one fails the run. It does
+//! not know how the tarball is installed.
 
-use crate::{fleet, needs, sh};
+use crate::{fleet, prerequisites, sh};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +25,7 @@ const DOCUMENTS: [&str; 7] = [
 /// # Errors
 /// The build, a missing file, or a tool failed.
 pub(crate) fn make() -> Result<PathBuf> {
-    needs::satisfy(needs::DIST)?;
+    prerequisites::satisfy(prerequisites::DIST)?;
     let programs = fleet::build()?;
     let root = sh::root();
     let dist = root.join("dist");

@@ -1,7 +1,11 @@
-//! The container engine, asked directly on its socket: what demo and bench need of it, nothing else.
+//! A client of the container engine's API: the calls that demo and bench make, and no others.
+//!
+//! Contract: one request per connection with one deadline; an answer other than 2xx or 304 is an error with the engine's
+//! words. It does not share code with `watchtree-docker`, which speaks of core observations and cannot create, import or
+//! remove; and it does not know what the product does with its containers.
 
 use crate::http::{self, Answer};
-use crate::leftovers::Owner;
+use crate::owner::Owner;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -23,7 +27,7 @@ pub(crate) struct Engine {
 
 /// What inspect tells that matters here.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct ContainerState {
     pub(crate) running: bool,
     pub(crate) pid: i32,
     pub(crate) started_at: String,
@@ -119,12 +123,12 @@ impl Engine {
         answer.ok(&format!("remove {id}")).map(drop)
     }
 
-    pub(crate) fn look(&self, id: &str) -> Result<Look> {
+    pub(crate) fn inspect(&self, id: &str) -> Result<ContainerState> {
         let json = self
             .call("GET", &format!("/containers/{id}/json"), &[])?
             .ok(&format!("inspect {id}"))?
             .json()?;
-        Ok(Look {
+        Ok(ContainerState {
             running: json["State"]["Running"].as_bool().unwrap_or(false),
             pid: json["State"]["Pid"]
                 .as_i64()

@@ -1,18 +1,17 @@
 //! The three daemons as production runs them, for demo and bench: separate processes, tcp with CURVE to the manager on
 //! loopback, ipc between host and container-watchdog; keys, state and configuration in a folder of their own.
 //!
-//! Dropping a `Fleet` ends every process it started, also the container-watchdog that the host-watchdog started. Where we
-//! are killed the kernel tells manager and host to end (`tether.rs`); what is left then, the next run sweeps
-//! (`leftovers.rs`).
+//! Contract: dropping a `Fleet` ends every process it started, also the container-watchdog that the host-watchdog started.
+//! Where this process is killed the kernel ends manager and host (`pdeathsig.rs`), and the next run removes the rest
+//! (`leftovers.rs`). It does not know which containers are watched.
 
 use crate::engine::{Engine, RUN_LABEL};
 use crate::http::{self, Answer};
-use crate::{interrupt, needs, sh, tether, victim, victims};
+use crate::process::Process;
+use crate::{interrupt, pdeathsig, prerequisites, sh, victim, victims};
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -61,41 +60,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) engine: &'a Path,
     /// Where alerts are posted to.
     pub(crate) webhook: Option<&'a str>,
-}
-
-/// A process that is held by its pidfd, so that a number that was given away again hits nobody.
-pub(crate) struct Process {
-    pub(crate) pid: i32,
-    handle: OwnedFd,
-}
-
-impl Process {
-    /// Holds the process that has this number now.
-    ///
-    /// # Errors
-    /// There is none, or it is one that nobody should touch.
-    pub(crate) fn open(pid: i32) -> Result<Self> {
-        let raw = Pid::from_raw(pid)
-            .filter(|_| 1 < pid)
-            .with_context(|| format!("{pid} is no process of ours"))?;
-        let handle = pidfd_open(raw, PidfdFlags::empty()).with_context(|| format!("process {pid}"))?;
-        Ok(Self { pid, handle })
-    }
-
-    /// Sends it a signal; one that has ended is no error.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
-        match pidfd_send_signal(&self.handle, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("signal to process {}", self.pid)),
-        }
-    }
-
-    /// True once it has ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
-        let now = rustix::event::Timespec::default();
-        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| 0 < ready)
-    }
 }
 
 /// The engine is taken, which is no defect: a Watchtree that heals there already, or another demo.
@@ -165,7 +129,7 @@ impl Fleet {
     /// Waits until it says that it knows what it is there to know.
     pub(crate) fn await_ready(&self, daemon: &str) -> Result<Duration> {
         let mut last = String::from("it does not answer");
-        let look = || {
+        let poll = || {
             match self.get(daemon, "/readyz") {
                 Ok(answer) if answer.status == 200 => return Ok(Some(())),
                 Ok(answer) => last = answer.json()?["detail"].as_str().unwrap_or("no detail").to_owned(),
@@ -177,7 +141,7 @@ impl Fleet {
             Ok(None)
         };
         let every = Duration::from_millis(10);
-        match interrupt::wait(&format!("{daemon} is not ready"), Instant::now(), READY, every, look) {
+        match interrupt::wait(&format!("{daemon} is not ready"), Instant::now(), READY, every, poll) {
             Ok(((), took)) => Ok(took),
             Err(error) if error.is::<AnotherHealer>() => Err(error),
             Err(error) => Err(error.context(format!("last answer: {last}\n{}", self.log_ends()))),
@@ -253,9 +217,9 @@ fn report(result: Result<()>) {
     }
 }
 
-fn wait_uninterrupted(within: Duration, mut look: impl FnMut() -> Result<Option<()>>) -> Result<()> {
+fn wait_uninterrupted(within: Duration, mut poll: impl FnMut() -> Result<Option<()>>) -> Result<()> {
     let start = Instant::now();
-    while look()?.is_none() {
+    while poll()?.is_none() {
         if within < start.elapsed() {
             bail!("not within {} s", within.as_secs());
         }
@@ -288,10 +252,10 @@ fn spawn(programs: &Path, folder: &Path, role: &str) -> Result<Child> {
         .append(true)
         .open(&log)
         .with_context(|| log.display().to_string())?;
-    if !needs::on_path(&program.to_string_lossy()) {
+    if !prerequisites::on_path(&program.to_string_lossy()) {
         bail!("{} is not there, or cannot be run", program.display());
     }
-    let mut command = tether::command(&program);
+    let mut command = pdeathsig::command(&program);
     command
         .arg("run")
         .arg("--config")

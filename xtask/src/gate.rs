@@ -4,7 +4,7 @@
 //! reads no stdin and asks nothing; what it cannot install it names in one line.
 
 use crate::prepare::{self, May};
-use crate::{needs, sh, tidy, victim};
+use crate::{prerequisites, sh, tidy, victim};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -48,7 +48,7 @@ impl Log {
 /// At least one step failed; each was printed where it happened.
 pub(crate) fn run() -> Result<()> {
     let mut log = Log::default();
-    log.step("needs", || needs::satisfy(needs::TESTS));
+    log.step("prerequisites", || prerequisites::satisfy(prerequisites::TESTS));
     let mut engine = String::new();
     log.step("engine", || await_engine().map(|found| engine = found));
     log.step("fmt", || sh::run(sh::cargo().args(["fmt", "--all", "--check"])));
@@ -86,13 +86,13 @@ pub(crate) fn run() -> Result<()> {
     eprintln!();
     for (name, took, failure) in &log.steps {
         eprintln!(
-            "{name:<8} {:>7.1} s  {}",
+            "{name:<13} {:>7.1} s  {}",
             took.as_secs_f64(),
             failure.as_deref().map_or("ok", |_| "FAILED")
         );
     }
     let total: Duration = log.steps.iter().map(|(_, took, _)| *took).sum();
-    eprintln!("total    {:>7.1} s", total.as_secs_f64());
+    eprintln!("total         {:>7.1} s", total.as_secs_f64());
     if !engine.is_empty() {
         eprintln!("engine: {engine}");
     }
@@ -127,7 +127,7 @@ fn await_engine() -> Result<String> {
             return Ok(format!("none ({why:#})"));
         }
     };
-    if !needs::on_path("docker") {
+    if !prerequisites::on_path("docker") {
         bail!("missing: the command `docker`, by which the tests drive the engine (Debian: docker-cli, or docker.io)");
     }
     Ok(engine.socket().display().to_string())

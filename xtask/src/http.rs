@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 client over a unix socket: one request per connection, one deadline for all of it.
 //!
-//! It is written out here so that figures measured with it hold no connection pool, no runtime and no client library,
-//! and so that what looks at the product shares no code with it.
+//! It is written out here so that times measured with it include no connection pool, no runtime and no client library, and
+//! so that recorded answers are the engine's own bytes. It does not know what is asked, nor of whom.
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};

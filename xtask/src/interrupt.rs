@@ -1,4 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal as a flag, so that what was started is stopped and what was made is removed.
+//!
+//! Contract: after [`catch`] these signals end nothing by themselves; each [`wait`] fails soon after one came. It does not
+//! know what has to be cleaned up.
 
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,20 +67,20 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Looks every `every` until `look` gives something; gives it with the time it took since `start`.
+/// Polls every `every` until `poll` gives something; gives it with the time it took since `start`.
 ///
 /// # Errors
-/// Not within `within` of `start` (named by `what`), stopped by a person, or `look` failed.
+/// Not within `within` of `start` (named by `what`), stopped by a person, or `poll` failed.
 pub(crate) fn wait<T>(
     what: &str,
     start: Instant,
     within: Duration,
     every: Duration,
-    mut look: impl FnMut() -> Result<Option<T>>,
+    mut poll: impl FnMut() -> Result<Option<T>>,
 ) -> Result<(T, Duration)> {
     loop {
         check()?;
-        if let Some(seen) = look()? {
+        if let Some(seen) = poll()? {
             return Ok((seen, start.elapsed()));
         }
         if within < start.elapsed() {

@@ -1,12 +1,11 @@
-//! What a run of demo or bench that was killed could not take away: its daemons, containers, image and folder. The next
-//! run does.
+//! Removes what a killed run of demo or bench left behind: its daemons, containers, image and folder. The next run does it.
 //!
-//! Everything a run makes carries its owner: the very process, not its number alone. Only what a process made that
-//! certainly has ended is swept; of a folder only what is this user's, and of processes only daemons whose configuration
-//! lies in that folder.
+//! Contract: only what certainly belongs to a process that has ended is removed; of folders only this user's, and of
+//! processes only daemons whose configuration lies in such a folder. It does not know what the runs did.
 
 use crate::engine::Engine;
-use crate::fleet::Process;
+use crate::owner::Owner;
+use crate::process::Process;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::ffi::OsStr;
@@ -22,72 +21,6 @@ const FOLDERS: [&str; 2] = ["wt-demo-", "wt-bench-"];
 /// How long a daemon may take to end in order.
 const END: Duration = Duration::from_secs(15);
 
-/// A process, told apart from all others of this machine, also after its number was given away again.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Owner {
-    boot: String,
-    /// Numbers mean something in their namespace only.
-    namespace: String,
-    pid: u32,
-    /// In the kernel's ticks since boot.
-    start: u64,
-}
-
-impl Owner {
-    /// This process.
-    ///
-    /// # Errors
-    /// There is no `/proc`.
-    pub(crate) fn me() -> Result<Self> {
-        Self::of(std::process::id())
-    }
-
-    fn of(pid: u32) -> Result<Self> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").context("the boot id")?;
-        let namespace = std::fs::read_link("/proc/self/ns/pid").context("the namespace of processes")?;
-        let digits = |name: &Path| name.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        Ok(Self {
-            boot: boot.trim().to_owned(),
-            namespace: digits(&namespace),
-            pid,
-            start: start_of(pid).with_context(|| format!("process {pid} has ended"))?,
-        })
-    }
-
-    /// False only if it has certainly ended. Of a process in another namespace nothing is known.
-    pub(crate) fn may_live(&self) -> Result<bool> {
-        let me = Self::me()?;
-        Ok(self.boot == me.boot && (self.namespace != me.namespace || start_of(self.pid) == Some(self.start)))
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.trim().split(':');
-        let owner = Self {
-            boot: words.next()?.to_owned(),
-            namespace: words.next()?.to_owned(),
-            pid: words.next()?.parse().ok()?,
-            start: words.next()?.parse().ok()?,
-        };
-        words.next().is_none().then_some(owner)
-    }
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}:{}", self.boot, self.namespace, self.pid, self.start)
-    }
-}
-
-/// When a process was started; `None` if there is none, or only a body that nobody has fetched.
-fn start_of(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything, brackets too.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    // Field 22 of all; the state is field 3.
-    fields.nth(18)?.parse().ok().filter(|_| state != "Z")
-}
-
 /// A folder for a run's files, with its owner's name on it; removed when dropped.
 ///
 /// # Errors
@@ -99,10 +32,10 @@ pub(crate) fn folder(what: &str) -> Result<tempfile::TempDir> {
 }
 
 /// Takes away what dead runs left. What cannot be taken away is said, and hinders nobody here.
-pub(crate) fn sweep(engine: &Engine, say: &dyn Fn(&str)) {
-    for swept in [sweep_folders(say), sweep_engine(engine, say)] {
+pub(crate) fn sweep(engine: &Engine, report: &dyn Fn(&str)) {
+    for swept in [sweep_folders(report), sweep_engine(engine, report)] {
         if let Err(error) = swept {
-            say(&format!("what an earlier run left cannot be removed: {error:#}"));
+            report(&format!("what an earlier run left cannot be removed: {error:#}"));
         }
     }
 }
@@ -114,7 +47,7 @@ fn is_dead(owner: &str) -> Result<bool> {
     }
 }
 
-fn sweep_folders(say: &dyn Fn(&str)) -> Result<()> {
+fn sweep_folders(report: &dyn Fn(&str)) -> Result<()> {
     let all = std::env::temp_dir();
     for entry in std::fs::read_dir(&all).with_context(|| all.display().to_string())? {
         let path = entry?.path();
@@ -129,7 +62,7 @@ fn sweep_folders(say: &dyn Fn(&str)) -> Result<()> {
         if is_dead(&owner)? {
             let ended = end_daemons(&path)?;
             std::fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
-            say(&format!(
+            report(&format!(
                 "a run was killed before: ended {ended} daemons and removed its folder {}",
                 path.display()
             ));
@@ -143,7 +76,7 @@ fn is_mine(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw())
 }
 
-fn sweep_engine(engine: &Engine, say: &dyn Fn(&str)) -> Result<()> {
+fn sweep_engine(engine: &Engine, report: &dyn Fn(&str)) -> Result<()> {
     let (mut containers, mut images) = (0, 0);
     for (id, owner) in engine.owned_containers()? {
         if is_dead(&owner)? {
@@ -158,7 +91,7 @@ fn sweep_engine(engine: &Engine, say: &dyn Fn(&str)) -> Result<()> {
         }
     }
     if 0 < containers + images {
-        say(&format!(
+        report(&format!(
             "a run was killed before: removed {containers} containers and {images} images of it"
         ));
     }
@@ -234,35 +167,6 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
-
-    #[test]
-    fn an_owner_is_one_process_and_no_other_of_its_number() {
-        let me = Owner::me().expect("there is a /proc");
-        assert_eq!(Owner::parse(&me.to_string()), Some(me.clone()));
-        assert!(me.may_live().expect("it can be asked"));
-        let dead = |change: &dyn Fn(&mut Owner)| {
-            let mut other = me.clone();
-            change(&mut other);
-            !other.may_live().expect("it can be asked")
-        };
-        assert!(dead(&|owner| owner.start += 1), "the number was given away again");
-        assert!(dead(&|owner| owner.boot = "another".to_owned()));
-        assert!(
-            !dead(&|owner| {
-                owner.namespace = "1".to_owned();
-                owner.start += 1;
-            }),
-            "nothing is known of another namespace"
-        );
-        let mut child = Command::new("true").spawn().expect("it starts");
-        let of_child = Owner::of(child.id());
-        child.wait().expect("it ends");
-        // It may have ended before it could be looked at: then it has no owner, which is as good.
-        assert!(of_child.is_err() || !of_child.is_ok_and(|owner| owner.may_live().expect("it can be asked")));
-        for bad in ["", "a:b:c", "a:b:1:2:3", "a:b:x:2"] {
-            assert_eq!(Owner::parse(bad), None);
-        }
-    }
 
     /// Others see its arguments only some time after it was started, so it says a line first.
     fn daemon(name: &str, folder: &Path) -> Child {

@@ -1,4 +1,6 @@
-//! What figures depend on: the machine, what else it did, and what was measured.
+//! The conditions of a measurement: the machine, its load, the engine, and the commit.
+//!
+//! What cannot be read is `unknown` and fails nothing. It does not know what was measured.
 
 use crate::engine::Engine;
 use crate::sh;

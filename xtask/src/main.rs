@@ -1,10 +1,10 @@
 //! `cargo xtask`: the project's own commands. Everything a person or a CI runner does here is one of them.
 //!
-//! It builds, starts and looks at the product from outside; it uses none of the product's crates, so that a defect in
+//! It builds and starts the product and observes it from outside; it uses none of the product's crates, so that a defect in
 //! one of them cannot hide itself.
 
 #[macro_use]
-mod say;
+mod print;
 
 mod bench;
 mod demo;
@@ -19,10 +19,13 @@ mod http;
 mod interrupt;
 mod leftovers;
 mod machine;
-mod needs;
+mod mutants;
+mod owner;
+mod pdeathsig;
 mod prepare;
+mod prerequisites;
+mod process;
 mod sh;
-mod tether;
 mod tidy;
 mod victim;
 mod victims;
@@ -41,7 +44,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks what the compiler does not: the crate graph, first lines, sizes, hosts, paths.
+    /// Checks what the compiler does not: the crate graph, import cycles, sizes, arguments, first lines, hosts, paths.
     Tidy,
     /// The whole gate: fmt, tidy, clippy, docs, every test. What CI runs.
     Test,
@@ -71,9 +74,18 @@ enum Command {
         /// `one-host`, `two-hosts`; both if none is named.
         only: Vec<String>,
     },
-    /// Becomes a program that ends when PARENT does; demo and bench start their daemons so.
+    /// Changes the core in small ways and counts which changes its tests notice.
+    Mutants {
+        /// Chooses the sample.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        seed: usize,
+        /// At least so many mutants, unless there are fewer.
+        #[arg(long, default_value_t = 150, value_name = "COUNT")]
+        sample: usize,
+    },
+    /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
-    Tether {
+    Pdeathsig {
         parent: i32,
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<OsString>,
@@ -104,7 +116,8 @@ fn main() -> ExitCode {
         Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
-        Command::Tether { parent, words } => tether::run(parent, &words),
+        Command::Mutants { seed, sample } => mutants::run(seed, sample),
+        Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

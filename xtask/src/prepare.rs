@@ -1,8 +1,11 @@
-//! Makes sure that there is an engine, and says what was done for that.
+//! Makes sure that there is an engine, and reports what was done for that.
+//!
+//! Contract: an engine that answers is used as it is; otherwise one is started, or installed where that is allowed. It does
+//! not know what the engine is for, and never stops one.
 
 use crate::engine::Engine;
-use crate::needs::Recommended;
-use crate::{interrupt, needs, sh};
+use crate::prerequisites::Recommended;
+use crate::{interrupt, prerequisites, sh};
 use anyhow::{Context, Result, bail};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -25,11 +28,11 @@ pub(crate) enum May {
 ///
 /// # Errors
 /// There is none and none can be had here: one line with what is missing.
-pub(crate) fn engine(may: May, say: &dyn Fn(&str)) -> Result<Engine> {
+pub(crate) fn engine(may: May, report: &dyn Fn(&str)) -> Result<Engine> {
     let engine = Engine::here()?;
     let why = match engine.version() {
         Ok(version) => {
-            say(&format!("engine {version} at {}", engine.socket().display()));
+            report(&format!("engine {version} at {}", engine.socket().display()));
             return Ok(engine);
         }
         Err(why) => why,
@@ -38,17 +41,22 @@ pub(crate) fn engine(may: May, say: &dyn Fn(&str)) -> Result<Engine> {
     if is_forbidden(&why) {
         bail!("no rights on {socket}: join the group `docker` (and log in again), or run this as root");
     }
-    let installed = needs::on_path("dockerd");
-    let can_start = rustix::process::geteuid().is_root() && (installed || may == May::Install && needs::can_install());
+    let installed = prerequisites::on_path("dockerd");
+    let can_start =
+        rustix::process::geteuid().is_root() && (installed || may == May::Install && prerequisites::can_install());
     if std::env::var_os("DOCKER_HOST").is_some() || !can_start {
         bail!("missing: a container engine that answers at {socket} (Debian, as root: apt-get install docker.io)");
     }
     if !installed {
-        say("no engine here: installing the distribution's (docker.io)");
-        needs::install(&["docker.io"], Recommended::With)?;
+        report("no engine here: installing the distribution's (docker.io)");
+        prerequisites::install(&["docker.io"], Recommended::With)?;
     }
     // The package may have started it.
-    let mut started = if engine.version().is_err() { start(say)? } else { None };
+    let mut started = if engine.version().is_err() {
+        start(report)?
+    } else {
+        None
+    };
     let (version, took) = interrupt::wait(
         "the engine",
         Instant::now(),
@@ -61,7 +69,7 @@ pub(crate) fn engine(may: May, say: &dyn Fn(&str)) -> Result<Engine> {
             Ok(engine.version().ok())
         },
     )?;
-    say(&format!("engine {version} answers after {:.1} s", took.as_secs_f64()));
+    report(&format!("engine {version} answers after {:.1} s", took.as_secs_f64()));
     Ok(engine)
 }
 
@@ -95,21 +103,21 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
 }
 
 /// Starts the installed one: by the service manager, else directly.
-fn start(say: &dyn Fn(&str)) -> Result<Option<Daemon>> {
+fn start(report: &dyn Fn(&str)) -> Result<Option<Daemon>> {
     if Path::new("/run/systemd/system").exists() {
-        say("starting the engine by the service manager: systemctl start docker");
+        report("starting the engine by the service manager: systemctl start docker");
         return sh::run(Command::new("systemctl").args(["start", "docker"])).map(|()| None);
     }
     let log = std::env::temp_dir().join("watchtree-dockerd.log");
     let file = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut command = Command::new(needs::find("dockerd").context("`dockerd` is not installed")?);
+    let mut command = Command::new(prerequisites::find("dockerd").context("`dockerd` is not installed")?);
     command
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)
         .stderr(file)
         .process_group(0);
     let child = command.spawn().context("cannot start `dockerd`")?;
-    say(&format!(
+    report(&format!(
         "no service manager here: started dockerd directly, pid {}, log {}; it stays (end it with kill {})",
         child.id(),
         log.display(),

@@ -1,4 +1,6 @@
-//! Starting other programs: always with a name in the error, never with a shell, never with our stdin.
+//! Starts other programs: with the command line in every error, without a shell, without our stdin.
+//!
+//! It does not know the programs; there is no deadline, because builds and installs take as long as they take.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};

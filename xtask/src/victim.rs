@@ -1,4 +1,4 @@
-//! Builds the victim as one static file: it is put into an image that holds nothing else.
+//! Builds the victim as one static file. It does not know images and containers.
 
 use crate::sh;
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,10 @@
-//! Containers to be hurt: made, asked and removed. A victim tells by itself which of its lives is answering.
+//! Containers to be hurt: made, asked and removed.
+//!
+//! Contract: a victim answers which incarnation of it is running; images and containers carry their run and owner as labels.
+//! It does not know who heals them.
 
 use crate::engine::{Engine, OWNER_LABEL, RUN_LABEL};
-use crate::leftovers::Owner;
+use crate::owner::Owner;
 use crate::{sh, victim};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -69,7 +72,7 @@ pub(crate) enum Network {
 
 /// What a victim shall be.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct VictimSpec {
     pub(crate) name: String,
     pub(crate) image: String,
     pub(crate) run: String,
@@ -99,11 +102,11 @@ impl Victim {
     ///
     /// # Errors
     /// The engine refused.
-    pub(crate) fn start(engine: &Engine, wish: &Wish) -> Result<Self> {
+    pub(crate) fn start(engine: &Engine, spec: &VictimSpec) -> Result<Self> {
         let port = free_port()?;
-        let id = engine.create(&wish.name, &settings(wish, port, &Owner::me()?))?;
+        let id = engine.create(&spec.name, &settings(spec, port, &Owner::me()?))?;
         let victim = Self {
-            name: wish.name.clone(),
+            name: spec.name.clone(),
             id,
             address: (Ipv4Addr::LOCALHOST, port).into(),
         };
@@ -111,8 +114,8 @@ impl Victim {
         Ok(victim)
     }
 
-    /// Says one command and reads one line.
-    fn say(&self, command: &str) -> std::io::Result<String> {
+    /// Sends one command and reads one line.
+    fn request(&self, command: &str) -> std::io::Result<String> {
         let stream = TcpStream::connect_timeout(&self.address, QUESTION)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(QUESTION))?;
@@ -123,23 +126,28 @@ impl Victim {
     }
 
     /// Which life of it answers; `None` if none does.
-    pub(crate) fn life(&self) -> Option<String> {
-        let answer = self.say("ping").ok()?;
+    pub(crate) fn incarnation(&self) -> Option<String> {
+        let answer = self.request("ping").ok()?;
         answer.strip_prefix("pong ").map(str::to_owned)
     }
 
     /// Waits for an answer of a life other than `old`; gives it.
-    pub(crate) fn await_life(&self, old: Option<&str>, start: Instant, within: Duration) -> Result<(String, Duration)> {
+    pub(crate) fn await_incarnation(
+        &self,
+        old: Option<&str>,
+        start: Instant,
+        within: Duration,
+    ) -> Result<(String, Duration)> {
         let what = format!("{} does not answer", self.name);
         crate::interrupt::wait(&what, start, within, Duration::from_millis(3), || {
-            Ok(self.life().filter(|life| Some(life.as_str()) != old))
+            Ok(self.incarnation().filter(|life| Some(life.as_str()) != old))
         })
     }
 
     /// Its process ends with 1, at once. The moment is just before the command was sent.
     pub(crate) fn crash(&self) -> Result<Instant> {
         let at = Instant::now();
-        match self.say("crash") {
+        match self.request("crash") {
             Ok(answer) if !answer.is_empty() => bail!("{} does not crash, it says {answer:?}", self.name),
             _closed => Ok(at),
         }
@@ -149,7 +157,7 @@ impl Victim {
     pub(crate) fn hang(&self) -> Result<Instant> {
         let at = Instant::now();
         let answer = self
-            .say("hang")
+            .request("hang")
             .with_context(|| format!("{} cannot be told to hang", self.name))?;
         if answer != "hanging" {
             bail!("{} does not hang, it says {answer:?}", self.name);
@@ -158,20 +166,20 @@ impl Victim {
     }
 }
 
-fn settings(wish: &Wish, port: u16, owner: &Owner) -> Value {
+fn settings(spec: &VictimSpec, port: u16, owner: &Owner) -> Value {
     let mut labels = serde_json::Map::new();
-    labels.insert(RUN_LABEL.to_owned(), wish.run.clone().into());
+    labels.insert(RUN_LABEL.to_owned(), spec.run.clone().into());
     labels.insert(OWNER_LABEL.to_owned(), owner.to_string().into());
-    if wish.healed {
+    if spec.healed {
         labels.insert("watchtree.enable".to_owned(), "true".into());
     }
-    for (name, value) in &wish.labels {
+    for (name, value) in &spec.labels {
         labels.insert(name.clone(), value.clone().into());
     }
     let mut env = vec![format!("VICTIM_PORT={port}")];
-    let mut host = json!({ "RestartPolicy": { "Name": wish.restart } });
+    let mut host = json!({ "RestartPolicy": { "Name": spec.restart } });
     let mut exposed = json!({});
-    match wish.network {
+    match spec.network {
         Network::Host => host["NetworkMode"] = "host".into(),
         Network::Bridge => {
             env.push("VICTIM_ADDRESS=0.0.0.0".to_owned());
@@ -180,9 +188,9 @@ fn settings(wish: &Wish, port: u16, owner: &Owner) -> Value {
             exposed = json!({ &inside: {} });
         }
     }
-    env.extend(wish.env.iter().cloned());
+    env.extend(spec.env.iter().cloned());
     let mut settings = json!({
-        "Image": wish.image,
+        "Image": spec.image,
         "Entrypoint": ["/victim"],
         "Cmd": ["serve"],
         "Env": env,
@@ -190,7 +198,7 @@ fn settings(wish: &Wish, port: u16, owner: &Owner) -> Value {
         "ExposedPorts": exposed,
         "HostConfig": host,
     });
-    if let Some((interval, timeout, retries)) = wish.health {
+    if let Some((interval, timeout, retries)) = spec.health {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         settings["Healthcheck"] = json!({
             "Test": ["CMD", "/victim", "healthcheck", "500"],

@@ -1,5 +1,6 @@
 //! A container-watchdog alone, as a real process in a folder of its own: started, killed, frozen, asked.
 
+use crate::programs;
 use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
@@ -50,7 +51,7 @@ impl Healer {
         std::fs::write(folder.path().join("host.toml"), config)?;
         Ok(Self {
             folder,
-            program: program("container-watchdog")?,
+            program: programs::program("container-watchdog")?,
             child: None,
         })
     }
@@ -60,7 +61,7 @@ impl Healer {
     /// # Errors
     /// It cannot be built.
     pub fn use_faulty_build(&mut self) -> Result<()> {
-        self.program = faulty_program()?;
+        self.program = programs::faulty_container_watchdog()?;
         Ok(())
     }
 
@@ -256,45 +257,4 @@ impl Drop for Healer {
             let _ = child.wait();
         }
     }
-}
-
-/// A program beside this test: `cargo build` must have made it.
-fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let program = test
-        .ancestors()
-        .nth(2)
-        .context("a test lies in target/PROFILE/deps")?
-        .join(name);
-    ensure!(
-        program.is_file(),
-        "{} is missing: run cargo build first",
-        program.display()
-    );
-    Ok(program)
-}
-
-/// Builds container-watchdog with fault points, keeps a copy, and puts the plain build back in its place.
-fn faulty_program() -> Result<PathBuf> {
-    let plain = program("container-watchdog")?;
-    let faulty = plain.with_file_name("container-watchdog-with-fault-points");
-    cargo_build(&["--features", "container-watchdog/fault-points"])?;
-    std::fs::remove_file(&faulty).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
-    std::fs::copy(&plain, &faulty)?;
-    cargo_build(&[])?;
-    Ok(faulty)
-}
-
-fn cargo_build(more: &[&str]) -> Result<()> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "container-watchdog", "--target-dir"])
-        .arg(crate::real_engine::target_folder()?)
-        .args(more)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .status()?;
-    ensure!(status.success(), "container-watchdog cannot be built");
-    Ok(())
 }

@@ -3,32 +3,16 @@
 //! Dropping the rig ends every process it started, also a child that outlived its host-watchdog.
 
 use crate::fake_engine::{End, FakeEngine, Reply, Request};
+use crate::programs::program;
 use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use watchtree_api::{Client, TreeNode, TreeQuery};
 use watchtree_os::process::{self, Process, Signal};
-
-/// The programs beside this test: `cargo build` must have made them.
-///
-/// # Errors
-/// It has not.
-pub fn program(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe().context("where is this test?")?;
-    let folder = test
-        .parent()
-        .and_then(Path::parent)
-        .context("a test lies in target/PROFILE/deps")?;
-    let program = folder.join(name);
-    if !program.is_file() {
-        bail!("{} is missing: run cargo build first", program.display());
-    }
-    Ok(program)
-}
 
 /// An engine without containers, of its own id, so that no other healer of this machine holds it.
 fn empty_engine() -> Result<FakeEngine> {

@@ -4,5 +4,6 @@ pub mod fake_engine;
 pub mod healer;
 pub mod host_support;
 pub mod manager_support;
+pub mod programs;
 pub mod real_engine;
 pub mod stopwatch;

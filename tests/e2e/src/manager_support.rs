@@ -1,7 +1,7 @@
 //! A real manager and one host under it, on an engine that is not there or on one that the test names.
 
-use crate::host_support::program;
-use anyhow::{Context, Result, bail, ensure};
+use crate::programs::{make_keys, program};
+use anyhow::{Result, bail};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,13 +27,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Runs a command that must succeed.
-pub fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {output:?}");
-    Ok(())
 }
 
 /// Looks until it finds something; what the manager logged goes with the failure.
@@ -62,10 +55,7 @@ pub fn tree_on(at: &Path, url: &str, known: bool, engine: &str) -> Result<(Runni
     for name in ["allowed", "order-keys"] {
         std::fs::create_dir(at.join(name))?;
     }
-    for (kind, name) in [("curve", "manager"), ("curve", "h1"), ("order", "order")] {
-        let file = at.join(format!("{name}.key"));
-        run(Command::new(program("watchtree")?).args(["key", "gen", kind]).arg(file))?;
-    }
+    make_keys(at, &[("curve", "manager"), ("curve", "h1"), ("order", "order")])?;
     std::fs::copy(at.join("h1.pub"), at.join("allowed/h1.pub"))?;
     std::fs::copy(at.join("order.pub"), at.join("order-keys/order.pub"))?;
     std::fs::write(

@@ -1,14 +1,14 @@
 //! The real engine as a test sees it from outside: the victim's image, containers that clean up after themselves, a tape
 //! of everything the engine does to them. Works by the `docker` command and plain TCP; knows nothing of Watchtree.
 
+use crate::programs;
 use crate::stopwatch::Stopwatch;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// True if there is an engine: it answers on its socket, which is also how the gate, the demo and the bench look. Where
@@ -80,7 +80,16 @@ pub fn docker(args: &[&str]) -> Result<String> {
 /// # Errors
 /// It cannot be built.
 pub fn victim_image() -> Result<String> {
-    let file = build_victim()?;
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    if let Some(image) = IMAGE.get() {
+        return Ok(image.clone());
+    }
+    let image = make_victim_image()?;
+    Ok(IMAGE.get_or_init(|| image).clone())
+}
+
+fn make_victim_image() -> Result<String> {
+    let file = programs::victim()?;
     let age = std::fs::metadata(&file)?
         .modified()?
         .duration_since(std::time::UNIX_EPOCH)?;
@@ -105,43 +114,6 @@ pub fn victim_image() -> Result<String> {
     import.stdin.take().context("its input")?.write_all(&tar.stdout)?;
     ensure!(import.wait()?.success(), "docker import failed");
     Ok(name)
-}
-
-/// As one static file: the image holds nothing else.
-fn build_victim() -> Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "watchtree-victim",
-            "--target",
-            &target,
-            "--target-dir",
-        ])
-        .arg(target_folder()?)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .status()?;
-    ensure!(status.success(), "the victim cannot be built");
-    Ok(target_folder()?.join(target).join("release").join("watchtree-victim"))
-}
-
-/// Cargo's target folder: a test lies in TARGET/PROFILE/deps.
-///
-/// # Errors
-/// It lies elsewhere.
-pub fn target_folder() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test
-        .ancestors()
-        .nth(3)
-        .filter(|folder| folder.join("CACHEDIR.TAG").is_file());
-    folder
-        .map(Path::to_path_buf)
-        .context("a test lies in target/PROFILE/deps")
 }
 
 /// A victim's container; removed when dropped.

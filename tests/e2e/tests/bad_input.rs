@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use watchtree_e2e::host_support::program;
+use watchtree_e2e::programs::{make_keys, program};
 
 /// `nobody`.
 const STRANGER: u32 = 65534;
@@ -28,13 +28,8 @@ impl Place {
         };
         // The stranger shall fail at what is tested, not on the way to it.
         std::fs::set_permissions(place.folder.path(), std::fs::Permissions::from_mode(0o755))?;
-        for (kind, name) in [("curve", "manager"), ("curve", "h1"), ("order", "order")] {
-            let made = Command::new(program("watchtree")?)
-                .args(["key", "gen", kind])
-                .arg(place.file(&format!("{name}.key")))
-                .output()?;
-            ensure!(made.status.success(), "{made:?}");
-        }
+        let keys = [("curve", "manager"), ("curve", "h1"), ("order", "order")];
+        make_keys(place.folder.path(), &keys)?;
         for name in ["allowed", "order-keys"] {
             std::fs::create_dir(place.file(name))?;
         }

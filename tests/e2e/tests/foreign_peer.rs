@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use watchtree_e2e::host_support::program;
+use watchtree_e2e::programs::program;
 
 fn foreign() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../foreign"))

@@ -25,36 +25,12 @@ fn killed_at_each_border_of_a_start() -> Result<()> {
     }
     let label = "wt-test=borders";
     let victim = victim("borders", label, &["--no-healthcheck"])?;
-    let tape = Tape::begin(label)?;
-    let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), EAGER)?;
-    healer.use_faulty_build()?;
-    for (round, point) in ["start_posted", "request", "answer", "start_answered", "ended"]
-        .into_iter()
-        .enumerate()
-    {
-        healer.run(&[("WATCHTREE_TEST_ABORT_AT", point)])?;
-        let life = victim.life()?;
+    let crash = |victim: &Victim| {
         victim.crash();
-        let status = healer.await_end(Duration::from_secs(10))?;
-        ensure!(
-            status.code().is_none(),
-            "{point}: it ended by itself with {status}\n{}",
-            healer.log()
-        );
-        healer.run(&[])?;
-        victim.await_other_life(&life, Duration::from_secs(10))?;
-        settled(&healer, &victim)?;
-        tape.catch_up()?;
-        let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
-        ensure!(
-            (starts, ends) == (round + 1, round + 1),
-            "{point}: {:?}\n{}",
-            tape.actions(&victim),
-            healer.log()
-        );
-        healer.kill()?;
-    }
-    Ok(())
+        Ok(())
+    };
+    let points = ["start_posted", "request", "answer", "start_answered", "ended"];
+    killed_at_each(&points, label, &victim, Duration::from_secs(10), &crash)
 }
 
 #[test]
@@ -70,9 +46,10 @@ fn killed_at_each_border_of_a_stop_and_start() -> Result<()> {
         "watchtree.grace=500ms",
     ];
     let victim = victim("stop-borders", label, &more)?;
-    let tape = Tape::begin(label)?;
-    let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), EAGER)?;
-    healer.use_faulty_build()?;
+    let hang = |victim: &Victim| {
+        victim.await_inspect("{{.State.Health.Status}}", "healthy", Duration::from_secs(10))?;
+        victim.say("hang").map(drop)
+    };
     let points = [
         "stop_posted",
         "request",
@@ -82,30 +59,49 @@ fn killed_at_each_border_of_a_stop_and_start() -> Result<()> {
         "start_answered",
         "ended",
     ];
-    for (round, point) in points.into_iter().enumerate() {
-        victim.await_inspect("{{.State.Health.Status}}", "healthy", Duration::from_secs(10))?;
+    killed_at_each(&points, label, &victim, Duration::from_secs(15), &hang)
+}
+
+/// Hurts the victim once for each fault point, where the healer ends itself; the next healer finishes that one repair.
+fn killed_at_each(
+    points: &[&str],
+    label: &str,
+    victim: &Victim,
+    within: Duration,
+    hurt: &dyn Fn(&Victim) -> Result<()>,
+) -> Result<()> {
+    let tape = Tape::begin(label)?;
+    let mut healer = Healer::prepare(label, "/var/run/docker.sock".as_ref(), EAGER)?;
+    healer.use_faulty_build()?;
+    for (round, point) in points.iter().enumerate() {
         healer.run(&[("WATCHTREE_TEST_ABORT_AT", point)])?;
         let life = victim.life()?;
-        victim.say("hang")?;
-        let status = healer.await_end(Duration::from_secs(20))?;
+        hurt(victim)?;
+        let status = healer.await_end(within)?;
         ensure!(
             status.code().is_none(),
             "{point}: it ended by itself with {status}\n{}",
             healer.log()
         );
         healer.run(&[])?;
-        victim.await_other_life(&life, Duration::from_secs(15))?;
-        settled(&healer, &victim)?;
-        tape.catch_up()?;
-        let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
-        ensure!(
-            (starts, ends) == (round + 1, round + 1),
-            "{point}: {:?}\n{}",
-            tape.actions(&victim),
-            healer.log()
-        );
+        victim.await_other_life(&life, within)?;
+        once_each(&format!("killed at {point}"), round + 1, &healer, victim, &tape)?;
         healer.kill()?;
     }
+    Ok(())
+}
+
+/// The repair is over, and the engine saw as many starts as ends.
+fn once_each(what: &str, rounds: usize, healer: &Healer, victim: &Victim, tape: &Tape) -> Result<()> {
+    settled(healer, victim)?;
+    tape.catch_up()?;
+    let (starts, ends) = (tape.count(victim, "start"), tape.count(victim, "die"));
+    ensure!(
+        (starts, ends) == (rounds, rounds),
+        "{what}: {:?}\n{}",
+        tape.actions(victim),
+        healer.log()
+    );
     Ok(())
 }
 
@@ -152,15 +148,7 @@ fn killed_at_100_random_moments() -> Result<()> {
         victim
             .await_other_life(&life, Duration::from_secs(10))
             .map_err(|error| error.context(healer.log()))?;
-        settled(&healer, &victim)?;
-        tape.catch_up()?;
-        let (starts, ends) = (tape.count(&victim, "start"), tape.count(&victim, "die"));
-        ensure!(
-            (starts, ends) == (round, round),
-            "round {round}, killed after {moment:?}: {:?}\n{}",
-            tape.actions(&victim),
-            healer.log()
-        );
+        once_each(&format!("killed after {moment:?}"), round, &healer, &victim, &tape)?;
         healer.kill()?;
     }
     println!("{killed_before_the_start} of 100 kills came before the start");

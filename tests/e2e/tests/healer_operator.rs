@@ -124,17 +124,57 @@ fn a_stop_during_the_engines_backoff_stays() -> Result<()> {
     Ok(())
 }
 
-/// Hangs a victim, waits for the repair's stop signal, and then does `act` while the repair's `/stop` still waits.
-fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Result<(Victim, Healer, Tape)> {
-    let label = format!("wt-test={name}");
+/// A stop, a kill and a removal, each while the repair's own `/stop` still waits.
+#[test]
+fn an_act_that_falls_into_a_repair_wins() -> Result<()> {
+    if !there_is_one() {
+        return Ok(());
+    }
+    let label = "wt-test=into-repair";
     let more = ["--label", "watchtree.stop-timeout=20s", "--label", "watchtree.grace=1s"];
-    let victim = Victim::run(name, &args(&label, &more))?;
-    let tape = Tape::begin(&label)?;
-    let healer = Healer::start(&label, "[heal]\ngrace = \"1s\"\n")?;
+    let victim = |name: &str| Victim::run(name, &args(label, &more));
+    let (stopped, killed, removed) = (victim("into-stop")?, victim("into-kill")?, victim("into-rm")?);
+    let tape = Tape::begin(label)?;
+    let healer = Healer::start(label, "[heal]\ngrace = \"1s\"\n")?;
+    let acts: [(&Victim, &[&str]); 3] = [
+        (&removed, &["rm", "--force"]),
+        (&stopped, &["stop", "--time", "1"]),
+        (&killed, &["kill"]),
+    ];
+    for (victim, act) in acts {
+        await_repair(victim, &healer, &tape)?;
+        std::thread::sleep(Duration::from_millis(500));
+        docker(&[act, &[&victim.id]].concat())?;
+    }
+    killed.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(3))?;
+    killed.stays("exited", Duration::from_secs(15))?;
+    ensure!(stopped.inspect("{{.State.Status}}")? == "exited", "{}", healer.log());
+    ensure!(removed.inspect("{{.Id}}").is_err(), "it is gone");
+    tape.catch_up()?;
+    for victim in [&stopped, &killed, &removed] {
+        ensure!(
+            tape.count(victim, "start") == 0,
+            "{}: {:?}\n{}",
+            victim.name,
+            tape.actions(victim),
+            healer.log()
+        );
+    }
+    healer.await_state(
+        &format!("h1/docker/{}", stopped.name),
+        "stopped",
+        Duration::from_secs(1),
+    )?;
+    ensure!(healer.get("/livez")?.0 == 200, "the healer goes on");
+    Ok(())
+}
+
+/// Hangs the victim and waits for the repair's stop signal, which it ignores.
+fn await_repair(victim: &Victim, healer: &Healer, tape: &Tape) -> Result<()> {
     victim.await_inspect("{{.State.Health.Status}}", "healthy", Duration::from_secs(10))?;
     victim.say("hang")?;
     let began = Instant::now();
-    while tape.count(&victim, "kill") == 0 {
+    while tape.count(victim, "kill") == 0 {
         ensure!(
             began.elapsed() < Duration::from_secs(15),
             "no repair began\n{}",
@@ -143,70 +183,10 @@ fn act_into_the_repair(name: &str, act: &dyn Fn(&Victim) -> Result<()>) -> Resul
         std::thread::sleep(Duration::from_millis(10));
     }
     ensure!(
-        tape.count(&victim, "die") == 0,
+        tape.count(victim, "die") == 0,
         "it ignores its stop signal: {:?}",
-        tape.actions(&victim)
+        tape.actions(victim)
     );
-    std::thread::sleep(Duration::from_millis(500));
-    act(&victim)?;
-    Ok((victim, healer, tape))
-}
-
-#[test]
-fn a_stop_that_falls_into_a_repair_wins() -> Result<()> {
-    if !there_is_one() {
-        return Ok(());
-    }
-    let stop = |victim: &Victim| docker(&["stop", "--time", "1", &victim.id]).map(drop);
-    let (victim, healer, tape) = act_into_the_repair("into-stop", &stop)?;
-    victim.stays("exited", Duration::from_secs(15))?;
-    tape.catch_up()?;
-    ensure!(
-        tape.count(&victim, "start") == 0,
-        "{:?}\n{}",
-        tape.actions(&victim),
-        healer.log()
-    );
-    healer.await_state(&format!("h1/docker/{}", victim.name), "stopped", Duration::from_secs(1))?;
-    Ok(())
-}
-
-#[test]
-fn a_kill_that_falls_into_a_repair_wins() -> Result<()> {
-    if !there_is_one() {
-        return Ok(());
-    }
-    let kill = |victim: &Victim| docker(&["kill", &victim.id]).map(drop);
-    let (victim, healer, tape) = act_into_the_repair("into-kill", &kill)?;
-    victim.await_inspect("{{.State.Status}}", "exited", Duration::from_secs(3))?;
-    victim.stays("exited", Duration::from_secs(15))?;
-    tape.catch_up()?;
-    ensure!(
-        tape.count(&victim, "start") == 0,
-        "{:?}\n{}",
-        tape.actions(&victim),
-        healer.log()
-    );
-    Ok(())
-}
-
-#[test]
-fn a_removal_that_falls_into_a_repair_wins() -> Result<()> {
-    if !there_is_one() {
-        return Ok(());
-    }
-    let remove = |victim: &Victim| docker(&["rm", "--force", &victim.id]).map(drop);
-    let (victim, healer, tape) = act_into_the_repair("into-rm", &remove)?;
-    std::thread::sleep(Duration::from_secs(6));
-    ensure!(victim.inspect("{{.Id}}").is_err(), "it is gone");
-    tape.catch_up()?;
-    ensure!(
-        tape.count(&victim, "start") == 0,
-        "{:?}\n{}",
-        tape.actions(&victim),
-        healer.log()
-    );
-    ensure!(healer.get("/livez")?.0 == 200, "the healer goes on");
     Ok(())
 }
 

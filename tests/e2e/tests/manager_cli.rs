@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use watchtree_e2e::fake_engine::{End, FakeEngine, Reply, Request};
-use watchtree_e2e::host_support::program;
+use watchtree_e2e::programs::program;
 use watchtree_os::process::{Process, Signal};
 
 /// Nobody listens there.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 use watchtree_api::{Client, IncidentQuery, TreeQuery};
-use watchtree_e2e::host_support::program;
 use watchtree_e2e::manager_support::{WITHIN, daemon, end, tree};
+use watchtree_e2e::programs::program;
 
 /// The state of `h1` in the tree; `None` = it is not there.
 async fn state_of_host(client: &Client) -> Option<String> {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use watchtree_api::{Client, Incident, IncidentQuery, TreeNode, TreeQuery};
-use watchtree_e2e::host_support::program;
 use watchtree_e2e::manager_support::WITHIN;
+use watchtree_e2e::programs::{make_keys, program};
 use watchtree_e2e::stopwatch::Stopwatch;
 use watchtree_os::process::{self, Process, Signal};
 
@@ -117,11 +117,8 @@ impl Rig {
             std::fs::create_dir(self.path(name))?;
         }
         let at = self.folder.path().display();
-        let watchtree = program("watchtree")?;
-        for (kind, name) in [("curve", "manager"), ("curve", "h1"), ("order", "manager-order")] {
-            let key = format!("{at}/keys/{name}.key");
-            command(&[&watchtree.display().to_string(), "key", "gen", kind, &key])?;
-        }
+        let keys = [("curve", "manager"), ("curve", "h1"), ("order", "manager-order")];
+        make_keys(&self.path("keys"), &keys)?;
         std::fs::copy(self.path("keys/h1.pub"), self.path("allowed/h1.pub"))?;
         std::fs::copy(self.path("keys/manager-order.pub"), self.path("order-keys/manager.pub"))?;
         let dirs = format!("state_dir = \"{at}/state\"\nrun_dir = \"{at}/run\"\n");

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use watchtree_api::{Client, TreeQuery};
-use watchtree_e2e::host_support::program;
 use watchtree_e2e::manager_support::{WITHIN, tree_on};
+use watchtree_e2e::programs::program;
 use watchtree_e2e::real_engine::{Tape, Victim, there_is_one};
 
 /// One command to the manager: its exit code and what it printed.

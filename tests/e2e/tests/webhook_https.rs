@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use watchtree_api::{Client, IncidentQuery, TreeQuery};
-use watchtree_e2e::manager_support::{Running, WITHIN, daemon, end, run, tree, wait_for};
+use watchtree_e2e::manager_support::{Running, WITHIN, daemon, end, tree, wait_for};
+use watchtree_e2e::programs::run;
 
 const RECEIVER: &str = r#"
 import http.server, ssl, sys

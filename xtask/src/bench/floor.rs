@@ -1,5 +1,5 @@
-//! The floor: the least that anybody can do. One thread waits for `die` on the engine's event stream and posts
-//! `/start` at once; it decides nothing, writes nothing, checks nothing.
+//! The floor: the least that any healer must do. One thread waits for `die` on the engine's event stream and posts
+//! `/start` at once; it decides nothing, writes nothing, checks nothing, and does not know Watchtree.
 
 use crate::engine::{Engine, percent_encode};
 use crate::http;

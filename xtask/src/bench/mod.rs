@@ -13,13 +13,13 @@ mod stats;
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
 use crate::machine::Machine;
-use crate::victims::{Image, Network, Victim, Wish};
-use crate::{interrupt, leftovers, needs};
+use crate::victims::{Image, Network, Victim, VictimSpec};
+use crate::{interrupt, leftovers, prerequisites};
 use anyhow::{Context, Result, bail};
 use floor::Floor;
 use proxy::Notes;
 use rustix::process::{Pid, Signal, kill_process};
-use stats::Stats;
+use stats::{Stats, Times};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,16 +41,6 @@ struct Amount {
     pairs: usize,
     /// Victims of `--restart always` in one batch.
     always: usize,
-}
-
-/// The times of one network.
-#[derive(Debug, Default)]
-pub(crate) struct Times {
-    pub(crate) ours: Vec<Duration>,
-    pub(crate) floor: Vec<Duration>,
-    pub(crate) always: Vec<Duration>,
-    /// From `die` on the socket to the start request on the socket.
-    pub(crate) share: Vec<Duration>,
 }
 
 /// Who restarts a victim.
@@ -83,13 +73,13 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("bench recover kills the init processes of containers: run it as root");
     }
-    needs::satisfy(needs::BUILD)?;
+    prerequisites::satisfy(prerequisites::BUILD)?;
     let engine = Engine::here()?;
     engine.version().context("the bench needs an engine that answers")?;
     // Figures in the documents are those of this tree.
     let record = !quick && programs.is_none();
     if !record {
-        outln!("a look: no documents are written");
+        outln!("a trial run: no documents are written");
     }
     leftovers::sweep(&engine, &|text| outln!("{text}"));
     outln!("building the daemons for release, and the victim");
@@ -207,7 +197,7 @@ impl Bench<'_> {
         let last_start = Instant::now();
         let mut known = Vec::new();
         for (arm, victim) in &victims {
-            victim.await_life(None, Instant::now(), AWAY_MAX)?;
+            victim.await_incarnation(None, Instant::now(), AWAY_MAX)?;
             match arm {
                 Arm::Ours => known.push(victim),
                 Arm::Floor => self.floor.guard(&victim.id),
@@ -245,7 +235,7 @@ impl Bench<'_> {
 
     fn make(&mut self, arm: Arm, network: Network) -> Result<Victim> {
         self.made += 1;
-        let wish = Wish {
+        let spec = VictimSpec {
             name: format!("wt-{}-{}", self.ours, self.made),
             image: self.image.to_owned(),
             run: if arm == Arm::Ours { self.ours } else { self.others }.to_owned(),
@@ -256,12 +246,14 @@ impl Bench<'_> {
             health: None,
             restart: if arm == Arm::Always { "always" } else { "no" },
         };
-        Victim::start(self.engine, &wish)
+        Victim::start(self.engine, &spec)
     }
 
     fn kill_and_wait(&self, victim: &Victim) -> Result<Duration> {
-        let old = victim.life().with_context(|| format!("{} answers", victim.name))?;
-        let pid = self.engine.look(&victim.id)?.pid;
+        let old = victim
+            .incarnation()
+            .with_context(|| format!("{} answers", victim.name))?;
+        let pid = self.engine.inspect(&victim.id)?.pid;
         let pid = Pid::from_raw(pid)
             .filter(|_| 1 < pid)
             .with_context(|| format!("{} has a process", victim.name))?;
@@ -269,8 +261,8 @@ impl Bench<'_> {
         kill_process(pid, Signal::KILL)?;
         let every = Duration::from_micros(500);
         let what = format!("{} does not come back", victim.name);
-        let look = || Ok(victim.life().filter(|life| *life != old));
-        interrupt::wait(&what, start, AWAY_MAX, every, look).map(|(_, took)| took)
+        let poll = || Ok(victim.incarnation().filter(|life| *life != old));
+        interrupt::wait(&what, start, AWAY_MAX, every, poll).map(|(_, took)| took)
     }
 }
 
@@ -316,7 +308,7 @@ mod tests {
     use super::{AWAY_MAX, Amount, Arm, ENGINE_BUDGET, Floor, order};
     use crate::engine::Engine;
     use crate::fleet::{Containers, run_name};
-    use crate::victims::{Image, Network, Victim, Wish};
+    use crate::victims::{Image, Network, Victim, VictimSpec};
     use std::time::Instant;
 
     #[test]
@@ -359,7 +351,7 @@ mod tests {
         };
         let floor = Floor::start(&engine).expect("the event stream");
         let victim = |name: &str| {
-            let wish = Wish {
+            let spec = VictimSpec {
                 name: format!("wt-{run}-{name}"),
                 image: image.name.clone(),
                 run: run.clone(),
@@ -370,8 +362,10 @@ mod tests {
                 health: None,
                 restart: "no",
             };
-            let victim = Victim::start(&engine, &wish).expect("a victim");
-            let (life, _) = victim.await_life(None, Instant::now(), AWAY_MAX).expect("it answers");
+            let victim = Victim::start(&engine, &spec).expect("a victim");
+            let (life, _) = victim
+                .await_incarnation(None, Instant::now(), AWAY_MAX)
+                .expect("it answers");
             (victim, life)
         };
         let (guarded, life) = victim("guarded");
@@ -379,10 +373,12 @@ mod tests {
         floor.guard(&guarded.id);
         other.crash().expect("it crashes");
         let at = guarded.crash().expect("it crashes");
-        guarded.await_life(Some(&life), at, AWAY_MAX).expect("a new life");
+        guarded
+            .await_incarnation(Some(&life), at, AWAY_MAX)
+            .expect("a new life");
         floor.check().expect("the thread lives");
         assert!(
-            !engine.look(&other.id).expect("it is there").running,
+            !engine.inspect(&other.id).expect("it is there").running,
             "only what is guarded is started"
         );
     }

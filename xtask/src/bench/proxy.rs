@@ -1,7 +1,8 @@
-//! A pass-through between container-watchdog and the engine's socket that changes nothing and notes two moments per
-//! container: when the bytes of its `die` came out of the engine, and when the request to start it came out of the
-//! watchdog. Their difference is the watchdog's own share, timed from outside its process (the proxy's own writing
-//! counts against it).
+//! A pass-through between container-watchdog and the engine's socket, which measures the watchdog's own share.
+//!
+//! Contract: it changes no byte, and notes two moments per container: when the bytes of its `die` came out of the engine,
+//! and when the request to start it came out of the watchdog. Their difference is measured outside the watchdog's process,
+//! and includes the proxy's own writing. It does not know HTTP beyond those two marks.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -69,7 +70,7 @@ pub(crate) fn start(path: &Path, engine: &Path) -> Result<Notes> {
     Ok(notes)
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream, look: impl Fn(&[u8], Instant)) {
+fn pass(mut from: UnixStream, mut to: UnixStream, inspect: impl Fn(&[u8], Instant)) {
     let mut buffer = vec![0; 64 * 1024];
     let mut tail: Vec<u8> = Vec::new();
     while let Ok(count) = from.read(&mut buffer) {
@@ -78,7 +79,7 @@ fn pass(mut from: UnixStream, mut to: UnixStream, look: impl Fn(&[u8], Instant))
             break;
         }
         tail.extend_from_slice(&buffer[..count]);
-        look(&tail, at);
+        inspect(&tail, at);
         let keep_from = tail.len().saturating_sub(TAIL_BYTES_MAX);
         tail.drain(..keep_from);
     }

@@ -1,7 +1,8 @@
-//! What the bench gives: a table for people, JSON for programs, and whether what is to be reached was reached.
+//! The result of the bench: a table for people, JSON for programs, and whether the targets were reached.
+//!
+//! It does not know how the times were measured.
 
-use super::Times;
-use super::stats::Stats;
+use super::stats::{Stats, Times};
 use crate::figures;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};

@@ -1,7 +1,17 @@
-//! Figures of a series of times.
+//! The times of one network and their statistics. It does not know what was timed.
 
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// The times of one network.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) ours: Vec<Duration>,
+    pub(crate) floor: Vec<Duration>,
+    pub(crate) always: Vec<Duration>,
+    /// From `die` on the socket to the start request on the socket.
+    pub(crate) share: Vec<Duration>,
+}
 
 /// n, median, 95th and 99th percentile (nearest rank), least and most.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -2,8 +2,8 @@
 //!
 //! Three separate daemons on their production edges watch containers that the demo made, and no others. Every time is
 //! taken from outside: the victim's new process answers, the alert's POST arrives. It ends with a table, with 1 if a
-//! row failed, and with nothing left behind, also on Ctrl-C; what a run left that was
-//! killed, the next one takes away.
+//! row failed, and with nothing left behind, also on Ctrl-C; what a killed run left, the next one removes. It does not know how
+//! the daemons heal.
 
 mod receiver;
 mod scenes;
@@ -15,8 +15,8 @@ use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};
 use crate::machine::Machine;
 use crate::prepare::{self, May};
-use crate::victims::{Image, Network, Victim, Wish};
-use crate::{figures, interrupt, leftovers, needs};
+use crate::victims::{Image, Network, Victim, VictimSpec};
+use crate::{figures, interrupt, leftovers, prerequisites};
 use anyhow::{Result, bail};
 use receiver::Receiver;
 use rustix::process::Signal;
@@ -50,7 +50,7 @@ pub(crate) fn run(programs: Option<PathBuf>, record: bool) -> Result<()> {
     }
     let ui = Ui::new();
     let engine = prepare::engine(May::Install, &|text| ui.say(Tone::Plain, text))?;
-    needs::satisfy(needs::BUILD)?;
+    prerequisites::satisfy(prerequisites::BUILD)?;
     leftovers::sweep(&engine, &|text| ui.say(Tone::Plain, text));
     if programs.is_none() {
         ui.say(
@@ -128,17 +128,17 @@ struct Cast {
 
 impl Cast {
     fn start(engine: &Engine, image: &str, run: &str) -> Result<Self> {
-        let victim = |name: &str, change: &dyn Fn(&mut Wish)| {
+        let victim = |name: &str, change: &dyn Fn(&mut VictimSpec)| {
             interrupt::check()?;
-            let mut wish = wish(image, run, name);
-            change(&mut wish);
-            Victim::start(engine, &wish)
+            let mut spec = spec(image, run, name);
+            change(&mut spec);
+            Victim::start(engine, &spec)
         };
-        let plain = |_: &mut Wish| ();
-        let healthy = |wish: &mut Wish| wish.health = Some(HEALTH);
-        let short = |wish: &mut Wish| {
-            wish.health = Some(HEALTH);
-            wish.labels.push((
+        let plain = |_: &mut VictimSpec| ();
+        let healthy = |spec: &mut VictimSpec| spec.health = Some(HEALTH);
+        let short = |spec: &mut VictimSpec| {
+            spec.health = Some(HEALTH);
+            spec.labels.push((
                 "watchtree.stop-timeout".to_owned(),
                 format!("{}s", STOP_SHORT.as_secs()),
             ));
@@ -178,8 +178,8 @@ impl Cast {
     }
 }
 
-fn wish(image: &str, run: &str, name: &str) -> Wish {
-    Wish {
+fn spec(image: &str, run: &str, name: &str) -> VictimSpec {
+    VictimSpec {
         name: format!("wt-{run}-{name}"),
         image: image.to_owned(),
         run: run.to_owned(),
@@ -194,7 +194,7 @@ fn wish(image: &str, run: &str, name: &str) -> Wish {
 
 fn play(stage: &Stage<'_>, fleet: &mut Fleet, cast: &Cast) -> Result<Vec<Row>> {
     for victim in cast.all() {
-        victim.await_life(None, Instant::now(), Duration::from_secs(10))?;
+        victim.await_incarnation(None, Instant::now(), Duration::from_secs(10))?;
     }
     let subjects: Vec<String> = cast.all().into_iter().map(stage::subject).collect();
     let took = stage.await_states(fleet, "manager", &subjects, &["ok"], Duration::from_secs(30))?;
@@ -226,7 +226,7 @@ fn play(stage: &Stage<'_>, fleet: &mut Fleet, cast: &Cast) -> Result<Vec<Row>> {
         "the grace after a start",
         cast.started,
         GRACE * 2,
-        stage::LOOK_EVERY,
+        stage::POLL_EVERY,
         || Ok((GRACE < cast.started.elapsed()).then_some(())),
     )?;
     rows.extend(side_by_side(stage, fleet, cast)?);
@@ -248,9 +248,9 @@ fn play(stage: &Stage<'_>, fleet: &mut Fleet, cast: &Cast) -> Result<Vec<Row>> {
 
 fn side_by_side(stage: &Stage<'_>, fleet: &Fleet, cast: &Cast) -> Result<Vec<Row>> {
     let start_loop = || {
-        let mut wish = wish(&cast.image, &cast.run, "loop");
-        wish.env.push("VICTIM_MODE=crash-loop".to_owned());
-        Victim::start(stage.engine, &wish)
+        let mut spec = spec(&cast.image, &cast.run, "loop");
+        spec.env.push("VICTIM_MODE=crash-loop".to_owned());
+        Victim::start(stage.engine, &spec)
     };
     let rows = std::thread::scope(|scope| {
         let shipped_name = "hang, shipped stop timeout";

@@ -1,5 +1,6 @@
-//! The demo's own webhook receiver: what a person's alerting would get. It answers 200 and keeps every POST with the
-//! moment it arrived.
+//! The demo's own webhook receiver: what a person's alerting would get.
+//!
+//! Contract: it answers 200 to every POST and keeps it with the time of its arrival. It does not know what alerts mean.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

@@ -1,7 +1,9 @@
-//! The scenes: each does one kind of damage and says, from outside, what came of it. A scene that fails gives a row
-//! that failed; the others go on.
+//! The scenes of the demo: each does one kind of damage and measures from outside what came of it.
+//!
+//! Contract: a scene gives rows of the table; one that fails gives a failed row, and the others go on. It does not know how
+//! the daemons are started or removed.
 
-use super::stage::{Fault, LOOK_EVERY, Stage, is_about, subject};
+use super::stage::{Fault, POLL_EVERY, Stage, is_about, subject};
 use super::table::{Repaired, Row};
 use super::ui::Tone;
 use crate::fleet::{Fleet, HOST};
@@ -83,22 +85,24 @@ fn seen_and_repaired(
 ) -> Result<(Option<Duration>, Duration)> {
     std::thread::scope(|scope| {
         let seen = scope.spawn(|| stage.await_seen(fleet, victim, fault, within));
-        let repaired = victim.await_life(Some(old), fault.at, within).map(|(_, took)| took);
+        let repaired = victim
+            .await_incarnation(Some(old), fault.at, within)
+            .map(|(_, took)| took);
         let seen = seen.join().map_err(|_| anyhow::anyhow!("the watcher panicked"))?;
         Ok((Some(seen?), repaired?))
     })
 }
 
-fn life(victim: &Victim) -> Result<String> {
+fn incarnation(victim: &Victim) -> Result<String> {
     victim
-        .life()
+        .incarnation()
         .with_context(|| format!("{} answers before it is hurt", victim.name))
 }
 
 /// The process ends with 1.
 pub(crate) fn crash(stage: &Stage<'_>, fleet: &Fleet, victim: &Victim, name: &str) -> Row {
     healed(stage, name, CRASH, "", || {
-        let old = life(victim)?;
+        let old = incarnation(victim)?;
         stage.say(Tone::Fault, &format!("{name}: {} crashes", victim.name));
         let fault = Fault::now();
         victim.crash()?;
@@ -117,7 +121,7 @@ pub(crate) fn hang(stage: &Stage<'_>, fleet: &Fleet, victim: &Victim, stop: Dura
         secs(stop)
     );
     healed(stage, name, bound, &note, || {
-        let old = life(victim)?;
+        let old = incarnation(victim)?;
         stage.say(
             Tone::Fault,
             &format!("{name}: {} hangs and ignores SIGTERM", victim.name),
@@ -175,14 +179,14 @@ pub(crate) fn crash_loop(
             let seen = seen.join().map_err(|_| anyhow::anyhow!("the watcher panicked"));
             (seen.flatten(), told)
         });
-        let before = stage.engine.look(&victim.id)?;
+        let before = stage.engine.inspect(&victim.id)?;
         // Given up means hands off: longer than the longest pause so far.
         let quiet = Instant::now();
         let rest = Duration::from_secs(3);
         interrupt::wait("rest", quiet, rest * 2, Duration::from_millis(50), || {
             Ok((rest < quiet.elapsed()).then_some(()))
         })?;
-        if stage.engine.look(&victim.id)?.started_at != before.started_at {
+        if stage.engine.inspect(&victim.id)?.started_at != before.started_at {
             bail!("it was started again after it had been given up");
         }
         // The first start is ours.
@@ -232,11 +236,11 @@ pub(crate) fn operator_stop(stage: &Stage<'_>, fleet: &Fleet, victim: &Victim) -
         stage.say(Tone::Fault, &format!("docker stop {}", victim.name));
         let fault = Fault::now();
         stage.engine.stop(&victim.id)?;
-        let stopped = stage.engine.look(&victim.id)?;
+        let stopped = stage.engine.inspect(&victim.id)?;
         let seen = stage.await_seen(fleet, victim, fault, PATIENCE)?;
         let every = Duration::from_millis(100);
         interrupt::wait("watching", fault.at, LEFT_ALONE * 2, every, || {
-            let now = stage.engine.look(&victim.id)?;
+            let now = stage.engine.inspect(&victim.id)?;
             if now.running || now.started_at != stopped.started_at {
                 bail!(
                     "it was started again {:.1} s after a person had stopped it",
@@ -270,7 +274,7 @@ pub(crate) fn watcher_away(stage: &Stage<'_>, fleet: &Fleet, victim: &Victim, si
     };
     let note = " to a crash meanwhile healed";
     healed(stage, name, bound, note, || {
-        let old = life(victim)?;
+        let old = incarnation(victim)?;
         let watcher = fleet.process("container-docker")?;
         stage.say(
             Tone::Fault,
@@ -317,7 +321,7 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[&Victi
     let run = || -> Result<(Duration, Duration)> {
         let lives = bystanders
             .iter()
-            .map(|victim| life(victim))
+            .map(|victim| incarnation(victim))
             .collect::<Result<Vec<String>>>()?;
         let child = fleet.process("container-docker")?.pid;
         let host = fleet.host_process()?;
@@ -342,7 +346,7 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[&Victi
         let thawed = Instant::now();
         let seen = seen?;
         let closed = |body: &serde_json::Value| body["change"] == "closed" && is_about_host(body);
-        let (_, back) = interrupt::wait("the incident is not closed", thawed, PATIENCE, LOOK_EVERY, || {
+        let (_, back) = interrupt::wait("the incident is not closed", thawed, PATIENCE, POLL_EVERY, || {
             Ok(stage.receiver.first(thawed, closed))
         })?;
 
@@ -353,7 +357,7 @@ pub(crate) fn host_frozen(stage: &Stage<'_>, fleet: &Fleet, bystanders: &[&Victi
             bail!("an alert called the host {}", post.body);
         }
         for (victim, old) in bystanders.iter().zip(&lives) {
-            let now = victim.life();
+            let now = victim.incarnation();
             if now.as_ref() != Some(old) {
                 bail!("{} was restarted: its life was {old}, and is {now:?}", victim.name);
             }
@@ -397,6 +401,6 @@ fn is_about_host(body: &serde_json::Value) -> bool {
 
 fn await_agent_lost(stage: &Stage<'_>, start: Instant) -> Result<Duration> {
     let what = "no alert that the host's agent is lost";
-    let look = || Ok(stage.receiver.first(start, is_about_host));
-    interrupt::wait(what, start, AGENT_LOST + PATIENCE, LOOK_EVERY, look).map(|(post, _)| post.at.duration_since(start))
+    let poll = || Ok(stage.receiver.first(start, is_about_host));
+    interrupt::wait(what, start, AGENT_LOST + PATIENCE, POLL_EVERY, poll).map(|(post, _)| post.at.duration_since(start))
 }

@@ -1,4 +1,6 @@
-//! What every scene needs: the daemons, the engine, the receiver, and the ways to look from outside.
+//! What all scenes share: the daemons, the engine, the receiver, and the ways to observe them from outside.
+//!
+//! Contract: every wait has a bound and fails on Ctrl-C. It does not know the scenes.
 
 use super::receiver::Receiver;
 use super::ui::{Tone, Ui};
@@ -11,7 +13,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often something is looked at from outside.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(crate) const POLL_EVERY: Duration = Duration::from_millis(5);
 
 /// See the file.
 pub(crate) struct Stage<'a> {
@@ -55,7 +57,7 @@ impl Stage<'_> {
         let subject = subject(victim);
         let path = format!("/api/v1/events?subject={}&limit=50", percent_encode(&subject));
         let what = format!("no event about {subject}");
-        let look = || {
+        let poll = || {
             // It may be dead or frozen just now, by our own doing: then it shows nothing.
             let answer = fleet
                 .get("container-docker", &path)
@@ -68,7 +70,7 @@ impl Stage<'_> {
             let since = |event: &Value| event["wall_ms"].as_u64().is_some_and(|wall| fault.wall_ms <= wall);
             Ok(events.iter().any(since).then_some(()))
         };
-        interrupt::wait(&what, fault.at, within, LOOK_EVERY, look).map(|((), after)| after)
+        interrupt::wait(&what, fault.at, within, POLL_EVERY, poll).map(|((), after)| after)
     }
 
     /// Waits for an alert about a subject in that state.
@@ -80,8 +82,8 @@ impl Stage<'_> {
         within: Duration,
     ) -> Result<Duration> {
         let what = format!("no alert about {subject} being {}", states.join(" or "));
-        let look = || Ok(self.receiver.first(start, |body| is_about(body, subject, states)));
-        interrupt::wait(&what, start, within, LOOK_EVERY, look).map(|(post, _)| post.at.duration_since(start))
+        let poll = || Ok(self.receiver.first(start, |body| is_about(body, subject, states)));
+        interrupt::wait(&what, start, within, POLL_EVERY, poll).map(|(post, _)| post.at.duration_since(start))
     }
 
     /// Waits until a daemon's tree shows all of these subjects in one of those states.
@@ -99,7 +101,7 @@ impl Stage<'_> {
             &format!("{daemon}: not all {}", states.join(" or ")),
             start,
             within,
-            LOOK_EVERY * 4,
+            POLL_EVERY * 4,
             || {
                 let json = fleet
                     .get(daemon, "/api/v1/tree")

@@ -1,4 +1,4 @@
-//! The demo's result: one row per fault, with its bound and what was seen from outside.
+//! The demo's result: one row per fault, with its bound and what was measured from outside. It does not know how.
 
 use super::ui::{Tone, Ui};
 use serde_json::{Value, json};

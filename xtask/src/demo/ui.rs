@@ -1,4 +1,4 @@
-//! What the reader sees while the demo runs: plain lines, with colour and times on a terminal.
+//! What the reader sees while the demo runs: plain lines, with colour and times on a terminal. It does not know the scenes.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;

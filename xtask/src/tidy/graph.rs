@@ -110,6 +110,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ureq", &["manager-watchdog"]),
     ("jiff", &["watchtree-cli"]),
     ("cargo_metadata", &["xtask"]),
+    ("proc-macro2", &["xtask"]),
+    ("syn", &["xtask"]),
     ("libc", &["libzmq-curve-sys", "watchtree-victim"]),
     // libraries have errors of their own; binaries and tools put words around them
     ("anyhow", TOOLS),

@@ -16,8 +16,6 @@ const OWED: &[(&str, &str, usize)] = &[
     ("import cycles", "crates/watchtree-core/src/container/io.rs", 1),
     ("import cycles", "crates/watchtree-core/src/manager/cut_off.rs", 1),
     ("import cycles", "crates/watchtree-sim/src/orders.rs", 1),
-    ("import cycles", "xtask/src/bench/mod.rs", 1),
-    ("import cycles", "xtask/src/engine.rs", 1),
     ("role sizes", "crates/watchtree-core/src/container/agent.rs", 1),
     ("role sizes", "crates/watchtree-core/src/manager/incidents.rs", 1),
     ("scattered impl", "crates/watchtree-core/src/backend.rs", 1),

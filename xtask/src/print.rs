@@ -1,17 +1,17 @@
-//! Lines for people that may have gone: a closed terminal or pipe must not end us in the middle of cleaning up, as
-//! `println!` would by its panic.
+//! Lines for readers that may have gone: a closed terminal or pipe must not end the process while it cleans up, as
+//! `println!` would by its panic. It does not know what is written.
 
 use std::fmt::Arguments;
 use std::io::Write;
 
 /// As `println!`, whoever reads.
 macro_rules! outln {
-    ($($words:tt)*) => { $crate::say::out(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::print::out(format_args!($($words)*)) };
 }
 
 /// As `eprintln!`, whoever reads.
 macro_rules! errln {
-    ($($words:tt)*) => { $crate::say::err(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::print::err(format_args!($($words)*)) };
 }
 
 pub(crate) fn out(words: Arguments<'_>) {

@@ -1,5 +1,7 @@
-//! `xtask tether PID PROGRAM …`: becomes that program, and gets SIGTERM when the process PID, which started it, ends,
-//! however it ends: what demo and bench start must not outlive them, also where they are killed.
+//! `xtask pdeathsig PID PROGRAM …`: a wrapper that sets the parent death signal and becomes the program.
+//!
+//! The program gets SIGTERM when its parent, the process PID, ends, however it ends: the daemons of demo and bench must
+//! not outlive a run that was killed. It does not know which program that is.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
@@ -8,13 +10,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// The command that starts a program on a tether to this process; to be started on a thread that lives as long as the
-/// process, for the kernel looks at the thread.
+/// The command that starts a program through the wrapper, with this process as the parent. Start it on a thread that lives
+/// as long as the process: the kernel sends the signal when that thread ends.
 pub(crate) fn command(program: &Path) -> Command {
     // By this name it is found also after it was built anew.
     let mut command = Command::new("/proc/self/exe");
     let us = getpid().as_raw_nonzero().to_string();
-    command.args(["tether", &us]).arg(program);
+    command.args(["pdeathsig", &us]).arg(program);
     command
 }
 
@@ -23,7 +25,7 @@ pub(crate) fn command(program: &Path) -> Command {
 /// # Errors
 /// It cannot be started, or the parent has ended already.
 pub(crate) fn run(parent: i32, words: &[OsString]) -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::TERM)).context("a tether to the parent")?;
+    set_parent_process_death_signal(Some(Signal::TERM)).context("the parent death signal")?;
     // It may have ended before this was in force.
     if getppid().is_none_or(|now| now.as_raw_nonzero().get() != parent) {
         bail!("process {parent}, which wanted this, has ended");

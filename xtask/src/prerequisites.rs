@@ -1,5 +1,7 @@
-//! What the machine must have for a command, and how it gets there: from the distribution, if we are root on Debian;
-//! else one line says what is missing and what it is for.
+//! What the machine must have for a command, and how it gets there.
+//!
+//! Contract: as root on Debian what is missing is installed from the distribution; elsewhere one line names it and its
+//! purpose. It does not know the commands that need it.
 
 use crate::sh;
 use anyhow::{Result, bail};
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program (or file) that must be there.
-pub(crate) struct Need {
+pub(crate) struct Prerequisite {
     /// Its name on the path, or an absolute path.
     program: &'static str,
     /// The Debian package that brings it.
@@ -17,55 +19,55 @@ pub(crate) struct Need {
     why: &'static str,
 }
 
-const fn need(program: &'static str, package: &'static str, why: &'static str) -> Need {
-    Need { program, package, why }
+const fn tool(program: &'static str, package: &'static str, why: &'static str) -> Prerequisite {
+    Prerequisite { program, package, why }
 }
 
 /// For every build.
-pub(crate) const BUILD: &[Need] = &[
-    need("cc", "gcc", "to build libsodium and SQLite"),
-    need("make", "make", "to build libsodium"),
-    need("c++", "g++", "to build libzmq"),
+pub(crate) const BUILD: &[Prerequisite] = &[
+    tool("cc", "gcc", "to build libsodium and SQLite"),
+    tool("make", "make", "to build libsodium"),
+    tool("c++", "g++", "to build libzmq"),
 ];
 
 /// For `cargo xtask dist`.
-pub(crate) const DIST: &[Need] = &[
-    need("cc", "gcc", "to build libsodium and SQLite"),
-    need("make", "make", "to build libsodium"),
-    need("c++", "g++", "to build libzmq"),
-    need("objdump", "binutils", "to read which libraries the programs need"),
-    need("sha256sum", "coreutils", "for the checksums"),
-    need("tar", "tar", "for the tarball"),
+pub(crate) const DIST: &[Prerequisite] = &[
+    tool("cc", "gcc", "to build libsodium and SQLite"),
+    tool("make", "make", "to build libsodium"),
+    tool("c++", "g++", "to build libzmq"),
+    tool("objdump", "binutils", "to read which libraries the programs need"),
+    tool("sha256sum", "coreutils", "for the checksums"),
+    tool("tar", "tar", "for the tarball"),
 ];
 
 /// For `cargo xtask test`.
-pub(crate) const TESTS: &[Need] = &[
-    need("cc", "gcc", "to build libsodium and SQLite"),
-    need("make", "make", "to build libsodium"),
-    need("c++", "g++", "to build libzmq"),
-    need("git", "git", "to list the project's files"),
-    need("python3", "python3", "for the foreign peer"),
-    need("ip", "iproute2", "for hosts in network namespaces"),
-    need("iptables", "iptables", "to cut networks"),
-    need("openssl", "openssl", "for the certificates of the https receiver"),
-    need("setpriv", "util-linux", "to try the rights of another user"),
-    need("systemd-analyze", "systemd", "to check the units"),
+pub(crate) const TESTS: &[Prerequisite] = &[
+    tool("cc", "gcc", "to build libsodium and SQLite"),
+    tool("make", "make", "to build libsodium"),
+    tool("c++", "g++", "to build libzmq"),
+    tool("git", "git", "to list the project's files"),
+    tool("python3", "python3", "for the foreign peer"),
+    tool("ip", "iproute2", "for hosts in network namespaces"),
+    tool("iptables", "iptables", "to cut networks"),
+    tool("openssl", "openssl", "for the certificates of the https receiver"),
+    tool("setpriv", "util-linux", "to try the rights of another user"),
+    tool("systemd-analyze", "systemd", "to check the units"),
 ];
 
 /// For `cargo xtask documents`, besides what the tarball needs.
-pub(crate) const DOCUMENTS: &[Need] = &[
-    need("python3", "python3", "for the script that follows the documents"),
-    need("debootstrap", "debootstrap", "to make the image of a systemd host"),
+pub(crate) const DOCUMENTS: &[Prerequisite] = &[
+    tool("python3", "python3", "for the script that follows the documents"),
+    tool("debootstrap", "debootstrap", "to make the image of a systemd host"),
 ];
 
 /// Makes sure all are there.
 ///
 /// # Errors
 /// Something is missing and cannot be installed here: one line names it all.
-pub(crate) fn satisfy(needs: &[Need]) -> Result<()> {
-    let mut missing: Vec<&Need> = needs.iter().filter(|need| !on_path(need.program)).collect();
-    let venv_missing = needs.iter().any(|need| need.program == "python3") && !python_makes_venvs();
-    let venv = need("python3 -m venv", "python3-venv", "for the foreign peer");
+pub(crate) fn satisfy(prerequisites: &[Prerequisite]) -> Result<()> {
+    let mut missing: Vec<&Prerequisite> = prerequisites.iter().filter(|tool| !on_path(tool.program)).collect();
+    let venv_missing = prerequisites.iter().any(|tool| tool.program == "python3") && !python_makes_venvs();
+    let venv = tool("python3 -m venv", "python3-venv", "for the foreign peer");
     if venv_missing {
         missing.push(&venv);
     }
@@ -73,16 +75,16 @@ pub(crate) fn satisfy(needs: &[Need]) -> Result<()> {
         return Ok(());
     }
     if can_install() {
-        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        let packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
         install(&packages, Recommended::Without)?;
-        missing.retain(|need| !need.program.contains(' ') && !on_path(need.program));
+        missing.retain(|tool| !tool.program.contains(' ') && !on_path(tool.program));
         if missing.is_empty() {
             return Ok(());
         }
     }
     let list: Vec<String> = missing
         .iter()
-        .map(|need| format!("`{}` {} (Debian: {})", need.program, need.why, need.package))
+        .map(|tool| format!("`{}` {} (Debian: {})", tool.program, tool.why, tool.package))
         .collect();
     bail!("missing: {}", list.join(", "));
 }
@@ -172,11 +174,11 @@ mod tests {
     /// libsodium builds by `./configure` and `make`, which no compiler's package brings.
     #[test]
     fn whatever_builds_the_daemons_needs_make() {
-        for needs in [BUILD, DIST, TESTS] {
+        for prerequisites in [BUILD, DIST, TESTS] {
             assert!(
-                needs
+                prerequisites
                     .iter()
-                    .any(|need| need.program == "make" && need.package == "make")
+                    .any(|tool| tool.program == "make" && tool.package == "make")
             );
         }
     }
