@@ -1,12 +1,12 @@
 //! container-watchdog: heals the containers of one engine.
 //!
 //! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
-//! `lock` keeps other healers away, `performer` carries out, `parent` speaks to the host-watchdog, `status` answers.
+//! `lock` keeps other healers away, `effect_executor` executes the effects, `parent` speaks to the host-watchdog, `status` answers.
 
+mod effect_executor;
 mod fault;
 mod lock;
 mod parent;
-mod performer;
 mod run;
 mod setup;
 mod status;

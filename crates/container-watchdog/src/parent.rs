@@ -67,7 +67,7 @@ impl Way {
 }
 
 impl Parent {
-    /// Hands an envelope to the link; `Err` = it is lost, and why.
+    /// EngineExecutor an envelope to the link; `Err` = it is lost, and why.
     pub(crate) fn send(&self, envelope: &Envelope) -> Result<(), String> {
         let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
         let sent = self.lock().handle.try_send_up(parts);

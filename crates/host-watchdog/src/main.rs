@@ -4,10 +4,10 @@
 
 mod api;
 mod children;
+mod effect_executor;
 mod figures;
 mod links;
 mod orders;
-mod perform;
 mod probes;
 mod refusals;
 mod run;

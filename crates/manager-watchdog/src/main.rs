@@ -1,13 +1,13 @@
 //! manager-watchdog: the tree of all hosts, incidents, orders.
 //!
 //! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
-//! `run` puts together, `hosts` speaks to the host-watchdogs, `performer` carries out, `webhook` tells people, `api`
+//! `run` puts together, `hosts` speaks to the host-watchdogs, `effect_executor` executes the effects, `webhook` tells people, `api`
 //! answers, `history` goes back further than the machine's memory.
 
 mod api;
+mod effect_executor;
 mod history;
 mod hosts;
-mod performer;
 mod places;
 mod run;
 mod setup;

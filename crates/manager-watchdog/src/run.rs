@@ -1,8 +1,8 @@
 //! Puts the manager together, drives it, and ends it in order.
 
 use crate::api::ManagerApi;
+use crate::effect_executor::{EffectExecutor, Waiting};
 use crate::hosts;
-use crate::performer::{Performer, Waiting};
 use crate::places::Places;
 use crate::setup::Plan;
 use crate::webhook::{self, Webhooks};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{ManagerInput, ManagerStart};
 use watchtree_os::identity::{Life, save_life_later};
-use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, Visitor, drive, view};
+use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, StateReader, drive, view};
 use watchtree_store::sqlite::{Found, ManagerStore};
 
 /// Inputs that wait for the machine; when it is full, reading from the link pauses.
@@ -67,11 +67,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     };
     let webhooks = Webhooks::start(plan.webhooks.clone(), untold)?;
     let mut machine = ManagerAgent::new(Clock.now(), start(&plan, found, term));
-    let (visitor, visits) = Visitor::pair();
+    let (state, reads) = StateReader::pair();
     let pulse = Pulse::new();
     let waiting = Waiting::default();
     let api = ManagerApi {
-        visitor,
+        state,
         pulse: pulse.clone(),
         conditions: conditions.clone(),
         events: events.clone(),
@@ -90,7 +90,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     tokio::spawn(tell_wall(inputs.clone()));
     tracing::info!(name, term, epoch = plan.identity.agent_epoch.0, listen = ?link.bound(),
         socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
-    let mut performer = Performer {
+    let mut executor = EffectExecutor {
         link: link.clone(),
         places,
         order_keys: plan.order_keys,
@@ -103,7 +103,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     };
     let parts = Drive {
         inbox,
-        visits,
+        reads,
         signals,
         pulse,
         stalled: |gap| Some(ManagerInput::Stalled { gap }),
@@ -111,14 +111,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         stop_within: STOP_WITHIN,
     };
     let ended = tokio::select! {
-        ended = drive(&mut machine, &mut performer, parts) => Ok(ended),
+        ended = drive(&mut machine, &mut executor, parts) => Ok(ended),
         // An error: it panicked, and that is an end too.
         _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; the next life hears them again")),
     };
     tracing::info!(?ended, "ends");
     serving.shut_down().await;
     link.stop(Duration::from_millis(500));
-    let Performer { store, webhooks, .. } = performer;
+    let EffectExecutor { store, webhooks, .. } = executor;
     // Both may wait for a disk or a network; nothing else runs any more.
     tokio::task::spawn_blocking(move || {
         webhooks.stop(STOP_WITHIN);

@@ -60,22 +60,15 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// The next item; `None` after `Ended`.
-    pub async fn next(&mut self) -> Option<StreamItem> {
-        self.queue.recv().await
-    }
-}
-
-impl Engine {
-    /// Subscribes to the events of all containers, from `since` on (inclusive) or from now. The engine remembers 256
-    /// events at most, of all kinds together.
-    pub fn events(&self, since: Option<EngineTime>) -> EventStream {
-        self.events_into(since, EVENT_QUEUE_EVENTS_MAX)
+    /// Subscribes to the events of all containers of `engine`, from `since` on (inclusive) or from now. The engine
+    /// remembers 256 events at most, of all kinds together.
+    pub fn open(engine: &Engine, since: Option<EngineTime>) -> Self {
+        Self::open_with(engine, since, EVENT_QUEUE_EVENTS_MAX)
     }
 
-    fn events_into(&self, since: Option<EngineTime>, queue_max: usize) -> EventStream {
+    fn open_with(engine: &Engine, since: Option<EngineTime>, queue_max: usize) -> Self {
         let (sender, queue) = mpsc::channel(queue_max);
-        let engine = self.clone();
+        let engine = engine.clone();
         tokio::spawn(async move {
             tokio::select! {
                 why = drain(&engine, since, &sender) => {
@@ -85,13 +78,18 @@ impl Engine {
                 () = sender.closed() => {}
             }
         });
-        EventStream { queue }
+        Self { queue }
+    }
+
+    /// The next item; `None` after `Ended`.
+    pub async fn next(&mut self) -> Option<StreamItem> {
+        self.queue.recv().await
     }
 }
 
-/// Runs until the stream ends; says why.
+/// Runs until the stream ends; returns why.
 async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<StreamItem>) -> String {
-    let (docker, slip) = match engine.handle("") {
+    let (docker, response) = match engine.handle("") {
         Ok(handle) => handle,
         Err(error) => return in_words(error),
     };
@@ -107,7 +105,7 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
     let opened = timeout(OPEN_WITHIN, async {
         tokio::select! {
             biased;
-            () = slip.answered() => None,
+            () = response.answered() => None,
             first = stream.next() => Some(first),
         }
     });
@@ -115,7 +113,7 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
         Ok(first) => first,
         Err(_) => return "no answer within 10 s".to_owned(),
     };
-    if slip.status() == 200 && queue.try_send(StreamItem::Opened).is_err() {
+    if response.status() == 200 && queue.try_send(StreamItem::Opened).is_err() {
         return "the queue is full".to_owned();
     }
     loop {

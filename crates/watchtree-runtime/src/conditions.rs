@@ -1,6 +1,6 @@
 //! DEGRADED and back: what is not as it should be, said in one line when it changes and not again every second.
 //!
-//! Shared: the effect performer reports, `/readyz` and the status API read.
+//! Shared: the effect executor reports, `/readyz` and the status API read.
 
 use crate::clock::Clock;
 use std::collections::BTreeMap;

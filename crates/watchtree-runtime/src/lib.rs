@@ -17,7 +17,7 @@ pub mod view;
 
 pub use clock::Clock;
 pub use conditions::Conditions;
-pub use drive::{Drive, Ended, NotAtHome, Perform, Visit, Visitor, drive};
+pub use drive::{Drive, Ended, Execute, StateRead, StateReader, Unresponsive, drive};
 pub use events::EventLog;
 pub use exit::{Code, Exit};
 pub use http::{HttpError, HttpServer, Serving};

@@ -44,7 +44,7 @@ impl Life {
         }
     }
 
-    /// As the performer does it.
+    /// As the executor does it.
     fn tell(&mut self, change: &str, event: &EventView) {
         let letters = self.hooks.letters(change, event);
         self.store.put_told(incident(), letters.clone());

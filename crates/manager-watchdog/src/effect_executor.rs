@@ -18,7 +18,7 @@ use watchtree_core::order::SignedOrder;
 use watchtree_core::time::Moment;
 use watchtree_keys::OrderKeys;
 use watchtree_link::LinkHandle;
-use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 use watchtree_store::sqlite::ManagerStore;
 
 /// The answers of all targets of one request, or why nothing was sent.
@@ -61,7 +61,7 @@ impl Waiting {
 }
 
 /// See the file's head.
-pub(crate) struct Performer {
+pub(crate) struct EffectExecutor {
     pub(crate) link: LinkHandle,
     pub(crate) places: Places,
     pub(crate) order_keys: OrderKeys,
@@ -73,8 +73,8 @@ pub(crate) struct Performer {
     pub(crate) inputs: mpsc::Sender<ManagerInput>,
 }
 
-impl Perform<ManagerAgent> for Performer {
-    fn perform(&mut self, _now: Moment, effect: ManagerEffect) -> ControlFlow<()> {
+impl Execute<ManagerAgent> for EffectExecutor {
+    fn execute(&mut self, _now: Moment, effect: ManagerEffect) -> ControlFlow<()> {
         match effect {
             ManagerEffect::Send { to, envelope } => self.send(to, &envelope),
             ManagerEffect::SignAndSend { to, header, order } => match watchtree_wire::encode_order(&order) {
@@ -135,7 +135,7 @@ impl Perform<ManagerAgent> for Performer {
     }
 }
 
-impl Performer {
+impl EffectExecutor {
     fn send(&self, to: Peer, envelope: &Envelope) {
         if matches!(envelope.message, Message::Welcome(_)) {
             self.places.welcomed(&to);

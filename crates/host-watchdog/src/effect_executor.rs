@@ -12,10 +12,10 @@ use watchtree_core::decision::{Decision, Outcome};
 use watchtree_core::host::HostAgent;
 use watchtree_core::host::io::HostEffect;
 use watchtree_core::time::Moment;
-use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 
 /// Everything that acts.
-pub(crate) struct Performer {
+pub(crate) struct EffectExecutor {
     pub(crate) children: Children,
     pub(crate) links: Links,
     pub(crate) prober: Prober,
@@ -25,8 +25,8 @@ pub(crate) struct Performer {
     pub(crate) waiting: Waiting,
 }
 
-impl Perform<HostAgent> for Performer {
-    fn perform(&mut self, _now: Moment, effect: HostEffect) -> ControlFlow<()> {
+impl Execute<HostAgent> for EffectExecutor {
+    fn execute(&mut self, _now: Moment, effect: HostEffect) -> ControlFlow<()> {
         match effect {
             HostEffect::Send(envelope) => self.links.send_up(&envelope),
             HostEffect::SendToChild { to, envelope } => self.links.send_down(to, &envelope),
@@ -77,7 +77,7 @@ impl Perform<HostAgent> for Performer {
     }
 }
 
-impl Performer {
+impl EffectExecutor {
     fn decided(&self, decision: &Decision) {
         let (id, subject) = (&decision.id, &decision.subject);
         let (action, outcome) = (decision.action.as_str(), decision.outcome.as_str());
