@@ -7,7 +7,7 @@ use crate::api::{self, HostApi, Waiting};
 use crate::children::Children;
 use crate::effect_executor::EffectExecutor;
 use crate::figures;
-use crate::links::{self, Links};
+use crate::links::{self, Links, Outputs};
 use crate::orders::OrderDesk;
 use crate::probes::Prober;
 use crate::refusals::Refusals;
@@ -95,7 +95,11 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     let orders = OrderDesk::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
     let refusals = Refusals::default();
     let (ended, mut link_ends) = mpsc::channel(2);
-    let links = Links::start(&config, upstream, &children, orders, &refusals, inputs.clone(), ended)?;
+    let outputs = Outputs {
+        inputs: inputs.clone(),
+        ended,
+    };
+    let links = Links::start(&config, upstream, children.names(), orders, &refusals, outputs)?;
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 

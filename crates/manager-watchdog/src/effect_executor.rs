@@ -2,7 +2,7 @@
 //! their own.
 
 use crate::hosts;
-use crate::places::Places;
+use crate::probe_targets::ProbeTargets;
 use crate::webhook::Webhooks;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -63,7 +63,7 @@ impl Waiting {
 /// See the file's head.
 pub(crate) struct EffectExecutor {
     pub(crate) link: LinkHandle,
-    pub(crate) places: Places,
+    pub(crate) probe_targets: ProbeTargets,
     pub(crate) order_keys: OrderKeys,
     pub(crate) store: ManagerStore,
     pub(crate) webhooks: Webhooks,
@@ -138,7 +138,7 @@ impl Execute<ManagerAgent> for EffectExecutor {
 impl EffectExecutor {
     fn send(&self, to: Peer, envelope: &Envelope) {
         if matches!(envelope.message, Message::Welcome(_)) {
-            self.places.welcomed(&to);
+            self.probe_targets.welcomed(&to);
         }
         if let Err(why) = hosts::send(&self.link, &to, envelope) {
             tracing::debug!(node = %to.name, why, "a frame was not sent");
@@ -153,11 +153,11 @@ impl EffectExecutor {
 
     fn look(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
         let inputs = self.inputs.clone();
-        let places = self.places.of(host, addresses);
+        let targets = self.probe_targets.of(host, addresses);
         let host = host.to_string();
         tokio::spawn(async move {
-            let look = match places {
-                Ok(places) => watchtree_probe::look(&places, within).await,
+            let look = match targets {
+                Ok(targets) => watchtree_probe::look(&targets, within).await,
                 Err(why) => Look::NotPossible(why),
             };
             tracing::info!(host, ?look, "looked from outside");

@@ -8,7 +8,7 @@ mod api;
 mod effect_executor;
 mod history;
 mod hosts;
-mod places;
+mod probe_targets;
 mod run;
 mod setup;
 mod webhook;

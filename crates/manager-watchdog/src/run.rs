@@ -3,7 +3,7 @@
 use crate::api::ManagerApi;
 use crate::effect_executor::{EffectExecutor, Waiting};
 use crate::hosts;
-use crate::places::Places;
+use crate::probe_targets::ProbeTargets;
 use crate::setup::Plan;
 use crate::webhook::{self, Webhooks};
 use std::path::PathBuf;
@@ -38,12 +38,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     // What a person must mend comes first: sockets and ports.
     let http = HttpServer::bind(Some(&plan.socket), plan.socket_group.as_deref(), plan.http_listen)
         .map_err(watchtree_runtime::Exit::from)?;
-    let places = Places::default();
+    let probe_targets = ProbeTargets::default();
     let (link, reading) = hosts::start(
         plan.endpoints.clone(),
         plan.curve.clone(),
         plan.allowed_dir.clone(),
-        places.clone(),
+        probe_targets.clone(),
         inputs.clone(),
         conditions.clone(),
     )?;
@@ -92,7 +92,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
     let mut executor = EffectExecutor {
         link: link.clone(),
-        places,
+        probe_targets,
         order_keys: plan.order_keys,
         store,
         webhooks,

@@ -8,6 +8,7 @@ use crate::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, MAGIC, PARTS};
 use crate::pb;
 use crate::shape::shape_is_sane;
 use prost::Message as _;
+use watchtree_core::backend::{BackendInput, Peer};
 use watchtree_core::message::{Envelope, Header};
 
 /// What a relay reads of a frame.
@@ -56,6 +57,18 @@ pub fn decode(parts: &[Vec<u8>]) -> Result<Envelope, DecodeError> {
     };
     let message = body_in(kind, &parts[2], &header)?;
     Ok(Envelope { header, message })
+}
+
+/// Reads a frame of a child as the input of the session with it.
+pub fn received(peer: Peer, parts: &[Vec<u8>]) -> BackendInput {
+    match decode(parts) {
+        Ok(envelope) => BackendInput::Received { peer, envelope },
+        Err(error) => BackendInput::Undecodable {
+            peer,
+            seq: seq_of(parts),
+            why: error.to_string(),
+        },
+    }
 }
 
 /// Reads the header alone, and checks the sizes of all parts.
