@@ -41,7 +41,7 @@ mod points {
     }
 
     /// Before the machine is told.
-    pub(crate) fn told(input: &ContainerInput) {
+    pub(crate) fn delivered(input: &ContainerInput) {
         if matches!(input, ContainerInput::Performed { .. }) {
             at("answer");
         }
@@ -55,7 +55,7 @@ mod points {
 
     pub(crate) fn written(_: &Record) {}
     pub(crate) fn begun() {}
-    pub(crate) fn told(_: &ContainerInput) {}
+    pub(crate) fn delivered(_: &ContainerInput) {}
 }
 
-pub(crate) use points::{begun, told, written};
+pub(crate) use points::{begun, delivered, written};

@@ -52,7 +52,7 @@ pub(crate) fn start(
     };
     let (handle, events) = way.connect()?;
     let parent = Parent(Arc::new(Mutex::new(Link { handle, stopped: false })));
-    tokio::spawn(parent.clone().keep(way, events));
+    tokio::spawn(parent.clone().run(way, events));
     Ok(parent)
 }
 
@@ -91,7 +91,7 @@ impl Parent {
 
     /// Reads until it is stopped. A link that ends by itself, or a reading that panics, is a defect of ours; but healing goes on without
     /// a parent, and ending for it would leave the containers alone.
-    async fn keep(self, way: Way, mut events: mpsc::Receiver<LinkEvent>) {
+    async fn run(self, way: Way, mut events: mpsc::Receiver<LinkEvent>) {
         loop {
             // An error: it panicked, and that is an end too. What it read from ends with it.
             let _ = tokio::spawn(pump("parent", events, way.reader(), way.inputs.clone())).await;

@@ -47,7 +47,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let identity = plan.settings.identity.clone();
     let observe_only = plan.settings.heal == HealMode::Observe;
     let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
-    let engine_info = first_look(&engine, observe_only).await?;
+    let engine_info = check_engine(&engine, observe_only).await?;
     let lock = take_lock(engine_info.as_ref(), observe_only, &plan)?;
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
@@ -152,7 +152,7 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
     let (outer, mut passing) = mpsc::channel(INBOX_INPUTS_MAX);
     tokio::spawn(async move {
         while let Some(input) = passing.recv().await {
-            fault::told(&input);
+            fault::delivered(&input);
             if inputs.send(input).await.is_err() {
                 return;
             }
@@ -162,7 +162,7 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
 }
 
 /// `None` = there is no engine yet (or it does not answer yet).
-async fn first_look(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
+async fn check_engine(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
     match engine.check_socket().await {
         Err(trouble @ SocketTrouble::NoRights(_)) => return Err(Exit::new(Code::NoRights, trouble.to_string())),
         Err(_) => return Ok(None),
@@ -207,7 +207,7 @@ fn spawn_engine_watch(
     tokio::spawn(async move {
         let info = loop {
             tokio::time::sleep(ENGINE_EVERY).await;
-            match first_look(&engine, observe_only).await {
+            match check_engine(&engine, observe_only).await {
                 Ok(Some(info)) => break info,
                 Ok(None) => {}
                 Err(exit) => end(&exit),

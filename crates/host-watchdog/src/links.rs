@@ -3,7 +3,7 @@
 //! On ipc a peer is what the kernel says of its process; only processes that we started or adopted have a name.
 
 use crate::children::Names;
-use crate::orders::OrderDesk;
+use crate::orders::OrderVerifier;
 use crate::refusals::Refusals;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl Links {
         config: &HostConfig,
         upstream: Option<Upstream>,
         names: Names,
-        orders: OrderDesk,
+        orders: OrderVerifier,
         refusals: &Refusals,
         outputs: Outputs,
     ) -> Result<Self> {
@@ -141,7 +141,7 @@ impl Links {
             let lost = FrontendInput::NotSent {
                 seq: envelope.header.seq,
             };
-            crate::children::send_later(&self.inputs, HostInput::Link(lost));
+            crate::children::enqueue(&self.inputs, HostInput::Link(lost));
         }
     }
 
@@ -167,7 +167,7 @@ impl Links {
                 peer: to,
                 seq: envelope.header.seq,
             };
-            crate::children::send_later(&self.inputs, HostInput::Children(lost));
+            crate::children::enqueue(&self.inputs, HostInput::Children(lost));
         }
     }
 
@@ -193,7 +193,7 @@ async fn report_end(link: &'static str, reading: JoinHandle<()>, ended: mpsc::Se
 
 /// Reads the link to the manager.
 struct ManagerReader {
-    orders: OrderDesk,
+    orders: OrderVerifier,
     refusals: Refusals,
 }
 

@@ -8,7 +8,7 @@ use crate::children::Children;
 use crate::effect_executor::EffectExecutor;
 use crate::figures;
 use crate::links::{self, Links, Outputs};
-use crate::orders::OrderDesk;
+use crate::orders::OrderVerifier;
 use crate::probes::Prober;
 use crate::refusals::Refusals;
 use anyhow::{Context, Result};
@@ -91,8 +91,8 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         engines = config.engines.len(), parent = config.parent.is_some(), "host-watchdog starts"
     );
     // Children of a former life first: their frames must find them known.
-    children.look_for().await;
-    let orders = OrderDesk::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
+    children.adopt_living().await;
+    let orders = OrderVerifier::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
     let refusals = Refusals::default();
     let (ended, mut link_ends) = mpsc::channel(2);
     let outputs = Outputs {

@@ -100,7 +100,7 @@ impl Execute<ManagerAgent> for EffectExecutor {
                 host,
                 addresses,
                 within,
-            } => self.look(nonce, &host, addresses, within),
+            } => self.probe(nonce, &host, addresses, within),
             ManagerEffect::AskAnswered { ticket, result } => self.waiting.answer(ticket, result),
             ManagerEffect::StoreHost(host) => self.store.put_host(host),
             ManagerEffect::ForgetHost(name) => self.store.forget_host(name),
@@ -151,13 +151,13 @@ impl EffectExecutor {
         }
     }
 
-    fn look(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
+    fn probe(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
         let inputs = self.inputs.clone();
         let targets = self.probe_targets.of(host, addresses);
         let host = host.to_string();
         tokio::spawn(async move {
             let look = match targets {
-                Ok(targets) => watchtree_probe::look(&targets, within).await,
+                Ok(targets) => watchtree_probe::probe(&targets, within).await,
                 Err(why) => Look::NotPossible(why),
             };
             tracing::info!(host, ?look, "looked from outside");
@@ -170,12 +170,12 @@ impl EffectExecutor {
         tracing::warn!(incident = incident.id, subject = %incident.subject, state = incident.state.as_str(),
             "incident {change}: {}", if incident.closed_why.is_empty() { &incident.why } else { &incident.closed_why });
         let event = view::incident_event(Clock.wall(), change, &incident);
-        let letters = self.webhooks.letters(change, &event);
+        let notifications = self.webhooks.notifications(change, &event);
         self.events.push(event);
         // Kept before they are sent: what is settled must not be kept after that.
-        self.store.put_told(incident, letters.clone());
-        for letter in &letters {
-            self.webhooks.send(letter);
+        self.store.put_incident_with(incident, notifications.clone());
+        for notification in &notifications {
+            self.webhooks.send(notification);
         }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         manager: name.clone(),
         term,
         outbox: store.outbox(),
-        letters: std::mem::take(&mut found.letters),
+        notifications: std::mem::take(&mut found.notifications),
         conditions: conditions.clone(),
     };
     let webhooks = Webhooks::start(plan.webhooks.clone(), untold)?;
@@ -87,7 +87,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         tracing::info!(%address, "reads of the api on loopback");
     }
     let serving = http.serve(Arc::new(api));
-    tokio::spawn(tell_wall(inputs.clone()));
+    tokio::spawn(report_wall(inputs.clone()));
     tracing::info!(name, term, epoch = plan.identity.agent_epoch.0, listen = ?link.bound(),
         socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
     let mut executor = EffectExecutor {
@@ -169,7 +169,7 @@ fn start(plan: &Plan, found: Found, term: u64) -> ManagerStart {
     }
 }
 
-async fn tell_wall(inputs: mpsc::Sender<ManagerInput>) {
+async fn report_wall(inputs: mpsc::Sender<ManagerInput>) {
     let mut every = tokio::time::interval(WALL_EVERY);
     loop {
         every.tick().await;

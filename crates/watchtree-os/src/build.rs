@@ -7,6 +7,7 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use watchtree_core::hash::{FNV1A_BASIS, fnv1a};
 
 /// `VERSION+xxxxxxxx` for the program in that file. Symbolic links are followed.
 ///
@@ -22,10 +23,7 @@ pub fn version_of(program: &Path, version: &str) -> io::Result<String> {
     ];
     let hash = parts
         .iter()
-        .flat_map(|part| part.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        .fold(FNV1A_BASIS, |hash, part| fnv1a(hash, &part.to_le_bytes()));
     Ok(format!("{version}+{:08x}", (hash ^ (hash >> 32)) as u32))
 }
 

@@ -16,7 +16,7 @@ const REQUESTS: u32 = 2;
 const PAYLOAD: &[u8; 16] = b"watchtree-look-1";
 
 /// Sends echo requests over the time and waits for the first reply.
-pub(crate) async fn look(ip: IpAddr, within: Duration) -> Look {
+pub(crate) async fn probe(ip: IpAddr, within: Duration) -> Look {
     let echo = match Echo::open(ip) {
         Ok(echo) => echo,
         Err(Errno::ACCESS | Errno::PERM) => {

@@ -15,7 +15,7 @@
 
 use crate::clock::Clock;
 use crate::pulse::Pulse;
-use crate::signals::{Asked, Signals};
+use crate::signals::{SignalRequest, Signals};
 use crate::systemd::Notifier;
 use std::ops::ControlFlow;
 use tokio::sync::{mpsc, oneshot};
@@ -239,18 +239,18 @@ impl Loop {
         tokio::select! {
             biased;
             asked = parts.signals.next() => match asked {
-                Asked::Stop if self.stop_by.is_some() => {
+                SignalRequest::Stop if self.stop_by.is_some() => {
                     tracing::warn!("asked to stop a second time: ending at once");
                     return ControlFlow::Break(Ended::Cut);
                 }
-                Asked::Stop => {
+                SignalRequest::Stop => {
                     tracing::info!("asked to stop");
                     self.notifier.stopping();
                     let now = self.clock.now();
                     self.stop_by = Some(now + parts.stop_within);
                     machine.handle(now, (parts.stop)());
                 }
-                Asked::Reload => {
+                SignalRequest::Reload => {
                     executor.reload(self.clock.now());
                     self.notifier.reloaded();
                 }

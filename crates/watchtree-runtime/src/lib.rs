@@ -22,7 +22,7 @@ pub use events::EventLog;
 pub use exit::{Code, Exit};
 pub use http::{HttpError, HttpServer, Serving};
 pub use pulse::Pulse;
-pub use signals::{Asked, Signals};
+pub use signals::{SignalRequest, Signals};
 
 /// The tokio runtime of a daemon: two workers are plenty, and each costs memory.
 ///

@@ -40,19 +40,19 @@ impl Notifier {
     }
 
     pub(crate) fn ready(&mut self) {
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
     pub(crate) fn stopping(&mut self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.notify(&[NotifyState::Stopping]);
     }
 
     /// A reload is one message pair; it was finished before this is called.
     pub(crate) fn reloaded(&mut self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
-            self.tell(&[NotifyState::Reloading, now]);
+            self.notify(&[NotifyState::Reloading, now]);
         }
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
     /// Pets the watchdog when it is due. Called once per turn of the loop, from nowhere else.
@@ -60,7 +60,7 @@ impl Notifier {
         let Some(every) = self.pet_every else { return };
         if self.pet_at <= now {
             self.pet_at = now + every;
-            self.tell(&[NotifyState::Watchdog]);
+            self.notify(&[NotifyState::Watchdog]);
         }
     }
 
@@ -72,12 +72,12 @@ impl Notifier {
     pub(crate) fn status(&mut self, now: Moment, line: String) {
         self.status_at = now + Self::STATUS_EVERY;
         if line != self.status {
-            self.tell(&[NotifyState::Status(&line)]);
+            self.notify(&[NotifyState::Status(&line)]);
             self.status = line;
         }
     }
 
-    fn tell(&mut self, state: &[NotifyState<'_>]) {
+    fn notify(&mut self, state: &[NotifyState<'_>]) {
         if let Err(error) = sd_notify::notify(state)
             && !std::mem::replace(&mut self.complained, true)
         {

@@ -3,7 +3,9 @@
 //! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
 //! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
 
-use crate::sqlite_records::{ChangeId, Found, LETTERS_MAX, Letter, LetterId, Past, Pending, StoreError};
+use crate::sqlite_records::{
+    ChangeId, Found, NOTIFICATIONS_MAX, Notification, NotificationId, Past, Pending, StoreError,
+};
 use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use serde::Serialize;
@@ -131,7 +133,7 @@ impl File {
         found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
         found.decisions.reverse();
         found.unreadable = unreadable;
-        found.letters = self.letters()?;
+        found.notifications = self.notifications()?;
         let highest: Option<i64> = self
             .connection
             .query_row("SELECT max(id) FROM incidents", [], |row| row.get(0))?;
@@ -160,19 +162,19 @@ impl File {
         Ok(all)
     }
 
-    fn letters(&self) -> rusqlite::Result<Vec<Letter>> {
+    fn notifications(&self) -> rusqlite::Result<Vec<Notification>> {
         let sql = "SELECT term, count, receiver, body FROM
                    (SELECT * FROM letters ORDER BY term DESC, count DESC, receiver LIMIT ?1) ORDER BY term, count";
         let mut statement = self.connection.prepare(sql)?;
-        let letters = statement.query_map([signed(LETTERS_MAX as u64)], |row| {
+        let notifications = statement.query_map([signed(NOTIFICATIONS_MAX as u64)], |row| {
             let (term, count) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
-            let id = LetterId {
+            let id = NotificationId {
                 change: ChangeId { term, count },
                 receiver: row.get(2)?,
             };
-            Ok(Letter { id, body: row.get(3)? })
+            Ok(Notification { id, body: row.get(3)? })
         })?;
-        letters.collect()
+        notifications.collect()
     }
 
     /// The newest decisions about a subject.
@@ -271,7 +273,7 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), Stor
     let mut put = transaction.prepare_cached(sql)?;
     let sql = "DELETE FROM letters WHERE term = ?1 AND count = ?2 AND receiver = ?3";
     let mut settle = transaction.prepare_cached(sql)?;
-    for (LetterId { change, receiver }, body) in &batch.letters {
+    for (NotificationId { change, receiver }, body) in &batch.notifications {
         let (term, count) = (signed(change.term), signed(change.count));
         match body {
             Some(body) => put.execute(params![term, count, receiver, body])?,

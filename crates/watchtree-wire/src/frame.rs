@@ -2,7 +2,7 @@
 
 use crate::convert::message::{body_in, body_out, kind_of};
 use crate::convert::session::{header_in, header_out};
-use crate::convert::truncation::Thrift;
+use crate::convert::truncation::TruncationLevel;
 use crate::error::{DecodeError, EncodeError};
 use crate::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, MAGIC, PARTS};
 use crate::pb;
@@ -27,8 +27,8 @@ pub struct Routing {
 pub fn encode(envelope: &Envelope) -> Result<Vec<Vec<u8>>, EncodeError> {
     let header = header_out(&envelope.header, kind_of(&envelope.message))?.encode_to_vec();
     let mut body = Vec::new();
-    for thrift in Thrift::STEPS {
-        body = body_out(&envelope.message, thrift)?;
+    for level in TruncationLevel::ALL {
+        body = body_out(&envelope.message, level)?;
         if body.len() <= BODY_BYTES_MAX {
             return Ok(vec![MAGIC.to_vec(), header, body]);
         }
