@@ -1,6 +1,7 @@
-//! The link to the host-watchdog: frames and link events become inputs, envelopes become frames, orders are checked.
+//! The link to host-watchdog: frames and link events become inputs, envelopes become frames, signatures of orders are verified.
 //!
-//! Losing the parent changes nothing here: it is a condition, and the link reconnects by itself. A link that ends is made anew.
+//! Contract: losing the parent is only a condition; the link reconnects by itself, and a link that ended is made anew. Does not know
+//! what an order causes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

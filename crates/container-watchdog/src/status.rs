@@ -1,4 +1,4 @@
-//! Answers the HTTP API for this engine's containers: asks the machine between two turns, and hands in local orders.
+//! The HTTP API of container-watchdog: reads the machine between two turns, and passes local orders to it.
 
 use crate::effect_executor::Waiting;
 use std::sync::PoisonError;

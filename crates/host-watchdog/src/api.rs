@@ -1,5 +1,6 @@
-//! Answers the HTTP API for this host: the machine's own lines and its children's, asked between two turns. What is
-//! asked about a container is handed to its container-watchdog's own socket: the answer then is the one who decides.
+//! The HTTP API of host-watchdog: its own verdicts and its children's, read between two turns.
+//!
+//! Contract: a request about a container is passed to its container-watchdog's own socket, so the one who decides answers.
 
 use crate::refusals::{self, Refusals};
 use std::collections::BTreeMap;

@@ -1,8 +1,7 @@
-//! The container-watchdogs as processes: found, started, signalled, waited for. Decides nothing.
+//! The container-watchdogs as processes: adopted, started, signalled, waited for. Does not decide.
 //!
-//! They outlive us by design: no pipe, no group, no parent-death signal ties them to us. What ties them is known to the
-//! kernel: their arguments, by which a later life of ours finds them again, and their pid, by which the ipc socket
-//! vouches for them.
+//! Contract: they outlive this process: no pipe, no process group and no parent-death signal ties them to it. The kernel knows what
+//! does: their arguments, by which a later start adopts them, and their pid, by which the ipc socket identifies them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Performs what the host role wants done. Never awaits, decides nothing: what takes time is begun in a task that answers
-//! through the inbox.
+//! Executes the effects of the host role.
+//!
+//! Contract: never awaits; slow work runs in a task that answers through the inbox. Does not know why an effect was wanted.
 
 use crate::api::Waiting;
 use crate::children::Children;

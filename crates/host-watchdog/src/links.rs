@@ -1,6 +1,7 @@
-//! The two sockets: a DEALER towards the manager, a ROUTER for the container-watchdogs. Bytes become envelopes here.
+//! The two sockets of host-watchdog: a DEALER to the manager, a ROUTER for the container-watchdogs. Frames become inputs here.
 //!
-//! On ipc a peer is what the kernel says of its process; only processes that we started or adopted have a name.
+//! Contract: on ipc a peer is the process that the kernel names; only processes that were started or adopted have a node name. Does
+//! not know what a frame causes.
 
 use crate::children::Names;
 use crate::orders::OrderVerifier;

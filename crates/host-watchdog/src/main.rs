@@ -1,6 +1,6 @@
 //! host-watchdog: keeps the container-watchdogs of one machine alive and reports the machine to its manager.
 //!
-//! This file is the table of contents; the role's brain is `watchtree_core::host`.
+//! A table of contents: decisions are made in `watchtree_core::host`, the edges are crates of their own.
 
 mod api;
 mod children;

@@ -1,4 +1,4 @@
-//! Orders for this node: is the signature of a key we trust, and can the bytes be read? Everything else the core asks.
+//! Verifies orders for this node: is the signature of a trusted key, and can the bytes be read? The core checks the rest.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Looks at the engines, each in a task of its own and with a deadline. Reports only.
+//! Probes of the engines, each in a task of its own and with a deadline. Does not judge an answer.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
-//! From the configuration to a running loop, and in order out of it again.
+//! One run of host-watchdog: from the configuration to the loop, and an orderly shutdown.
 //!
-//! Everything that only a person can mend (configuration, keys, rights, a second copy) is found before anything is
-//! started. A manager, an engine or room on the disk may be missing: the loop goes on and says so.
+//! Contract: everything that only a person can mend (configuration, keys, rights, a second copy) is found before anything is started.
+//! A missing manager, a missing engine and a full disk are conditions.
 
 use crate::api::{self, HostApi, Waiting};
 use crate::children::Children;

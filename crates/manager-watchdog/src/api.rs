@@ -1,4 +1,4 @@
-//! What the manager answers through the HTTP API. Each answer is one short read of the machine, or several.
+//! The HTTP API of manager-watchdog. Each answer is one short read of the machine, or several.
 
 use crate::effect_executor::{Asked, Waiting};
 use crate::history::{self, Found};

@@ -1,5 +1,7 @@
-//! Carries out the manager's effects. Nothing here waits: the store, the webhooks and the looks have threads or tasks of
-//! their own.
+//! Executes the effects of the manager role.
+//!
+//! Contract: never waits: the store, the webhooks and the probes have threads or tasks of their own. Does not know why an effect was
+//! wanted.
 
 use crate::hosts;
 use crate::probe_targets::ProbeTargets;

@@ -1,7 +1,7 @@
-//! The link to the host-watchdogs: frames and link events become inputs, envelopes become frames, and the allow-list is
-//! read again when its folder changes.
+//! The link to the host-watchdogs: frames and link events become inputs, envelopes become frames.
 //!
-//! Does not judge: a disconnect is a hint, a refused frame is counted by the core.
+//! Contract: the allow-list is read again when its folder changes. Does not judge: a disconnect is a hint, a refused frame is counted
+//! by the core.
 
 use crate::probe_targets::ProbeTargets;
 use std::net::IpAddr;

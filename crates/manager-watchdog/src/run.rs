@@ -1,4 +1,4 @@
-//! Puts the manager together, drives it, and ends it in order.
+//! One run of manager-watchdog: connects the parts, drives the machine to its end, and shuts down in order.
 
 use crate::api::ManagerApi;
 use crate::effect_executor::{EffectExecutor, Waiting};

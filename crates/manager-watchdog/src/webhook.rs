@@ -1,15 +1,14 @@
-//! Tells people: one JSON POST per change of an incident, to each configured URL, at least once.
+//! Notifies people: one JSON POST per change of an incident, to each configured URL, at least once.
 //!
 //! ```text
-//!   notifications ──▶ the store, with the incident ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST ──▶ settled: out of
-//!                  │  a manager that died finds them again at its start  ▲                               the store
-//!                  └────────────────────────────────────────────────────┘
+//!   notifications ──▶ store, with the incident ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST ──▶ settled: out of
+//!                  │  found again at the next start of the manager       ▲                               the store
+//!                  └─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Each URL has its own queue and thread: one receiver that is down holds up nobody else. Changes keep their order. No
-//! answer, and an answer that may be another one later, are tried again with a growing pause for as long as it takes; only
-//! a definite no gives a change up. That, and what falls out of a full queue, is counted and said in a condition. The
-//! system's root certificates are used for https.
+//! Contract: each URL has its own queue and thread, so one receiver that is down delays no other. Changes keep their order. No
+//! answer, and an answer that may change later, are retried with a growing pause; only a definite refusal gives a change up. That,
+//! and what falls out of a full queue, is counted and shown as a condition. The system's root certificates are used for https.
 
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};

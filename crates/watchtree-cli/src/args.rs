@@ -1,4 +1,4 @@
-//! What may be typed.
+//! The command-line arguments. Does not know what a command does.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How the command ends: one line for a person, one documented code for a script.
+//! How the command ends: one line for a person, one documented exit code for a script.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The reads: `status`, `tree`, `events`, `incidents`, `explain`.
+//! The reading commands: `status`, `tree`, `events`, `incidents`, `explain`.
 
 use crate::args::{Cli, EventArgs};
 use crate::fail::{Code, Fail, print_error};

@@ -1,4 +1,6 @@
-//! Finds the daemon to ask: the manager, or with `--local` the watchdogs of this machine.
+//! Which daemons a command asks: the manager, or with `--local` the watchdogs of this machine.
+//!
+//! Contract: the clients are in the order in which their answers count. Does not know what is asked.
 
 use crate::args::{Cli, MANAGER_SOCKET};
 use crate::fail::{Code, Fail, print_error};

@@ -1,15 +1,15 @@
-//! The event stream: one task that does nothing but drain it into a large queue.
+//! The engine's event stream: one task that only drains it into a large queue.
 //!
 //! ```text
-//!  engine ──unix──▶ drain task ──try_send──▶ queue ──▶ whoever decides
+//!  engine ──unix──▶ drain task ──try_send──▶ queue ──▶ reader
 //!                     │  headers within 10 s        → Opened
 //!                     │  undecodable, cut, EOF      → Ended (bollard's stream is dead then in every case)
 //!                     └─ queue full                 → hangs up, Ended
 //! ```
 //!
-//! A reader that stalls slows the whole engine (100 ms per event, measured), so it would rather hang up and resync.
-//! The server filters by type and action: one event of an unknown type would end bollard's stream, and each health
-//! check makes three exec events. A peer that is half dead looks like a quiet one: the list finds out.
+//! Contract: a reader that stalls would slow the whole engine (100 ms per event, measured), so the stream is closed instead and
+//! subscribed anew later. The server filters by type and action: one event of an unknown type would end bollard's stream, and
+//! each health check makes three exec events. A connection that is half dead looks like a quiet one; the periodic list finds it.
 
 use crate::convert;
 use crate::engine::Engine;

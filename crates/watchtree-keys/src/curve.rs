@@ -1,4 +1,6 @@
 //! CURVE key pairs: the identity of a node, and what encrypts its link.
+//!
+//! Contract: a secret is wiped from memory when dropped and never printed. Does not know who may connect.
 
 #![expect(unsafe_code, reason = "libsodium is C")]
 

@@ -1,4 +1,4 @@
-//! What a link has done, in numbers that anybody may read at any time.
+//! Counters of a link, readable from any thread at any time.
 
 use crate::event::Refusal;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

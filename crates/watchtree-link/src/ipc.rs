@@ -1,7 +1,7 @@
-//! The place of an ipc socket: its folder, its lock, its mode.
+//! The path of an ipc socket: its folder, its lock, its mode.
 //!
-//! Contract: whoever holds the lock of `PATH.lock` owns PATH; a second one is refused (libzmq would let it steal the path
-//! silently). The lock is the kernel's: it ends with the process, a stale file is no lock.
+//! Contract: who holds the lock on `PATH.lock` owns PATH; a second process is refused (libzmq would silently let it take the path
+//! over). The kernel releases the lock when the process ends, so a stale file is not a lock.
 
 use crate::error::LinkError;
 use rustix::fs::{FlockOperation, Mode, OFlags};

@@ -1,7 +1,7 @@
-//! The socket monitor: what libzmq tells of connections.
+//! The socket monitor: what libzmq reports about connections.
 //!
-//! Contract: the receiving side has no high-water mark and is drained in every pass, because libzmq's I/O thread blocks on
-//! a full one and with it the whole socket. Events are parsed here: unknown ones are skipped (the binding would panic on them).
+//! Contract: the receiving side has no high-water mark and is drained in every pass, because libzmq's I/O thread blocks on a full
+//! one, and the whole socket with it. Events are parsed here and unknown ones skipped (the binding would panic). Does not judge.
 
 #![expect(unsafe_code, reason = "libzmq is C, and the binding has no call for this")]
 

@@ -1,7 +1,7 @@
-//! The way up: events and frames into the bounded channel, refusals gathered to one event per reason and second.
+//! Events of the link's thread on their way to the daemon: a bounded channel, with refusals merged per reason and second.
 //!
-//! Contract: never blocks. Frames are read only when there is room; other events wait in a short queue, then the oldest is
-//! dropped and counted. `Closed` has a place of its own, so it always arrives.
+//! Contract: never blocks. Frames are read only when there is room; other events wait in a short queue, from which the oldest is
+//! dropped and counted. `Closed` has a reserved place, so it always arrives.
 
 use crate::commands::Shared;
 use crate::counters::count;

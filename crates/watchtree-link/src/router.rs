@@ -1,8 +1,8 @@
-//! The parent's side: one ROUTER, its authenticator, its monitor, in one thread.
+//! The parent's side of links: one ROUTER with its authenticator and monitor, in one thread.
 //!
-//! Contract: a frame is handed up only with a proven sender and the connection it came by. What is sent goes over the connection
-//! that is named, or is reported as not sent: which connection of a name is the right one, the receiver knows. That a connection is gone
-//! is told after its last frame. Nothing here blocks but `poll`.
+//! Contract: a frame is passed on only with a proven sender and the connection it came over. A frame is sent over the connection
+//! that is named, or is reported as not sent: only the receiver knows which connection of a name is the right one. The end of a
+//! connection is reported after its last frame. Nothing here blocks except `poll`. Does not know what a frame says.
 
 use crate::commands::{Command, Shared};
 use crate::config::{Clock, Limits, Listen, RouterConfig};

@@ -1,8 +1,8 @@
 //! Which build of a program a file is.
 //!
-//! Told by the file's inode, size and time of change: it is the same file if nobody installed another. Reading a
-//! program of many megabytes at every start would cost more than it tells; a reinstalled equal build counts as another,
-//! which only means that a child is replaced once more, between repairs.
+//! Contract: identified by the file's inode, size and time of change. Reading a program of many megabytes at every start would
+//! cost more than it is worth; an equal build that was reinstalled counts as another one, which only means that a child is replaced
+//! once more, between repairs.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,6 @@
-//! A process held by its pidfd: no signal can hit another one that got its number later.
+//! A process held by its pidfd.
+//!
+//! Contract: a signal cannot hit another process that got the same number later. Does not know what the process is for.
 
 #![expect(unsafe_code, reason = "a borrowed file descriptor is handed to the reactor")]
 

@@ -1,4 +1,4 @@
-//! An ICMP echo, by an unprivileged datagram socket where the system allows it, else by a raw one.
+//! An ICMP echo as a probe, by an unprivileged datagram socket where the system allows it, else by a raw one.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};

@@ -1,8 +1,8 @@
-//! Looks from outside: does a machine's kernel answer?
+//! Probes from outside: does a machine's kernel answer?
 //!
-//! A kernel answers if a TCP connect is accepted *or refused*, or if it echoes ICMP. Each look has one deadline. A look
-//! that could not be made (no rights, no address, no route) is `NotPossible` and never counts as silence.
-//! Judges nothing: what a look means is decided in the core.
+//! Contract: a kernel answers if a TCP connect is accepted *or refused*, or if it echoes ICMP. Each probe has one deadline. A
+//! probe that could not be made (no rights, no address, no route) is `NotPossible` and never counts as silence. Does not know what
+//! an answer means for the host: the core decides.
 
 mod icmp;
 mod tcp;

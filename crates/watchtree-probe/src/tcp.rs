@@ -1,4 +1,4 @@
-//! A TCP connect: accepted and refused are both an answer of the kernel.
+//! A TCP connect as a probe: accepted and refused are both an answer of the kernel.
 
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT mean "stop in order", SIGHUP means "read again".
+//! Signals: SIGTERM and SIGINT request an orderly stop, SIGHUP a reload.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};

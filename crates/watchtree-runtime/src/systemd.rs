@@ -1,7 +1,7 @@
-//! What the service manager is told: ready, stopping, a status line, and "I still work".
+//! Notifications to the service manager: ready, stopping, a status line, and the watchdog's sign of life.
 //!
-//! Outside systemd (no `NOTIFY_SOCKET`) everything here does nothing. The protocol's variables must not reach child
-//! processes: whoever starts one removes [`ENV_NAMES`].
+//! Contract: without `NOTIFY_SOCKET` nothing here has an effect. The protocol's variables must not reach child processes: whoever
+//! starts one removes [`ENV_NAMES`].
 
 use sd_notify::NotifyState;
 use watchtree_core::time::{Duration, Moment};

@@ -1,4 +1,4 @@
-//! A decision inside a journal frame. Knows nothing of the records around it.
+//! A decision in a journal frame, as JSON. Does not know the records around it.
 
 use serde::{Deserialize, Serialize};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};

@@ -1,8 +1,7 @@
-//! What is inside a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
+//! The payload of a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
 //!
-//! A line is either one record as it was written, or a piece of a fold: what earlier records came to. Unknown fields are
-//! ignored; a line that cannot be read (of a newer version) is skipped by the reader, and so is a repair alone whose step it
-//! does not know: the rest of its subject is taken.
+//! Contract: a line is one record as it was written, or one part of a fold of earlier records. Unknown fields are ignored. A line
+//! that cannot be read (of a newer version) is skipped, and so is a repair with an unknown step; the rest of that subject is taken.
 
 use crate::journal_decision::DecisionLine;
 use serde::{Deserialize, Serialize};

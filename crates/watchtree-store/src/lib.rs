@@ -1,4 +1,7 @@
-//! SQLite for the manager, and the journal of a watchdog.
+//! The two stores of the daemons: the journal of a watchdog, and the manager's SQLite database.
+//!
+//! The only crate that knows SQLite and the format of the journal. It stores and returns records; it does not decide what a
+//! record means.
 
 pub mod journal;
 mod journal_decision;

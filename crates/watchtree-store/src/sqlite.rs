@@ -1,4 +1,4 @@
-//! The manager's memory on disk: hosts, incidents, decisions, notifications that are not delivered yet, the term.
+//! The manager's store: hosts, incidents, decisions, undelivered notifications, the term.
 //!
 //! ```text
 //!   put ──▶ Pending (bounded, latest wins per key) ──▶ writer thread ──▶ one transaction ──▶ disk
@@ -6,8 +6,9 @@
 //!                  └────────────────────────────────────────┘
 //! ```
 //!
-//! Putting never waits for the disk. A missing, read-only or full disk ends nothing: what was put stays in memory (up to
-//! the limits of `Pending`), the health callback says so in one line, and the next write that works says that it is over.
+//! Contract: putting never waits for the disk. A missing, read-only or full disk is not fatal: records stay in memory (up to
+//! the limits of `Pending`), the health callback reports it in one line, and the next write that succeeds reports the recovery.
+//! Does not know what the records mean.
 
 use crate::sqlite_file::File;
 use crate::sqlite_queue::{Query, Queue, State};

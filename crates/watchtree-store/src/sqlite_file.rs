@@ -1,7 +1,8 @@
 //! The manager's database file: schema, rows in and out, retention. One connection, used by one thread.
 //!
-//! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
-//! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
+//! Contract: write-ahead log with an exclusive lock, so there is no shared-memory file (which a full disk could turn into
+//! SIGBUS) and no second writer. Incidents are synced to disk at each commit, the rest at checkpoints; both survive kill -9. Does
+//! not know the queue in front of it.
 
 use crate::sqlite_records::{
     ChangeId, Found, NOTIFICATIONS_MAX, Notification, NotificationId, Past, Pending, StoreError,

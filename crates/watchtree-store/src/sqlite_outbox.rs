@@ -1,8 +1,8 @@
-//! What people are still to be told: one notification per change of an incident and receiver, on disk until it is settled.
+//! The outbox of notifications: one per change of an incident and receiver, on disk until it is settled.
 //!
-//! A notification is written in the transaction of its incident, so that a manager which dies between the two owes nothing: it
-//! finds either both or neither, and opens the incident anew. It is taken out after the receiver has it; a manager that
-//! dies in between sends it again (at least once), under the same name.
+//! Contract: a notification is written in the transaction of its incident. A manager that dies between the two finds both or
+//! neither at its next start. A notification is removed after the receiver has it; a manager that dies in between sends it again
+//! (at least once), under the same id. Does not know receivers.
 
 use crate::sqlite_queue::Queue;
 use crate::sqlite_records::NotificationId;

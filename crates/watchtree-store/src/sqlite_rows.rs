@@ -1,7 +1,7 @@
-//! The bodies of the manager's rows: mirror types of the core's, as JSON. The core derives no `Serialize`.
+//! The rows of the manager's database as JSON: mirror types of the core's, which derive no `Serialize`.
 //!
-//! Fields are only added, each with a default; a row that cannot be read (of a newer version) is skipped and counted by
-//! the reader.
+//! Contract: fields are only added, each with a default; a row that cannot be read (of a newer version) is skipped and counted
+//! by the reader. Does not know tables.
 
 use serde::{Deserialize, Serialize};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};

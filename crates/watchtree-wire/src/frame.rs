@@ -1,4 +1,6 @@
-//! Frames: three parts in, an `Envelope` out, and back.
+//! Frames: three parts to an `Envelope` and back.
+//!
+//! Contract: every size is checked before anything is decoded. Does not know sockets.
 
 use crate::convert::message::{body_in, body_out, kind_of};
 use crate::convert::session::{header_in, header_out};

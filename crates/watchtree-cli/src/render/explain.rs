@@ -1,4 +1,4 @@
-//! Why a subject is what it is, in words: what is believed, on what facts, what was decided and what stopped it.
+//! `explain` as text: the current state, its evidence, and the decisions with their guards.
 
 use super::style::{Style, age, clean, wall};
 use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};

@@ -1,6 +1,6 @@
-//! Paths, questions and answers: turns requests into calls of the [`Api`], and results into JSON.
+//! The routes of the HTTP API: requests become calls of the [`Api`], results become JSON.
 //!
-//! Each question has a deadline; each refusal is one line with a cure.
+//! Contract: each request has a deadline; each refusal is one line with a cure.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -1,4 +1,6 @@
-//! Decision records.
+//! Decision records, in both directions.
+//!
+//! Contract: an unknown action, outcome or guard of a newer version is kept as evidence and claims nothing.
 
 use super::fields::{
     DecodeResult, EncodeResult, check_count, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out,

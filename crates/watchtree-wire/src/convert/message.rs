@@ -1,4 +1,4 @@
-//! Which kind a message is, and its body both ways: one arm per kind.
+//! The kind of a message and its body, in both directions: one match arm per kind.
 
 use super::fields::{DecodeResult, EncodeResult, check_count, cut, health_in, health_out, text_in, within};
 use super::truncation::TruncationLevel;

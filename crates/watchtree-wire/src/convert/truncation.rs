@@ -1,4 +1,4 @@
-//! How much of a message's evidence and words is kept so that it fits a frame.
+//! How much evidence and text of a message is kept so that it fits a frame.
 
 use crate::limits::{EVIDENCE_MAX, REMARKS_MAX, TEXT_BYTES_MAX};
 

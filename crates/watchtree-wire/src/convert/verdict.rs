@@ -1,4 +1,4 @@
-//! Verdicts and what carries them: Report and Snapshot.
+//! Verdicts and the messages that carry them (Report and Snapshot), in both directions.
 
 use super::fields::{
     DecodeResult, EncodeResult, check_count, cut, health_in, health_out, incarnation_in, incarnation_out, name_in,
