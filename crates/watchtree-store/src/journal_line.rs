@@ -3,7 +3,7 @@
 //! Contract: a line is one record as it was written, or one part of a fold of earlier records. Unknown fields are ignored. A line
 //! that cannot be read (of a newer version) is skipped, and so is a repair with an unknown step; the rest of that subject is taken.
 
-use crate::journal_decision::DecisionLine;
+use crate::decision_json::DecisionJson;
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
@@ -68,7 +68,7 @@ pub(crate) enum Line {
     Gone {
         subject: String,
     },
-    Decided(Box<DecisionLine>),
+    Decided(Box<DecisionJson>),
     /// Of a fold: everything about one subject.
     Subject(Box<SubjectLine>),
     /// Of a fold: the charges of the host.
@@ -214,7 +214,7 @@ impl Line {
             Record::Gone { subject } => Self::Gone {
                 subject: subject.to_string(),
             },
-            Record::Decided(decision) => Self::Decided(Box::new(DecisionLine::of(decision))),
+            Record::Decided(decision) => Self::Decided(Box::new(DecisionJson::of(decision))),
         }
     }
 
@@ -323,7 +323,7 @@ impl Line {
             Self::Gone { subject } => Record::Gone {
                 subject: subject_id(&subject)?,
             },
-            Self::Decided(line) => Record::Decided(line.into_core()?),
+            Self::Decided(line) => Record::Decided(line.read()?),
             Self::Subject(_) | Self::HostCharges { .. } => return None,
         })
     }
@@ -351,7 +351,7 @@ pub(crate) fn fold(memory: &Recovered) -> impl Iterator<Item = Line> {
     let decisions = memory
         .decisions
         .iter()
-        .map(|decision| Line::Decided(Box::new(DecisionLine::of(decision))));
+        .map(|decision| Line::Decided(Box::new(DecisionJson::of(decision))));
     last_event.chain(subjects).chain([host]).chain(orders).chain(decisions)
 }
 

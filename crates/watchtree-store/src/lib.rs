@@ -3,8 +3,8 @@
 //! The only crate that knows SQLite and the format of the journal. It stores and returns records; it does not decide what a
 //! record means.
 
+mod decision_json;
 pub mod journal;
-mod journal_decision;
 mod journal_frame;
 mod journal_line;
 mod journal_sync;

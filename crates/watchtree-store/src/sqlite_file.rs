@@ -4,10 +4,11 @@
 //! SIGBUS) and no second writer. Incidents are synced to disk at each commit, the rest at checkpoints; both survive kill -9. Does
 //! not know the queue in front of it.
 
+use crate::decision_json::DecisionJson;
 use crate::sqlite_records::{
     ChangeId, Found, NOTIFICATIONS_MAX, Notification, NotificationId, Past, Pending, StoreError,
 };
-use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
+use crate::sqlite_rows::{HostRow, IncidentRow};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -131,7 +132,7 @@ impl File {
         let open = "SELECT body FROM incidents WHERE open = 1 ORDER BY id LIMIT ?1";
         found.incidents = self.bodies(open, 10_000, IncidentRow::read, &mut unreadable)?;
         let newest = "SELECT body FROM decisions ORDER BY place DESC LIMIT ?1";
-        found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
+        found.decisions = self.bodies(newest, decisions_max, DecisionJson::read, &mut unreadable)?;
         found.decisions.reverse();
         found.unreadable = unreadable;
         found.notifications = self.notifications()?;
@@ -181,7 +182,7 @@ impl File {
     /// The newest decisions about a subject.
     pub(crate) fn decisions_of(&self, subject: &SubjectId, max: usize) -> Result<Past<Decision>, StoreError> {
         let rows = "FROM decisions WHERE subject = ?1";
-        self.past(rows, "place", params![subject.as_str()], max, DecisionRow::read)
+        self.past(rows, "place", params![subject.as_str()], max, DecisionJson::read)
     }
 
     /// The newest incidents, of one subject or of all.
@@ -286,7 +287,7 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), Stor
                ON CONFLICT(node, epoch, count) DO UPDATE SET body = excluded.body";
     let mut put = transaction.prepare_cached(sql)?;
     for (id, decision) in &batch.decisions {
-        let body = body(&DecisionRow::of(decision))?;
+        let body = body(&DecisionJson::of(decision))?;
         put.execute(params![
             id.node.as_str(),
             signed(id.epoch),

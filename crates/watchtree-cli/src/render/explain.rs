@@ -195,6 +195,37 @@ mod tests {
     }
 
     #[test]
+    fn each_verdict_of_a_guard_has_its_word_and_an_older_answer_is_read_by_pass() {
+        let answer: ExplainResponse = serde_json::from_str(
+            r#"{"subject":"h1/docker/web","decisions":[{"node":"h1","action":"start","outcome":"not_taken","why":"w","guards":[
+                {"guard":"enabled","pass":true,"verdict":"passed","detail":"a"},
+                {"guard":"backoff","pass":true,"verdict":"waived","detail":"b"},
+                {"guard":"budget","pass":false,"verdict":"blocked","detail":"c"},
+                {"guard":"in_flight","pass":true,"verdict":"not_asked","detail":"d"},
+                {"guard":"hold","pass":true,"detail":"older"},
+                {"guard":"observer","pass":false,"detail":"older"},
+                {"guard":"deploy","pass":true,"verdict":"a_newer_word","detail":"newer"}]}]}"#,
+        )
+        .expect("an answer");
+        let text = explain(&answer, Style::PLAIN);
+        let guards: String = text
+            .lines()
+            .filter(|line| line.contains("guard "))
+            .map(|line| format!("{}\n", line.trim()))
+            .collect();
+        expect![[r#"
+            guard enabled: passed: a
+            guard backoff: waived: b
+            guard budget: BLOCKED: c
+            guard in_flight: not asked: d
+            guard hold: passed: older
+            guard observer: BLOCKED: older
+            guard deploy: passed: newer
+        "#]]
+        .assert_eq(&guards);
+    }
+
+    #[test]
     fn a_group_shows_its_members() {
         let node = |subject: &str, state: &str, why: &str| TreeNode {
             subject: subject.into(),
