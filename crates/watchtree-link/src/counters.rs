@@ -37,11 +37,6 @@ impl Counters {
     pub fn refused(&self, why: Refusal) -> u64 {
         self.refused[why as usize]
     }
-
-    /// How often something was refused.
-    pub fn refused_total(&self) -> u64 {
-        self.refused.iter().sum()
-    }
 }
 
 #[derive(Debug, Default)]
