@@ -162,7 +162,7 @@ impl EffectExecutor {
                 Ok(targets) => watchtree_probe::probe(&targets, within).await,
                 Err(why) => Look::NotPossible(why),
             };
-            tracing::info!(host, ?look, "looked from outside");
+            tracing::info!(host, ?look, "probed from outside");
             // A machine that is gone wants no answer.
             let _ = inputs.send(ManagerInput::Looked { nonce, look }).await;
         });

@@ -105,7 +105,7 @@ async fn watch(
     let heals = if args.heal {
         "heals containers labelled watchtree.enable=true"
     } else {
-        "only looks (--heal to heal)"
+        "only watches (--heal to heal)"
     };
     status_line(&format!(
         "{} host-watchdog      {} is in the tree; {heals}",
