@@ -234,7 +234,7 @@ fn spawn_shutdown_watch(inputs: mpsc::Sender<ContainerInput>) {
     tokio::spawn(async move {
         match watchtree_os::shutdown::wait().await {
             Ok(()) => {
-                tracing::warn!("the machine is shutting down: hands off");
+                tracing::warn!("the machine is shutting down: no more repairs");
                 // An error means that the daemon has ended.
                 let _ = inputs.send(ContainerInput::HostShutdown).await;
             }

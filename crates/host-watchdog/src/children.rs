@@ -92,7 +92,7 @@ impl Children {
         for (engine, name) in self.engines.clone() {
             let arguments = self.arguments(&engine);
             let found = process::find(|found| found == arguments).unwrap_or_else(|error| {
-                tracing::warn!(%error, "cannot look for living children");
+                tracing::warn!(%error, "cannot search for living children");
                 Vec::new()
             });
             let mut found = found.into_iter();

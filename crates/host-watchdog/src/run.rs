@@ -144,7 +144,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     let ended = tokio::select! {
         ended = drive(&mut agent, &mut executor, parts) => ended,
         Some(link) = link_ends.recv() => {
-            anyhow::bail!("{link} ended by itself: ending as well; the children heal on, and the next life adopts them")
+            anyhow::bail!("{link} ended by itself: ending as well; the children go on healing, and the next start adopts them")
         }
     };
     tracing::info!(?ended, "host-watchdog ends");

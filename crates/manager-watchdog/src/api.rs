@@ -271,7 +271,7 @@ fn no_such_subject(subject: &str) -> ApiError {
 }
 
 fn unresponsive(error: Unresponsive) -> ApiError {
-    ApiError::new(ErrorCode::Unavailable, error.to_string()).cure("look at the manager's log")
+    ApiError::new(ErrorCode::Unavailable, error.to_string()).cure("see the manager's log")
 }
 
 fn stopping() -> ApiError {

@@ -113,7 +113,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let ended = tokio::select! {
         ended = drive(&mut machine, &mut executor, parts) => Ok(ended),
         // An error: it panicked, and that is an end too.
-        _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; the next life hears them again")),
+        _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; they connect again to the next start")),
     };
     tracing::info!(?ended, "ends");
     serving.shut_down().await;

@@ -93,7 +93,7 @@ impl Webhooks {
         }
         for notification in start.notifications {
             if !webhooks.send(&notification) {
-                tracing::warn!(change = %notification.id.change, "its webhook is no longer configured: nobody is told");
+                tracing::warn!(change = %notification.id.change, "its webhook is no longer configured: the notification is dropped");
                 start.outbox.settled(notification.id);
             }
         }

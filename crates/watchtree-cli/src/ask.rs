@@ -59,7 +59,7 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
                 let fail = target::with_hints(cli, error.into());
                 outcome = match outcome {
                     Some(Ok(code)) if is_unknown(&fail) => {
-                        print_error(&format!("watchtree: not told: {}", fail.line));
+                        print_error(&format!("watchtree: not reached: {}", fail.line));
                         Some(Ok(code))
                     }
                     Some(Err(first)) => Some(Err(first)),

@@ -348,7 +348,7 @@ impl Daemon {
             .lines()
             .rev()
             .find(|line| !line.trim().is_empty())
-            .unwrap_or("it said nothing");
+            .unwrap_or("it printed nothing");
         Some(Fail::new(
             code,
             format!("{} ended ({}): {}", self.name, words(status), render::clean(last)),

@@ -165,12 +165,7 @@ pub const MANAGER: &[Key] = &[
         "2",
         "Looks that must fail before the verdict is more than SUSPECT. 1 to 10.",
     ),
-    key(
-        "[hosts]",
-        "look_again",
-        "\"2s\"",
-        "A lost host is probed this often.",
-    ),
+    key("[hosts]", "look_again", "\"2s\"", "A lost host is probed this often."),
     key(
         "[hosts]",
         "settle",
@@ -269,7 +264,7 @@ pub const HOST: &[Key] = &[
         "[heal]",
         "budget",
         "5",
-        "Restarts of one container within `window`; then hands off and a person is called. 1 to 100. Label watchtree.budget.",
+        "Restarts of one container within `window`; then the restart limit is reached and a person is called. 1 to 100. Label watchtree.budget.",
     ),
     key(
         "[heal]",

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use watchtree_core::message::Look;
 
-/// Tells our echoes apart from those of other looks of this process.
+/// Tells our echoes apart from those of other probes of this process.
 static SEQUENCE: AtomicU16 = AtomicU16::new(1);
-/// Echo requests per look: one may be lost.
+/// Echo requests per probe: one may be lost.
 const REQUESTS: u32 = 2;
 /// What an echo carries, so that another program's echo with the same numbers is not taken for ours.
 const PAYLOAD: &[u8; 16] = b"watchtree-look-1";

@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use watchtree_core::message::Look;
 
-/// Most addresses of one look; more are not asked.
+/// Most addresses of one probe; more are not asked.
 pub const ADDRESSES_MAX: usize = 8;
 /// Most resolved addresses per name.
 const RESOLVED_MAX: usize = 4;
 
-/// Asks all of `addresses` at once, by TCP where one has a port and by ICMP, and tells the best of it: answered, then
+/// Asks all of `addresses` at once, by TCP where one has a port and by ICMP, and returns the best of it: answered, then
 /// silent (in part, if not every way could be tried), then not possible. Ends with the first answer, else at `within` at the latest.
 ///
 /// An address is `HOST:PORT`, `IP` or `[IPv6]:PORT`.
@@ -25,14 +25,14 @@ pub async fn probe(addresses: &[String], within: Duration) -> Look {
     if addresses.is_empty() {
         return Look::NotPossible("no address is known".into());
     }
-    let mut looks = JoinSet::new();
+    let mut probes = JoinSet::new();
     for address in addresses.iter().take(ADDRESSES_MAX) {
-        looks.spawn(probe_at(address.clone(), within));
+        probes.spawn(probe_at(address.clone(), within));
     }
-    all(looks).await.conclude()
+    all(probes).await.conclude()
 }
 
-/// What several ways of asking saw.
+/// What several ways of asking found.
 #[derive(Default)]
 struct Evidence {
     answered: Option<String>,
@@ -48,7 +48,7 @@ impl Evidence {
         }
     }
 
-    /// In the order of their words, not of their ends: the same look reads the same each time.
+    /// In the order of their words, not of their ends: the same probe reads the same each time.
     fn conclude(mut self) -> Look {
         self.silent.sort();
         self.not_asked.sort();
@@ -63,9 +63,9 @@ impl Evidence {
 }
 
 impl From<Look> for Evidence {
-    fn from(look: Look) -> Self {
+    fn from(probe: Look) -> Self {
         let mut seen = Self::default();
-        match look {
+        match probe {
             Look::Answered(how) => seen.answered = Some(how),
             Look::Silent(how) | Look::SilentInPart(how) => seen.silent.push(how),
             Look::NotPossible(why) => seen.not_asked.push(why),
@@ -83,14 +83,14 @@ async fn probe_at(address: String, within: Duration) -> Evidence {
         Err(_) => return Evidence::not_asked(format!("{address}: its name was not resolved in time")),
     };
     let left = within.saturating_sub(began.elapsed());
-    let mut looks = JoinSet::new();
+    let mut probes = JoinSet::new();
     for (ip, port) in targets {
         if let Some(port) = port {
-            looks.spawn(async move { tcp::probe(SocketAddr::new(ip, port), left).await.into() });
+            probes.spawn(async move { tcp::probe(SocketAddr::new(ip, port), left).await.into() });
         }
-        looks.spawn(async move { icmp::probe(ip, left).await.into() });
+        probes.spawn(async move { icmp::probe(ip, left).await.into() });
     }
-    all(looks).await
+    all(probes).await
 }
 
 async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
@@ -114,17 +114,17 @@ async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
     }
 }
 
-/// Gathers several looks; the first answer is enough.
-async fn all(mut looks: JoinSet<Evidence>) -> Evidence {
+/// Gathers several probes; the first answer is enough.
+async fn all(mut probes: JoinSet<Evidence>) -> Evidence {
     let mut all = Evidence::default();
-    while let Some(look) = looks.join_next().await {
-        match look {
+    while let Some(probe) = probes.join_next().await {
+        match probe {
             Ok(seen) if seen.answered.is_some() => return seen,
             Ok(seen) => {
                 all.silent.extend(seen.silent);
                 all.not_asked.extend(seen.not_asked);
             }
-            Err(error) => all.not_asked.push(format!("the look itself failed: {error}")),
+            Err(error) => all.not_asked.push(format!("the probe itself failed: {error}")),
         }
     }
     all
@@ -183,9 +183,9 @@ mod tests {
                 }
             }
         }
-        let (look, took) = silent.expect("the queue of a listener is bounded");
+        let (probe, took) = silent.expect("the queue of a listener is bounded");
         assert_eq!(
-            look,
+            probe,
             Look::Silent(format!("tcp no answer from {address} within 400 ms"))
         );
         // The kernel alone would go on trying for two minutes.
@@ -233,10 +233,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_that_cannot_be_asked_makes_a_silence_partial() {
-        let mut looks = JoinSet::new();
-        looks.spawn(async { Evidence::from(Look::Silent("tcp no answer".into())) });
-        looks.spawn(probe_at("no such name:1".into(), WITHIN));
-        match all(looks).await.conclude() {
+        let mut probes = JoinSet::new();
+        probes.spawn(async { Evidence::from(Look::Silent("tcp no answer".into())) });
+        probes.spawn(probe_at("no such name:1".into(), WITHIN));
+        match all(probes).await.conclude() {
             Look::SilentInPart(how) => assert!(how.starts_with("tcp no answer; not asked: no such name:1"), "{how}"),
             other => panic!("it is silent in part: {other:?}"),
         }

@@ -81,7 +81,7 @@ impl Notifier {
         if let Err(error) = sd_notify::notify(state)
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!(%error, "cannot tell the service manager; it may end this daemon");
+            tracing::warn!(%error, "cannot notify the service manager; it may end this daemon");
         }
     }
 }

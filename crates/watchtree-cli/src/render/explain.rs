@@ -43,7 +43,7 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
                     0 => "which is well itself".to_string(),
                     ill => format!("which is ill itself ({ill} of 8)"),
                 };
-                text.push_str(&format!("  says: {}, {health}\n", node.observer));
+                text.push_str(&format!("  reported by: {}, {health}\n", node.observer));
             }
         }
         None => text.push_str(&format!(
@@ -184,7 +184,7 @@ mod tests {
             h1/docker/web is STOPPED for 4.0 s, certain evidence
               because: a person stopped it
               fact operator_stop: signal 15 (4.1 s ago)
-              says: h1.docker.watchdog, which is well itself
+              reported by: h1.docker.watchdog, which is well itself
             2026-11-22 21:04:05Z  h1.docker.watchdog did nothing: exited with 137 after a stop signal
                 fact exited: exit code 137 (0.0 s before)
                 guard enabled: passed: label watchtree.enable=true

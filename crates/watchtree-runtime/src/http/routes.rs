@@ -134,7 +134,7 @@ async fn answer<T: Serialize>(within: Duration, asked: impl Future<Output = Resu
         Ok(Err(error)) => refuse(error),
         Err(_) => refuse(
             ApiError::new(ErrorCode::Deadline, format!("no answer within {} s", within.as_secs()))
-                .cure("look at the daemon's log, then try again"),
+                .cure("see the daemon's log, then try again"),
         ),
     }
 }
