@@ -12,7 +12,7 @@ use crate::event::{DownReason, LinkEvent, Peer};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// What the owner of a link makes of its events. A method that returns `None` has nothing to hand on.
 pub trait LinkReader {
@@ -56,12 +56,12 @@ pub async fn pump<R: LinkReader>(
     mut reader: R,
     inputs: Sender<R::Input>,
 ) {
-    let mut poll = tokio::time::interval(R::POLL_EVERY);
+    // The first tick of an interval may come a millisecond late: no frame is read before the keys are.
+    reader.poll();
+    let mut poll = tokio::time::interval_at(Instant::now() + R::POLL_EVERY, R::POLL_EVERY);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let event = tokio::select! {
-            // Due now for the first time: no frame is read before the keys are.
-            biased;
             _ = poll.tick() => {
                 reader.poll();
                 continue;
@@ -98,5 +98,61 @@ pub async fn pump<R: LinkReader>(
         {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::mpsc::channel;
+    use watchtree_core::time::Moment;
+
+    /// What was read, in order.
+    #[derive(Default)]
+    struct Order(Vec<&'static str>);
+
+    impl LinkReader for Order {
+        type Input = Vec<&'static str>;
+
+        fn poll(&mut self) {
+            self.0.push("keys");
+        }
+
+        fn frame(&mut self, _peer: Peer, _connection: u64, _parts: Vec<Vec<u8>>) -> Option<Vec<&'static str>> {
+            self.0.push("frame");
+            Some(self.0.clone())
+        }
+    }
+
+    fn frame() -> LinkEvent {
+        LinkEvent::Frame {
+            peer: Peer::Parent,
+            connection: 0,
+            parts: vec![Vec::new()],
+            at: Moment::ZERO,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_read_before_the_first_frame() {
+        // Left to chance, one of so many would be the other way round.
+        for _ in 0..64 {
+            let (sender, events) = channel(2);
+            let (inputs, mut inbox) = channel(2);
+            sender.send(frame()).await.expect("room");
+            sender.send(LinkEvent::Closed { clean: true }).await.expect("room");
+            pump("test", events, Order::default(), inputs).await;
+            assert_eq!(inbox.recv().await, Some(vec!["keys", "frame"]));
+            assert_eq!(inbox.recv().await, None, "closed: it has returned");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_nobody_takes_inputs() {
+        let (sender, events) = channel(1);
+        let (inputs, inbox) = channel(1);
+        drop(inbox);
+        sender.send(frame()).await.expect("room");
+        pump("test", events, Order::default(), inputs).await;
     }
 }
