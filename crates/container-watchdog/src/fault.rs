@@ -1,8 +1,8 @@
-//! Where a test may end this process as by kill -9: at the borders between journal, request, answer and verification.
+//! Fault points: where a test may abort this process as by kill -9, between journal, request, answer and verification.
 //!
-//! Only with the feature `fault-points`, which nothing that is installed has. `WATCHTREE_TEST_ABORT_AT` names the point:
-//! `stop_posted`, `stop_answered`, `start_posted`, `start_answered`, `ended` (the journal has that step, nothing after it
-//! was done), `request` (handed to the engine's connection), `answer` (came, and nobody was told).
+//! Only with the feature `fault-points`, which no installed program has. `WATCHTREE_TEST_ABORT_AT` names the point: `stop_posted`,
+//! `stop_answered`, `start_posted`, `start_answered`, `ended` (the journal has that step, nothing after it was done), `request` (handed
+//! to the engine's connection), `answer` (received, not yet an input).
 
 #[cfg(feature = "fault-points")]
 mod points {
@@ -41,7 +41,7 @@ mod points {
     }
 
     /// Before the machine is told.
-    pub(crate) fn told(input: &ContainerInput) {
+    pub(crate) fn delivered(input: &ContainerInput) {
         if matches!(input, ContainerInput::Performed { .. }) {
             at("answer");
         }
@@ -55,7 +55,7 @@ mod points {
 
     pub(crate) fn written(_: &Record) {}
     pub(crate) fn begun() {}
-    pub(crate) fn told(_: &ContainerInput) {}
+    pub(crate) fn delivered(_: &ContainerInput) {}
 }
 
-pub(crate) use points::{begun, told, written};
+pub(crate) use points::{begun, delivered, written};

@@ -1,10 +1,11 @@
-//! One acting healer per engine: a lock by the engine's id, in places that all users of this machine share.
+//! One acting container-watchdog per engine: a lock by the engine's id, in folders that all users of the machine share.
 //!
-//! No single place can be written by everybody: a unit may write to `/run/watchtree` only, a member of the engine's group
-//! to `/run/lock` on some systems and to `/dev/shm` on all. But who may not make a file there can still lock one that is
-//! there. So each healer locks what it can and must hold at least one; who comes later finds that file taken. One that is
-//! there and cannot be locked counts as taken. An observer needs no lock. Does not see healers in other mount namespaces
-//! (in containers).
+//! No single folder can be written by every user: a unit may write to `/run/watchtree` only, a member of the engine's group to
+//! `/run/lock` on some systems and to `/dev/shm` on all. But a user who may not make a file there can still lock an existing one.
+//!
+//! Contract: each process locks what it can and must hold at least one lock; a later process finds that file taken. A file that
+//! exists and cannot be locked counts as taken. An observer needs no lock. Does not see processes in other mount namespaces (in
+//! containers).
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

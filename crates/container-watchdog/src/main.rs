@@ -1,12 +1,12 @@
-//! container-watchdog: heals the containers of one engine.
+//! container-watchdog: repairs the containers of one engine.
 //!
-//! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
-//! `lock` keeps other healers away, `performer` carries out, `parent` speaks to the host-watchdog, `status` answers.
+//! A table of contents: decisions are made in `watchtree-core`, the edges are crates of their own. `setup` reads the configuration,
+//! `lock` excludes a second process, `effect_executor` executes the effects, `parent` is the link to host-watchdog, `status` the API.
 
+mod effect_executor;
 mod fault;
 mod lock;
 mod parent;
-mod performer;
 mod run;
 mod setup;
 mod status;

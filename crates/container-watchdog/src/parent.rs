@@ -1,6 +1,7 @@
-//! The link to the host-watchdog: frames and link events become inputs, envelopes become frames, orders are checked.
+//! The link to host-watchdog: frames and link events become inputs, envelopes become frames, signatures of orders are verified.
 //!
-//! Losing the parent changes nothing here: it is a condition, and the link reconnects by itself. A link that ends is made anew.
+//! Contract: losing the parent is only a condition; the link reconnects by itself, and a link that ended is made anew. Does not know
+//! what an order causes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +12,10 @@ use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::{Envelope, Message, OrderFrame};
 use watchtree_core::order::{Order, OrderAnswer, OrderRefusal, SignedOrder};
 use watchtree_keys::{OrderKeyDir, TrustedOrderKeys};
-use watchtree_link::{Dealer, DealerConfig, LinkError, LinkEvent, LinkHandle, Upstream};
+use watchtree_link::{
+    Dealer, DealerConfig, DownReason, LinkError, LinkEvent, LinkHandle, LinkReader, Peer, Upstream, pump,
+};
 use watchtree_runtime::{Clock, Conditions};
-
-/// How often the folder of order keys is looked at.
-const KEYS_EVERY: Duration = Duration::from_secs(2);
 
 /// A link that ended by itself is made anew after this.
 const ANEW_AFTER: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub(crate) fn start(
     };
     let (handle, events) = way.connect()?;
     let parent = Parent(Arc::new(Mutex::new(Link { handle, stopped: false })));
-    tokio::spawn(parent.clone().keep(way, events));
+    tokio::spawn(parent.clone().run(way, events));
     Ok(parent)
 }
 
@@ -64,10 +64,19 @@ impl Way {
         });
         Dealer::start(config, Arc::new(|| Clock.now()))
     }
+
+    fn reader(&self) -> Keys {
+        Keys {
+            path: self.order_keys.clone(),
+            folder: OrderKeyDir::new(&self.order_keys),
+            trusted: Arc::default(),
+            conditions: self.conditions.clone(),
+        }
+    }
 }
 
 impl Parent {
-    /// Hands an envelope to the link; `Err` = it is lost, and why.
+    /// EngineExecutor an envelope to the link; `Err` = it is lost, and why.
     pub(crate) fn send(&self, envelope: &Envelope) -> Result<(), String> {
         let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
         let sent = self.lock().handle.try_send_up(parts);
@@ -83,10 +92,10 @@ impl Parent {
 
     /// Reads until it is stopped. A link that ends by itself, or a reading that panics, is a defect of ours; but healing goes on without
     /// a parent, and ending for it would leave the containers alone.
-    async fn keep(self, way: Way, mut events: mpsc::Receiver<LinkEvent>) {
+    async fn run(self, way: Way, mut events: mpsc::Receiver<LinkEvent>) {
         loop {
             // An error: it panicked, and that is an end too. What it read from ends with it.
-            let _ = tokio::spawn(read(events, way.clone())).await;
+            let _ = tokio::spawn(pump("parent", events, way.reader(), way.inputs.clone())).await;
             if self.lock().stopped {
                 return;
             }
@@ -118,59 +127,6 @@ impl Parent {
     }
 }
 
-async fn read(mut events: mpsc::Receiver<LinkEvent>, way: Way) {
-    let Way {
-        order_keys,
-        inputs,
-        conditions,
-        ..
-    } = way;
-    let folder = OrderKeyDir::new(&order_keys);
-    let mut keys = Keys {
-        path: order_keys,
-        folder,
-        trusted: Arc::default(),
-        conditions,
-    };
-    let mut poll = tokio::time::interval(KEYS_EVERY);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let event = tokio::select! {
-            _ = poll.tick() => {
-                keys.poll();
-                continue;
-            }
-            event = events.recv() => event,
-        };
-        let input = match event {
-            None | Some(LinkEvent::Closed { .. }) => return,
-            Some(LinkEvent::Up) => ContainerInput::Link(FrontendInput::Up),
-            Some(LinkEvent::Down { why }) => ContainerInput::Link(FrontendInput::Down { why: why.to_string() }),
-            Some(LinkEvent::Frame { parts, .. }) => match watchtree_wire::decode(&parts) {
-                Ok(Envelope {
-                    header,
-                    message: Message::Order(signed),
-                }) => {
-                    let checked = keys.check(&signed);
-                    ContainerInput::OrderFrame(OrderFrame { header, checked })
-                }
-                Ok(envelope) => ContainerInput::Link(FrontendInput::Received(envelope)),
-                Err(error) => {
-                    tracing::warn!(%error, "a frame of the parent cannot be read");
-                    continue;
-                }
-            },
-            Some(other) => {
-                tracing::debug!(?other, "link");
-                continue;
-            }
-        };
-        if inputs.send(input).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Whose orders are obeyed.
 struct Keys {
     path: PathBuf,
@@ -179,7 +135,35 @@ struct Keys {
     conditions: Conditions,
 }
 
-impl Keys {
+impl LinkReader for Keys {
+    type Input = ContainerInput;
+
+    fn up(&mut self) -> Option<ContainerInput> {
+        Some(ContainerInput::Link(FrontendInput::Up))
+    }
+
+    fn down(&mut self, why: DownReason) -> Option<ContainerInput> {
+        let why = why.to_string();
+        Some(ContainerInput::Link(FrontendInput::Down { why }))
+    }
+
+    fn frame(&mut self, _parent: Peer, _connection: u64, parts: Vec<Vec<u8>>) -> Option<ContainerInput> {
+        match watchtree_wire::decode(&parts) {
+            Ok(Envelope {
+                header,
+                message: Message::Order(signed),
+            }) => {
+                let checked = self.check(&signed);
+                Some(ContainerInput::OrderFrame(OrderFrame { header, checked }))
+            }
+            Ok(envelope) => Some(ContainerInput::Link(FrontendInput::Received(envelope))),
+            Err(error) => {
+                tracing::warn!(%error, "a frame of the parent cannot be read");
+                None
+            }
+        }
+    }
+
     fn poll(&mut self) {
         let state = match self.folder.poll() {
             Ok(None) => return,
@@ -199,7 +183,9 @@ impl Keys {
         };
         self.conditions.report("order-keys", &state);
     }
+}
 
+impl Keys {
     /// The signature over exactly the bytes that came, then their content.
     fn check(&self, signed: &SignedOrder) -> Result<Order, OrderAnswer> {
         let refused = |refusal: OrderRefusal, id: [u8; 16], detail: String| {

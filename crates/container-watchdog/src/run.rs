@@ -1,17 +1,18 @@
-//! One run: brings the parts together, drives the machine to its end, and leaves in order.
+//! One run of container-watchdog: connects the parts, drives the machine to its end, and shuts down in order.
 //!
 //! ```text
-//!  engine ─ Hands ─┐                     ┌─▶ journal (at once)
-//!  parent ─ link  ─┼─▶ inbox ─▶ machine ─┼─▶ Hands, link (in tasks)
-//!  status ─ orders ┘                     └─▶ log, events
+//!  engine ─ executor ─┐                     ┌─▶ journal (at once)
+//!  parent ─ link     ─┼─▶ inbox ─▶ machine ─┼─▶ engine executor, link (in tasks)
+//!  status ─ orders   ─┘                     └─▶ log, events
 //! ```
 //!
-//! Nothing that is missing ends it (no engine, no parent, a full disk): it says so in one line, goes on, and recovers.
-//! What only a person can mend does (no rights on the engine's socket, another healer on the engine).
+//! Contract: nothing that is only missing (no engine, no parent, a full disk) ends the run: it reports a condition, goes on,
+//! and recovers. What only a person can mend ends it (no rights on the engine's socket, another healer on the engine). Does not
+//! know why the machine wants an effect.
 
+use crate::effect_executor::{EffectExecutor, EngineHandle, Waiting};
 use crate::fault;
 use crate::lock::EngineLock;
-use crate::performer::{Gate, Performer, Waiting};
 use crate::setup::Plan;
 use crate::status::Status;
 use std::path::PathBuf;
@@ -21,10 +22,10 @@ use tokio::sync::mpsc;
 use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::ContainerInput;
 use watchtree_core::container::settings::HealMode;
-use watchtree_docker::{Engine, EngineInfo, Hands, SocketTrouble};
+use watchtree_docker::{Engine, EngineExecutor, EngineInfo, SocketTrouble};
 use watchtree_os::identity::Life;
 use watchtree_runtime::{
-    Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, Visitor, drive,
+    Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, StateReader, drive,
 };
 use watchtree_store::journal::{Journal, JournalError};
 
@@ -46,7 +47,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let identity = plan.settings.identity.clone();
     let observe_only = plan.settings.heal == HealMode::Observe;
     let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
-    let engine_info = first_look(&engine, observe_only).await?;
+    let engine_info = check_engine(&engine, observe_only).await?;
     let lock = take_lock(engine_info.as_ref(), observe_only, &plan)?;
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
@@ -61,13 +62,13 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     }
 
     let (inputs, inbox) = inbox();
-    let gate: Gate = Arc::new(Mutex::new(Err(format!(
+    let handle: EngineHandle = Arc::new(Mutex::new(Err(format!(
         "no engine at {} yet",
         engine.socket().display()
     ))));
     match engine_info {
-        Some(_) => open_gate(&gate, &engine, &inputs),
-        None => spawn_engine_watch(&gate, &engine, &inputs, observe_only, &plan),
+        Some(_) => set_engine(&handle, &engine, &inputs),
+        None => spawn_engine_watch(&handle, &engine, &inputs, observe_only, &plan),
     }
     let link = crate::parent::start(
         &plan.parent_socket,
@@ -82,11 +83,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         format!("{}+{}", identity.boot_id, identity.agent_epoch.0),
     );
     let (pulse, waiting) = (Pulse::new(), Waiting::default());
-    let (visitor, visits) = Visitor::pair();
+    let (state, reads) = StateReader::pair();
     let journal_state = journal.trouble().map(str::to_owned).map_or(Ok(()), Err);
     let journal = Arc::new(Mutex::new(journal));
-    let mut performer = Performer {
-        gate,
+    let mut executor = EffectExecutor {
+        engine: handle,
         journal: Arc::clone(&journal),
         link: link.clone(),
         inputs: inputs.clone(),
@@ -95,14 +96,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         waiting: Arc::clone(&waiting),
         journal_well: true,
     };
-    performer.tell_journal(journal_state);
+    executor.report_journal(journal_state);
     tracing::info!(node = %identity.name, version = %identity.version, observe_only, "container-watchdog runs");
     let mut agent = ContainerAgent::new(plan.settings, opened.memory, Clock.now());
     let serving = http.serve(Arc::new(Status {
         identity,
         began: Clock.now(),
         observe_only,
-        visitor,
+        state,
         inputs,
         waiting,
         conditions,
@@ -111,14 +112,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     }));
     let parts = Drive {
         inbox,
-        visits,
+        reads,
         signals,
         pulse,
         stalled: |gap| Some(ContainerInput::Stalled { gap }),
         stop: || ContainerInput::Stop,
         stop_within: STOP_WITHIN,
     };
-    let ended = drive(&mut agent, &mut performer, parts).await;
+    let ended = drive(&mut agent, &mut executor, parts).await;
     link.stop(LEAVE_WITHIN);
     serving.shut_down().await;
     if !journal
@@ -151,7 +152,7 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
     let (outer, mut passing) = mpsc::channel(INBOX_INPUTS_MAX);
     tokio::spawn(async move {
         while let Some(input) = passing.recv().await {
-            fault::told(&input);
+            fault::delivered(&input);
             if inputs.send(input).await.is_err() {
                 return;
             }
@@ -161,7 +162,7 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
 }
 
 /// `None` = there is no engine yet (or it does not answer yet).
-async fn first_look(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
+async fn check_engine(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
     match engine.check_socket().await {
         Err(trouble @ SocketTrouble::NoRights(_)) => return Err(Exit::new(Code::NoRights, trouble.to_string())),
         Err(_) => return Ok(None),
@@ -189,24 +190,24 @@ fn take_lock(info: Option<&EngineInfo>, observe_only: bool, plan: &Plan) -> Resu
     }
 }
 
-fn open_gate(gate: &Gate, engine: &Engine, inputs: &mpsc::Sender<ContainerInput>) {
-    *gate.lock().unwrap_or_else(PoisonError::into_inner) = Ok(Hands::new(engine.clone(), inputs.clone()));
+fn set_engine(handle: &EngineHandle, engine: &Engine, inputs: &mpsc::Sender<ContainerInput>) {
+    *handle.lock().unwrap_or_else(PoisonError::into_inner) = Ok(EngineExecutor::new(engine.clone(), inputs.clone()));
 }
 
 /// Waits for an engine that is not there yet. The lock is by the engine's id, so it can only be taken then.
 fn spawn_engine_watch(
-    gate: &Gate,
+    handle: &EngineHandle,
     engine: &Engine,
     inputs: &mpsc::Sender<ContainerInput>,
     observe_only: bool,
     plan: &Plan,
 ) {
-    let (gate, engine, inputs) = (Arc::clone(gate), engine.clone(), inputs.clone());
+    let (handle, engine, inputs) = (Arc::clone(handle), engine.clone(), inputs.clone());
     let who = plan.settings.identity.name.to_string();
     tokio::spawn(async move {
         let info = loop {
             tokio::time::sleep(ENGINE_EVERY).await;
-            match first_look(&engine, observe_only).await {
+            match check_engine(&engine, observe_only).await {
                 Ok(Some(info)) => break info,
                 Ok(None) => {}
                 Err(exit) => end(&exit),
@@ -219,7 +220,7 @@ fn spawn_engine_watch(
                 Err(exit) => end(&exit),
             }
         }
-        open_gate(&gate, &engine, &inputs);
+        set_engine(&handle, &engine, &inputs);
     });
 }
 
@@ -233,7 +234,7 @@ fn spawn_shutdown_watch(inputs: mpsc::Sender<ContainerInput>) {
     tokio::spawn(async move {
         match watchtree_os::shutdown::wait().await {
             Ok(()) => {
-                tracing::warn!("the machine is shutting down: hands off");
+                tracing::warn!("the machine is shutting down: no more repairs");
                 // An error means that the daemon has ended.
                 let _ = inputs.send(ContainerInput::HostShutdown).await;
             }

@@ -1,4 +1,4 @@
-//! From the configuration file to everything a run needs: checked, and nothing opened but the state folder.
+//! Reads and checks the configuration, and returns what a run needs. Opens nothing but the state folder.
 
 use std::path::{Path, PathBuf};
 use watchtree_config::{HealMode, HostConfig, LogFormat};

@@ -1,6 +1,6 @@
-//! Answers the HTTP API for this engine's containers: asks the machine between two turns, and hands in local orders.
+//! The HTTP API of container-watchdog: reads the machine between two turns, and passes local orders to it.
 
-use crate::performer::Waiting;
+use crate::effect_executor::Waiting;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -17,7 +17,7 @@ use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::Moment;
 use watchtree_os::identity::random16;
 use watchtree_runtime::view::{self, About, TreeCollector};
-use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+use watchtree_runtime::{Clock, Conditions, EventLog, Pulse, StateReader, Unresponsive};
 
 /// A local order dies after this.
 const ORDER_LASTS: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(crate) struct Status {
     pub(crate) identity: NodeIdentity,
     pub(crate) began: Moment,
     pub(crate) observe_only: bool,
-    pub(crate) visitor: Visitor<ContainerAgent>,
+    pub(crate) state: StateReader<ContainerAgent>,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
     pub(crate) waiting: Waiting,
     pub(crate) conditions: Conditions,
@@ -59,7 +59,7 @@ impl Status {
             let decisions: Vec<_> = decisions.map(view::decision).collect();
             (about, decisions)
         };
-        let (about, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (about, decisions) = self.state.read(look).await.map_err(unresponsive)?;
         let current = about.finish();
         if current.is_none() && decisions.is_empty() {
             let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
@@ -112,7 +112,7 @@ impl Status {
         };
         let result = tokio::time::timeout(ORDER_LASTS, asked).await.ok().flatten();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let answer = result.ok_or_else(|| not_at_home(NotAtHome))?;
+        let answer = result.ok_or_else(|| unresponsive(Unresponsive))?;
         Ok(view::answer(self.identity.name.as_str(), &answer))
     }
 
@@ -137,7 +137,7 @@ impl Api for Status {
                     .for_each(|verdict| collector.add(Some(now), verdict, None));
                 collector
             };
-            let collected = self.visitor.visit(look).await.map_err(not_at_home)?;
+            let collected = self.state.read(look).await.map_err(unresponsive)?;
             Ok(collected.finish(self.answer()))
         })
     }
@@ -183,11 +183,7 @@ impl Api for Status {
 
     fn ready(&self) -> Answer<'_, Health> {
         Box::pin(async {
-            let knows = self
-                .visitor
-                .visit(ContainerAgent::is_ready)
-                .await
-                .map_err(not_at_home)?;
+            let knows = self.state.read(ContainerAgent::is_ready).await.map_err(unresponsive)?;
             let words = if knows {
                 "the containers are known"
             } else {
@@ -205,7 +201,7 @@ fn subject_id(text: &str) -> Result<SubjectId, ApiError> {
     })
 }
 
-fn not_at_home(error: NotAtHome) -> ApiError {
+fn unresponsive(error: Unresponsive) -> ApiError {
     ApiError::new(ErrorCode::Deadline, error.to_string()).cure("see the log of this daemon")
 }
 

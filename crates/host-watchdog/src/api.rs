@@ -1,5 +1,6 @@
-//! Answers the HTTP API for this host: the machine's own lines and its children's, asked between two turns. What is
-//! asked about a container is handed to its container-watchdog's own socket: the answer then is the one who decides.
+//! The HTTP API of host-watchdog: its own verdicts and its children's, read between two turns.
+//!
+//! Contract: a request about a container is passed to its container-watchdog's own socket, so the one who decides answers.
 
 use crate::refusals::{self, Refusals};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::Moment;
 use watchtree_os::identity::random16;
 use watchtree_runtime::view::{self, About, TreeCollector};
-use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+use watchtree_runtime::{Clock, Conditions, EventLog, Pulse, StateReader, Unresponsive};
 
 /// A local order dies after this.
 const ORDER_LASTS: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ pub(crate) struct HostApi {
     pub(crate) began: Moment,
     /// Per engine: the top of what its container-watchdog decides on, and that one's socket.
     pub(crate) below: Vec<(SubjectId, PathBuf)>,
-    pub(crate) visitor: Visitor<HostAgent>,
+    pub(crate) state: StateReader<HostAgent>,
     pub(crate) inputs: mpsc::Sender<HostInput>,
     pub(crate) waiting: Waiting,
     pub(crate) conditions: Conditions,
@@ -80,7 +81,7 @@ impl HostApi {
             verdicts.for_each(|verdict| collector.add(Some(now), verdict, None));
             (collector, agent.frontend().health(), refusals::of_machine(agent))
         };
-        let (collector, health, refused) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (collector, health, refused) = self.state.read(look).await.map_err(unresponsive)?;
         Ok(collector.finish(TreeResponse {
             node: self.identity.name.to_string(),
             tier: self.identity.tier.as_str().to_owned(),
@@ -112,7 +113,7 @@ impl HostApi {
             let decisions: Vec<_> = agent.explain(&id).map(view::decision).collect();
             (about, decisions)
         };
-        let (about, decisions) = self.visitor.visit(look).await.map_err(not_at_home)?;
+        let (about, decisions) = self.state.read(look).await.map_err(unresponsive)?;
         let current = about.finish();
         if current.is_none() && decisions.is_empty() {
             let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
@@ -171,7 +172,7 @@ impl HostApi {
         };
         let result = tokio::time::timeout(ORDER_LASTS, asked).await.ok().flatten();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        let answer = result.ok_or_else(|| not_at_home(NotAtHome))?;
+        let answer = result.ok_or_else(|| unresponsive(Unresponsive))?;
         Ok(view::answer(self.identity.name.as_str(), &answer))
     }
 
@@ -245,7 +246,7 @@ impl Api for HostApi {
                     .collect();
                 (children, refusals::of_machine(agent))
             };
-            let (children, refused) = self.visitor.visit(look).await.map_err(not_at_home)?;
+            let (children, refused) = self.state.read(look).await.map_err(unresponsive)?;
             let missing: Vec<String> = children
                 .into_iter()
                 .filter(|(_, there, _)| !there)
@@ -268,7 +269,7 @@ fn subject_id(text: &str) -> Result<SubjectId, ApiError> {
     })
 }
 
-fn not_at_home(error: NotAtHome) -> ApiError {
+fn unresponsive(error: Unresponsive) -> ApiError {
     ApiError::new(ErrorCode::Deadline, error.to_string()).cure("see the log of this daemon")
 }
 

@@ -1,8 +1,7 @@
-//! The container-watchdogs as processes: found, started, signalled, waited for. Decides nothing.
+//! The container-watchdogs as processes: adopted, started, signalled, waited for. Does not decide.
 //!
-//! They outlive us by design: no pipe, no group, no parent-death signal ties them to us. What ties them is known to the
-//! kernel: their arguments, by which a later life of ours finds them again, and their pid, by which the ipc socket
-//! vouches for them.
+//! Contract: they outlive this process: no pipe, no process group and no parent-death signal ties them to it. The kernel knows what
+//! does: their arguments, by which a later start adopts them, and their pid, by which the ipc socket identifies them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -89,11 +88,11 @@ impl Children {
     }
 
     /// Tells the living children of a former life, and then that all were told.
-    pub(crate) async fn look_for(&mut self) {
+    pub(crate) async fn adopt_living(&mut self) {
         for (engine, name) in self.engines.clone() {
             let arguments = self.arguments(&engine);
             let found = process::find(|found| found == arguments).unwrap_or_else(|error| {
-                tracing::warn!(%error, "cannot look for living children");
+                tracing::warn!(%error, "cannot search for living children");
                 Vec::new()
             });
             let mut found = found.into_iter();
@@ -102,7 +101,7 @@ impl Children {
                 tracing::info!(engine, pid, "found a living container-watchdog");
                 self.names.set(pid, name);
                 self.hold(&engine, process, None);
-                self.tell(HostInput::ChildFound {
+                self.report(HostInput::ChildFound {
                     engine: engine.clone(),
                     pid,
                 })
@@ -116,10 +115,10 @@ impl Children {
                 }
             }
         }
-        self.tell(HostInput::ChildrenLookedFor).await;
+        self.report(HostInput::ChildrenLookedFor).await;
     }
 
-    async fn tell(&self, input: HostInput) {
+    async fn report(&self, input: HostInput) {
         // The loop is not running yet and the inbox has room for more than there are engines; it cannot be closed.
         let _ = self.inputs.send(input).await;
     }
@@ -128,7 +127,7 @@ impl Children {
     pub(crate) fn start(&mut self, engine: &str) {
         let Err(why) = self.spawn(engine) else { return };
         tracing::warn!(engine, why, "cannot start a container-watchdog");
-        send_later(&self.inputs, started(engine, Err(why)));
+        enqueue(&self.inputs, started(engine, Err(why)));
     }
 
     /// Its start is told by the task that will tell its end.
@@ -136,7 +135,7 @@ impl Children {
         let Some(name) = self.engines.get(engine).cloned() else {
             return Err(format!("no engine {engine} is configured"));
         };
-        let words = self.last_words(engine);
+        let words = self.exit_line_file(engine);
         // A line of an earlier life must not be taken for one of this.
         let _ = std::fs::remove_file(&words);
         let mut spawn = Spawn::new(&self.program).env(LAST_WORDS_ENV, &words);
@@ -162,7 +161,7 @@ impl Children {
         let waiting = process.clone();
         self.held.insert(engine.to_string(), process);
         let (inputs, names) = (self.inputs.clone(), self.names.clone());
-        let (engine, words) = (engine.to_string(), self.last_words(engine));
+        let (engine, words) = (engine.to_string(), self.exit_line_file(engine));
         tokio::spawn(async move {
             let pid = waiting.pid();
             if let Some(first) = first {
@@ -211,7 +210,7 @@ impl Children {
         }
     }
 
-    fn last_words(&self, engine: &str) -> PathBuf {
+    fn exit_line_file(&self, engine: &str) -> PathBuf {
         self.run_dir.join(format!("container-{engine}.last-words"))
     }
 }
@@ -242,7 +241,7 @@ fn last_line(file: &Path) -> String {
 }
 
 /// Puts an input into the inbox from the loop itself, which must not wait for room.
-pub(crate) fn send_later(inputs: &mpsc::Sender<HostInput>, input: HostInput) {
+pub(crate) fn enqueue(inputs: &mpsc::Sender<HostInput>, input: HostInput) {
     if let Err(mpsc::error::TrySendError::Full(input)) = inputs.try_send(input) {
         let inputs = inputs.clone();
         tokio::spawn(async move {
@@ -276,7 +275,7 @@ pub(crate) mod tests {
             let (inputs, mut inbox) = mpsc::channel(8);
             let mut children = children(folder.path(), "/opt/healer-1.2", inputs);
             let mut living = stand_in(folder.path(), name, &children.config_file);
-            children.look_for().await;
+            children.adopt_living().await;
             let found = inbox.try_recv().expect("something was found");
             let (engine, pid) = ("docker".to_string(), living.id());
             assert_eq!(found, HostInput::ChildFound { engine, pid });

@@ -1,4 +1,4 @@
-//! Reads the machine's figures beside the loop: a file system that hangs hangs only its reader.
+//! Reads the machine's figures outside the loop, so that a file system that hangs blocks only the reader.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,12 +1,14 @@
-//! The two sockets: a DEALER towards the manager, a ROUTER for the container-watchdogs. Bytes become envelopes here.
+//! The two sockets of host-watchdog: a DEALER to the manager, a ROUTER for the container-watchdogs. Frames become inputs here.
 //!
-//! On ipc a peer is what the kernel says of its process; only processes that we started or adopted have a name.
+//! Contract: on ipc a peer is the process that the kernel names; only processes that were started or adopted have a node name. Does
+//! not know what a frame causes.
 
-use crate::children::{Children, Names};
-use crate::orders::OrderDesk;
+use crate::children::Names;
+use crate::orders::OrderVerifier;
 use crate::refusals::Refusals;
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,8 +20,8 @@ use watchtree_core::host::io::HostInput;
 use watchtree_core::message::Envelope;
 use watchtree_keys::{CurveKeys, CurvePublic, KeyError};
 use watchtree_link::{
-    Clock, Dealer, DealerConfig, LinkError, LinkEvent, LinkHandle, Listen, Peer as LinkPeer, Router, RouterConfig,
-    Upstream,
+    Clock, Dealer, DealerConfig, DownReason, LinkError, LinkHandle, LinkReader, Listen, Peer as LinkPeer, Router,
+    RouterConfig, Upstream, pump,
 };
 use watchtree_runtime::{Code, Exit};
 
@@ -59,6 +61,17 @@ fn bad_link(error: LinkError) -> Exit {
 /// Which process a core peer stands for; the connection has the link's own number.
 type Connections = Arc<Mutex<BTreeMap<Peer, LinkPeer>>>;
 
+/// The links' names in the log.
+const CHILDREN: &str = "the children's socket";
+const MANAGER: &str = "the link to the manager";
+
+/// Where the links report to.
+pub(crate) struct Outputs {
+    pub(crate) inputs: mpsc::Sender<HostInput>,
+    /// The name of a link that ended.
+    pub(crate) ended: mpsc::Sender<&'static str>,
+}
+
 /// Both sockets, running.
 pub(crate) struct Links {
     up: Option<LinkHandle>,
@@ -74,11 +87,10 @@ impl Links {
     pub(crate) fn start(
         config: &HostConfig,
         upstream: Option<Upstream>,
-        children: &Children,
-        orders: OrderDesk,
+        names: Names,
+        orders: OrderVerifier,
         refusals: &Refusals,
-        inputs: mpsc::Sender<HostInput>,
-        ended: mpsc::Sender<&'static str>,
+        outputs: Outputs,
     ) -> Result<Self> {
         let clock: Clock = Arc::new(|| watchtree_runtime::Clock.now());
         let listen = Listen::Ipc {
@@ -88,21 +100,23 @@ impl Links {
         let (down, events) = Router::start(RouterConfig::new(listen), Arc::clone(&clock)).map_err(bad_link)?;
         let connections = Connections::default();
         refusals.include(down.clone());
-        let pump = DownPump {
-            names: children.names(),
-            connections: Arc::clone(&connections),
-            refusals: refusals.clone(),
-            inputs: inputs.clone(),
-        };
-        let down_ends = tell_end("the children's socket", tokio::spawn(pump.run(events)), ended.clone());
-        let mut pumps = vec![tokio::spawn(down_ends)];
+        let Outputs { inputs, ended } = outputs;
+        let reader = ChildrenReader::new(names, Arc::clone(&connections), refusals.clone());
+        let reading = tokio::spawn(pump(CHILDREN, events, reader, inputs.clone()));
+        let mut pumps = vec![tokio::spawn(report_end(CHILDREN, reading, ended.clone()))];
         let up = match upstream {
             None => None,
             Some(upstream) => {
                 let (up, events) = Dealer::start(DealerConfig::new(upstream), clock).map_err(bad_link)?;
                 refusals.include(up.clone());
-                let pump = tokio::spawn(pump_up(events, orders, refusals.clone(), inputs.clone()));
-                pumps.push(tokio::spawn(tell_end("the link to the manager", pump, ended)));
+                let refusals = refusals.clone();
+                let reading = tokio::spawn(pump(
+                    MANAGER,
+                    events,
+                    ManagerReader { orders, refusals },
+                    inputs.clone(),
+                ));
+                pumps.push(tokio::spawn(report_end(MANAGER, reading, ended)));
                 Some(up)
             }
         };
@@ -128,7 +142,7 @@ impl Links {
             let lost = FrontendInput::NotSent {
                 seq: envelope.header.seq,
             };
-            crate::children::send_later(&self.inputs, HostInput::Link(lost));
+            crate::children::enqueue(&self.inputs, HostInput::Link(lost));
         }
     }
 
@@ -154,7 +168,7 @@ impl Links {
                 peer: to,
                 seq: envelope.header.seq,
             };
-            crate::children::send_later(&self.inputs, HostInput::Children(lost));
+            crate::children::enqueue(&self.inputs, HostInput::Children(lost));
         }
     }
 
@@ -171,120 +185,98 @@ impl Links {
 }
 
 /// While the loop works, a link that ends is a defect: without it living children would count as silent, and be killed.
-async fn tell_end(link: &'static str, pump: JoinHandle<()>, ended: mpsc::Sender<&'static str>) {
+async fn report_end(link: &'static str, reading: JoinHandle<()>, ended: mpsc::Sender<&'static str>) {
     // An error: it panicked, and that is an end too.
-    let _ = pump.await;
+    let _ = reading.await;
     // If the loop has ended, it ended the link itself.
     let _ = ended.send(link).await;
 }
 
-async fn pump_up(
-    mut events: mpsc::Receiver<LinkEvent>,
-    orders: OrderDesk,
+/// Reads the link to the manager.
+struct ManagerReader {
+    orders: OrderVerifier,
     refusals: Refusals,
-    inputs: mpsc::Sender<HostInput>,
-) {
-    while let Some(event) = events.recv().await {
-        let input = match event {
-            LinkEvent::Up => HostInput::Link(FrontendInput::Up),
-            LinkEvent::Down { why } => HostInput::Link(FrontendInput::Down { why: why.to_string() }),
-            LinkEvent::Frame { parts, .. } => match watchtree_wire::decode(&parts) {
-                Ok(envelope) => orders.input_of(envelope),
-                Err(error) => {
-                    refusals.count("undecodable");
-                    tracing::warn!(%error, "a frame of the manager cannot be read");
-                    continue;
-                }
-            },
-            LinkEvent::NotSent { why, count, .. } => {
-                tracing::debug!(%why, count, "frames to the manager are lost");
-                continue;
+}
+
+impl LinkReader for ManagerReader {
+    type Input = HostInput;
+
+    fn up(&mut self) -> Option<HostInput> {
+        Some(HostInput::Link(FrontendInput::Up))
+    }
+
+    fn down(&mut self, why: DownReason) -> Option<HostInput> {
+        let why = why.to_string();
+        Some(HostInput::Link(FrontendInput::Down { why }))
+    }
+
+    fn frame(&mut self, _manager: LinkPeer, _connection: u64, parts: Vec<Vec<u8>>) -> Option<HostInput> {
+        match watchtree_wire::decode(&parts) {
+            Ok(envelope) => Some(self.orders.input_of(envelope)),
+            Err(error) => {
+                self.refusals.count("undecodable");
+                tracing::warn!(%error, "a frame of the manager cannot be read");
+                None
             }
-            LinkEvent::Refused { why, count, address } => {
-                tracing::warn!(?why, count, address, "refused something on the way to the manager");
-                continue;
-            }
-            LinkEvent::PeerSeen { .. } | LinkEvent::PeerGone { .. } => continue,
-            LinkEvent::Closed { .. } => return,
-        };
-        if inputs.send(input).await.is_err() {
-            return;
         }
     }
 }
 
 /// Reads the ipc socket.
-struct DownPump {
+struct ChildrenReader {
     names: Names,
     connections: Connections,
     refusals: Refusals,
-    inputs: mpsc::Sender<HostInput>,
+    /// The children by connection.
+    peers: BTreeMap<u64, Peer>,
+    /// Process ids of strangers that were logged.
+    strangers: Vec<u32>,
 }
 
-impl DownPump {
-    async fn run(self, mut events: mpsc::Receiver<LinkEvent>) {
-        let mut peers: BTreeMap<u64, Peer> = BTreeMap::new();
-        let mut strangers = Vec::new();
-        while let Some(event) = events.recv().await {
-            let input = match event {
-                LinkEvent::PeerSeen { peer, connection, .. } => {
-                    let LinkPeer::Local(local) = &peer else { continue };
-                    match self.known(&mut peers, &peer, connection) {
-                        Some(_) => {}
-                        None if strangers.len() < STRANGERS_MAX && !strangers.contains(&local.pid) => {
-                            strangers.push(local.pid);
-                            tracing::warn!(%peer, "no child of ours: its frames are refused");
-                        }
-                        None => {}
-                    }
-                    continue;
-                }
-                LinkEvent::PeerGone { connection, .. } => match self.forget(&mut peers, connection) {
-                    Some(known) => BackendInput::PeerGone {
-                        name: known.name,
-                        why: "it closed the connection".into(),
-                    },
-                    None => continue,
-                },
-                LinkEvent::Frame {
-                    peer,
-                    connection,
-                    parts,
-                    ..
-                } => {
-                    let Some(known) = self.known(&mut peers, &peer, connection) else {
-                        self.refusals.count("stranger");
-                        continue;
-                    };
-                    match watchtree_wire::decode(&parts) {
-                        Ok(envelope) => BackendInput::Received { peer: known, envelope },
-                        Err(error) => BackendInput::Undecodable {
-                            peer: known,
-                            seq: watchtree_wire::seq_of(&parts),
-                            why: error.to_string(),
-                        },
-                    }
-                }
-                LinkEvent::NotSent { peer, why, count } => {
-                    tracing::debug!(%peer, %why, count, "frames to a child are lost");
-                    continue;
-                }
-                LinkEvent::Refused { why, count, address } => {
-                    tracing::warn!(?why, count, address, "refused something on the children's socket");
-                    continue;
-                }
-                LinkEvent::Up | LinkEvent::Down { .. } => continue,
-                LinkEvent::Closed { .. } => return,
-            };
-            if self.inputs.send(HostInput::Children(input)).await.is_err() {
-                return;
-            }
+impl LinkReader for ChildrenReader {
+    type Input = HostInput;
+
+    fn peer_seen(&mut self, peer: LinkPeer, connection: u64, _address: Option<IpAddr>) -> Option<HostInput> {
+        if let LinkPeer::Local(local) = &peer
+            && self.known(&peer, connection).is_none()
+            && self.strangers.len() < STRANGERS_MAX
+            && !self.strangers.contains(&local.pid)
+        {
+            self.strangers.push(local.pid);
+            tracing::warn!(%peer, "no child of ours: its frames are refused");
+        }
+        None
+    }
+
+    fn peer_gone(&mut self, _peer: LinkPeer, connection: u64) -> Option<HostInput> {
+        let name = self.forget(connection)?.name;
+        let why = "it closed the connection".into();
+        Some(HostInput::Children(BackendInput::PeerGone { name, why }))
+    }
+
+    fn frame(&mut self, peer: LinkPeer, connection: u64, parts: Vec<Vec<u8>>) -> Option<HostInput> {
+        let Some(known) = self.known(&peer, connection) else {
+            self.refusals.count("stranger");
+            return None;
+        };
+        Some(HostInput::Children(watchtree_wire::received(known, &parts)))
+    }
+}
+
+impl ChildrenReader {
+    fn new(names: Names, connections: Connections, refusals: Refusals) -> Self {
+        Self {
+            names,
+            connections,
+            refusals,
+            peers: BTreeMap::new(),
+            strangers: Vec::new(),
         }
     }
 
-    /// The child at the other end. Asked anew with each frame of a stranger: a child can be quicker than the note of its start.
-    fn known(&self, peers: &mut BTreeMap<u64, Peer>, peer: &LinkPeer, connection: u64) -> Option<Peer> {
-        if let Some(known) = peers.get(&connection) {
+    /// The child at the other end. Looked up anew for each frame of a stranger: a child may send before its start is recorded.
+    fn known(&mut self, peer: &LinkPeer, connection: u64) -> Option<Peer> {
+        if let Some(known) = self.peers.get(&connection) {
             return Some(known.clone());
         }
         let LinkPeer::Local(local) = peer else { return None };
@@ -293,12 +285,12 @@ impl DownPump {
             connection,
         };
         self.lock().insert(known.clone(), peer.clone());
-        peers.insert(connection, known.clone());
+        self.peers.insert(connection, known.clone());
         Some(known)
     }
 
-    fn forget(&self, peers: &mut BTreeMap<u64, Peer>, connection: u64) -> Option<Peer> {
-        let known = peers.remove(&connection)?;
+    fn forget(&mut self, connection: u64) -> Option<Peer> {
+        let known = self.peers.remove(&connection)?;
         self.lock().remove(&known);
         Some(known)
     }
@@ -313,42 +305,37 @@ mod tests {
     use super::*;
     use watchtree_core::id::NodeName;
     use watchtree_core::time::Moment;
-    use watchtree_link::LocalPeer;
+    use watchtree_link::{LinkEvent, LocalPeer};
 
-    fn pump(names: &Names, inputs: mpsc::Sender<HostInput>) -> DownPump {
-        DownPump {
-            names: names.clone(),
-            connections: Connections::default(),
-            refusals: Refusals::default(),
-            inputs,
-        }
+    fn reader(names: &Names) -> ChildrenReader {
+        ChildrenReader::new(names.clone(), Connections::default(), Refusals::default())
     }
 
     #[tokio::test]
-    async fn the_end_of_a_link_is_told() {
+    async fn the_end_of_a_link_is_reported() {
         let (inputs, _inbox) = mpsc::channel(1);
         let (ended, mut ends) = mpsc::channel(1);
         let (events, taken) = mpsc::channel(1);
-        let reading = tokio::spawn(pump(&Names::default(), inputs).run(taken));
-        tokio::spawn(tell_end("the children's socket", reading, ended.clone()));
+        let reading = tokio::spawn(pump(CHILDREN, taken, reader(&Names::default()), inputs));
+        tokio::spawn(report_end(CHILDREN, reading, ended.clone()));
         events
             .send(LinkEvent::Closed { clean: true })
             .await
             .expect("it is read");
-        assert_eq!(ends.recv().await, Some("the children's socket"));
+        assert_eq!(ends.recv().await, Some(CHILDREN));
         let broken = tokio::spawn(async { panic!("a defect of ours") });
-        tokio::spawn(tell_end("the link to the manager", broken, ended));
-        assert_eq!(ends.recv().await, Some("the link to the manager"));
+        tokio::spawn(report_end(MANAGER, broken, ended));
+        assert_eq!(ends.recv().await, Some(MANAGER));
     }
 
     #[tokio::test]
-    async fn a_child_that_speaks_before_its_start_is_noted_is_no_stranger_for_ever() {
+    async fn a_child_that_sends_before_its_start_is_recorded_is_a_stranger_only_until_then() {
         let (names, name) = (Names::default(), NodeName::new("h1.docker.watchdog").expect("a name"));
         let (inputs, mut inbox) = mpsc::channel(1);
         let (events, taken) = mpsc::channel(1);
-        let pump = pump(&names, inputs);
-        let (connections, refusals) = (Arc::clone(&pump.connections), pump.refusals.clone());
-        tokio::spawn(pump.run(taken));
+        let reader = reader(&names);
+        let (connections, refusals) = (Arc::clone(&reader.connections), reader.refusals.clone());
+        tokio::spawn(pump(CHILDREN, taken, reader, inputs));
         let local = LocalPeer {
             uid: 0,
             gid: 0,

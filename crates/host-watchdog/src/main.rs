@@ -1,13 +1,13 @@
 //! host-watchdog: keeps the container-watchdogs of one machine alive and reports the machine to its manager.
 //!
-//! This file is the table of contents; the role's brain is `watchtree_core::host`.
+//! A table of contents: decisions are made in `watchtree_core::host`, the edges are crates of their own.
 
 mod api;
 mod children;
+mod effect_executor;
 mod figures;
 mod links;
 mod orders;
-mod perform;
 mod probes;
 mod refusals;
 mod run;

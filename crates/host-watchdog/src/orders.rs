@@ -1,4 +1,4 @@
-//! Orders for this node: is the signature of a key we trust, and can the bytes be read? Everything else the core asks.
+//! Verifies orders for this node: is the signature of a trusted key, and can the bytes be read? The core checks the rest.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use watchtree_keys::{OrderKeyDir, TrustedOrderKeys, Untrusted};
 use watchtree_runtime::Conditions;
 
 /// Checks orders against the trusted keys, which are read again when their folder changes.
-pub(crate) struct OrderDesk {
+pub(crate) struct OrderVerifier {
     own: NodeName,
     keys: Mutex<Keys>,
     conditions: Conditions,
@@ -22,7 +22,7 @@ struct Keys {
     trusted: Arc<TrustedOrderKeys>,
 }
 
-impl OrderDesk {
+impl OrderVerifier {
     pub(crate) fn new(own: &NodeName, dir: &Path, conditions: Conditions) -> Self {
         let keys = Keys {
             dir: OrderKeyDir::new(dir),

@@ -1,4 +1,4 @@
-//! Looks at the engines, each in a task of its own and with a deadline. Reports only.
+//! Probes of the engines, each in a task of its own and with a deadline. Does not judge an answer.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Prober {
         tokio::spawn(async move {
             let began = Instant::now();
             let result = match target {
-                Some(target) => tokio::time::timeout(within, look(&target, probe))
+                Some(target) => tokio::time::timeout(within, run(&target, probe))
                     .await
                     .unwrap_or(Err(EngineError::Deadline)),
                 None => Err(EngineError::Unreachable(format!("no engine {engine} is configured"))),
@@ -51,7 +51,7 @@ impl Prober {
     }
 }
 
-async fn look(engine: &Engine, probe: EngineProbe) -> Result<String, EngineError> {
+async fn run(engine: &Engine, probe: EngineProbe) -> Result<String, EngineError> {
     match probe {
         EngineProbe::Ping => engine.ping().await.map(|()| "answers".to_string()),
         EngineProbe::List => engine.list().await.map(|list| format!("{} containers", list.len())),

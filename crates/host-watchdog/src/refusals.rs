@@ -1,5 +1,4 @@
-//! What was refused at this node's borders, counted by reason since its start: by both sockets, by the readers of their
-//! frames, by the machine, and orders of a manager. Decides nothing.
+//! Counts what this node refused since its start, by reason: both sockets, the readers of their frames, the machine, and orders.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,14 +1,14 @@
-//! From the configuration to a running loop, and in order out of it again.
+//! One run of host-watchdog: from the configuration to the loop, and an orderly shutdown.
 //!
-//! Everything that only a person can mend (configuration, keys, rights, a second copy) is found before anything is
-//! started. A manager, an engine or room on the disk may be missing: the loop goes on and says so.
+//! Contract: everything that only a person can mend (configuration, keys, rights, a second copy) is found before anything is started.
+//! A missing manager, a missing engine and a full disk are conditions.
 
 use crate::api::{self, HostApi, Waiting};
 use crate::children::Children;
+use crate::effect_executor::EffectExecutor;
 use crate::figures;
-use crate::links::{self, Links};
-use crate::orders::OrderDesk;
-use crate::perform::Performer;
+use crate::links::{self, Links, Outputs};
+use crate::orders::OrderVerifier;
 use crate::probes::Prober;
 use crate::refusals::Refusals;
 use anyhow::{Context, Result};
@@ -23,7 +23,7 @@ use watchtree_core::id::{NodeIdentity, Tier};
 use watchtree_os::identity::{self, Life};
 use watchtree_os::{LockError, LockFile, shutdown};
 use watchtree_runtime::{
-    Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, Visitor, drive, logging,
+    Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, StateReader, drive, logging,
 };
 
 /// Most inputs that wait; more wait with whoever brings them.
@@ -80,7 +80,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     }
     let pulse = Pulse::new();
     let (inputs, inbox) = mpsc::channel(INBOX_MAX);
-    let (visitor, visits) = Visitor::pair();
+    let (state, reads) = StateReader::pair();
 
     let mut children = Children::new(&config, file, inputs.clone());
     let version = children.version();
@@ -91,11 +91,15 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         engines = config.engines.len(), parent = config.parent.is_some(), "host-watchdog starts"
     );
     // Children of a former life first: their frames must find them known.
-    children.look_for().await;
-    let orders = OrderDesk::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
+    children.adopt_living().await;
+    let orders = OrderVerifier::new(&identity.name, &config.keys().order_keys_dir, conditions.clone());
     let refusals = Refusals::default();
     let (ended, mut link_ends) = mpsc::channel(2);
-    let links = Links::start(&config, upstream, &children, orders, &refusals, inputs.clone(), ended)?;
+    let outputs = Outputs {
+        inputs: inputs.clone(),
+        ended,
+    };
+    let links = Links::start(&config, upstream, children.names(), orders, &refusals, outputs)?;
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 
@@ -108,7 +112,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         identity,
         began: Clock.now(),
         below: api::below(&config),
-        visitor,
+        state,
         inputs: inputs.clone(),
         waiting: waiting.clone(),
         conditions: conditions.clone(),
@@ -119,7 +123,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     let serving = http.serve(Arc::new(api));
 
     let mut agent = HostAgent::new(Clock.now(), start);
-    let mut performer = Performer {
+    let mut executor = EffectExecutor {
         children,
         links,
         prober: Prober::new(&config, inputs.clone()),
@@ -130,7 +134,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     };
     let parts = Drive {
         inbox,
-        visits,
+        reads,
         signals,
         pulse,
         stalled: |gap| Some(HostInput::Stalled { gap }),
@@ -138,14 +142,14 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         stop_within: STOP_WITHIN,
     };
     let ended = tokio::select! {
-        ended = drive(&mut agent, &mut performer, parts) => ended,
+        ended = drive(&mut agent, &mut executor, parts) => ended,
         Some(link) = link_ends.recv() => {
-            anyhow::bail!("{link} ended by itself: ending as well; the children heal on, and the next life adopts them")
+            anyhow::bail!("{link} ended by itself: ending as well; the children go on healing, and the next start adopts them")
         }
     };
     tracing::info!(?ended, "host-watchdog ends");
     serving.shut_down().await;
-    performer.links.stop(LINGER).await;
+    executor.links.stop(LINGER).await;
     match ended {
         Ended::InOrder | Ended::Cut => Ok(()),
         Ended::InboxClosed => anyhow::bail!("everything that feeds the working loop has ended"),

@@ -1,8 +1,8 @@
-//! Ends the container-watchdogs of a host-watchdog that is gone for good.
+//! Ends the container-watchdogs of a host-watchdog that will not come back.
 //!
-//! They outlive a crash of it by design, and heal on. When it cannot come back (its configuration is broken, it was taken
-//! off) nobody is left who would end them: not the service manager either, which signals the main process only. They are
-//! found by their arguments, so that no configuration needs to be readable.
+//! They outlive a crash of it by design. When it cannot start again (a broken configuration, a removed package) nobody else would
+//! end them: the service manager signals only the main process. They are found by their arguments, so no configuration needs to be
+//! readable.
 
 use crate::children;
 use anyhow::{Context, Result};

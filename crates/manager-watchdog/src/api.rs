@@ -1,7 +1,7 @@
-//! What the manager answers through the HTTP API. Every question is a short visit of the machine, or several.
+//! The HTTP API of manager-watchdog. Each answer is one short read of the machine, or several.
 
+use crate::effect_executor::{Asked, Waiting};
 use crate::history::{self, Found};
-use crate::performer::{Asked, Waiting};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ use watchtree_core::order::Verb;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_link::LinkHandle;
 use watchtree_runtime::view::{self, About, TreeCollector};
-use watchtree_runtime::{Clock, Conditions, EventLog, NotAtHome, Pulse, Visitor};
+use watchtree_runtime::{Clock, Conditions, EventLog, Pulse, StateReader, Unresponsive};
 use watchtree_store::sqlite::Reader;
 
 /// Most incidents in one answer.
@@ -27,12 +27,12 @@ const INCIDENTS_MAX: usize = 1000;
 /// Most incidents and decisions of one subject in one answer.
 const EXPLAINED_INCIDENTS_MAX: usize = 20;
 const EXPLAINED_DECISIONS_MAX: usize = 200;
-/// Most subjects that are looked at in one visit of the machine: some milliseconds.
+/// Most subjects that one read of the machine goes through: some milliseconds.
 const PIECE_SUBJECTS: usize = 500;
 
 /// See the file's head.
 pub(crate) struct ManagerApi {
-    pub(crate) visitor: Visitor<ManagerAgent>,
+    pub(crate) state: StateReader<ManagerAgent>,
     pub(crate) pulse: Pulse,
     pub(crate) conditions: Conditions,
     pub(crate) events: EventLog,
@@ -50,12 +50,12 @@ pub(crate) struct ManagerApi {
 impl Api for ManagerApi {
     fn tree(&self, query: TreeQuery) -> Answer<'_, TreeResponse> {
         Box::pin(async move {
-            let visit = |manager: &ManagerAgent| {
+            let read = |manager: &ManagerAgent| {
                 let now = Clock.now();
                 (manager.health(now).0, now.since(manager.started()), refusals(manager))
             };
-            let (node_health, uptime, refused) = self.visitor.visit(visit).await.map_err(not_at_home)?;
-            let collector = self.collect(TreeCollector::new(query)).await.map_err(not_at_home)?;
+            let (node_health, uptime, refused) = self.state.read(read).await.map_err(unresponsive)?;
+            let collector = self.collect(TreeCollector::new(query)).await.map_err(unresponsive)?;
             Ok(collector.finish(TreeResponse {
                 node: self.name.clone(),
                 tier: "manager".to_string(),
@@ -73,14 +73,14 @@ impl Api for ManagerApi {
     fn incidents(&self, query: IncidentQuery) -> Answer<'_, IncidentsResponse> {
         Box::pin(async move {
             let all = query.all;
-            let visit = move |manager: &ManagerAgent| {
+            let read = move |manager: &ManagerAgent| {
                 let mut found: Vec<Incident> = manager.open_incidents().cloned().collect();
                 if all {
                     found.extend(manager.closed_incidents().cloned());
                 }
                 found
             };
-            let found = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let found = self.state.read(read).await.map_err(unresponsive)?;
             let limit = query.limit.unwrap_or(INCIDENTS_MAX).min(INCIDENTS_MAX);
             let mut past = Found::default();
             if all {
@@ -106,7 +106,7 @@ impl Api for ManagerApi {
         Box::pin(async move {
             let id = subject_of(&subject)?;
             let asked = id.clone();
-            let visit = move |manager: &ManagerAgent| {
+            let read = move |manager: &ManagerAgent| {
                 let now = Clock.now();
                 let mut about = About::new(id.clone());
                 manager.tree_below(now, &id, |shown| about.add_shown(now, &shown));
@@ -115,7 +115,7 @@ impl Api for ManagerApi {
                 let incidents: Vec<Incident> = open.filter(|incident| incident.subject == id).cloned().collect();
                 (about, decisions, incidents)
             };
-            let (about, decisions, incidents) = self.visitor.visit(visit).await.map_err(not_at_home)?;
+            let (about, decisions, incidents) = self.state.read(read).await.map_err(unresponsive)?;
             let current = about.finish();
             let (of, past) = (Some(asked.clone()), &self.past);
             let older = history::found(|answer| past.incidents(of, EXPLAINED_INCIDENTS_MAX, answer)).await;
@@ -181,7 +181,7 @@ impl Api for ManagerApi {
     fn ready(&self) -> Answer<'_, Health> {
         Box::pin(async move {
             let settled = |manager: &ManagerAgent| (manager.is_settled(Clock.now()), refusals(manager));
-            let (ok, refused) = self.visitor.visit(settled).await.map_err(not_at_home)?;
+            let (ok, refused) = self.state.read(settled).await.map_err(unresponsive)?;
             let detail = if ok {
                 "it judges"
             } else {
@@ -201,16 +201,16 @@ impl Api for ManagerApi {
 
 impl ManagerApi {
     /// Shows the whole tree to the collector, piece by piece: the machine judges on between two of them.
-    async fn collect(&self, collector: TreeCollector) -> Result<TreeCollector, NotAtHome> {
+    async fn collect(&self, collector: TreeCollector) -> Result<TreeCollector, Unresponsive> {
         let (mut collector, mut from) = (collector, Some(TreeCursor::default()));
         while let Some(at) = from {
-            let visit = move |manager: &ManagerAgent| {
+            let read = move |manager: &ManagerAgent| {
                 let now = Clock.now();
                 let see = |shown: Shown<'_>| collector.add_shown(now, &shown);
                 let next = manager.tree_piece(now, &at, PIECE_SUBJECTS, see);
                 (collector, next)
             };
-            (collector, from) = self.visitor.visit(visit).await?;
+            (collector, from) = self.state.read(read).await?;
         }
         Ok(collector)
     }
@@ -270,8 +270,8 @@ fn no_such_subject(subject: &str) -> ApiError {
     ApiError::new(ErrorCode::NotFound, format!("no subject {subject} in the tree")).cure("see `watchtree tree`")
 }
 
-fn not_at_home(error: NotAtHome) -> ApiError {
-    ApiError::new(ErrorCode::Unavailable, error.to_string()).cure("look at the manager's log")
+fn unresponsive(error: Unresponsive) -> ApiError {
+    ApiError::new(ErrorCode::Unavailable, error.to_string()).cure("see the manager's log")
 }
 
 fn stopping() -> ApiError {

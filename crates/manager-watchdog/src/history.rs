@@ -1,6 +1,6 @@
-//! What was, from memory and from the store together. Memory is newer and wins; the store goes back further.
+//! Records from memory and from the store, merged. Memory is newer and wins; the store goes back further.
 //!
-//! The store answers on its own thread and in its own time: nothing here is asked of the machine's.
+//! Contract: the store answers on its own thread and with a deadline; the machine's thread is never used for it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,23 +1,22 @@
-//! The link to the host-watchdogs: frames and link events become inputs, envelopes become frames, and the allow-list is
-//! read again when its folder changes.
+//! The link to the host-watchdogs: frames and link events become inputs, envelopes become frames.
 //!
-//! Judges nothing: a disconnect is a hint, a refused frame is counted by the core.
+//! Contract: the allow-list is read again when its folder changes. Does not judge: a disconnect is a hint, a refused frame is counted
+//! by the core.
 
-use crate::places::Places;
+use crate::probe_targets::ProbeTargets;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use watchtree_core::backend::{BackendInput, Peer};
+use watchtree_core::id::NodeName;
 use watchtree_core::manager::io::ManagerInput;
 use watchtree_core::message::Envelope;
 use watchtree_keys::{AllowDir, AllowList, CurveKeys};
-use watchtree_link::{LinkError, LinkEvent, LinkHandle, Listen, Router, RouterConfig};
+use watchtree_link::{LinkError, LinkHandle, LinkReader, Listen, Peer as LinkPeer, Router, RouterConfig, pump};
 use watchtree_runtime::{Clock, Code, Conditions, Exit};
-
-/// How often the folder of allowed keys is looked at.
-const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// Binds the ROUTER and begins to read. While the loop works, an end of the reading (and the link ends with it) is a defect: nobody
 /// would be heard any more.
@@ -25,7 +24,7 @@ pub(crate) fn start(
     endpoints: Vec<String>,
     keys: CurveKeys,
     allowed_dir: PathBuf,
-    places: Places,
+    targets: ProbeTargets,
     inputs: mpsc::Sender<ManagerInput>,
     conditions: Conditions,
 ) -> Result<(LinkHandle, JoinHandle<()>), Exit> {
@@ -40,7 +39,12 @@ pub(crate) fn start(
         allowed: allowed.poll().unwrap_or_default(),
     };
     let (link, events) = Router::start(RouterConfig::new(listen), Arc::new(|| Clock.now())).map_err(link_exit)?;
-    let reading = tokio::spawn(read(events, places, allowed, link.clone(), inputs));
+    let reader = HostsReader {
+        targets,
+        allowed,
+        link: link.clone(),
+    };
+    let reading = tokio::spawn(pump("hosts", events, reader, inputs));
     Ok((link, reading))
 }
 
@@ -57,7 +61,7 @@ fn link_exit(error: LinkError) -> Exit {
 /// Hands an envelope to the link; `Err` = it is lost, and why.
 pub(crate) fn send(link: &LinkHandle, to: &Peer, envelope: &Envelope) -> Result<(), String> {
     let parts = watchtree_wire::encode(envelope).map_err(|error| error.to_string())?;
-    let peer = watchtree_link::Peer::Node(to.name.clone());
+    let peer = LinkPeer::Node(to.name.clone());
     link.try_send(&peer, to.connection, parts)
         .map_err(|error| error.to_string())
 }
@@ -89,88 +93,50 @@ impl Allowed {
     }
 }
 
-async fn read(
-    mut events: mpsc::Receiver<LinkEvent>,
-    places: Places,
-    mut allowed: Allowed,
+/// Reads the ROUTER.
+struct HostsReader {
+    targets: ProbeTargets,
+    allowed: Allowed,
     link: LinkHandle,
-    inputs: mpsc::Sender<ManagerInput>,
-) {
-    let mut poll = tokio::time::interval(KEYS_EVERY);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let event = tokio::select! {
-            _ = poll.tick() => {
-                if let Some(keys) = allowed.poll() {
-                    link.set_allowed(keys);
-                }
-                continue;
-            }
-            event = events.recv() => event,
-        };
-        let input = match event {
-            None | Some(LinkEvent::Closed { .. }) => return,
-            Some(event) => input(&places, event),
-        };
-        if let Some(input) = input
-            && inputs.send(ManagerInput::Hosts(input)).await.is_err()
-        {
-            return;
+}
+
+impl LinkReader for HostsReader {
+    type Input = ManagerInput;
+
+    const POLL_EVERY: Duration = Duration::from_secs(1);
+
+    fn poll(&mut self) {
+        if let Some(keys) = self.allowed.poll() {
+            self.link.set_allowed(keys);
         }
+    }
+
+    fn peer_seen(&mut self, peer: LinkPeer, connection: u64, address: Option<IpAddr>) -> Option<ManagerInput> {
+        tracing::info!(%peer, connection, "connected");
+        self.targets.connected(connection, address);
+        None
+    }
+
+    fn peer_gone(&mut self, peer: LinkPeer, connection: u64) -> Option<ManagerInput> {
+        tracing::info!(%peer, connection, "connection gone");
+        self.targets.gone(connection);
+        let name = node(peer)?;
+        let why = "the transport reports a disconnect".to_string();
+        Some(ManagerInput::Hosts(BackendInput::PeerGone { name, why }))
+    }
+
+    fn frame(&mut self, peer: LinkPeer, connection: u64, parts: Vec<Vec<u8>>) -> Option<ManagerInput> {
+        let name = node(peer)?;
+        let peer = Peer { name, connection };
+        Some(ManagerInput::Hosts(watchtree_wire::received(peer, &parts)))
     }
 }
 
-/// What the core is told of an event of the link.
-fn input(places: &Places, event: LinkEvent) -> Option<BackendInput> {
-    match event {
-        LinkEvent::PeerSeen {
-            peer: watchtree_link::Peer::Node(name),
-            connection,
-            address,
-        } => {
-            tracing::info!(node = %name, connection, "connected");
-            places.connected(connection, address);
-            None
-        }
-        LinkEvent::PeerGone {
-            peer: watchtree_link::Peer::Node(name),
-            connection,
-        } => {
-            tracing::info!(node = %name, connection, "connection gone");
-            places.gone(connection);
-            Some(BackendInput::PeerGone {
-                name,
-                why: "the transport reports a disconnect".to_string(),
-            })
-        }
-        LinkEvent::Frame {
-            peer: watchtree_link::Peer::Node(name),
-            connection,
-            parts,
-            ..
-        } => {
-            let peer = Peer { name, connection };
-            Some(match watchtree_wire::decode(&parts) {
-                Ok(envelope) => BackendInput::Received { peer, envelope },
-                Err(error) => BackendInput::Undecodable {
-                    peer,
-                    seq: watchtree_wire::seq_of(&parts),
-                    why: error.to_string(),
-                },
-            })
-        }
-        LinkEvent::Refused { why, count, address } => {
-            tracing::warn!(reason = why.as_str(), count, address, "refused");
-            None
-        }
-        LinkEvent::NotSent { peer, why, count } => {
-            tracing::debug!(%peer, %why, count, "frames not sent");
-            None
-        }
-        other => {
-            tracing::debug!(?other, "link");
-            None
-        }
+/// On tcp a peer is always the node of its key.
+fn node(peer: LinkPeer) -> Option<NodeName> {
+    match peer {
+        LinkPeer::Node(name) => Some(name),
+        LinkPeer::Parent | LinkPeer::Local(_) => None,
     }
 }
 
@@ -204,7 +170,7 @@ mod tests {
                 vec!["tcp://127.0.0.1:0".to_string()],
                 server.clone(),
                 folder.path().to_path_buf(),
-                Places::default(),
+                ProbeTargets::default(),
                 inputs,
                 Conditions::new(),
             )
@@ -233,7 +199,7 @@ mod tests {
             vec!["tcp://127.0.0.1:0".to_string()],
             CurveKeys::generate().expect("keys"),
             folder.path().to_path_buf(),
-            Places::default(),
+            ProbeTargets::default(),
             inputs,
             Conditions::new(),
         )

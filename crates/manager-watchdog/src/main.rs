@@ -1,14 +1,14 @@
 //! manager-watchdog: the tree of all hosts, incidents, orders.
 //!
-//! A table of contents: what is decided is in `watchtree-core`, what is done in the crates of the edges. `setup` reads,
-//! `run` puts together, `hosts` speaks to the host-watchdogs, `performer` carries out, `webhook` tells people, `api`
-//! answers, `history` goes back further than the machine's memory.
+//! A table of contents: decisions are made in `watchtree-core`, the edges are crates of their own. `setup` reads the configuration,
+//! `run` connects the parts, `hosts` is the link to the hosts, `effect_executor` executes the effects, `webhook` notifies people, `api`
+//! answers, `history` reads older records.
 
 mod api;
+mod effect_executor;
 mod history;
 mod hosts;
-mod performer;
-mod places;
+mod probe_targets;
 mod run;
 mod setup;
 mod webhook;

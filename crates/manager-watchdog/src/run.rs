@@ -1,9 +1,9 @@
-//! Puts the manager together, drives it, and ends it in order.
+//! One run of manager-watchdog: connects the parts, drives the machine to its end, and shuts down in order.
 
 use crate::api::ManagerApi;
+use crate::effect_executor::{EffectExecutor, Waiting};
 use crate::hosts;
-use crate::performer::{Performer, Waiting};
-use crate::places::Places;
+use crate::probe_targets::ProbeTargets;
 use crate::setup::Plan;
 use crate::webhook::{self, Webhooks};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{ManagerInput, ManagerStart};
 use watchtree_os::identity::{Life, save_life_later};
-use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, Visitor, drive, view};
+use watchtree_runtime::{Clock, Conditions, Drive, EventLog, HttpServer, Pulse, Signals, StateReader, drive, view};
 use watchtree_store::sqlite::{Found, ManagerStore};
 
 /// Inputs that wait for the machine; when it is full, reading from the link pauses.
@@ -38,12 +38,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     // What a person must mend comes first: sockets and ports.
     let http = HttpServer::bind(Some(&plan.socket), plan.socket_group.as_deref(), plan.http_listen)
         .map_err(watchtree_runtime::Exit::from)?;
-    let places = Places::default();
+    let probe_targets = ProbeTargets::default();
     let (link, reading) = hosts::start(
         plan.endpoints.clone(),
         plan.curve.clone(),
         plan.allowed_dir.clone(),
-        places.clone(),
+        probe_targets.clone(),
         inputs.clone(),
         conditions.clone(),
     )?;
@@ -62,16 +62,16 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         manager: name.clone(),
         term,
         outbox: store.outbox(),
-        letters: std::mem::take(&mut found.letters),
+        notifications: std::mem::take(&mut found.notifications),
         conditions: conditions.clone(),
     };
     let webhooks = Webhooks::start(plan.webhooks.clone(), untold)?;
     let mut machine = ManagerAgent::new(Clock.now(), start(&plan, found, term));
-    let (visitor, visits) = Visitor::pair();
+    let (state, reads) = StateReader::pair();
     let pulse = Pulse::new();
     let waiting = Waiting::default();
     let api = ManagerApi {
-        visitor,
+        state,
         pulse: pulse.clone(),
         conditions: conditions.clone(),
         events: events.clone(),
@@ -87,12 +87,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         tracing::info!(%address, "reads of the api on loopback");
     }
     let serving = http.serve(Arc::new(api));
-    tokio::spawn(tell_wall(inputs.clone()));
+    tokio::spawn(report_wall(inputs.clone()));
     tracing::info!(name, term, epoch = plan.identity.agent_epoch.0, listen = ?link.bound(),
         socket = %plan.socket.display(), "manager-watchdog {} watches", plan.identity.version);
-    let mut performer = Performer {
+    let mut executor = EffectExecutor {
         link: link.clone(),
-        places,
+        probe_targets,
         order_keys: plan.order_keys,
         store,
         webhooks,
@@ -103,7 +103,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     };
     let parts = Drive {
         inbox,
-        visits,
+        reads,
         signals,
         pulse,
         stalled: |gap| Some(ManagerInput::Stalled { gap }),
@@ -111,14 +111,14 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         stop_within: STOP_WITHIN,
     };
     let ended = tokio::select! {
-        ended = drive(&mut machine, &mut performer, parts) => Ok(ended),
+        ended = drive(&mut machine, &mut executor, parts) => Ok(ended),
         // An error: it panicked, and that is an end too.
-        _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; the next life hears them again")),
+        _ = reading => Err(anyhow::anyhow!("the link to the hosts ended by itself: ending as well; they connect again to the next start")),
     };
     tracing::info!(?ended, "ends");
     serving.shut_down().await;
     link.stop(Duration::from_millis(500));
-    let Performer { store, webhooks, .. } = performer;
+    let EffectExecutor { store, webhooks, .. } = executor;
     // Both may wait for a disk or a network; nothing else runs any more.
     tokio::task::spawn_blocking(move || {
         webhooks.stop(STOP_WITHIN);
@@ -169,7 +169,7 @@ fn start(plan: &Plan, found: Found, term: u64) -> ManagerStart {
     }
 }
 
-async fn tell_wall(inputs: mpsc::Sender<ManagerInput>) {
+async fn report_wall(inputs: mpsc::Sender<ManagerInput>) {
     let mut every = tokio::time::interval(WALL_EVERY);
     loop {
         every.tick().await;

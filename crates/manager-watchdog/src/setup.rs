@@ -1,4 +1,4 @@
-//! From the configuration file to everything a run needs: checked, and nothing opened but keys and the state folder.
+//! Reads and checks the configuration and the keys, and returns what a run needs. Opens nothing else but the state folder.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

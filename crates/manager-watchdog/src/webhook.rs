@@ -1,15 +1,14 @@
-//! Tells people: one JSON POST per change of an incident, to each configured URL, at least once.
+//! Notifies people: one JSON POST per change of an incident, to each configured URL, at least once.
 //!
 //! ```text
-//!   letters ──▶ the store, with the incident ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST ──▶ settled: out of
-//!                  │  a manager that died finds them again at its start  ▲                               the store
-//!                  └────────────────────────────────────────────────────┘
+//!   notifications ──▶ store, with the incident ──▶ queue per URL (bounded) ──▶ thread per URL ──▶ POST ──▶ settled: out of
+//!                  │  found again at the next start of the manager       ▲                               the store
+//!                  └─────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Each URL has its own queue and thread: one receiver that is down holds up nobody else. Changes keep their order. No
-//! answer, and an answer that may be another one later, are tried again with a growing pause for as long as it takes; only
-//! a definite no gives a change up. That, and what falls out of a full queue, is counted and said in a condition. The
-//! system's root certificates are used for https.
+//! Contract: each URL has its own queue and thread, so one receiver that is down delays no other. Changes keep their order. No
+//! answer, and an answer that may change later, are retried with a growing pause; only a definite refusal gives a change up. That,
+//! and what falls out of a full queue, is counted and shown as a condition. The system's root certificates are used for https.
 
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,8 +18,9 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 use watchtree_api::{API_VERSION, EventView};
 use watchtree_config::Webhook;
+use watchtree_core::hash::{FNV1A_BASIS, fnv1a};
 use watchtree_runtime::Conditions;
-use watchtree_store::sqlite::{ChangeId, Letter, LetterId, Outbox};
+use watchtree_store::sqlite::{ChangeId, Notification, NotificationId, Outbox};
 
 /// Most changes that wait for one URL; the oldest are dropped and counted.
 const QUEUE_MAX: usize = 256;
@@ -44,7 +44,7 @@ pub(crate) struct Start {
     pub(crate) term: u64,
     pub(crate) outbox: Outbox,
     /// What former lives did not settle, oldest first.
-    pub(crate) letters: Vec<Letter>,
+    pub(crate) notifications: Vec<Notification>,
     pub(crate) conditions: Conditions,
 }
 
@@ -61,7 +61,7 @@ struct Hook {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Letter>,
+    queue: VecDeque<Notification>,
     /// How many fell out of the full queue so far.
     dropped: u64,
     stop: bool,
@@ -91,10 +91,10 @@ impl Webhooks {
                 conditions: start.conditions.clone(),
             }));
         }
-        for letter in start.letters {
-            if !webhooks.send(&letter) {
-                tracing::warn!(change = %letter.id.change, "its webhook is no longer configured: nobody is told");
-                start.outbox.settled(letter.id);
+        for notification in start.notifications {
+            if !webhooks.send(&notification) {
+                tracing::warn!(change = %notification.id.change, "its webhook is no longer configured: the notification is dropped");
+                start.outbox.settled(notification.id);
             }
         }
         for hook in &webhooks.hooks {
@@ -106,8 +106,8 @@ impl Webhooks {
         Ok(webhooks)
     }
 
-    /// One letter per URL that tells of this change. They go to the store first, then to [`Webhooks::send`].
-    pub(crate) fn letters(&mut self, change: &str, event: &EventView) -> Vec<Letter> {
+    /// One notification per URL that tells of this change. They go to the store first, then to [`Webhooks::send`].
+    pub(crate) fn notifications(&mut self, change: &str, event: &EventView) -> Vec<Notification> {
         if self.hooks.is_empty() {
             return Vec::new();
         }
@@ -126,20 +126,20 @@ impl Webhooks {
             "text": event.text,
             "incident": event.incident,
         });
-        let letter = |hook: &Arc<Hook>| Letter {
-            id: LetterId {
+        let notification = |hook: &Arc<Hook>| Notification {
+            id: NotificationId {
                 change: id,
                 receiver: hook.receiver.clone(),
             },
             body: body.to_string(),
         };
-        self.hooks.iter().map(letter).collect()
+        self.hooks.iter().map(notification).collect()
     }
 
-    /// Queues a letter for its URL; false = there is no such URL. Never waits.
-    pub(crate) fn send(&self, letter: &Letter) -> bool {
-        let hook = self.hooks.iter().find(|hook| hook.receiver == letter.id.receiver);
-        hook.inspect(|hook| hook.put(letter.clone())).is_some()
+    /// Queues a notification for its URL; false = there is no such URL. Never waits.
+    pub(crate) fn send(&self, notification: &Notification) -> bool {
+        let hook = self.hooks.iter().find(|hook| hook.receiver == notification.id.receiver);
+        hook.inspect(|hook| hook.put(notification.clone())).is_some()
     }
 
     /// Gives what waits a last chance, then stops the threads. The rest is in the outbox.
@@ -154,10 +154,7 @@ impl Webhooks {
 /// A name that stays the same over restarts and orders of the configuration, and does not give the URL away: it may carry
 /// a secret token.
 fn receiver(url: &str, twin: u32) -> String {
-    // FNV-1a
-    let hash = url.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv1a(FNV1A_BASIS, url.as_bytes());
     format!("{hash:016x}.{twin}")
 }
 
@@ -171,13 +168,13 @@ impl Hook {
         format!("webhook {}", self.index + 1)
     }
 
-    fn put(&self, letter: Letter) {
+    fn put(&self, notification: Notification) {
         let mut state = self.lock();
         let oldest = (QUEUE_MAX <= state.queue.len())
             .then(|| state.queue.pop_front())
             .flatten();
         state.dropped += u64::from(oldest.is_some());
-        state.queue.push_back(letter);
+        state.queue.push_back(notification);
         drop(state);
         self.wake.notify_all();
         if let Some(oldest) = oldest {
@@ -218,11 +215,11 @@ impl Hook {
             .build()
             .into();
         let (mut tries, mut given_up, mut said) = (Tries::default(), 0, 0);
-        while let Some(letter) = self.next() {
-            let posted = post(&agent, self.config.url.as_str(), &letter.body);
+        while let Some(notification) = self.next() {
+            let posted = post(&agent, self.config.url.as_str(), &notification.body);
             let failed = posted.err();
             if let Some(failed) = failed.as_ref().filter(|failed| failed.worth_a_retry) {
-                let pause = tries.failed(&letter.id);
+                let pause = tries.failed(&notification.id);
                 if self.config.retries.is_none_or(|retries| tries.count <= retries) {
                     let lost = lost_words(given_up + self.lock().dropped);
                     let words = format!("{}; tried again in {:.1} s{lost}", failed.why, pause.as_secs_f32());
@@ -235,7 +232,7 @@ impl Hook {
             }
             tries = Tries::default();
             given_up += u64::from(failed.is_some());
-            let lost = given_up + self.settle(letter);
+            let lost = given_up + self.settle(notification);
             let state = match failed {
                 Some(failed) => Err(format!("{}{}", failed.why, lost_words(lost))),
                 // What was lost meanwhile is said once, also where all is well again.
@@ -248,26 +245,26 @@ impl Hook {
     }
 
     /// The oldest that waits; it stays in the queue until it is settled.
-    fn next(&self) -> Option<Letter> {
+    fn next(&self) -> Option<Notification> {
         let mut state = self.lock();
         loop {
             if state.stop {
                 return None;
             }
-            if let Some(letter) = state.queue.front() {
-                return Some(letter.clone());
+            if let Some(notification) = state.queue.front() {
+                return Some(notification.clone());
             }
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Delivered or given up. Gives how many the full queue has dropped so far.
-    fn settle(&self, letter: Letter) -> u64 {
+    fn settle(&self, notification: Notification) -> u64 {
         // Out of the store first: an empty queue is what the end waits for.
-        self.outbox.settled(letter.id.clone());
+        self.outbox.settled(notification.id.clone());
         let mut state = self.lock();
         // The queue may have dropped it meanwhile, when it was full: then the next one is at the front.
-        if state.queue.front().is_some_and(|front| front.id == letter.id) {
+        if state.queue.front().is_some_and(|front| front.id == notification.id) {
             state.queue.pop_front();
         }
         let dropped = state.dropped;
@@ -301,20 +298,20 @@ fn lost_words(lost: u64) -> String {
     }
 }
 
-/// The failed attempts since the last letter that was settled.
+/// The failed attempts since the last notification that was settled.
 #[derive(Default)]
 struct Tries {
-    of: Option<LetterId>,
+    of: Option<NotificationId>,
     count: u32,
     pause: Option<Duration>,
 }
 
 impl Tries {
-    /// One more; gives the pause after it. It grows on where the queue dropped the letter and the next one failed: it is
+    /// One more; gives the pause after it. It grows on where the queue dropped the notification and the next one failed: it is
     /// the receiver that is ill.
-    fn failed(&mut self, letter: &LetterId) -> Duration {
-        if self.of.as_ref() != Some(letter) {
-            (self.of, self.count) = (Some(letter.clone()), 0);
+    fn failed(&mut self, notification: &NotificationId) -> Duration {
+        if self.of.as_ref() != Some(notification) {
+            (self.of, self.count) = (Some(notification.clone()), 0);
         }
         self.count = self.count.saturating_add(1);
         let pause = self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX));

@@ -1,6 +1,6 @@
-//! The client: over a unix socket or loopback http, one connection per request.
+//! The client of the API, over a unix socket or loopback http, one connection per request.
 //!
-//! Every request has one deadline that covers connecting, sending, and the whole body; an answer has a size limit.
+//! Contract: each request has one deadline that covers connecting, sending and the whole body; an answer has a size limit.
 
 use crate::error::{ApiError, ErrorBody, ErrorCode};
 use crate::limits::ANSWER_BYTES_MAX;

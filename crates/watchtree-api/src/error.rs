@@ -1,4 +1,4 @@
-//! Errors of the API: one code, one line in words, one cure.
+//! Errors of the API: one code, one line of text, one cure.
 
 use crate::types::ApiVersion;
 use serde::{Deserialize, Serialize};

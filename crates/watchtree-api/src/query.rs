@@ -1,4 +1,4 @@
-//! What may be asked: queries of the reads and the body of the writes, with their limits.
+//! The JSON types of requests: queries of the reads and the body of the writes, with their limits.
 
 use crate::error::{ApiError, ErrorCode};
 use crate::limits::{EVENTS_PER_ANSWER_MAX, HOLD_MS_MAX, WAIT_MS_MAX};

@@ -1,7 +1,7 @@
-//! Answers of the API. Additive: a missing field has its default, an unknown one is ignored.
+//! The JSON types of answers. Additive: a missing field has its default, an unknown one is ignored.
 //!
-//! States and levels travel as lower-case words (`agent_lost`, `given_up`, `certain`), so that a word of a newer version
-//! can be shown by an older reader.
+//! Contract: states and levels are lower-case words (`agent_lost`, `given_up`, `certain`), so that an older reader can show a word
+//! of a newer version.
 
 use crate::limits::API_VERSION;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What may be typed.
+//! The command-line arguments. Does not know what a command does.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -149,7 +149,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Run a whole tree on this machine with throw-away keys and state, until Ctrl-C. Only looks unless --heal.
+    /// Run a whole tree on this machine with throw-away keys and state, until Ctrl-C. Only watches unless --heal.
     #[command(after_help = "Examples:\n  watchtree dev\n  watchtree dev --heal --engine /run/docker.sock")]
     Dev(DevArgs),
 }

@@ -5,7 +5,7 @@
 //! daemon that is asked decides.
 
 use crate::args::Cli;
-use crate::fail::{Code, Fail, say_aside};
+use crate::fail::{Code, Fail, print_error};
 use crate::render::{self, Style, clean};
 use crate::target;
 use watchtree_api::{Ask, AskAnswer, AskVerb};
@@ -44,10 +44,10 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
         refuse_other_host(cli, subject).await?;
     }
     let mut outcome = None;
-    for client in target::all_concerned(cli, Some(subject))? {
+    for client in target::responsible(cli, Some(subject))? {
         match client.ask(&ask).await {
             Ok(answer) => {
-                let told = tell(cli, &ask, &answer);
+                let told = report(cli, &ask, &answer);
                 // One who did it outweighs one who knows nothing of it, but not one who refused it.
                 outcome = match (outcome, told) {
                     (Some(Err(fail)), Ok(_)) if !is_unknown(&fail) => Some(Err(fail)),
@@ -59,7 +59,7 @@ async fn ask(cli: &Cli, verb: AskVerb, subject: &str, lasts_ms: Option<u64>) -> 
                 let fail = target::with_hints(cli, error.into());
                 outcome = match outcome {
                     Some(Ok(code)) if is_unknown(&fail) => {
-                        say_aside(&format!("watchtree: not told: {}", fail.line));
+                        print_error(&format!("watchtree: not reached: {}", fail.line));
                         Some(Ok(code))
                     }
                     Some(Err(first)) => Some(Err(first)),
@@ -90,7 +90,7 @@ fn is_unknown(fail: &Fail) -> bool {
 }
 
 /// Prints one answer; a refusal is a failure.
-fn tell(cli: &Cli, ask: &Ask, answer: &AskAnswer) -> Result<Code, Fail> {
+fn report(cli: &Cli, ask: &Ask, answer: &AskAnswer) -> Result<Code, Fail> {
     if cli.json {
         render::print_json(answer)?;
     } else if answer.done {

@@ -9,7 +9,7 @@
 //! The three daemons are those beside this program; they run as they would in production, but only look unless `--heal`.
 
 use crate::args::{DevArgs, KeyKind};
-use crate::fail::{Code, Fail, say_aside};
+use crate::fail::{Code, Fail, print_error};
 use crate::key;
 use crate::render::{self, Style};
 use crate::show;
@@ -33,8 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) async fn run(args: &DevArgs) -> Result<Code, Fail> {
     let style = Style::new(false);
     let programs = Programs::beside_us()?;
-    let place = Place::make(args)?;
-    say(&format!(
+    let place = Folder::make(args)?;
+    status_line(&format!(
         "{} keys, state and logs: {} ({})",
         style.done(),
         place.folder.path().display(),
@@ -47,11 +47,11 @@ pub(crate) async fn run(args: &DevArgs) -> Result<Code, Fail> {
         _ = tokio::signal::ctrl_c() => Ok(Code::Ok),
         _ = terminated() => Ok(Code::Ok),
     };
-    let told = say("stopping, in order");
+    let told = status_line("stopping, in order");
     tree.stop().await;
     if args.keep {
         let kept = place.folder.keep();
-        say(&format!("kept: {}", kept.display()))?;
+        status_line(&format!("kept: {}", kept.display()))?;
     }
     told.and(result)
 }
@@ -71,7 +71,7 @@ async fn terminated() {
 async fn watch(
     tree: &mut Tree,
     programs: &Programs,
-    place: &Place,
+    place: &Folder,
     args: &DevArgs,
     style: Style,
 ) -> Result<Code, Fail> {
@@ -84,7 +84,7 @@ async fn watch(
     let client = Client::unix(&socket);
     tree.until("the manager answers", async || client.live().await.is_ok())
         .await?;
-    say(&format!(
+    status_line(&format!(
         "{} manager-watchdog   {} and 127.0.0.1:{}",
         style.done(),
         socket.display(),
@@ -105,15 +105,15 @@ async fn watch(
     let heals = if args.heal {
         "heals containers labelled watchtree.enable=true"
     } else {
-        "only looks (--heal to heal)"
+        "only watches (--heal to heal)"
     };
-    say(&format!(
+    status_line(&format!(
         "{} host-watchdog      {} is in the tree; {heals}",
         style.done(),
         place.host
     ))?;
     let exe = std::env::current_exe().map_or_else(|_| "watchtree".to_string(), |exe| exe.display().to_string());
-    say(&format!(
+    status_line(&format!(
         "\nin another terminal:\n  export WATCHTREE_SOCKET={}\n  {exe} tree\n",
         socket.display()
     ))?;
@@ -126,7 +126,7 @@ async fn watch(
     }
     let answer = client.tree(&TreeQuery::default()).await?;
     render::print(&render::tree(&answer, style))?;
-    say("\nevents (Ctrl-C ends all):")?;
+    status_line("\nevents (Ctrl-C ends all):")?;
     let first = client.events(&EventQuery::default()).await?;
     let print = |node: &str, events: &[_]| render::print(&render::events(node, events, style));
     print(&first.node, &first.events)?;
@@ -170,7 +170,7 @@ fn count_containers(answer: &watchtree_api::TreeResponse) -> u64 {
     answer.tree.iter().flat_map(|top| top.containers.values()).sum()
 }
 
-fn say(line: &str) -> Result<(), Fail> {
+fn status_line(line: &str) -> Result<(), Fail> {
     render::print(&format!("{line}\n"))
 }
 
@@ -204,13 +204,13 @@ impl Programs {
 }
 
 /// The throw-away folder with everything in it.
-struct Place {
+struct Folder {
     folder: TempDir,
     port: u16,
     host: String,
 }
 
-impl Place {
+impl Folder {
     fn make(args: &DevArgs) -> Result<Self, Fail> {
         let failed = |error: std::io::Error| Fail::new(Code::Failed, format!("cannot make the folder: {error}"));
         // Below /tmp in any case: the path of a socket has at most 107 bytes.
@@ -348,7 +348,7 @@ impl Daemon {
             .lines()
             .rev()
             .find(|line| !line.trim().is_empty())
-            .unwrap_or("it said nothing");
+            .unwrap_or("it printed nothing");
         Some(Fail::new(
             code,
             format!("{} ended ({}): {}", self.name, words(status), render::clean(last)),
@@ -371,9 +371,9 @@ impl Daemon {
         while self.ended().is_none() {
             if until < Instant::now() {
                 let (name, waited) = (&self.name, STOP_WITHIN.as_secs());
-                say_aside(&format!("watchtree: {name} did not end within {waited} s: killed"));
+                print_error(&format!("watchtree: {name} did not end within {waited} s: killed"));
                 if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
-                    say_aside(&format!("watchtree: {name} could not be killed: {error}"));
+                    print_error(&format!("watchtree: {name} could not be killed: {error}"));
                 }
                 return;
             }

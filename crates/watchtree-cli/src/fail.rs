@@ -1,4 +1,4 @@
-//! How the command ends: one line for a person, one documented code for a script.
+//! How the command ends: one line for a person, one documented exit code for a script.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,17 +63,17 @@ impl Fail {
 
     pub(crate) fn report(&self) -> ExitCode {
         if self.code != Code::Ok {
-            say_aside(&format!("watchtree: {}", self.line.replace('\n', " ")));
+            print_error(&format!("watchtree: {}", self.line.replace('\n', " ")));
         }
         for hint in &self.hints {
-            say_aside(&format!("  try: {hint}"));
+            print_error(&format!("  try: {hint}"));
         }
         ExitCode::from(self.code as u8)
     }
 }
 
 /// Says a line on standard error. Not `eprintln!`: that panics where nobody listens any more.
-pub(crate) fn say_aside(line: &str) {
+pub(crate) fn print_error(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

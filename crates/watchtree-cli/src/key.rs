@@ -1,4 +1,4 @@
-//! `key gen` and `key show`.
+//! The commands `key gen` and `key show`: make and show key files. A secret is never printed.
 
 use crate::args::{Cli, KeyCommand, KeyKind};
 use crate::fail::{Code, Fail};

@@ -1,7 +1,7 @@
-//! `watchtree`: the command line. A client of the HTTP API and of nothing else; knows no core, no link, no engine.
+//! `watchtree`: the command line. A client of the HTTP API; does not know the core, links or engines.
 //!
-//! A table of contents: `args` is what may be typed, `target` finds the daemon to ask, `show` and `render` print what was
-//! answered, `ask` sends holds, releases and retries, `key` and `config` work on files, `dev` runs a whole tree.
+//! A table of contents: `args` are the arguments, `target` selects the daemons to ask, `show` and `render` print answers, `ask` sends
+//! orders, `key` and `config` work on files, `dev` runs a whole tree.
 
 mod args;
 mod ask;

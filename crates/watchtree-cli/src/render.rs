@@ -1,7 +1,7 @@
-//! Answers in words and pictures. Pure: takes what was answered, gives text.
+//! Answers as text. Pure, but for the functions that write to standard output.
 //!
-//! On a terminal: glyphs, lines and colour, where colour never says anything alone. Elsewhere (and with `--plain`,
-//! `TERM=dumb`): one subject per line with its whole path, so that it can be searched and cut. `NO_COLOR` is obeyed.
+//! Contract: on a terminal glyphs, lines and colour, where colour is never the only sign. Elsewhere (and with `--plain`,
+//! `TERM=dumb`) one subject per line with its whole path, so that it can be searched and cut. `NO_COLOR` is obeyed.
 
 mod explain;
 mod lists;

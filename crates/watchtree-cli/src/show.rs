@@ -1,7 +1,7 @@
-//! The reads: `status`, `tree`, `events`, `incidents`, `explain`.
+//! The reading commands: `status`, `tree`, `events`, `incidents`, `explain`.
 
 use crate::args::{Cli, EventArgs};
-use crate::fail::{Code, Fail, say_aside};
+use crate::fail::{Code, Fail, print_error};
 use crate::render::{self, Style};
 use crate::target;
 use serde_json::json;
@@ -116,7 +116,7 @@ pub(crate) async fn explain(cli: &Cli, subject: &str) -> Result<Code, Fail> {
 }
 
 pub(crate) async fn events(cli: &Cli, asked: &EventArgs) -> Result<Code, Fail> {
-    let clients = target::all_concerned(cli, asked.subject.as_deref())?;
+    let clients = target::responsible(cli, asked.subject.as_deref())?;
     if 1 < clients.len() && asked.since.is_some() {
         let line = "--since: a cursor is of one watchdog, and several are asked here";
         return Err(Fail::new(Code::BadInput, line).hint("name that one: --socket PATH, or --subject of a container"));
@@ -189,15 +189,15 @@ pub(crate) async fn follow(
         };
         match answered {
             Ok(answer) if answer.stream != stream => {
-                say_aside(&format!("watchtree: {} was restarted", answer.node));
+                print_error(&format!("watchtree: {} was restarted", answer.node));
                 (stream, next, away) = (answer.stream, 0, false);
             }
             Ok(answer) => {
                 if away {
-                    say_aside(&format!("watchtree: {} answers again", answer.node));
+                    print_error(&format!("watchtree: {} answers again", answer.node));
                 }
                 if 0 < answer.lost {
-                    say_aside(&format!("watchtree: {} events were missed", answer.lost));
+                    print_error(&format!("watchtree: {} events were missed", answer.lost));
                 }
                 show(&answer.node, &answer.events)?;
                 (next, away) = (answer.next, false);
@@ -205,7 +205,7 @@ pub(crate) async fn follow(
             Err(error @ ClientError::NoRights { .. }) => return Err(error.into()),
             Err(error) => {
                 if !away {
-                    say_aside(&format!("watchtree: {error}; waiting for it"));
+                    print_error(&format!("watchtree: {error}; waiting for it"));
                 }
                 away = true;
                 tokio::select! {

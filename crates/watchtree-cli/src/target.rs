@@ -1,7 +1,9 @@
-//! Finds the daemon to ask: the manager, or with `--local` the watchdogs of this machine.
+//! Which daemons a command asks: the manager, or with `--local` the watchdogs of this machine.
+//!
+//! Contract: the clients are in the order in which their answers count. Does not know what is asked.
 
 use crate::args::{Cli, MANAGER_SOCKET};
-use crate::fail::{Code, Fail, say_aside};
+use crate::fail::{Code, Fail, print_error};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +43,7 @@ pub(crate) fn clients(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, F
 
 /// Everyone who must be told of a request, or who keeps events of it. The manager passes the one on to all concerned and
 /// has the other; without it, this machine's host-watchdog and each container-watchdog concerned is asked itself.
-pub(crate) fn all_concerned(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, Fail> {
+pub(crate) fn responsible(cli: &Cli, subject: Option<&str>) -> Result<Vec<Client>, Fail> {
     let mut clients = clients(cli, subject)?;
     if let (true, Some(subject)) = (cli.local, subject) {
         let keep = |client: &Client| match client.endpoint() {
@@ -173,7 +175,7 @@ pub(crate) async fn every<T, F: Future<Output = Result<T, ClientError>>>(
             .unwrap_or_else(|| Fail::new(Code::Unknown, "nobody to ask")));
     }
     for fail in failed {
-        say_aside(&format!("watchtree: not shown: {}", fail.line));
+        print_error(&format!("watchtree: not shown: {}", fail.line));
     }
     Ok(answers)
 }

@@ -1,4 +1,4 @@
-//! What both configuration files have.
+//! The tables that both configuration files have.
 
 use crate::error::ConfigError;
 use crate::value::{AbsPath, HostPort};

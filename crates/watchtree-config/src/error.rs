@@ -1,4 +1,4 @@
-//! Mistakes in a configuration, each as one line with place and cure.
+//! Errors in a configuration, each as one line with place and cure.
 
 use crate::keys::Key;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! `host.toml`: shared by the host-watchdog and its container-watchdogs.
+//! The configuration of a host: `host.toml`, shared by host-watchdog and its container-watchdogs.
 
 use crate::common::{self, Http, Log};
 use crate::error::ConfigError;

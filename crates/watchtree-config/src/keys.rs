@@ -157,7 +157,7 @@ pub const MANAGER: &[Key] = &[
         "[hosts]",
         "look_within",
         "\"700ms\"",
-        "Time for one look at a suspect: a Ping on the link, and whether its kernel answers.",
+        "Time for one probe of a suspect: a Ping on the link, and whether its kernel answers.",
     ),
     key(
         "[hosts]",
@@ -165,12 +165,7 @@ pub const MANAGER: &[Key] = &[
         "2",
         "Looks that must fail before the verdict is more than SUSPECT. 1 to 10.",
     ),
-    key(
-        "[hosts]",
-        "look_again",
-        "\"2s\"",
-        "While a host is lost it is looked at this often.",
-    ),
+    key("[hosts]", "look_again", "\"2s\"", "A lost host is probed this often."),
     key(
         "[hosts]",
         "settle",
@@ -187,7 +182,7 @@ pub const MANAGER: &[Key] = &[
         "[hosts]",
         "back_after_shutdown",
         "\"15m\"",
-        "A machine that announced its shutdown or reboot and is not back after this is looked for, and becomes an incident. `0s`: never.",
+        "A machine that announced its shutdown or reboot and is not back after this is probed, and becomes an incident. `0s`: never.",
     ),
     key(
         "[hosts]",
@@ -227,7 +222,7 @@ pub const HOST: &[Key] = &[
         "",
         "look_at",
         "[]",
-        "At most 4 HOST:PORT at which the manager may look whether this machine's kernel answers (accepted or refused, both prove it lives); ssh's port is a good one.",
+        "At most 4 HOST:PORT at which the manager may probe whether this machine's kernel answers (accepted or refused, both prove it lives); ssh's port is a good one.",
     ),
     STATE_DIR,
     RUN_DIR,
@@ -269,7 +264,7 @@ pub const HOST: &[Key] = &[
         "[heal]",
         "budget",
         "5",
-        "Restarts of one container within `window`; then hands off and a person is called. 1 to 100. Label watchtree.budget.",
+        "Restarts of one container within `window`; then the restart limit is reached and a person is called. 1 to 100. Label watchtree.budget.",
     ),
     key(
         "[heal]",
@@ -336,7 +331,7 @@ pub const HOST: &[Key] = &[
         "[figures]",
         "disks",
         "[\"/\", \"/var/lib/docker\"]",
-        "Paths on the file systems to look at; at most 8.",
+        "Paths on the file systems to measure; at most 8.",
     ),
     key(
         "[figures]",
@@ -378,13 +373,13 @@ pub const HOST: &[Key] = &[
         "[[engine]]",
         "heal",
         "\"labelled\"",
-        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: look and tell only. Containers of Docker Swarm, Kubernetes or Nomad are never touched.",
+        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: watch and report only. Containers of Docker Swarm, Kubernetes or Nomad are never touched.",
     ),
     example(
         "[[engine]]",
         "select",
         "[]",
-        "Only containers with all of these labels (\"key\" or \"key=value\") are looked at. At most 8.",
+        "Only containers with all of these labels (\"key\" or \"key=value\") are watched. At most 8.",
     ),
 ];
 

@@ -1,7 +1,7 @@
-//! The configuration files of the daemons, parsed into types that cannot be wrong.
+//! The configuration files of the daemons, parsed into checked types.
 //!
-//! The only crate that knows TOML. A mistake is one line: `FILE:LINE:COLUMN: what is wrong; how to mend it`. Nothing else
-//! is read or opened here: key files and sockets are looked at by those who use them.
+//! Contract: the only crate that knows TOML. An error is one line: `FILE:LINE:COLUMN: what is wrong; how to mend it`. Only the file
+//! itself is read: key files and sockets are opened by those who use them.
 
 mod common;
 mod error;

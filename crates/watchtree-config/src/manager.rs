@@ -1,4 +1,4 @@
-//! `manager.toml`
+//! The configuration of manager-watchdog: `manager.toml`.
 
 use crate::common::{self, Http, Log};
 use crate::error::ConfigError;

@@ -1,4 +1,4 @@
-//! Values that are checked while they are read: durations, paths, addresses, labels, URLs.
+//! Configuration values that are checked while they are read: durations, paths, addresses, labels, URLs.
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! bollard's models to core observations: chosen fields only, each with a bound; never the environment.
+//! bollard's models as core observations: selected fields only, each bounded; never the environment.
 
 use crate::error::cut;
 use crate::timestamp::engine_time;

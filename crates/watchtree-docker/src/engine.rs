@@ -5,8 +5,8 @@
 //! see [`Engine::perform`]. Holds no connection between calls and decides nothing.
 
 use crate::error::{SocketTrouble, engine_error};
-use crate::transport::{Slip, handle};
-use crate::{convert, mark};
+use crate::transport::{ResponseStatus, handle};
+use crate::{convert, manual_stop};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -162,18 +162,18 @@ impl Engine {
         Ok(convert::view(id, answer))
     }
 
-    /// The engine's own note that somebody stopped the container; `None` where it cannot be read here.
-    pub async fn stop_mark(&self, id: &str) -> Option<bool> {
+    /// The engine's manual-stop flag of a container: that somebody stopped it. `None` where it cannot be read here.
+    pub async fn manual_stop(&self, id: &str) -> Option<bool> {
         self.ask_root(Instant::now()).await;
         let root = self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let id = id.to_owned();
-        tokio::task::spawn_blocking(move || mark::read(&root, &id))
+        tokio::task::spawn_blocking(move || manual_stop::read(&root, &id))
             .await
             .ok()
             .flatten()
     }
 
-    /// Asks where the data lies, unless that was done since `began`: after an engine's restart the marks of all its containers
+    /// Asks where the data lies, unless that was done since `began`: after an engine's restart the flags of all its containers
     /// are read at once, and a thousand `/info` keep it busy for longer than any of them is waited for (measured: 12 s).
     /// A sick containerd makes `/info` hang; where the data lies does not change meanwhile.
     async fn ask_root(&self, began: Instant) {
@@ -191,7 +191,7 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn perform(&self, id: &str, call: EngineCall) -> Result<Performed, EngineError> {
-        let (docker, slip) = self.handle(id)?;
+        let (docker, response) = self.handle(id)?;
         let result = match call {
             EngineCall::Start => docker.start_container(id, None::<StartContainerOptions>).await,
             EngineCall::Stop { timeout_secs } => {
@@ -203,7 +203,7 @@ impl Engine {
         };
         match result {
             // bollard takes 304 for success.
-            Ok(()) if slip.status() == 304 => Ok(Performed::AlreadySo),
+            Ok(()) if response.status() == 304 => Ok(Performed::AlreadySo),
             Ok(()) => Ok(Performed::Done),
             Err(error) => Err(engine_error(self.socket(), id, error)),
         }
@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// A handle for one call.
-    pub(crate) fn handle(&self, id: &str) -> Result<(Docker, Arc<Slip>), EngineError> {
+    pub(crate) fn handle(&self, id: &str) -> Result<(Docker, Arc<ResponseStatus>), EngineError> {
         handle(self.socket()).map_err(|error| engine_error(self.socket(), id, error))
     }
 
@@ -230,7 +230,7 @@ impl Engine {
         id: &str,
         call: impl AsyncFnOnce(Docker) -> Result<T, Error>,
     ) -> Result<T, EngineError> {
-        let (docker, _slip) = self.handle(id)?;
+        let (docker, _) = self.handle(id)?;
         match timeout(within, call(docker)).await {
             Ok(result) => result.map_err(|error| engine_error(self.socket(), id, error)),
             Err(_) => Err(EngineError::Deadline),
@@ -246,7 +246,7 @@ mod tests {
     use tokio::net::UnixListener;
 
     #[tokio::test]
-    async fn many_marks_at_once_ask_for_the_folder_once() {
+    async fn many_flags_read_at_once_ask_for_the_folder_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");
@@ -266,11 +266,11 @@ mod tests {
         let engine = Engine::new(&socket);
         let ids: Vec<String> = (0..30).map(|n| format!("{n:064x}")).collect();
         // All of them are begun before the first one is answered.
-        let marks = futures_util::future::join_all(ids.iter().map(|id| engine.stop_mark(id))).await;
-        assert!(marks.iter().all(Option::is_none), "{marks:?}");
+        let flags = futures_util::future::join_all(ids.iter().map(|id| engine.manual_stop(id))).await;
+        assert!(flags.iter().all(Option::is_none), "{flags:?}");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         // A later question is asked anew: the engine may have been moved since.
-        assert_eq!(engine.stop_mark(&ids[0]).await, None);
+        assert_eq!(engine.manual_stop(&ids[0]).await, None);
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,7 +1,7 @@
-//! What can go wrong with a call, in the core's words and in words for people with the cure.
+//! Errors of engine calls, as core values and as text with the cure.
 //!
-//! The line that matters for a call that changes something: [`EngineError::Unreachable`] says that the request never
-//! reached the engine; `Deadline` and `BadAnswer` leave open whether it was carried out.
+//! Contract, important for a call that changes something: [`EngineError::Unreachable`] means that the request never reached the
+//! engine; `Deadline` and `BadAnswer` leave open whether it was carried out.
 
 use bollard::errors::Error;
 use std::io;

@@ -1,15 +1,15 @@
-//! The event stream: one task that does nothing but drain it into a large queue.
+//! The engine's event stream: one task that only drains it into a large queue.
 //!
 //! ```text
-//!  engine ──unix──▶ drain task ──try_send──▶ queue ──▶ whoever decides
+//!  engine ──unix──▶ drain task ──try_send──▶ queue ──▶ reader
 //!                     │  headers within 10 s        → Opened
 //!                     │  undecodable, cut, EOF      → Ended (bollard's stream is dead then in every case)
 //!                     └─ queue full                 → hangs up, Ended
 //! ```
 //!
-//! A reader that stalls slows the whole engine (100 ms per event, measured), so it would rather hang up and resync.
-//! The server filters by type and action: one event of an unknown type would end bollard's stream, and each health
-//! check makes three exec events. A peer that is half dead looks like a quiet one: the list finds out.
+//! Contract: a reader that stalls would slow the whole engine (100 ms per event, measured), so the stream is closed instead and
+//! subscribed anew later. The server filters by type and action: one event of an unknown type would end bollard's stream, and
+//! each health check makes three exec events. A connection that is half dead looks like a quiet one; the periodic list finds it.
 
 use crate::convert;
 use crate::engine::Engine;
@@ -60,22 +60,15 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// The next item; `None` after `Ended`.
-    pub async fn next(&mut self) -> Option<StreamItem> {
-        self.queue.recv().await
-    }
-}
-
-impl Engine {
-    /// Subscribes to the events of all containers, from `since` on (inclusive) or from now. The engine remembers 256
-    /// events at most, of all kinds together.
-    pub fn events(&self, since: Option<EngineTime>) -> EventStream {
-        self.events_into(since, EVENT_QUEUE_EVENTS_MAX)
+    /// Subscribes to the events of all containers of `engine`, from `since` on (inclusive) or from now. The engine
+    /// remembers 256 events at most, of all kinds together.
+    pub fn open(engine: &Engine, since: Option<EngineTime>) -> Self {
+        Self::open_with(engine, since, EVENT_QUEUE_EVENTS_MAX)
     }
 
-    fn events_into(&self, since: Option<EngineTime>, queue_max: usize) -> EventStream {
+    fn open_with(engine: &Engine, since: Option<EngineTime>, queue_max: usize) -> Self {
         let (sender, queue) = mpsc::channel(queue_max);
-        let engine = self.clone();
+        let engine = engine.clone();
         tokio::spawn(async move {
             tokio::select! {
                 why = drain(&engine, since, &sender) => {
@@ -85,13 +78,18 @@ impl Engine {
                 () = sender.closed() => {}
             }
         });
-        EventStream { queue }
+        Self { queue }
+    }
+
+    /// The next item; `None` after `Ended`.
+    pub async fn next(&mut self) -> Option<StreamItem> {
+        self.queue.recv().await
     }
 }
 
-/// Runs until the stream ends; says why.
+/// Runs until the stream ends; returns why.
 async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<StreamItem>) -> String {
-    let (docker, slip) = match engine.handle("") {
+    let (docker, response) = match engine.handle("") {
         Ok(handle) => handle,
         Err(error) => return in_words(error),
     };
@@ -107,7 +105,7 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
     let opened = timeout(OPEN_WITHIN, async {
         tokio::select! {
             biased;
-            () = slip.answered() => None,
+            () = response.answered() => None,
             first = stream.next() => Some(first),
         }
     });
@@ -115,7 +113,7 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
         Ok(first) => first,
         Err(_) => return "no answer within 10 s".to_owned(),
     };
-    if slip.status() == 200 && queue.try_send(StreamItem::Opened).is_err() {
+    if response.status() == 200 && queue.try_send(StreamItem::Opened).is_err() {
         return "the queue is full".to_owned();
     }
     loop {

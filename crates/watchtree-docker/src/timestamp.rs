@@ -1,4 +1,4 @@
-//! The engine's time stamps (RFC 3339 with up to nine decimals) as nanoseconds since 1970. Nothing else.
+//! The engine's time stamps (RFC 3339 with up to nine decimals) as nanoseconds since 1970.
 
 use watchtree_core::container::io::EngineTime;
 

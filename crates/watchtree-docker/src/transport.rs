@@ -1,7 +1,7 @@
 //! One HTTP request on one fresh unix connection, with the status line kept.
 //!
 //! bollard reports 304 like 204 and hides when the headers of a stream arrived; both matter here. So each call gets its
-//! own handle with this transport, which notes the status of the one response in a [`Slip`]. A connection per call is
+//! own handle with this transport, which records the status of the one response in a [`ResponseStatus`]. A connection per call is
 //! what bollard does as well (0.4 ms measured), and leaves no stale connection behind. Knows nothing of the API.
 
 use bollard::errors::Error;
@@ -20,17 +20,17 @@ use tokio::sync::Notify;
 /// bollard's own timeout ends before the body; ours is outside. This one is only to be never reached.
 const NEVER_SECS: u64 = 365 * 24 * 3600;
 
-/// What is noted of the one response of a call.
+/// The status line of the one response of a call.
 #[derive(Debug, Default)]
-pub(crate) struct Slip {
-    status: AtomicU16,
+pub(crate) struct ResponseStatus {
+    code: AtomicU16,
     answered: Notify,
 }
 
-impl Slip {
+impl ResponseStatus {
     /// The HTTP status; 0 = no headers yet.
     pub(crate) fn status(&self) -> u16 {
-        self.status.load(Ordering::Acquire)
+        self.code.load(Ordering::Acquire)
     }
 
     /// Returns when the headers are there. For one waiter.
@@ -39,20 +39,24 @@ impl Slip {
     }
 }
 
-/// A bollard handle for one call, and its slip.
-pub(crate) fn handle(socket: &Path) -> Result<(Docker, Arc<Slip>), Error> {
-    let slip = Arc::new(Slip::default());
-    let (noted, socket): (_, Arc<PathBuf>) = (Arc::clone(&slip), Arc::new(socket.to_owned()));
+/// A bollard handle for one call, and the status of its response.
+pub(crate) fn handle(socket: &Path) -> Result<(Docker, Arc<ResponseStatus>), Error> {
+    let status = Arc::new(ResponseStatus::default());
+    let (recorded, socket): (_, Arc<PathBuf>) = (Arc::clone(&status), Arc::new(socket.to_owned()));
     let docker = Docker::connect_with_custom_transport(
-        move |request: BollardRequest| send(Arc::clone(&socket), request, Arc::clone(&noted)),
+        move |request: BollardRequest| send(Arc::clone(&socket), request, Arc::clone(&recorded)),
         Some("http://engine"),
         NEVER_SECS,
         API_DEFAULT_VERSION,
     )?;
-    Ok((docker, slip))
+    Ok((docker, status))
 }
 
-async fn send(socket: Arc<PathBuf>, request: BollardRequest, slip: Arc<Slip>) -> Result<Response<Incoming>, Error> {
+async fn send(
+    socket: Arc<PathBuf>,
+    request: BollardRequest,
+    status: Arc<ResponseStatus>,
+) -> Result<Response<Incoming>, Error> {
     let stream = UnixStream::connect(socket.as_path()).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The connection lives as long as the request or the body is wanted, and ends with them.
@@ -68,7 +72,7 @@ async fn send(socket: Arc<PathBuf>, request: BollardRequest, slip: Arc<Slip>) ->
         None => Uri::from_static("/"),
     };
     let response = sender.send_request(Request::from_parts(parts, body)).await?;
-    slip.status.store(response.status().as_u16(), Ordering::Release);
-    slip.answered.notify_one();
+    status.code.store(response.status().as_u16(), Ordering::Release);
+    status.answered.notify_one();
     Ok(response)
 }

@@ -1,4 +1,6 @@
 //! CURVE key pairs: the identity of a node, and what encrypts its link.
+//!
+//! Contract: a secret is wiped from memory when dropped and never printed. Does not know who may connect.
 
 #![expect(unsafe_code, reason = "libsodium is C")]
 
@@ -14,11 +16,6 @@ use zeroize::Zeroizing;
 pub struct CurvePublic(pub [u8; 32]);
 
 impl CurvePublic {
-    /// From 40 characters of Z85; `None` if it is something else.
-    pub fn from_z85(text: &str) -> Option<Self> {
-        z85::decode(text).map(Self)
-    }
-
     /// Reads `NAME.pub`; several keys while one is being rotated.
     ///
     /// # Errors

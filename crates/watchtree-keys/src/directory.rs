@@ -23,11 +23,6 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 pub struct AllowList(BTreeMap<CurvePublic, String>);
 
 impl AllowList {
-    /// The node of that key.
-    pub fn name_of(&self, key: &CurvePublic) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
-    }
-
     /// All keys with their nodes.
     pub fn iter(&self) -> impl Iterator<Item = (&CurvePublic, &str)> {
         self.0.iter().map(|(key, name)| (key, name.as_str()))
@@ -64,11 +59,6 @@ impl TrustedOrderKeys {
             .get(key_id)
             .ok_or(Untrusted::UnknownKey)?
             .verify(bytes, signature)
-    }
-
-    /// The ids of all trusted keys.
-    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 
     /// How many keys.

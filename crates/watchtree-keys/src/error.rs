@@ -1,4 +1,4 @@
-//! Why a key could not be made, read or written: one line, with place and cure.
+//! Why a key could not be made, read or written: one line with place and cure.
 
 use rustix::io::Errno;
 use std::io;

@@ -1,4 +1,4 @@
-//! Waits that grow: each is random between its length and half as much again, and the next one is twice as long, up to a longest.
+//! Back-off for reconnects: each wait is random between its length and 1.5 times that; the length doubles up to a maximum.
 
 use std::time::Duration;
 

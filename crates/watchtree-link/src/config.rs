@@ -1,4 +1,4 @@
-//! What a link is told at its start.
+//! The configuration of a link: where it connects or listens, keys, limits, clock.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a link has done, in numbers that anybody may read at any time.
+//! Counters of a link, readable from any thread at any time.
 
 use crate::event::Refusal;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,11 +36,6 @@ impl Counters {
     /// How often something was refused for this reason.
     pub fn refused(&self, why: Refusal) -> u64 {
         self.refused[why as usize]
-    }
-
-    /// How often something was refused.
-    pub fn refused_total(&self) -> u64 {
-        self.refused.iter().sum()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::counters::count;
 use crate::error::LinkError;
 use crate::event::{DownReason, LinkEvent, NotSent, Peer};
 use crate::handle::LinkHandle;
-use crate::monitor::{DEALER_EVENTS, Monitor, Seen};
+use crate::monitor::{DEALER_EVENTS, Monitor, MonitorEvent};
 use crate::outbox::Outbox;
 use crate::router::{FRAMES_PER_PASS_MAX, PAUSE, check_tcp};
 use crate::{frame, ipc, socket};
@@ -224,12 +224,12 @@ impl Thread {
         for seen in events {
             let counters = &self.up.shared.counters;
             match seen {
-                Seen::HandshakeDone => {
+                MonitorEvent::HandshakeDone => {
                     count(&counters.handshakes);
                     self.rise();
                     continue;
                 }
-                Seen::HandshakeRefused(status) => {
+                MonitorEvent::HandshakeRefused(status) => {
                     count(&counters.handshakes_failed);
                     self.fall(DownReason::Refused);
                     tracing::debug!(status, "link: the parent refuses us");
@@ -237,7 +237,7 @@ impl Thread {
                     self.drop_socket();
                     return;
                 }
-                Seen::HandshakeBroken | Seen::HandshakeCut => {
+                MonitorEvent::HandshakeBroken | MonitorEvent::HandshakeCut => {
                     count(&counters.handshakes_failed);
                     self.handshakes_failed += 1;
                     self.fall(DownReason::Handshake);
@@ -248,7 +248,7 @@ impl Thread {
                     }
                     continue;
                 }
-                Seen::Gone(_) if self.is_up => {
+                MonitorEvent::Gone(_) if self.is_up => {
                     count(&counters.ended);
                     count(&counters.reconnects);
                     self.read_rest();
@@ -257,14 +257,17 @@ impl Thread {
                     self.anew_at = Some(now + between_once_and_twice(reconnect(&self.config)));
                     return;
                 }
-                Seen::Gone(_) => {
+                MonitorEvent::Gone(_) => {
                     count(&counters.ended);
                     self.anew_at = Some(now + NO_ATTEMPT);
                     continue;
                 }
-                Seen::ConnectFailed if !self.is_up => self.fall(DownReason::Unreachable),
-                Seen::Retrying => count(&counters.reconnects),
-                Seen::ConnectFailed | Seen::Connected | Seen::Accepted(_) | Seen::AcceptFailed => {}
+                MonitorEvent::ConnectFailed if !self.is_up => self.fall(DownReason::Unreachable),
+                MonitorEvent::Retrying => count(&counters.reconnects),
+                MonitorEvent::ConnectFailed
+                | MonitorEvent::Connected
+                | MonitorEvent::Accepted(_)
+                | MonitorEvent::AcceptFailed => {}
             }
             if !self.is_up {
                 self.anew_at = Some(now + QUIET);
@@ -289,7 +292,7 @@ impl Thread {
         self.refused.reset();
         self.handshakes_failed = 0;
         self.up.shared.up.store(true, Release);
-        self.up.tell(LinkEvent::Up);
+        self.up.report(LinkEvent::Up);
     }
 
     fn fall(&mut self, why: DownReason) {
@@ -297,7 +300,7 @@ impl Thread {
         self.up.shared.up.store(false, Release);
         if self.down != Some(why) {
             self.down = Some(why);
-            self.up.tell(LinkEvent::Down { why });
+            self.up.report(LinkEvent::Down { why });
         }
     }
 

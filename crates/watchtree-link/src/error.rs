@@ -1,4 +1,4 @@
-//! Why a link cannot start: one line, with place and cure.
+//! Why a link cannot start: one line with place and cure, and an exit code.
 
 /// A link cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! What a link tells: peers, frames, and what was refused.
+//! Events of a link: peers, frames, and what was refused or not sent.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! The place of an ipc socket: its folder, its lock, its mode.
+//! The path of an ipc socket: its folder, its lock, its mode.
 //!
-//! Contract: whoever holds the lock of `PATH.lock` owns PATH; a second one is refused (libzmq would let it steal the path
-//! silently). The lock is the kernel's: it ends with the process, a stale file is no lock.
+//! Contract: who holds the lock on `PATH.lock` owns PATH; a second process is refused (libzmq would silently let it take the path
+//! over). The kernel releases the lock when the process ends, so a stale file is not a lock.
 
 use crate::error::LinkError;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -41,7 +41,7 @@ pub(crate) fn claim(path: &Path) -> Result<Lock, LinkError> {
         .ok_or_else(|| address(path, "the path has no folder".into()))?;
     let made = DirBuilder::new().recursive(true).mode(0o750).create(folder);
     made.map_err(|error| from_io(folder, "make the folder", error))?;
-    let meta = fs::metadata(folder).map_err(|error| from_io(folder, "look at the folder", error))?;
+    let meta = fs::metadata(folder).map_err(|error| from_io(folder, "inspect the folder", error))?;
     if meta.mode() & 0o1002 == 0o002 {
         let what = format!(
             "anybody may write in this folder (mode {:04o}); run: chmod o-w {0}",
@@ -61,7 +61,7 @@ pub(crate) fn claim(path: &Path) -> Result<Lock, LinkError> {
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(from_io(path, "look at the socket", error)),
+        Err(error) => return Err(from_io(path, "inspect the socket", error)),
     }
     Ok(lock)
 }

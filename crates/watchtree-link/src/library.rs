@@ -1,4 +1,4 @@
-//! Whether the linked libzmq will do.
+//! Checks the libzmq that is linked: its version, and that it has CURVE.
 
 use crate::error::LinkError;
 

@@ -1,7 +1,7 @@
-//! The socket monitor: what libzmq tells of connections.
+//! The socket monitor: what libzmq reports about connections.
 //!
-//! Contract: the receiving side has no high-water mark and is drained in every pass, because libzmq's I/O thread blocks on
-//! a full one and with it the whole socket. Events are parsed here: unknown ones are skipped (the binding would panic on them).
+//! Contract: the receiving side has no high-water mark and is drained in every pass, because libzmq's I/O thread blocks on a full
+//! one, and the whole socket with it. Events are parsed here and unknown ones skipped (the binding would panic). Does not judge.
 
 #![expect(unsafe_code, reason = "libzmq is C, and the binding has no call for this")]
 
@@ -15,7 +15,7 @@ const EVENTS_PER_PASS_MAX: usize = 10_000;
 
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Seen {
+pub(crate) enum MonitorEvent {
     /// The transport is connected; the handshake begins.
     Connected,
     /// An attempt to connect has failed.
@@ -76,7 +76,7 @@ impl Monitor {
     }
 
     /// Takes what has come, without blocking.
-    pub(crate) fn drain(&self) -> Vec<Seen> {
+    pub(crate) fn drain(&self) -> Vec<MonitorEvent> {
         let mut seen = Vec::new();
         for _ in 0..EVENTS_PER_PASS_MAX {
             let Ok(first) = self.pair.recv_msg(DONTWAIT) else { break };
@@ -101,20 +101,20 @@ impl Monitor {
 }
 
 /// 16 bits of event and 32 bits of value, in the machine's order.
-fn parse(bytes: &[u8]) -> Option<Seen> {
+fn parse(bytes: &[u8]) -> Option<MonitorEvent> {
     let (event, rest) = bytes.split_first_chunk::<2>()?;
     let value = u32::from_ne_bytes(*rest.first_chunk::<4>()?);
     match u32::from(u16::from_ne_bytes(*event)) {
-        zmq_sys::ZMQ_EVENT_CONNECTED => Some(Seen::Connected),
-        zmq_sys::ZMQ_EVENT_CLOSED => Some(Seen::ConnectFailed),
-        zmq_sys::ZMQ_EVENT_CONNECT_RETRIED => Some(Seen::Retrying),
-        zmq_sys::ZMQ_EVENT_HANDSHAKE_SUCCEEDED => Some(Seen::HandshakeDone),
-        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_AUTH => Some(Seen::HandshakeRefused(value)),
-        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL => Some(Seen::HandshakeBroken),
-        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL => Some(Seen::HandshakeCut),
-        zmq_sys::ZMQ_EVENT_ACCEPTED => Some(Seen::Accepted(value as i32)),
-        zmq_sys::ZMQ_EVENT_DISCONNECTED => Some(Seen::Gone(value as i32)),
-        zmq_sys::ZMQ_EVENT_ACCEPT_FAILED => Some(Seen::AcceptFailed),
+        zmq_sys::ZMQ_EVENT_CONNECTED => Some(MonitorEvent::Connected),
+        zmq_sys::ZMQ_EVENT_CLOSED => Some(MonitorEvent::ConnectFailed),
+        zmq_sys::ZMQ_EVENT_CONNECT_RETRIED => Some(MonitorEvent::Retrying),
+        zmq_sys::ZMQ_EVENT_HANDSHAKE_SUCCEEDED => Some(MonitorEvent::HandshakeDone),
+        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_AUTH => Some(MonitorEvent::HandshakeRefused(value)),
+        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL => Some(MonitorEvent::HandshakeBroken),
+        zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL => Some(MonitorEvent::HandshakeCut),
+        zmq_sys::ZMQ_EVENT_ACCEPTED => Some(MonitorEvent::Accepted(value as i32)),
+        zmq_sys::ZMQ_EVENT_DISCONNECTED => Some(MonitorEvent::Gone(value as i32)),
+        zmq_sys::ZMQ_EVENT_ACCEPT_FAILED => Some(MonitorEvent::AcceptFailed),
         _ => None,
     }
 }
@@ -130,6 +130,6 @@ mod tests {
         assert_eq!(parse(&[0xff, 0xff, 0, 0, 0, 0]), None);
         let mut gone = 512_u16.to_ne_bytes().to_vec();
         gone.extend(17_u32.to_ne_bytes());
-        assert_eq!(parse(&gone), Some(Seen::Gone(17)));
+        assert_eq!(parse(&gone), Some(MonitorEvent::Gone(17)));
     }
 }

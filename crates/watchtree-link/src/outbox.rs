@@ -1,7 +1,7 @@
-//! The way up: events and frames into the bounded channel, refusals gathered to one event per reason and second.
+//! Events of the link's thread on their way to the daemon: a bounded channel, with refusals merged per reason and second.
 //!
-//! Contract: never blocks. Frames are read only when there is room; other events wait in a short queue, then the oldest is
-//! dropped and counted. `Closed` has a place of its own, so it always arrives.
+//! Contract: never blocks. Frames are read only when there is room; other events wait in a short queue, from which the oldest is
+//! dropped and counted. `Closed` has a reserved place, so it always arrives.
 
 use crate::commands::Shared;
 use crate::counters::count;
@@ -49,7 +49,7 @@ impl Outbox {
     }
 
     /// Tells something that is no frame.
-    pub(crate) fn tell(&mut self, event: LinkEvent) {
+    pub(crate) fn report(&mut self, event: LinkEvent) {
         self.waiting.push_back(event);
         self.flush();
         if WAITING_MAX < self.waiting.len() {
@@ -70,7 +70,7 @@ impl Outbox {
     /// Hands up a frame; after [`Self::is_paused`] said that there is room. (An event may have taken the place since: then it waits too.)
     pub(crate) fn frame(&mut self, frame: LinkEvent) {
         count(&self.shared.counters.frames_in);
-        self.tell(frame);
+        self.report(frame);
     }
 
     /// Whether the receiver has to read before more can be taken in.
@@ -108,7 +108,7 @@ impl Outbox {
     /// Tells what was gathered; once per pass. Gives the time when there is more to tell.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Instant> {
         while let Some(((peer, why), count)) = self.not_sent.pop_first() {
-            self.tell(LinkEvent::NotSent { peer, why, count });
+            self.report(LinkEvent::NotSent { peer, why, count });
         }
         if self.refused.is_empty() {
             return None;
@@ -119,7 +119,7 @@ impl Outbox {
         self.refused_due = now + REFUSED_EVERY;
         while let Some((why, (count, address))) = self.refused.pop_first() {
             tracing::warn!(reason = why.as_str(), count, address, "link: refused");
-            self.tell(LinkEvent::Refused { why, count, address });
+            self.report(LinkEvent::Refused { why, count, address });
         }
         None
     }

@@ -1,8 +1,8 @@
-//! The parent's side: one ROUTER, its authenticator, its monitor, in one thread.
+//! The parent's side of links: one ROUTER with its authenticator and monitor, in one thread.
 //!
-//! Contract: a frame is handed up only with a proven sender and the connection it came by. What is sent goes over the connection
-//! that is named, or is reported as not sent: which connection of a name is the right one, the receiver knows. That a connection is gone
-//! is told after its last frame. Nothing here blocks but `poll`.
+//! Contract: a frame is passed on only with a proven sender and the connection it came over. A frame is sent over the connection
+//! that is named, or is reported as not sent: only the receiver knows which connection of a name is the right one. The end of a
+//! connection is reported after its last frame. Nothing here blocks except `poll`. Does not know what a frame says.
 
 use crate::commands::{Command, Shared};
 use crate::config::{Clock, Limits, Listen, RouterConfig};
@@ -11,7 +11,7 @@ use crate::error::LinkError;
 use crate::event::{LinkEvent, NotSent, Peer, Refusal};
 use crate::handle::LinkHandle;
 use crate::ipc::{self, Lock};
-use crate::monitor::{Monitor, ROUTER_EVENTS, Seen};
+use crate::monitor::{Monitor, MonitorEvent, ROUTER_EVENTS};
 use crate::outbox::Outbox;
 use crate::peers::{CONNECTIONS_MAX, Peers};
 use crate::zap::{Allowed, Zap};
@@ -264,23 +264,23 @@ impl Thread {
         for seen in self.monitor.drain() {
             let counters = &self.up.shared.counters;
             match seen {
-                Seen::HandshakeDone => count(&counters.handshakes),
+                MonitorEvent::HandshakeDone => count(&counters.handshakes),
                 // The authenticator has named and counted it.
-                Seen::HandshakeRefused(_) => count(&counters.handshakes_failed),
-                Seen::HandshakeBroken | Seen::HandshakeCut => {
+                MonitorEvent::HandshakeRefused(_) => count(&counters.handshakes_failed),
+                MonitorEvent::HandshakeBroken | MonitorEvent::HandshakeCut => {
                     count(&counters.handshakes_failed);
                     self.up.refuse(Refusal::BadHandshake, "");
                 }
-                Seen::AcceptFailed => self.up.refuse(Refusal::NotAccepted, ""),
-                Seen::Accepted(fd) => {
+                MonitorEvent::AcceptFailed => self.up.refuse(Refusal::NotAccepted, ""),
+                MonitorEvent::Accepted(fd) => {
                     self.closed.remove(&fd);
                 }
-                Seen::Gone(fd) => {
+                MonitorEvent::Gone(fd) => {
                     count(&counters.ended);
                     self.leaving.extend(self.peers.closed(fd));
                     self.closed.insert(fd);
                 }
-                Seen::Connected | Seen::ConnectFailed | Seen::Retrying => {}
+                MonitorEvent::Connected | MonitorEvent::ConnectFailed | MonitorEvent::Retrying => {}
             }
         }
     }
@@ -352,12 +352,12 @@ impl Thread {
         if let Some(dropped) = new.dropped {
             self.name_crowd(peer);
             let peer = peer.clone();
-            self.up.tell(LinkEvent::PeerGone {
+            self.up.report(LinkEvent::PeerGone {
                 peer,
                 connection: dropped,
             });
         }
-        self.up.tell(LinkEvent::PeerSeen {
+        self.up.report(LinkEvent::PeerSeen {
             peer: peer.clone(),
             connection,
             address,
@@ -379,7 +379,7 @@ impl Thread {
         self.closed.clear();
         for (peer, connection) in std::mem::take(&mut self.leaving) {
             if self.peers.forget(&peer, connection) {
-                self.up.tell(LinkEvent::PeerGone { peer, connection });
+                self.up.report(LinkEvent::PeerGone { peer, connection });
             }
         }
     }
@@ -395,7 +395,7 @@ impl Thread {
             .peers
             .retain(|user_id, peer| allowed.peer(user_id).as_ref() == Some(peer))
         {
-            self.up.tell(LinkEvent::PeerGone { peer, connection });
+            self.up.report(LinkEvent::PeerGone { peer, connection });
         }
     }
 

@@ -1,12 +1,13 @@
 //! Which build of a program a file is.
 //!
-//! Told by the file's inode, size and time of change: it is the same file if nobody installed another. Reading a
-//! program of many megabytes at every start would cost more than it tells; a reinstalled equal build counts as another,
-//! which only means that a child is replaced once more, between repairs.
+//! Contract: identified by the file's inode, size and time of change. Reading a program of many megabytes at every start would
+//! cost more than it is worth; an equal build that was reinstalled counts as another one, which only means that a child is replaced
+//! once more, between repairs.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use watchtree_core::hash::{FNV1A_BASIS, fnv1a};
 
 /// `VERSION+xxxxxxxx` for the program in that file. Symbolic links are followed.
 ///
@@ -22,10 +23,7 @@ pub fn version_of(program: &Path, version: &str) -> io::Result<String> {
     ];
     let hash = parts
         .iter()
-        .flat_map(|part| part.to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        .fold(FNV1A_BASIS, |hash, part| fnv1a(hash, &part.to_le_bytes()));
     Ok(format!("{version}+{:08x}", (hash ^ (hash >> 32)) as u32))
 }
 

@@ -1,6 +1,6 @@
-//! The machine's figures: load, memory, disks, pressure. Plain numbers; what is too much is decided elsewhere.
+//! The machine's figures: load, memory, disks, pressure. Plain numbers; does not know which are too high.
 //!
-//! Call it from a blocking task: a file system that hangs makes `statvfs` hang.
+//! Call it from a blocking task: `statvfs` hangs on a file system that hangs.
 
 use std::path::{Path, PathBuf};
 use watchtree_core::host::io::{DiskFigure, HostFigures, Pressure};

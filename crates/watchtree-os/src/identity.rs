@@ -1,9 +1,9 @@
-//! Who this machine, this boot and this daemon are.
+//! The identity of this machine, this boot and this daemon.
 //!
-//! A daemon's own part lies in its state folder, file `identity`: the node id, made once, and the epoch, greater at each
-//! start. A wiped folder gives a new node id, which tells the parent what happened. Epochs are never behind the wall clock:
-//! decision records are named by node name and epoch, and a fresh folder must not write over those of the one before. On a
-//! full disk the epoch is written over its old digits in place, which needs no new block.
+//! Contract: a daemon keeps its own part in its state folder, file `identity`: the node id, made once, and the epoch, greater at
+//! each start. A wiped folder gives a new node id, which the parent sees. Epochs are never behind the wall clock: decision records
+//! are named by node name and epoch, and a fresh folder must not overwrite those of the one before. On a full disk the epoch is
+//! written over its old digits in place, which needs no new block.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

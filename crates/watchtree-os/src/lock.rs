@@ -1,4 +1,4 @@
-//! An exclusive lock that dies with its holder: `flock` on a file that names who holds it.
+//! An exclusive lock that ends with its holder: `flock` on a file that names the holder.
 
 use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,6 @@
-//! A process held by its pidfd: no signal can hit another one that got its number later.
+//! A process held by its pidfd.
+//!
+//! Contract: a signal cannot hit another process that got the same number later. Does not know what the process is for.
 
 #![expect(unsafe_code, reason = "a borrowed file descriptor is handed to the reactor")]
 
@@ -106,7 +108,7 @@ impl Process {
 
 /// What `/proc` says of a process that may be a lost child of ours.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Seen {
+struct ProcStat {
     uid: u32,
     started: u64,
     args: Vec<String>,
@@ -134,7 +136,7 @@ pub fn find(fits: impl Fn(&[String]) -> bool) -> io::Result<Vec<Process>> {
         }
         // Hold it first, then look: what is seen then is this very process.
         let Ok(process) = Process::open(pid) else { continue };
-        let Some(seen) = look(pid, &own_namespace) else {
+        let Some(seen) = read_stat(pid, &own_namespace) else {
             continue;
         };
         if seen.uid == own_uid && seen.args.get(1..).is_some_and(&fits) {
@@ -146,7 +148,7 @@ pub fn find(fits: impl Fn(&[String]) -> bool) -> io::Result<Vec<Process>> {
 }
 
 /// `None` for a process that has ended, is none of this namespace, or cannot be looked at.
-fn look(pid: u32, namespace: &std::path::Path) -> Option<Seen> {
+fn read_stat(pid: u32, namespace: &std::path::Path) -> Option<ProcStat> {
     let dir = PathBuf::from(format!("/proc/{pid}"));
     let args = std::fs::read(dir.join("cmdline"))
         .ok()
@@ -162,7 +164,7 @@ fn look(pid: u32, namespace: &std::path::Path) -> Option<Seen> {
     let stat = std::fs::read_to_string(dir.join("stat")).ok()?;
     let (state, started) = parse_stat(&stat)?;
     let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&dir).ok()?);
-    (state != 'Z' && state != 'X').then_some(Seen { uid, started, args })
+    (state != 'Z' && state != 'X').then_some(ProcStat { uid, started, args })
 }
 
 /// State and start time (clock ticks since boot) of a line of `/proc/PID/stat`. The name in it may hold anything.

@@ -1,10 +1,8 @@
-//! Tells when systemd begins to take the machine down, at the moment it decides so and before it stops anything.
+//! Reports when systemd begins to shut the machine down, at that moment and before any unit is stopped.
 //!
-//! PID 1 announces every job to whoever is connected to its private socket (root only), in D-Bus messages. Every way
-//! down (poweroff, reboot, halt, kexec, soft-reboot) has a job for `shutdown.target`. A scheduled shutdown that may still
-//! be called off has none, so it is not told. Costs nothing while nothing happens.
-//!
-//! Knows no more of D-Bus than how messages are framed.
+//! PID 1 announces every job to whoever is connected to its private socket (root only), in D-Bus messages. Every kind of shutdown
+//! (poweroff, reboot, halt, kexec, soft-reboot) has a job for `shutdown.target`. A scheduled shutdown that may still be cancelled has
+//! none, so it is not reported. Costs nothing while nothing happens. Knows only the framing of D-Bus messages.
 
 use std::io;
 use std::path::Path;

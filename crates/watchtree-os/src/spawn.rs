@@ -1,7 +1,7 @@
-//! Starts a child that outlives us.
+//! Starts a child process that outlives this one.
 //!
-//! It gets a session of its own (no Ctrl-C of our terminal, no hang-up), no pipe to us (our death must not break its
-//! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours; what must not
+//! Contract: the child has its own session (no Ctrl-C of our terminal, no hang-up), no pipe to us (our end must not break its
+//! log), and none of the variables by which the service manager talks to us. Nothing ties its life to ours; a process that must not
 //! outlive us is started with [`ends_with_us`].
 
 #![expect(unsafe_code, reason = "system calls between fork and exec")]

@@ -1,4 +1,4 @@
-//! An ICMP echo, by an unprivileged datagram socket where the system allows it, else by a raw one.
+//! An ICMP echo as a probe, by an unprivileged datagram socket where the system allows it, else by a raw one.
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use watchtree_core::message::Look;
 
-/// Tells our echoes apart from those of other looks of this process.
+/// Tells our echoes apart from those of other probes of this process.
 static SEQUENCE: AtomicU16 = AtomicU16::new(1);
-/// Echo requests per look: one may be lost.
+/// Echo requests per probe: one may be lost.
 const REQUESTS: u32 = 2;
 /// What an echo carries, so that another program's echo with the same numbers is not taken for ours.
 const PAYLOAD: &[u8; 16] = b"watchtree-look-1";
 
 /// Sends echo requests over the time and waits for the first reply.
-pub(crate) async fn look(ip: IpAddr, within: Duration) -> Look {
+pub(crate) async fn probe(ip: IpAddr, within: Duration) -> Look {
     let echo = match Echo::open(ip) {
         Ok(echo) => echo,
         Err(Errno::ACCESS | Errno::PERM) => {

@@ -1,8 +1,8 @@
-//! Looks from outside: does a machine's kernel answer?
+//! Probes from outside: does a machine's kernel answer?
 //!
-//! A kernel answers if a TCP connect is accepted *or refused*, or if it echoes ICMP. Each look has one deadline. A look
-//! that could not be made (no rights, no address, no route) is `NotPossible` and never counts as silence.
-//! Judges nothing: what a look means is decided in the core.
+//! Contract: a kernel answers if a TCP connect is accepted *or refused*, or if it echoes ICMP. Each probe has one deadline. A
+//! probe that could not be made (no rights, no address, no route) is `NotPossible` and never counts as silence. Does not know what
+//! an answer means for the host: the core decides.
 
 mod icmp;
 mod tcp;
@@ -12,35 +12,35 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use watchtree_core::message::Look;
 
-/// Most addresses of one look; more are not asked.
+/// Most addresses of one probe; more are not asked.
 pub const ADDRESSES_MAX: usize = 8;
 /// Most resolved addresses per name.
 const RESOLVED_MAX: usize = 4;
 
-/// Asks all of `addresses` at once, by TCP where one has a port and by ICMP, and tells the best of it: answered, then
+/// Asks all of `addresses` at once, by TCP where one has a port and by ICMP, and returns the best of it: answered, then
 /// silent (in part, if not every way could be tried), then not possible. Ends with the first answer, else at `within` at the latest.
 ///
 /// An address is `HOST:PORT`, `IP` or `[IPv6]:PORT`.
-pub async fn look(addresses: &[String], within: Duration) -> Look {
+pub async fn probe(addresses: &[String], within: Duration) -> Look {
     if addresses.is_empty() {
         return Look::NotPossible("no address is known".into());
     }
-    let mut looks = JoinSet::new();
+    let mut probes = JoinSet::new();
     for address in addresses.iter().take(ADDRESSES_MAX) {
-        looks.spawn(look_at(address.clone(), within));
+        probes.spawn(probe_at(address.clone(), within));
     }
-    all(looks).await.conclude()
+    all(probes).await.conclude()
 }
 
-/// What several ways of asking saw.
+/// What several ways of asking found.
 #[derive(Default)]
-struct Seen {
+struct Evidence {
     answered: Option<String>,
     silent: Vec<String>,
     not_asked: Vec<String>,
 }
 
-impl Seen {
+impl Evidence {
     fn not_asked(why: String) -> Self {
         Self {
             not_asked: vec![why],
@@ -48,7 +48,7 @@ impl Seen {
         }
     }
 
-    /// In the order of their words, not of their ends: the same look reads the same each time.
+    /// In the order of their words, not of their ends: the same probe reads the same each time.
     fn conclude(mut self) -> Look {
         self.silent.sort();
         self.not_asked.sort();
@@ -62,10 +62,10 @@ impl Seen {
     }
 }
 
-impl From<Look> for Seen {
-    fn from(look: Look) -> Self {
+impl From<Look> for Evidence {
+    fn from(probe: Look) -> Self {
         let mut seen = Self::default();
-        match look {
+        match probe {
             Look::Answered(how) => seen.answered = Some(how),
             Look::Silent(how) | Look::SilentInPart(how) => seen.silent.push(how),
             Look::NotPossible(why) => seen.not_asked.push(why),
@@ -75,22 +75,22 @@ impl From<Look> for Seen {
     }
 }
 
-async fn look_at(address: String, within: Duration) -> Seen {
+async fn probe_at(address: String, within: Duration) -> Evidence {
     let began = tokio::time::Instant::now();
     let targets = match tokio::time::timeout(within, resolve(&address)).await {
         Ok(Ok(targets)) => targets,
-        Ok(Err(why)) => return Seen::not_asked(format!("{address}: {why}")),
-        Err(_) => return Seen::not_asked(format!("{address}: its name was not resolved in time")),
+        Ok(Err(why)) => return Evidence::not_asked(format!("{address}: {why}")),
+        Err(_) => return Evidence::not_asked(format!("{address}: its name was not resolved in time")),
     };
     let left = within.saturating_sub(began.elapsed());
-    let mut looks = JoinSet::new();
+    let mut probes = JoinSet::new();
     for (ip, port) in targets {
         if let Some(port) = port {
-            looks.spawn(async move { tcp::look(SocketAddr::new(ip, port), left).await.into() });
+            probes.spawn(async move { tcp::probe(SocketAddr::new(ip, port), left).await.into() });
         }
-        looks.spawn(async move { icmp::look(ip, left).await.into() });
+        probes.spawn(async move { icmp::probe(ip, left).await.into() });
     }
-    all(looks).await
+    all(probes).await
 }
 
 async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
@@ -114,17 +114,17 @@ async fn resolve(address: &str) -> Result<Vec<(IpAddr, Option<u16>)>, String> {
     }
 }
 
-/// Gathers several looks; the first answer is enough.
-async fn all(mut looks: JoinSet<Seen>) -> Seen {
-    let mut all = Seen::default();
-    while let Some(look) = looks.join_next().await {
-        match look {
+/// Gathers several probes; the first answer is enough.
+async fn all(mut probes: JoinSet<Evidence>) -> Evidence {
+    let mut all = Evidence::default();
+    while let Some(probe) = probes.join_next().await {
+        match probe {
             Ok(seen) if seen.answered.is_some() => return seen,
             Ok(seen) => {
                 all.silent.extend(seen.silent);
                 all.not_asked.extend(seen.not_asked);
             }
-            Err(error) => all.not_asked.push(format!("the look itself failed: {error}")),
+            Err(error) => all.not_asked.push(format!("the probe itself failed: {error}")),
         }
     }
     all
@@ -152,16 +152,16 @@ mod tests {
     async fn a_listening_port_answers() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let tcp = tcp::look(address.parse().expect("an address"), SOON).await;
+        let tcp = tcp::probe(address.parse().expect("an address"), SOON).await;
         assert_eq!(tcp, Look::Answered(format!("tcp accepted by {address}")));
-        assert!(matches!(look(&[address], SOON).await, Look::Answered(_)));
+        assert!(matches!(probe(&[address], SOON).await, Look::Answered(_)));
     }
 
     #[tokio::test]
     async fn a_closed_port_answers_too() {
         let (_closed, address) = bound();
         assert_eq!(
-            tcp::look(address, SOON).await,
+            tcp::probe(address, SOON).await,
             Look::Answered(format!("tcp refused by {address}"))
         );
     }
@@ -178,14 +178,14 @@ mod tests {
                 Ok(stream) => filling.push(stream),
                 Err(_) => {
                     let began = Instant::now();
-                    silent = Some((tcp::look(address, WITHIN).await, began.elapsed()));
+                    silent = Some((tcp::probe(address, WITHIN).await, began.elapsed()));
                     break;
                 }
             }
         }
-        let (look, took) = silent.expect("the queue of a listener is bounded");
+        let (probe, took) = silent.expect("the queue of a listener is bounded");
         assert_eq!(
-            look,
+            probe,
             Look::Silent(format!("tcp no answer from {address} within 400 ms"))
         );
         // The kernel alone would go on trying for two minutes.
@@ -194,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn icmp_answers_or_says_that_it_may_not_be_asked() {
-        match icmp::look([127, 0, 0, 1].into(), SOON).await {
+        match icmp::probe([127, 0, 0, 1].into(), SOON).await {
             Look::Answered(how) => assert_eq!(how, "icmp echo from 127.0.0.1"),
             Look::NotPossible(why) => assert!(why.contains("no rights"), "{why}"),
             other => panic!("loopback is not silent: {other:?}"),
@@ -203,16 +203,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_asked_is_no_silence() {
-        assert_eq!(look(&[], WITHIN).await, Look::NotPossible("no address is known".into()));
-        let nonsense = look(&["no such name:1".into()], WITHIN).await;
+        assert_eq!(
+            probe(&[], WITHIN).await,
+            Look::NotPossible("no address is known".into())
+        );
+        let nonsense = probe(&["no such name:1".into()], WITHIN).await;
         assert!(matches!(nonsense, Look::NotPossible(_)), "{nonsense:?}");
-        let no_port = look(&["localhost".into()], WITHIN).await;
+        let no_port = probe(&["localhost".into()], WITHIN).await;
         assert!(matches!(no_port, Look::NotPossible(_)), "{no_port:?}");
     }
 
     #[test]
     fn a_silence_names_what_could_not_be_asked() {
-        let seen = |silent: &[&str], not_asked: &[&str]| Seen {
+        let seen = |silent: &[&str], not_asked: &[&str]| Evidence {
             answered: None,
             silent: silent.iter().map(ToString::to_string).collect(),
             not_asked: not_asked.iter().map(ToString::to_string).collect(),
@@ -230,10 +233,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_that_cannot_be_asked_makes_a_silence_partial() {
-        let mut looks = JoinSet::new();
-        looks.spawn(async { Seen::from(Look::Silent("tcp no answer".into())) });
-        looks.spawn(look_at("no such name:1".into(), WITHIN));
-        match all(looks).await.conclude() {
+        let mut probes = JoinSet::new();
+        probes.spawn(async { Evidence::from(Look::Silent("tcp no answer".into())) });
+        probes.spawn(probe_at("no such name:1".into(), WITHIN));
+        match all(probes).await.conclude() {
             Look::SilentInPart(how) => assert!(how.starts_with("tcp no answer; not asked: no such name:1"), "{how}"),
             other => panic!("it is silent in part: {other:?}"),
         }
@@ -243,7 +246,7 @@ mod tests {
     async fn the_best_of_several_counts() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let good = listener.local_addr().expect("an address").to_string();
-        let answer = look(&["no such name:1".into(), good], SOON).await;
+        let answer = probe(&["no such name:1".into(), good], SOON).await;
         assert!(matches!(answer, Look::Answered(_)), "{answer:?}");
     }
 }

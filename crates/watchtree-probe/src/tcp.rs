@@ -1,4 +1,4 @@
-//! A TCP connect: accepted and refused are both an answer of the kernel.
+//! A TCP connect as a probe: accepted and refused are both an answer of the kernel.
 
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use watchtree_core::message::Look;
 
 /// Connects and closes at once; nothing is sent.
-pub(crate) async fn look(address: SocketAddr, within: Duration) -> Look {
+pub(crate) async fn probe(address: SocketAddr, within: Duration) -> Look {
     match tokio::time::timeout(within, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Look::Answered(format!("tcp accepted by {address}")),
         Ok(Err(error)) => refused(address, &error),

@@ -1,7 +1,7 @@
-//! The one place that asks the kernel for the time.
+//! The only place that reads the kernel's clocks.
 //!
-//! `Moment` is `CLOCK_MONOTONIC`: it counts from the machine's boot, is the same for all processes of one boot, never
-//! jumps, and stands still while the machine sleeps. How long it slept is told apart by `CLOCK_BOOTTIME`.
+//! `Moment` is `CLOCK_MONOTONIC`: it counts from the machine's boot, is the same for all processes of one boot, never jumps, and
+//! stands still while the machine sleeps. `CLOCK_BOOTTIME` shows how long the machine slept.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use watchtree_core::time::{Moment, WallTime};

@@ -1,6 +1,7 @@
-//! DEGRADED and back: what is not as it should be, said in one line when it changes and not again every second.
+//! The conditions of a daemon: what is DEGRADED now, logged when it changes and not repeated.
 //!
-//! Shared: the effect performer reports, `/readyz` and the status API read.
+//! Contract: clones share one state. The effect executor reports; `/readyz` and the status API read. Does not know what a condition
+//! causes.
 
 use crate::clock::Clock;
 use std::collections::BTreeMap;

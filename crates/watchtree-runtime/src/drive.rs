@@ -3,19 +3,19 @@
 //! ```text
 //!        ┌─────────────────────────────────────────────────────────────────────────────┐
 //!        ▼                                                                             │
-//!   drain inbox ─▶ own stall? feed it ─▶ handle_timeout ─▶ perform effects ─▶ pulse, pet ─▶ wait ≤ 250 ms
+//!   drain inbox ─▶ own stall? report it ─▶ handle_timeout ─▶ execute effects ─▶ pulse, pet ─▶ wait ≤ 250 ms
 //! ```
 //!
-//! The order is the contract: evidence that waits comes before the news of an own stall, that before any deadline; so
-//! nobody is judged by a sleep of ours. Deadlines are asked of the clock, never of the sleep. Performing an effect never
-//! awaits: what takes time is handed to a task that answers through the inbox. The systemd watchdog and `/livez` are fed
-//! here only: they prove that *this* loop turns.
+//! Contract: in each turn waiting inputs come before the input that reports a stall of this process, and that before any
+//! deadline; so no subject is judged by time in which this process did not run. Deadlines are compared with the clock, not
+//! with how long the loop slept. Executing an effect never awaits: slow work runs in a task that answers through the inbox. The
+//! systemd watchdog and `/livez` are fed here only, so they prove that *this* loop turns.
 //!
-//! Knows no role, no socket, no file.
+//! Does not know roles, sockets or files.
 
 use crate::clock::Clock;
 use crate::pulse::Pulse;
-use crate::signals::{Asked, Signals};
+use crate::signals::{SignalRequest, Signals};
 use crate::systemd::Notifier;
 use std::ops::ControlFlow;
 use tokio::sync::{mpsc, oneshot};
@@ -28,60 +28,63 @@ pub const TICK: Duration = Duration::from_millis(250);
 pub const STALL: Duration = Duration::from_secs(1);
 /// After a stall the other threads (sockets, event streams) get this long to hand over what waited for them as well.
 pub const SETTLE: Duration = Duration::from_millis(100);
-/// Most visits served in one turn.
-const VISITS_PER_TURN_MAX: usize = 16;
-/// A visit that is not served within this is given up by the visitor.
-const VISIT_WITHIN: Duration = Duration::from_secs(2);
+/// Most reads served in one turn.
+const READS_PER_TURN_MAX: usize = 16;
+/// A read that is not served within this fails as [`Unresponsive`].
+const READ_WITHIN: Duration = Duration::from_secs(2);
 
-/// A question to the machine, asked between two turns.
-pub type Visit<M> = Box<dyn FnOnce(&M) + Send>;
+/// A read of the machine, run between two turns.
+pub type StateRead<M> = Box<dyn FnOnce(&M) + Send>;
 
-/// Asks questions of a driven machine, from any task. Clones ask the same machine.
+/// Reads the state of a driven machine, from any task. Clones read the same machine.
 #[derive(Debug)]
-pub struct Visitor<M>(mpsc::Sender<Visit<M>>);
+pub struct StateReader<M>(mpsc::Sender<StateRead<M>>);
 
-impl<M> Clone for Visitor<M> {
+impl<M> Clone for StateReader<M> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-/// The machine did not answer a visit within 2 s: its loop stands, is flooded, or has ended.
+/// The machine did not serve a read within 2 s: its loop stands, is flooded, or has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the working loop did not answer within 2 s")]
-pub struct NotAtHome;
+pub struct Unresponsive;
 
-impl<M: 'static> Visitor<M> {
-    /// A visitor and the door that [`Drive::visits`] wants.
-    pub fn pair() -> (Self, mpsc::Receiver<Visit<M>>) {
+impl<M: 'static> StateReader<M> {
+    /// A reader, and the receiver for [`Drive::reads`].
+    pub fn pair() -> (Self, mpsc::Receiver<StateRead<M>>) {
         let (sender, receiver) = mpsc::channel(64);
         (Self(sender), receiver)
     }
 
-    /// Runs `look` on the machine between two turns and gives its answer.
+    /// Runs `extract` on the machine between two turns and returns its result.
     ///
     /// # Errors
-    /// [`NotAtHome`].
-    pub async fn visit<R: Send + 'static>(&self, look: impl FnOnce(&M) -> R + Send + 'static) -> Result<R, NotAtHome> {
+    /// [`Unresponsive`].
+    pub async fn read<R: Send + 'static>(
+        &self,
+        extract: impl FnOnce(&M) -> R + Send + 'static,
+    ) -> Result<R, Unresponsive> {
         let (answer, waiting) = oneshot::channel();
-        let visit: Visit<M> = Box::new(move |machine| {
+        let read: StateRead<M> = Box::new(move |machine| {
             // The asker may have given up meanwhile; then nobody wants the answer.
-            let _ = answer.send(look(machine));
+            let _ = answer.send(extract(machine));
         });
-        let visited = async {
-            self.0.send(visit).await.map_err(|_| NotAtHome)?;
-            waiting.await.map_err(|_| NotAtHome)
+        let answered = async {
+            self.0.send(read).await.map_err(|_| Unresponsive)?;
+            waiting.await.map_err(|_| Unresponsive)
         };
-        tokio::time::timeout(VISIT_WITHIN, visited)
+        tokio::time::timeout(READ_WITHIN, answered)
             .await
-            .map_err(|_| NotAtHome)?
+            .map_err(|_| Unresponsive)?
     }
 }
 
-/// Performs effects. Never awaits and never blocks longer than a local file write: hand slow work to a task.
-pub trait Perform<M: Machine> {
-    /// Does one effect. `Break` ends the loop after this effect: the machine is done.
-    fn perform(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()>;
+/// Executes effects. Never awaits and never blocks longer than a local file write: slow work goes to a task.
+pub trait Execute<M: Machine> {
+    /// Executes one effect. `Break` ends the loop after this effect: the machine is done.
+    fn execute(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()>;
 
     /// SIGHUP: read again what may change while running. The default says that there is nothing.
     fn reload(&mut self, _now: Moment) {
@@ -97,8 +100,8 @@ pub trait Perform<M: Machine> {
     }
 }
 
-impl<M: Machine, F: FnMut(Moment, M::Effect) -> ControlFlow<()>> Perform<M> for F {
-    fn perform(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()> {
+impl<M: Machine, F: FnMut(Moment, M::Effect) -> ControlFlow<()>> Execute<M> for F {
+    fn execute(&mut self, now: Moment, effect: M::Effect) -> ControlFlow<()> {
         self(now, effect)
     }
 }
@@ -107,8 +110,8 @@ impl<M: Machine, F: FnMut(Moment, M::Effect) -> ControlFlow<()>> Perform<M> for 
 pub struct Drive<M: Machine> {
     /// Everything the machine is told. The loop ends when every sender is gone.
     pub inbox: mpsc::Receiver<M::Input>,
-    /// Status queries; see [`Visitor::pair`].
-    pub visits: mpsc::Receiver<Visit<M>>,
+    /// Status queries; see [`StateReader::pair`].
+    pub reads: mpsc::Receiver<StateRead<M>>,
     /// SIGTERM, SIGINT, SIGHUP; see [`Signals::catch`].
     pub signals: Signals,
     /// The stamp for `/livez`; keep a clone.
@@ -133,10 +136,10 @@ pub enum Ended {
 }
 
 /// Drives the machine to its end. Run it on the main thread with `block_on`: then no other task can hold it up.
-pub async fn drive<M, P>(machine: &mut M, performer: &mut P, parts: Drive<M>) -> Ended
+pub async fn drive<M, P>(machine: &mut M, executor: &mut P, parts: Drive<M>) -> Ended
 where
     M: Machine,
-    P: Perform<M>,
+    P: Execute<M>,
 {
     let mut parts = parts;
     let mut state = Loop {
@@ -167,14 +170,14 @@ where
         }
         machine.handle_timeout(state.clock.now());
         while let Some(effect) = machine.poll_effect() {
-            if performer.perform(state.clock.now(), effect).is_break() {
+            if executor.execute(state.clock.now(), effect).is_break() {
                 state.notifier.stopping();
                 return Ended::InOrder;
             }
         }
-        for _ in 0..VISITS_PER_TURN_MAX {
-            match parts.visits.try_recv() {
-                Ok(visit) => visit(machine),
+        for _ in 0..READS_PER_TURN_MAX {
+            match parts.reads.try_recv() {
+                Ok(read) => read(machine),
                 Err(_) => break,
             }
         }
@@ -182,7 +185,7 @@ where
         parts.pulse.turned(now);
         state.notifier.pet(now);
         if state.notifier.wants_status(now)
-            && let Some(line) = performer.status(machine)
+            && let Some(line) = executor.status(machine)
         {
             state.notifier.status(now, line);
         }
@@ -190,7 +193,7 @@ where
             tracing::warn!("the machine did not end in time; leaving the rest to the journal");
             return Ended::Cut;
         }
-        if let ControlFlow::Break(ended) = state.wait(machine, performer, &mut parts).await {
+        if let ControlFlow::Break(ended) = state.wait(machine, executor, &mut parts).await {
             return ended;
         }
     }
@@ -220,11 +223,11 @@ impl Loop {
         (STALL < gap).then_some(gap)
     }
 
-    /// Waits for the next input, signal, visit, deadline or tick, and takes what came.
-    async fn wait<M: Machine, P: Perform<M>>(
+    /// Waits for the next input, signal, read, deadline or tick, and takes what came.
+    async fn wait<M: Machine, P: Execute<M>>(
         &mut self,
         machine: &mut M,
-        performer: &mut P,
+        executor: &mut P,
         parts: &mut Drive<M>,
     ) -> ControlFlow<Ended> {
         let now = self.clock.now();
@@ -236,19 +239,19 @@ impl Loop {
         tokio::select! {
             biased;
             asked = parts.signals.next() => match asked {
-                Asked::Stop if self.stop_by.is_some() => {
+                SignalRequest::Stop if self.stop_by.is_some() => {
                     tracing::warn!("asked to stop a second time: ending at once");
                     return ControlFlow::Break(Ended::Cut);
                 }
-                Asked::Stop => {
+                SignalRequest::Stop => {
                     tracing::info!("asked to stop");
                     self.notifier.stopping();
                     let now = self.clock.now();
                     self.stop_by = Some(now + parts.stop_within);
                     machine.handle(now, (parts.stop)());
                 }
-                Asked::Reload => {
-                    performer.reload(self.clock.now());
+                SignalRequest::Reload => {
+                    executor.reload(self.clock.now());
                     self.notifier.reloaded();
                 }
             },
@@ -256,7 +259,7 @@ impl Loop {
                 Some(input) => machine.handle(self.clock.now(), input),
                 None => return ControlFlow::Break(Ended::InboxClosed),
             },
-            Some(visit) = parts.visits.recv() => visit(machine),
+            Some(read) = parts.reads.recv() => read(machine),
             () = tokio::time::sleep(until) => {
                 parts.pulse.lagged(self.clock.now().since(now + until));
             }
@@ -307,15 +310,15 @@ mod tests {
     }
 
     /// Feeds `script` at once, drives until the toy says "stopped", and returns what it was told.
-    async fn run(script: &[&'static str], mut perform: impl FnMut(&'static str, &mpsc::Sender<&'static str>)) -> Toy {
+    async fn run(script: &[&'static str], mut execute: impl FnMut(&'static str, &mpsc::Sender<&'static str>)) -> Toy {
         let (inputs, inbox) = mpsc::channel(16);
-        let (_visitor, visits) = Visitor::pair();
+        let (_reader, reads) = StateReader::pair();
         for input in script {
             inputs.send(*input).await.expect("the inbox is open");
         }
         let parts = Drive {
             inbox,
-            visits,
+            reads,
             signals: Signals::catch().expect("handlers can be set"),
             pulse: Pulse::new(),
             stalled: |_| Some("stalled"),
@@ -323,15 +326,15 @@ mod tests {
             stop_within: Duration::from_secs(1),
         };
         let mut toy = Toy::default();
-        let mut performer = |_: Moment, effect: &'static str| {
-            perform(effect, &inputs);
+        let mut executor = |_: Moment, effect: &'static str| {
+            execute(effect, &inputs);
             if effect == "stopped" {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
         };
-        assert_eq!(drive(&mut toy, &mut performer, parts).await, Ended::InOrder);
+        assert_eq!(drive(&mut toy, &mut executor, parts).await, Ended::InOrder);
         toy
     }
 
@@ -387,13 +390,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn visits_are_answered_between_turns() {
+    async fn reads_are_answered_between_turns() {
         let (inputs, inbox) = mpsc::channel(4);
-        let (visitor, visits) = Visitor::pair();
+        let (reader, reads) = StateReader::pair();
         let pulse = Pulse::new();
         let parts = Drive {
             inbox,
-            visits,
+            reads,
             signals: Signals::catch().expect("handlers can be set"),
             pulse: pulse.clone(),
             stalled: |_| None,
@@ -401,17 +404,17 @@ mod tests {
             stop_within: Duration::from_secs(1),
         };
         let mut toy = Toy::default();
-        let mut performer = |_: Moment, _: &'static str| ControlFlow::Break(());
+        let mut executor = |_: Moment, _: &'static str| ControlFlow::Break(());
         let asking = async {
             inputs.send("evidence").await.expect("the inbox is open");
-            let told = visitor.visit(|toy: &Toy| toy.told.clone()).await;
+            let told = reader.read(|toy: &Toy| toy.told.clone()).await;
             inputs.send("stop").await.expect("the inbox is open");
             told
         };
-        let (told, ended) = tokio::join!(asking, drive(&mut toy, &mut performer, parts));
-        assert_eq!(told.expect("it is at home"), ["evidence"]);
+        let (told, ended) = tokio::join!(asking, drive(&mut toy, &mut executor, parts));
+        assert_eq!(told.expect("the loop turns"), ["evidence"]);
         assert_eq!(ended, Ended::InOrder);
         assert!(pulse.is_alive());
-        assert_eq!(visitor.visit(|toy: &Toy| toy.told.len()).await, Err(NotAtHome));
+        assert_eq!(reader.read(|toy: &Toy| toy.told.len()).await, Err(Unresponsive));
     }
 }

@@ -1,4 +1,4 @@
-//! How every program of Watchtree ends: one line for a person, one documented code for a script.
+//! How every program of Watchtree ends: one line for a person, one documented exit code for a script.
 
 use std::fmt;
 use std::io::Write;

@@ -17,12 +17,12 @@ pub mod view;
 
 pub use clock::Clock;
 pub use conditions::Conditions;
-pub use drive::{Drive, Ended, NotAtHome, Perform, Visit, Visitor, drive};
+pub use drive::{Drive, Ended, Execute, StateRead, StateReader, Unresponsive, drive};
 pub use events::EventLog;
 pub use exit::{Code, Exit};
 pub use http::{HttpError, HttpServer, Serving};
 pub use pulse::Pulse;
-pub use signals::{Asked, Signals};
+pub use signals::{SignalRequest, Signals};
 
 /// The tokio runtime of a daemon: two workers are plenty, and each costs memory.
 ///

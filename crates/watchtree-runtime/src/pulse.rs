@@ -1,6 +1,6 @@
-//! The sign that the driver's loop turns: what `/livez` and the figures read.
+//! The loop's time stamp: shows that the driver's loop turns. `/livez` and the figures read it.
 //!
-//! Written by [`crate::drive()`] only, at the end of each turn, so that it proves that the working loop itself goes on and
+//! Contract: written only by [`crate::drive()`], at the end of each turn, so it proves that the working loop itself goes on and
 //! not some timer beside it.
 
 use crate::clock::Clock;

@@ -1,11 +1,11 @@
-//! SIGTERM and SIGINT mean "stop in order", SIGHUP means "read again".
+//! Signals: SIGTERM and SIGINT request an orderly stop, SIGHUP a reload.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Asked {
+pub enum SignalRequest {
     /// SIGTERM or SIGINT.
     Stop,
     /// SIGHUP.
@@ -34,11 +34,11 @@ impl Signals {
     }
 
     /// The next one. Safe to drop half-way.
-    pub async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.term.recv() => Asked::Stop,
-            _ = self.int.recv() => Asked::Stop,
-            _ = self.hup.recv() => Asked::Reload,
+            _ = self.term.recv() => SignalRequest::Stop,
+            _ = self.int.recv() => SignalRequest::Stop,
+            _ = self.hup.recv() => SignalRequest::Reload,
         }
     }
 }

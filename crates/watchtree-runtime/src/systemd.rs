@@ -1,7 +1,7 @@
-//! What the service manager is told: ready, stopping, a status line, and "I still work".
+//! Notifications to the service manager: ready, stopping, a status line, and the watchdog's sign of life.
 //!
-//! Outside systemd (no `NOTIFY_SOCKET`) everything here does nothing. The protocol's variables must not reach child
-//! processes: whoever starts one removes [`ENV_NAMES`].
+//! Contract: without `NOTIFY_SOCKET` nothing here has an effect. The protocol's variables must not reach child processes: whoever
+//! starts one removes [`ENV_NAMES`].
 
 use sd_notify::NotifyState;
 use watchtree_core::time::{Duration, Moment};
@@ -40,19 +40,19 @@ impl Notifier {
     }
 
     pub(crate) fn ready(&mut self) {
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
     pub(crate) fn stopping(&mut self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.notify(&[NotifyState::Stopping]);
     }
 
     /// A reload is one message pair; it was finished before this is called.
     pub(crate) fn reloaded(&mut self) {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
-            self.tell(&[NotifyState::Reloading, now]);
+            self.notify(&[NotifyState::Reloading, now]);
         }
-        self.tell(&[NotifyState::Ready]);
+        self.notify(&[NotifyState::Ready]);
     }
 
     /// Pets the watchdog when it is due. Called once per turn of the loop, from nowhere else.
@@ -60,7 +60,7 @@ impl Notifier {
         let Some(every) = self.pet_every else { return };
         if self.pet_at <= now {
             self.pet_at = now + every;
-            self.tell(&[NotifyState::Watchdog]);
+            self.notify(&[NotifyState::Watchdog]);
         }
     }
 
@@ -72,16 +72,16 @@ impl Notifier {
     pub(crate) fn status(&mut self, now: Moment, line: String) {
         self.status_at = now + Self::STATUS_EVERY;
         if line != self.status {
-            self.tell(&[NotifyState::Status(&line)]);
+            self.notify(&[NotifyState::Status(&line)]);
             self.status = line;
         }
     }
 
-    fn tell(&mut self, state: &[NotifyState<'_>]) {
+    fn notify(&mut self, state: &[NotifyState<'_>]) {
         if let Err(error) = sd_notify::notify(state)
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!(%error, "cannot tell the service manager; it may end this daemon");
+            tracing::warn!(%error, "cannot notify the service manager; it may end this daemon");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Core types → the JSON types of the API. The edge: core types never learn to serialise themselves.
+//! Core values as the JSON types of the API. The core derives no `Serialize`, so the conversion is here.
 //!
-//! What is made of many subjects is made in two steps, so that the working loop is held up as little as possible:
-//! [`TreeCollector::add`] and [`About::add`] inside a visit of the machine, `finish` outside.
+//! Contract: an answer made of many subjects is made in two steps, so that the working loop is held up as little as possible:
+//! [`TreeCollector::add`] and [`About::add`] while the machine is read, `finish` outside.
 
 mod about;
 mod collect;

@@ -1,7 +1,7 @@
 //! The journal of the container role: an append-only file that survives kill -9 at any moment.
 //!
-//! `append` returns when the kernel has the record (that is what a kill -9 cannot undo); a thread of its own syncs it to
-//! the disk after that. The file is replaced by a fold of itself when it has grown:
+//! `append` returns when the kernel has the record, which kill -9 cannot undo; a thread syncs it to the disk afterwards. When the
+//! file has grown it is replaced by a fold of itself:
 //!
 //! ```text
 //!  append ──write──▶ journal ────────────────┐            a kill -9 here: `journal` is whole
@@ -9,8 +9,8 @@
 //!                                             └▶ journal   a kill -9 here: the new one is whole
 //! ```
 //!
-//! While the disk refuses, records live in memory only ([`Journal::trouble`] says so) and `append` tries again with a
-//! whole new file; nothing is lost but by the end of the process. Decides nothing; the fold is the core's.
+//! Contract: while the disk refuses, records are kept in memory ([`Journal::trouble`] reports it) and `append` tries again with a
+//! whole new file; only the end of the process loses them. Does not decide: the fold is the core's.
 
 use crate::journal_frame::{Frames, MAGIC, put};
 use crate::journal_line::{Line, fold};

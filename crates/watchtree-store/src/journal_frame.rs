@@ -1,11 +1,11 @@
-//! The journal file's framing: a magic line, then frames of length, checksum and payload. Knows nothing of the content.
+//! The framing of the journal file: a magic line, then frames of length, checksum and payload.
 //!
 //! ```text
 //! "watchtree journal 1\n"  { length u32 LE | crc32 u32 LE | payload }*
 //! ```
 //!
-//! A frame that is short or whose checksum is wrong ends what can be read: after a kill -9 only the last frame can be
-//! such a one, since frames are appended by one `write` each.
+//! Contract: reading stops at a frame that is short or has a wrong checksum. After kill -9 only the last frame can be such a
+//! frame, because each is appended by one `write`. Does not know the payload.
 
 /// First bytes of the file.
 pub(crate) const MAGIC: &[u8] = b"watchtree journal 1\n";

@@ -1,10 +1,9 @@
-//! What is inside a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
+//! The payload of a journal frame: mirror types of the core's records, as JSON. The core derives no `Serialize`.
 //!
-//! A line is either one record as it was written, or a piece of a fold: what earlier records came to. Unknown fields are
-//! ignored; a line that cannot be read (of a newer version) is skipped by the reader, and so is a repair alone whose step it
-//! does not know: the rest of its subject is taken.
+//! Contract: a line is one record as it was written, or one part of a fold of earlier records. Unknown fields are ignored. A line
+//! that cannot be read (of a newer version) is skipped, and so is a repair with an unknown step; the rest of that subject is taken.
 
-use crate::journal_decision::DecisionLine;
+use crate::decision_json::DecisionJson;
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
@@ -69,7 +68,7 @@ pub(crate) enum Line {
     Gone {
         subject: String,
     },
-    Decided(Box<DecisionLine>),
+    Decided(Box<DecisionJson>),
     /// Of a fold: everything about one subject.
     Subject(Box<SubjectLine>),
     /// Of a fold: the charges of the host.
@@ -215,7 +214,7 @@ impl Line {
             Record::Gone { subject } => Self::Gone {
                 subject: subject.to_string(),
             },
-            Record::Decided(decision) => Self::Decided(Box::new(DecisionLine::of(decision))),
+            Record::Decided(decision) => Self::Decided(Box::new(DecisionJson::of(decision))),
         }
     }
 
@@ -324,7 +323,7 @@ impl Line {
             Self::Gone { subject } => Record::Gone {
                 subject: subject_id(&subject)?,
             },
-            Self::Decided(line) => Record::Decided(line.into_core()?),
+            Self::Decided(line) => Record::Decided(line.read()?),
             Self::Subject(_) | Self::HostCharges { .. } => return None,
         })
     }
@@ -352,7 +351,7 @@ pub(crate) fn fold(memory: &Recovered) -> impl Iterator<Item = Line> {
     let decisions = memory
         .decisions
         .iter()
-        .map(|decision| Line::Decided(Box::new(DecisionLine::of(decision))));
+        .map(|decision| Line::Decided(Box::new(DecisionJson::of(decision))));
     last_event.chain(subjects).chain([host]).chain(orders).chain(decisions)
 }
 

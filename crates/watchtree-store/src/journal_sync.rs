@@ -1,6 +1,6 @@
-//! The thread that syncs the journal to the disk, so that nobody else waits for it.
+//! The thread that syncs the journal to the disk, so that no caller waits for it.
 //!
-//! Holds at most one order to sync and one to replace: later syncs of the same file are one.
+//! Contract: at most one sync and one replacement are queued; later syncs of the same file are merged.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,10 @@
-//! SQLite for the manager, and the journal of a watchdog.
+//! The two stores of the daemons: the journal of a watchdog, and the manager's SQLite database.
+//!
+//! The only crate that knows SQLite and the format of the journal. It stores and returns records; it does not decide what a
+//! record means.
 
+mod decision_json;
 pub mod journal;
-mod journal_decision;
 mod journal_frame;
 mod journal_line;
 mod journal_sync;

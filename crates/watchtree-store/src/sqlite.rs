@@ -1,4 +1,4 @@
-//! The manager's memory on disk: hosts, incidents, decisions, letters that are not delivered yet, the term.
+//! The manager's store: hosts, incidents, decisions, undelivered notifications, the term.
 //!
 //! ```text
 //!   put ──▶ Pending (bounded, latest wins per key) ──▶ writer thread ──▶ one transaction ──▶ disk
@@ -6,8 +6,9 @@
 //!                  └────────────────────────────────────────┘
 //! ```
 //!
-//! Putting never waits for the disk. A missing, read-only or full disk ends nothing: what was put stays in memory (up to
-//! the limits of `Pending`), the health callback says so in one line, and the next write that works says that it is over.
+//! Contract: putting never waits for the disk. A missing, read-only or full disk is not fatal: records stay in memory (up to
+//! the limits of `Pending`), the health callback reports it in one line, and the next write that succeeds reports the recovery.
+//! Does not know what the records mean.
 
 use crate::sqlite_file::File;
 use crate::sqlite_queue::{Query, Queue, State};
@@ -24,7 +25,7 @@ use watchtree_core::manager::io::KnownHost;
 
 pub use crate::sqlite_outbox::Outbox;
 pub use crate::sqlite_reader::Reader;
-pub use crate::sqlite_records::{ChangeId, DECISIONS_MAX, Found, Letter, LetterId, Past, StoreError};
+pub use crate::sqlite_records::{ChangeId, DECISIONS_MAX, Found, Notification, NotificationId, Past, StoreError};
 
 /// A write that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
@@ -46,7 +47,7 @@ impl ManagerStore {
     /// Opens `path` and starts the writer. Never fails: with a disk that cannot be used it begins empty, in memory, says
     /// so through `on_health`, and goes on trying. Then `next_incident` begins at `wall_secs`, so that numbers do not
     /// meet those on the disk when it comes back; its hosts and open incidents are told through `on_found` then, its
-    /// letters wait for the next start.
+    /// notifications wait for the next start.
     pub fn open(path: &Path, wall_secs: u64, on_health: OnHealth, on_found: OnFound) -> (Self, Found) {
         let (file, found, ill) = match File::open(path, |file| file.load(DECISIONS_MAX)) {
             Ok((file, found, words)) => {
@@ -75,7 +76,7 @@ impl ManagerStore {
             unread: file.is_none(),
             file,
             ill,
-            said_dropped: 0,
+            reported_dropped: 0,
             on_health,
             on_found,
         };
@@ -115,15 +116,17 @@ impl ManagerStore {
 
     /// Keeps an incident; the same id replaces the older record.
     pub fn put_incident(&self, incident: Incident) {
-        self.put_told(incident, Vec::new());
+        self.put_incident_with(incident, Vec::new());
     }
 
-    /// Keeps an incident together with the letters that tell of it: both are on disk, or neither.
-    pub fn put_told(&self, incident: Incident, letters: Vec<Letter>) {
+    /// Keeps an incident together with the notifications that tell of it: both are on disk, or neither.
+    pub fn put_incident_with(&self, incident: Incident, notifications: Vec<Notification>) {
         self.put(|pending| {
             pending.incidents.insert(incident.id, incident);
-            let letters = letters.into_iter().map(|letter| (letter.id, Some(letter.body)));
-            pending.letters.extend(letters);
+            let notifications = notifications
+                .into_iter()
+                .map(|notification| (notification.id, Some(notification.body)));
+            pending.notifications.extend(notifications);
         });
     }
 
@@ -132,7 +135,7 @@ impl ManagerStore {
         Reader(Arc::clone(&self.queue))
     }
 
-    /// Where letters are taken out.
+    /// Where notifications are taken out.
     pub fn outbox(&self) -> Outbox {
         Outbox(Arc::clone(&self.queue))
     }
@@ -185,7 +188,7 @@ struct Writer {
     /// Nobody was told yet what the disk holds.
     unread: bool,
     ill: Option<StoreError>,
-    said_dropped: u64,
+    reported_dropped: u64,
     on_health: OnHealth,
     on_found: OnFound,
 }
@@ -211,7 +214,7 @@ impl Writer {
             let dropped = state.dropped;
             drop(state);
             self.queue.wake.notify_all();
-            self.tell(result.err(), dropped);
+            self.report(result.err(), dropped);
             if self.ill.is_some() && !self.pause() {
                 return;
             }
@@ -275,11 +278,11 @@ impl Writer {
         Ok(file)
     }
 
-    fn tell(&mut self, error: Option<StoreError>, dropped: u64) {
+    fn report(&mut self, error: Option<StoreError>, dropped: u64) {
         match (&self.ill, &error) {
             (None, Some(error)) => (self.on_health)(Err(in_memory(error))),
             (Some(_), None) => {
-                let lost = dropped - std::mem::replace(&mut self.said_dropped, dropped);
+                let lost = dropped - std::mem::replace(&mut self.reported_dropped, dropped);
                 let lost = if lost == 0 {
                     String::new()
                 } else {

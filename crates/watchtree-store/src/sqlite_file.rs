@@ -1,10 +1,14 @@
 //! The manager's database file: schema, rows in and out, retention. One connection, used by one thread.
 //!
-//! WAL with an exclusive lock: no shared-memory file (which a full disk could turn into SIGBUS), and no second process
-//! writes beside us. Incidents are synced to disk at each commit, the rest at checkpoints: both survive kill -9.
+//! Contract: write-ahead log with an exclusive lock, so there is no shared-memory file (which a full disk could turn into
+//! SIGBUS) and no second writer. Incidents are synced to disk at each commit, the rest at checkpoints; both survive kill -9. Does
+//! not know the queue in front of it.
 
-use crate::sqlite_records::{ChangeId, Found, LETTERS_MAX, Letter, LetterId, Past, Pending, StoreError};
-use crate::sqlite_rows::{DecisionRow, HostRow, IncidentRow};
+use crate::decision_json::DecisionJson;
+use crate::sqlite_records::{
+    ChangeId, Found, NOTIFICATIONS_MAX, Notification, NotificationId, Past, Pending, StoreError,
+};
+use crate::sqlite_rows::{HostRow, IncidentRow};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -128,10 +132,10 @@ impl File {
         let open = "SELECT body FROM incidents WHERE open = 1 ORDER BY id LIMIT ?1";
         found.incidents = self.bodies(open, 10_000, IncidentRow::read, &mut unreadable)?;
         let newest = "SELECT body FROM decisions ORDER BY place DESC LIMIT ?1";
-        found.decisions = self.bodies(newest, decisions_max, DecisionRow::read, &mut unreadable)?;
+        found.decisions = self.bodies(newest, decisions_max, DecisionJson::read, &mut unreadable)?;
         found.decisions.reverse();
         found.unreadable = unreadable;
-        found.letters = self.letters()?;
+        found.notifications = self.notifications()?;
         let highest: Option<i64> = self
             .connection
             .query_row("SELECT max(id) FROM incidents", [], |row| row.get(0))?;
@@ -160,25 +164,25 @@ impl File {
         Ok(all)
     }
 
-    fn letters(&self) -> rusqlite::Result<Vec<Letter>> {
+    fn notifications(&self) -> rusqlite::Result<Vec<Notification>> {
         let sql = "SELECT term, count, receiver, body FROM
                    (SELECT * FROM letters ORDER BY term DESC, count DESC, receiver LIMIT ?1) ORDER BY term, count";
         let mut statement = self.connection.prepare(sql)?;
-        let letters = statement.query_map([signed(LETTERS_MAX as u64)], |row| {
+        let notifications = statement.query_map([signed(NOTIFICATIONS_MAX as u64)], |row| {
             let (term, count) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
-            let id = LetterId {
+            let id = NotificationId {
                 change: ChangeId { term, count },
                 receiver: row.get(2)?,
             };
-            Ok(Letter { id, body: row.get(3)? })
+            Ok(Notification { id, body: row.get(3)? })
         })?;
-        letters.collect()
+        notifications.collect()
     }
 
     /// The newest decisions about a subject.
     pub(crate) fn decisions_of(&self, subject: &SubjectId, max: usize) -> Result<Past<Decision>, StoreError> {
         let rows = "FROM decisions WHERE subject = ?1";
-        self.past(rows, "place", params![subject.as_str()], max, DecisionRow::read)
+        self.past(rows, "place", params![subject.as_str()], max, DecisionJson::read)
     }
 
     /// The newest incidents, of one subject or of all.
@@ -271,7 +275,7 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), Stor
     let mut put = transaction.prepare_cached(sql)?;
     let sql = "DELETE FROM letters WHERE term = ?1 AND count = ?2 AND receiver = ?3";
     let mut settle = transaction.prepare_cached(sql)?;
-    for (LetterId { change, receiver }, body) in &batch.letters {
+    for (NotificationId { change, receiver }, body) in &batch.notifications {
         let (term, count) = (signed(change.term), signed(change.count));
         match body {
             Some(body) => put.execute(params![term, count, receiver, body])?,
@@ -283,7 +287,7 @@ fn write_rows(transaction: &Transaction<'_>, batch: &Pending) -> Result<(), Stor
                ON CONFLICT(node, epoch, count) DO UPDATE SET body = excluded.body";
     let mut put = transaction.prepare_cached(sql)?;
     for (id, decision) in &batch.decisions {
-        let body = body(&DecisionRow::of(decision))?;
+        let body = body(&DecisionJson::of(decision))?;
         put.execute(params![
             id.node.as_str(),
             signed(id.epoch),

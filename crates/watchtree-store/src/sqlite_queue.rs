@@ -1,6 +1,7 @@
-//! The queue between callers of the store and its writer thread: what waits to be written, and what waits to be read.
+//! The queue between callers of the store and its writer thread: records to write, and queries to run.
 //!
-//! Callers never wait for the disk. Knows that a query is run on the open file, not what it reads.
+//! Contract: a caller never waits for the disk; both parts are bounded. Knows that a query runs on the open file, not what it
+//! reads.
 
 use crate::sqlite_file::File;
 use crate::sqlite_records::{Pending, StoreError};

@@ -1,7 +1,7 @@
-//! Older records, read by the store's own thread: the file has one connection, and nobody else waits for the disk.
+//! Queries of older records, run by the store's own thread: the file has one connection, and no caller waits for the disk.
 //!
-//! A query is answered after everything that was put before it is written. The answer is given on the store's thread: it
-//! must only hand on.
+//! Contract: a query runs after everything that was put before it is written. Its answer is given on the store's thread, so
+//! the callback must only pass it on. Does not know who asks.
 
 use crate::sqlite_queue::{Query, Queue};
 use crate::sqlite_records::{Past, StoreError};

@@ -12,8 +12,8 @@ use watchtree_core::manager::io::KnownHost;
 
 /// Decisions that are loaded at the start, and kept in memory while the disk cannot be written.
 pub const DECISIONS_MAX: usize = 4096;
-/// Most letters that are loaded at the start and wait in memory for the disk.
-pub(crate) const LETTERS_MAX: usize = 8192;
+/// Most notifications that are loaded at the start and wait in memory for the disk.
+pub(crate) const NOTIFICATIONS_MAX: usize = 8192;
 
 /// Why the disk could not be used, in words.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -29,8 +29,8 @@ pub struct Found {
     pub incidents: Vec<Incident>,
     /// The newest decisions, oldest first; at most [`DECISIONS_MAX`].
     pub decisions: Vec<Decision>,
-    /// Letters that were not settled, oldest first.
-    pub letters: Vec<Letter>,
+    /// Notifications that were not settled, oldest first.
+    pub notifications: Vec<Notification>,
     /// The number of the next incident.
     pub next_incident: IncidentId,
     /// The last term that was used; 0 = none.
@@ -47,7 +47,7 @@ pub(crate) struct Pending {
     pub(crate) incidents: BTreeMap<IncidentId, Incident>,
     pub(crate) decisions: BTreeMap<DecisionId, Decision>,
     /// `None` = settled: take it out.
-    pub(crate) letters: BTreeMap<LetterId, Option<String>>,
+    pub(crate) notifications: BTreeMap<NotificationId, Option<String>>,
     pub(crate) term: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl Pending {
         self.hosts.is_empty()
             && self.incidents.is_empty()
             && self.decisions.is_empty()
-            && self.letters.is_empty()
+            && self.notifications.is_empty()
             && self.term.is_none()
     }
 
@@ -76,8 +76,8 @@ impl Pending {
         for (id, decision) in older.decisions {
             self.decisions.entry(id).or_insert(decision);
         }
-        for (id, letter) in older.letters {
-            self.letters.entry(id).or_insert(letter);
+        for (id, notification) in older.notifications {
+            self.notifications.entry(id).or_insert(notification);
         }
         self.term = self.term.max(older.term);
     }
@@ -100,8 +100,8 @@ impl Pending {
             self.incidents.pop_first();
             dropped += 1;
         }
-        while LETTERS_MAX < self.letters.len() {
-            self.letters.pop_first();
+        while NOTIFICATIONS_MAX < self.notifications.len() {
+            self.notifications.pop_first();
             dropped += 1;
         }
         while Self::HOSTS_MAX < self.hosts.len() {
@@ -127,9 +127,9 @@ impl fmt::Display for ChangeId {
     }
 }
 
-/// Names a letter.
+/// Names a notification.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct LetterId {
+pub struct NotificationId {
     /// Which change.
     pub change: ChangeId,
     /// Which receiver: a name that stays the same over restarts.
@@ -138,9 +138,9 @@ pub struct LetterId {
 
 /// One change for one receiver.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Letter {
+pub struct Notification {
     /// Its name.
-    pub id: LetterId,
+    pub id: NotificationId,
     /// What is sent.
     pub body: String,
 }

@@ -1,15 +1,15 @@
-//! The bodies of the manager's rows: mirror types of the core's, as JSON. The core derives no `Serialize`.
+//! The rows of the manager's database as JSON: mirror types of the core's, which derive no `Serialize`.
 //!
-//! Fields are only added, each with a default; a row that cannot be read (of a newer version) is skipped and counted by
-//! the reader.
+//! Contract: fields are only added, each with a default; a row that cannot be read (of a newer version) is skipped and counted
+//! by the reader. Does not know tables.
 
 use serde::{Deserialize, Serialize};
-use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
+use watchtree_core::decision::DecisionId;
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::io::{Farewell, KnownHost};
 use watchtree_core::message::{Capabilities, Goodbye};
-use watchtree_core::subject::{Incarnation, SubjectId};
+use watchtree_core::subject::SubjectId;
 use watchtree_core::time::{Duration, Moment, WallTime};
 use watchtree_core::verdict::{Evidence, EvidenceKind, Level, State};
 
@@ -158,87 +158,6 @@ impl HostRow {
             look_at: self.look_at,
             seen: WallTime(self.seen),
             left: self.left.as_ref().and_then(LeftRow::read),
-        })
-    }
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct DecisionRow {
-    node: String,
-    epoch: u64,
-    count: u64,
-    at: u64,
-    wall: u64,
-    subject: String,
-    incarnation: String,
-    evidence: Vec<Fact>,
-    /// guard, pass, detail
-    guards: Vec<(String, bool, String)>,
-    /// The verdict of each guard, in the same order; absent in what older versions wrote.
-    #[serde(default)]
-    verdicts: Vec<String>,
-    action: String,
-    budget_left: Option<u32>,
-    outcome: String,
-    why: String,
-    result: String,
-}
-
-impl DecisionRow {
-    pub(crate) fn of(decision: &Decision) -> Self {
-        let guard = |answer: &GuardAnswer| {
-            (
-                answer.guard.as_str().to_string(),
-                answer.lets_pass(),
-                answer.detail.clone(),
-            )
-        };
-        Self {
-            node: decision.id.node.to_string(),
-            epoch: decision.id.epoch,
-            count: decision.id.count,
-            at: decision.at.as_micros(),
-            wall: decision.wall.0,
-            subject: decision.subject.to_string(),
-            incarnation: decision.incarnation.0.clone(),
-            evidence: facts(&decision.evidence),
-            guards: decision.guards.iter().map(guard).collect(),
-            verdicts: decision
-                .guards
-                .iter()
-                .map(|it| it.verdict.as_str().to_string())
-                .collect(),
-            action: decision.action.as_str().to_string(),
-            budget_left: decision.budget_left,
-            outcome: decision.outcome.as_str().to_string(),
-            why: decision.why.clone(),
-            result: decision.result.clone(),
-        }
-    }
-
-    pub(crate) fn read(self) -> Option<Decision> {
-        let mut verdicts = self.verdicts.into_iter();
-        let guard = |(guard, pass, detail): (String, bool, String)| {
-            let verdict = GuardVerdict::from_word_or_pass(&verdicts.next().unwrap_or_default(), pass);
-            Guard::from_word(&guard).map(|guard| GuardAnswer::new(guard, verdict, detail))
-        };
-        Some(Decision {
-            id: DecisionId {
-                node: NodeName::new(&self.node).ok()?,
-                epoch: self.epoch,
-                count: self.count,
-            },
-            at: Moment::from_micros(self.at),
-            wall: WallTime(self.wall),
-            subject: SubjectId::new(&self.subject).ok()?,
-            incarnation: Incarnation(self.incarnation),
-            evidence: evidence(self.evidence),
-            guards: self.guards.into_iter().filter_map(guard).collect(),
-            action: ActionKind::from_word(&self.action)?,
-            budget_left: self.budget_left,
-            outcome: Outcome::from_word(&self.outcome)?,
-            why: self.why,
-            result: self.result,
         })
     }
 }

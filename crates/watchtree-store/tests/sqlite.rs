@@ -12,7 +12,7 @@ use watchtree_core::message::Capabilities;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Moment, WallTime};
 use watchtree_core::verdict::{Evidence, EvidenceKind, Level, State};
-use watchtree_store::sqlite::{ChangeId, Found, Letter, LetterId, ManagerStore};
+use watchtree_store::sqlite::{ChangeId, Found, ManagerStore, Notification, NotificationId};
 
 type Health = Receiver<Result<String, String>>;
 
@@ -150,30 +150,40 @@ fn what_was_put_is_found_again() {
 }
 
 #[test]
-fn a_letter_is_kept_with_its_incident_until_it_is_settled() {
+fn a_notification_is_kept_with_its_incident_until_it_is_settled() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("manager.db");
-    let letter = |term, count, receiver: &str| Letter {
-        id: LetterId {
+    let notification = |term, count, receiver: &str| Notification {
+        id: NotificationId {
             change: ChangeId { term, count },
             receiver: receiver.into(),
         },
         body: format!("{term} {count} {receiver}"),
     };
     let (store, _, _) = open(&path);
-    store.put_told(incident(1, false), vec![letter(9, 1, "a"), letter(9, 1, "b")]);
-    store.put_told(incident(1, true), vec![letter(9, 10, "a")]);
-    store.put_told(incident(2, false), vec![letter(10, 1, "a")]);
-    store.outbox().settled(letter(9, 1, "a").id);
+    store.put_incident_with(
+        incident(1, false),
+        vec![notification(9, 1, "a"), notification(9, 1, "b")],
+    );
+    store.put_incident_with(incident(1, true), vec![notification(9, 10, "a")]);
+    store.put_incident_with(incident(2, false), vec![notification(10, 1, "a")]);
+    store.outbox().settled(notification(9, 1, "a").id);
     drop(store);
 
     let (store, found, _) = open(&path);
-    let waiting = [letter(9, 1, "b"), letter(9, 10, "a"), letter(10, 1, "a")];
-    assert_eq!(found.letters, waiting, "oldest first");
+    let waiting = [
+        notification(9, 1, "b"),
+        notification(9, 10, "a"),
+        notification(10, 1, "a"),
+    ];
+    assert_eq!(found.notifications, waiting, "oldest first");
     let outbox = store.outbox();
-    found.letters.into_iter().for_each(|letter| outbox.settled(letter.id));
+    found
+        .notifications
+        .into_iter()
+        .for_each(|notification| outbox.settled(notification.id));
     drop(store);
-    assert_eq!(open(&path).1.letters, []);
+    assert_eq!(open(&path).1.notifications, []);
 }
 
 /// The answer to one question.

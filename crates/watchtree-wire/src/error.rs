@@ -1,4 +1,4 @@
-//! Why bytes were not taken, and why a message could not be written.
+//! Errors of the wire: why bytes were refused, and why a message could not be written.
 
 use watchtree_core::id::NameError;
 

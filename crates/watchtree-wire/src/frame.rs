@@ -1,13 +1,16 @@
-//! Frames: three parts in, an `Envelope` out, and back.
+//! Frames: three parts to an `Envelope` and back.
+//!
+//! Contract: every size is checked before anything is decoded. Does not know sockets.
 
 use crate::convert::message::{body_in, body_out, kind_of};
 use crate::convert::session::{header_in, header_out};
-use crate::convert::truncation::Thrift;
+use crate::convert::truncation::TruncationLevel;
 use crate::error::{DecodeError, EncodeError};
 use crate::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, MAGIC, PARTS};
 use crate::pb;
 use crate::shape::shape_is_sane;
 use prost::Message as _;
+use watchtree_core::backend::{BackendInput, Peer};
 use watchtree_core::message::{Envelope, Header};
 
 /// What a relay reads of a frame.
@@ -26,8 +29,8 @@ pub struct Routing {
 pub fn encode(envelope: &Envelope) -> Result<Vec<Vec<u8>>, EncodeError> {
     let header = header_out(&envelope.header, kind_of(&envelope.message))?.encode_to_vec();
     let mut body = Vec::new();
-    for thrift in Thrift::STEPS {
-        body = body_out(&envelope.message, thrift)?;
+    for level in TruncationLevel::ALL {
+        body = body_out(&envelope.message, level)?;
         if body.len() <= BODY_BYTES_MAX {
             return Ok(vec![MAGIC.to_vec(), header, body]);
         }
@@ -56,6 +59,18 @@ pub fn decode(parts: &[Vec<u8>]) -> Result<Envelope, DecodeError> {
     };
     let message = body_in(kind, &parts[2], &header)?;
     Ok(Envelope { header, message })
+}
+
+/// Reads a frame of a child as the input of the session with it.
+pub fn received(peer: Peer, parts: &[Vec<u8>]) -> BackendInput {
+    match decode(parts) {
+        Ok(envelope) => BackendInput::Received { peer, envelope },
+        Err(error) => BackendInput::Undecodable {
+            peer,
+            seq: seq_of(parts),
+            why: error.to_string(),
+        },
+    }
 }
 
 /// Reads the header alone, and checks the sizes of all parts.

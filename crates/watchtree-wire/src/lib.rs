@@ -21,7 +21,7 @@ mod pb;
 mod shape;
 
 pub use error::{DecodeError, EncodeError};
-pub use frame::{Routing, decode, decode_header, encode, seq_of};
+pub use frame::{Routing, decode, decode_header, encode, received, seq_of};
 pub use order::{ORDER_PURPOSE, decode_order, encode_order};
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Orders: the exact bytes that are signed, and back.
+//! An order as bytes: exactly those that are signed, and back.
+//!
+//! Contract: an order without a verb, or with an unknown one, is refused. Does not know keys or signatures.
 
 use crate::convert::fields::{
     DecodeResult, array16, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out,

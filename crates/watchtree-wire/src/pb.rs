@@ -1,4 +1,4 @@
-//! The generated types. They do not leave this crate.
+//! The types generated from `proto/`. They are private to this crate.
 #![allow(missing_docs, unreachable_pub, clippy::all)]
 
 include!(concat!(env!("OUT_DIR"), "/watchtree.link.v1.rs"));

@@ -1,4 +1,4 @@
-//! The shape of protobuf bytes, checked before they are decoded.
+//! Checks the shape of protobuf bytes before they are decoded, so that a small frame cannot make us allocate much.
 
 use crate::limits::FIELDS_MAX;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use watchtree_core::container::io::{
-    ContainerEffect, ContainerInput, EngineCall, EngineError, EngineTime, EventAction, Health, Performed, RunState,
-    Ticket,
+    ContainerInput, EngineCall, EngineError, EngineTime, EventAction, Health, Performed, RunState, Ticket,
 };
-use watchtree_docker::{Engine, Hands, SocketTrouble, StreamItem};
+use watchtree_docker::{Engine, EngineExecutor, EventStream, SocketTrouble, StreamItem};
 use watchtree_e2e::fake_engine::{End, FakeEngine, Reply, Request};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -29,7 +28,7 @@ fn engine_with(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> (F
 /// Everything a stream gives until it ends, with the time that took.
 async fn drained(engine: &Engine, since: Option<EngineTime>) -> (Vec<StreamItem>, Duration) {
     let began = Instant::now();
-    let mut stream = engine.events(since);
+    let mut stream = EventStream::open(engine, since);
     let mut items = Vec::new();
     while let Some(item) = stream.next().await {
         items.push(item);
@@ -134,7 +133,7 @@ async fn a_subscription_that_stalls_before_its_headers_ends_after_10_s() {
 #[tokio::test]
 async fn a_quiet_stream_opens_at_once() {
     let (_fake, engine) = engine_with(|_| Reply::Pieces(Vec::new(), End::Hold));
-    let mut stream = engine.events(None);
+    let mut stream = EventStream::open(&engine, None);
     let first = tokio::time::timeout(Duration::from_secs(9), stream.next())
         .await
         .expect("opened in time");
@@ -146,7 +145,7 @@ async fn a_quiet_stream_opens_at_once() {
 async fn a_flood_that_nobody_takes_is_hung_up_on() {
     let flood: String = (0..1000).map(|at| event("start", at)).collect();
     let (fake, engine) = engine_with(move |_| Reply::Pieces(vec![flood.clone(); 70], End::Hold));
-    let mut stream = engine.events(None);
+    let mut stream = EventStream::open(&engine, None);
     // Nothing is taken until the adapter has hung up by itself.
     let hung_up = async {
         while fake.ended() == 0 {
@@ -304,9 +303,9 @@ async fn podman_is_known_by_what_it_is_made_of() {
 }
 
 #[tokio::test]
-async fn the_stop_mark_is_read_where_it_can_be() {
+async fn the_manual_stop_flag_is_read_where_it_can_be() {
     let (fake, engine) = engine_with(|_| Reply::StallHeaders);
-    assert_eq!(engine.stop_mark(ID).await, None);
+    assert_eq!(engine.manual_stop(ID).await, None);
     drop(fake);
     let root = tempfile::tempdir().expect("a folder");
     let folder = root.path().join("containers").join(ID);
@@ -324,12 +323,12 @@ async fn the_stop_mark_is_read_where_it_can_be() {
             format!(r#"{{"ID":"E","DockerRootDir":"{told}","LiveRestoreEnabled":true}}"#),
         )
     });
-    assert_eq!(engine.stop_mark(ID).await, Some(true));
+    assert_eq!(engine.manual_stop(ID).await, Some(true));
     let info = engine.info().await.expect("info");
     assert_eq!((info.id.as_str(), info.live_restore), ("E", true));
     // While containerd hangs, `/info` does; the folder is known by now.
     sick.store(true, Ordering::Relaxed);
-    assert_eq!(engine.stop_mark(ID).await, Some(true));
+    assert_eq!(engine.manual_stop(ID).await, Some(true));
 }
 
 /// The deadline of a call that changes something is only told: the call goes on, once, and its answer follows.
@@ -338,18 +337,10 @@ async fn a_late_answer_follows_its_deadline_and_nothing_is_posted_twice() {
     let late = || Reply::Late(Duration::from_millis(600), Box::new(Reply::Full(204, String::new())));
     let (fake, engine) = engine_with(move |_| late());
     let (inputs, mut told) = mpsc::channel(8);
-    let mut hands = Hands::new(engine, inputs);
+    let executor = EngineExecutor::new(engine, inputs);
     let within = Duration::from_millis(200);
     let (ticket, id, call) = (Ticket(9), ID.to_owned(), EngineCall::Start);
-    assert_eq!(
-        hands.begin(ContainerEffect::Perform {
-            ticket,
-            id,
-            call,
-            within
-        }),
-        None
-    );
+    executor.call(ticket, id, call, within);
     let first = told.recv().await;
     assert_eq!(
         first,
@@ -373,9 +364,9 @@ async fn a_late_answer_follows_its_deadline_and_nothing_is_posted_twice() {
 async fn a_new_subscription_replaces_the_older_one() {
     let (fake, engine) = engine_with(|_| Reply::Pieces(vec![event("start", 5)], End::Hold));
     let (inputs, mut told) = mpsc::channel(64);
-    let mut hands = Hands::new(engine, inputs);
+    let mut executor = EngineExecutor::new(engine, inputs);
     for _ in 0..3 {
-        assert_eq!(hands.begin(ContainerEffect::Subscribe { since: None }), None);
+        executor.subscribe(None);
         assert_eq!(told.recv().await, Some(ContainerInput::StreamOpened));
         assert!(matches!(told.recv().await, Some(ContainerInput::Event(_))));
     }
@@ -386,13 +377,6 @@ async fn a_new_subscription_replaces_the_older_one() {
             .await
             .is_err()
     );
-}
-
-#[tokio::test]
-async fn effects_about_other_things_are_given_back() {
-    let (inputs, _told) = mpsc::channel(1);
-    let mut hands = Hands::new(Engine::new("/nowhere"), inputs);
-    assert_eq!(hands.begin(ContainerEffect::Stopped), Some(ContainerEffect::Stopped));
 }
 
 #[tokio::test]

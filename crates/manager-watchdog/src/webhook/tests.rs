@@ -33,7 +33,7 @@ impl Life {
             manager: "manager".into(),
             term: found.term + 1,
             outbox: store.outbox(),
-            letters: found.letters,
+            notifications: found.notifications,
             conditions: conditions.clone(),
         };
         let hooks = Webhooks::start(config.webhooks, start).expect("threads");
@@ -44,11 +44,11 @@ impl Life {
         }
     }
 
-    /// As the performer does it.
-    fn tell(&mut self, change: &str, event: &EventView) {
-        let letters = self.hooks.letters(change, event);
-        self.store.put_told(incident(), letters.clone());
-        assert!(letters.iter().all(|letter| self.hooks.send(letter)));
+    /// As the executor does it.
+    fn report(&mut self, change: &str, event: &EventView) {
+        let notifications = self.hooks.notifications(change, event);
+        self.store.put_incident_with(incident(), notifications.clone());
+        assert!(notifications.iter().all(|notification| self.hooks.send(notification)));
     }
 
     fn said(&self, words: &str) {
@@ -161,8 +161,8 @@ fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
     let (port, address) = closed_port();
     let folder = tempfile::tempdir().expect("a folder");
     let mut life = Life::begin(folder.path(), address, "deadline = \"1s\"\n");
-    life.tell("opened", &event("first"));
-    life.tell("closed", &event("second"));
+    life.report("opened", &event("first"));
+    life.report("closed", &event("second"));
     life.said("tried again");
     assert!(
         !life.conditions.degraded()[0].1.contains("hook\""),
@@ -188,7 +188,7 @@ fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
     drop(stalled);
     life.hooks.stop(Duration::from_secs(30));
     drop(life.store);
-    assert_eq!(open(folder.path()).1.letters, [], "nothing is owed");
+    assert_eq!(open(folder.path()).1.notifications, [], "nothing is owed");
 }
 
 #[test]
@@ -196,13 +196,13 @@ fn what_was_not_delivered_is_at_the_next_start_under_the_same_name() {
     let (port, address) = closed_port();
     let folder = tempfile::tempdir().expect("a folder");
     let mut life = Life::begin(folder.path(), address, PATIENT);
-    life.tell("opened", &event("first"));
+    life.report("opened", &event("first"));
     life.said("tried again");
     life.hooks.stop(Duration::ZERO);
     drop(life.store);
 
     let mut life = Life::begin(folder.path(), address, PATIENT);
-    life.tell("closed", &event("second"));
+    life.report("closed", &event("second"));
     let listener = listen(port);
     let mut ids = Vec::new();
     for text in ["first", "second"] {
@@ -215,7 +215,7 @@ fn what_was_not_delivered_is_at_the_next_start_under_the_same_name() {
     assert_eq!(ids, ["manager-1-1", "manager-2-1"]);
     life.hooks.stop(Duration::from_secs(30));
     drop(life.store);
-    assert_eq!(open(folder.path()).1.letters, []);
+    assert_eq!(open(folder.path()).1.notifications, []);
 }
 
 #[test]
@@ -223,12 +223,12 @@ fn a_no_is_not_asked_again_and_is_said() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let folder = tempfile::tempdir().expect("a folder");
     let mut life = Life::begin(folder.path(), listener.local_addr().expect("an address"), PATIENT);
-    life.tell("opened", &event("first"));
+    life.report("opened", &event("first"));
     let (stream, _) = listener.accept().expect("a connection");
     take(&stream).expect("a whole request");
     answer(&stream, "404 Not Found").expect("answered");
     life.said("404; 1 changes were not delivered");
-    life.tell("closed", &event("second"));
+    life.report("closed", &event("second"));
     let (stream, _) = listener.accept().expect("the next change");
     assert_eq!(take(&stream).expect("a whole request")["text"], "second");
     answer(&stream, "200 OK").expect("answered");
@@ -240,12 +240,12 @@ fn attempts_end_only_where_a_limit_is_configured() {
     let (_port, address) = closed_port();
     let folder = tempfile::tempdir().expect("a folder");
     let mut life = Life::begin(folder.path(), address, "retries = 1\n");
-    life.tell("opened", &event("first"));
+    life.report("opened", &event("first"));
     life.said("1 changes were not delivered");
     life.hooks.stop(Duration::ZERO);
 
     let mut tries = Tries::default();
-    let id = |count| LetterId {
+    let id = |count| NotificationId {
         change: ChangeId { term: 1, count },
         receiver: String::new(),
     };
@@ -262,7 +262,7 @@ fn a_full_queue_drops_the_oldest_says_so_and_never_waits() {
     let mut life = Life::begin(folder.path(), address, "");
     let began = Instant::now();
     for number in 0..2 * QUEUE_MAX {
-        life.tell("opened", &event(&number.to_string()));
+        life.report("opened", &event(&number.to_string()));
     }
     // One pause for each would come to minutes.
     assert!(began.elapsed() < Duration::from_secs(20));
@@ -270,5 +270,5 @@ fn a_full_queue_drops_the_oldest_says_so_and_never_waits() {
     life.said("256 changes were not delivered so far");
     life.hooks.stop(Duration::ZERO);
     drop(life.store);
-    assert_eq!(open(folder.path()).1.letters.len(), QUEUE_MAX);
+    assert_eq!(open(folder.path()).1.notifications.len(), QUEUE_MAX);
 }

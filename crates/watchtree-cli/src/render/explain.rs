@@ -1,4 +1,4 @@
-//! Why a subject is what it is, in words: what is believed, on what facts, what was decided and what stopped it.
+//! `explain` as text: the current state, its evidence, and the decisions with their guards.
 
 use super::style::{Style, age, clean, wall};
 use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};
@@ -43,7 +43,7 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
                     0 => "which is well itself".to_string(),
                     ill => format!("which is ill itself ({ill} of 8)"),
                 };
-                text.push_str(&format!("  says: {}, {health}\n", node.observer));
+                text.push_str(&format!("  reported by: {}, {health}\n", node.observer));
             }
         }
         None => text.push_str(&format!(
@@ -184,7 +184,7 @@ mod tests {
             h1/docker/web is STOPPED for 4.0 s, certain evidence
               because: a person stopped it
               fact operator_stop: signal 15 (4.1 s ago)
-              says: h1.docker.watchdog, which is well itself
+              reported by: h1.docker.watchdog, which is well itself
             2026-11-22 21:04:05Z  h1.docker.watchdog did nothing: exited with 137 after a stop signal
                 fact exited: exit code 137 (0.0 s before)
                 guard enabled: passed: label watchtree.enable=true
@@ -192,6 +192,37 @@ mod tests {
                 budget left: 5
         "#]]
         .assert_eq(&explain(&answer, Style::PLAIN));
+    }
+
+    #[test]
+    fn each_verdict_of_a_guard_has_its_word_and_an_older_answer_is_read_by_pass() {
+        let answer: ExplainResponse = serde_json::from_str(
+            r#"{"subject":"h1/docker/web","decisions":[{"node":"h1","action":"start","outcome":"not_taken","why":"w","guards":[
+                {"guard":"enabled","pass":true,"verdict":"passed","detail":"a"},
+                {"guard":"backoff","pass":true,"verdict":"waived","detail":"b"},
+                {"guard":"budget","pass":false,"verdict":"blocked","detail":"c"},
+                {"guard":"in_flight","pass":true,"verdict":"not_asked","detail":"d"},
+                {"guard":"hold","pass":true,"detail":"older"},
+                {"guard":"observer","pass":false,"detail":"older"},
+                {"guard":"deploy","pass":true,"verdict":"a_newer_word","detail":"newer"}]}]}"#,
+        )
+        .expect("an answer");
+        let text = explain(&answer, Style::PLAIN);
+        let guards: String = text
+            .lines()
+            .filter(|line| line.contains("guard "))
+            .map(|line| format!("{}\n", line.trim()))
+            .collect();
+        expect![[r#"
+            guard enabled: passed: a
+            guard backoff: waived: b
+            guard budget: BLOCKED: c
+            guard in_flight: not asked: d
+            guard hold: passed: older
+            guard observer: BLOCKED: older
+            guard deploy: passed: newer
+        "#]]
+        .assert_eq(&guards);
     }
 
     #[test]

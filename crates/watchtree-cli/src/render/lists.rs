@@ -6,7 +6,7 @@ use watchtree_api::{EventKind, EventView, Incident, IncidentsResponse, TreeNode,
 
 /// The whole in one screen.
 pub(crate) fn status(tree: &TreeResponse, incidents: &IncidentsResponse, style: Style) -> String {
-    let mode = if tree.observe_only { ", only looks" } else { "" };
+    let mode = if tree.observe_only { ", only watches" } else { "" };
     let head = format!(
         "{} ({} {}, up {}{mode})",
         tree.node,

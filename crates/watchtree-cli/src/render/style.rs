@@ -1,4 +1,4 @@
-//! How single things look: a state, an age, a time, a text from outside.
+//! How single values look: a state, an age, a time, a text from outside.
 
 use crate::args::Cli;
 use std::io::IsTerminal;

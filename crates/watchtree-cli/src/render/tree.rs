@@ -1,4 +1,4 @@
-//! The tree as a picture, or one line per subject.
+//! The tree as a drawing, or as one line per subject.
 
 use super::style::{Style, age, clean, is_ill};
 use watchtree_api::{TreeNode, TreeResponse};

@@ -1,6 +1,6 @@
-//! Paths, questions and answers: turns requests into calls of the [`Api`], and results into JSON.
+//! The routes of the HTTP API: requests become calls of the [`Api`], results become JSON.
 //!
-//! Each question has a deadline; each refusal is one line with a cure.
+//! Contract: each request has a deadline; each refusal is one line with a cure.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -134,7 +134,7 @@ async fn answer<T: Serialize>(within: Duration, asked: impl Future<Output = Resu
         Ok(Err(error)) => refuse(error),
         Err(_) => refuse(
             ApiError::new(ErrorCode::Deadline, format!("no answer within {} s", within.as_secs()))
-                .cure("look at the daemon's log, then try again"),
+                .cure("see the daemon's log, then try again"),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What is believed of one subject; of a group, which is no subject itself, what its members make of it.
+//! The explanation of one subject as JSON; for a group, which is no subject itself, a summary of its members.
 
 use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;

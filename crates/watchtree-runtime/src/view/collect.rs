@@ -1,4 +1,4 @@
-//! The verdicts of a tree answer: counted all, kept only where they are shown, nested at the end.
+//! The tree as JSON: counts every verdict, keeps those that are shown, nests them at the end.
 
 use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;

@@ -204,3 +204,46 @@ pub fn conditions(conditions: &Conditions) -> Vec<api::Condition> {
 fn millis(now: Moment, at: Moment) -> u64 {
     u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchtree_core::decision::{ActionKind, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
+    use watchtree_core::id::NodeName;
+    use watchtree_core::subject::Incarnation;
+
+    #[test]
+    fn a_guard_has_its_verdict_beside_the_pass_that_older_readers_know() {
+        let answer = |verdict| GuardAnswer::new(Guard::Enabled, verdict, "words");
+        let view = decision(&Decision {
+            id: DecisionId {
+                node: NodeName::new("h1").expect("a good name"),
+                epoch: 1,
+                count: 1,
+            },
+            at: Moment::ZERO,
+            wall: WallTime(0),
+            subject: SubjectId::new("h1/docker/web").expect("a good subject"),
+            incarnation: Incarnation::default(),
+            evidence: Vec::new(),
+            guards: GuardVerdict::ALL.map(answer).to_vec(),
+            action: ActionKind::None,
+            budget_left: None,
+            outcome: Outcome::NotTaken,
+            why: String::new(),
+            result: String::new(),
+        });
+        let json = serde_json::to_value(&view.guards).expect("plain data");
+        let guards = json.as_array().expect("an array").iter();
+        let words: Vec<String> = guards
+            .map(|guard| format!("{} {}", guard["verdict"], guard["pass"]))
+            .collect();
+        let expected = [
+            r#""passed" true"#,
+            r#""blocked" false"#,
+            r#""waived" true"#,
+            r#""not_asked" true"#,
+        ];
+        assert_eq!(words, expected);
+    }
+}

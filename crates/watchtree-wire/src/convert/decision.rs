@@ -1,10 +1,12 @@
-//! Decision records.
+//! Decision records, in both directions.
+//!
+//! Contract: an unknown action, outcome or guard of a newer version is kept as evidence and claims nothing.
 
 use super::fields::{
     DecodeResult, EncodeResult, check_count, cut, incarnation_in, incarnation_out, name_in, subject_in, subject_out,
     text_in, within,
 };
-use super::truncation::Thrift;
+use super::truncation::TruncationLevel;
 use super::verdict::{evidence_in, evidence_out, unknown_word};
 use crate::error::DecodeError;
 use crate::limits::{EVIDENCE_MAX, GUARDS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
@@ -12,7 +14,7 @@ use crate::pb;
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::time::{Moment, WallTime};
 
-pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<pb::Decision> {
+pub(super) fn decision_out(decision: &Decision, level: TruncationLevel) -> EncodeResult<pb::Decision> {
     check_count("guards", decision.guards.len(), GUARDS_MAX)?;
     Ok(pb::Decision {
         id: Some(pb::DecisionId {
@@ -28,14 +30,14 @@ pub(super) fn decision_out(decision: &Decision, thrift: Thrift) -> EncodeResult<
         why: cut(&decision.why, TEXT_BYTES_MAX),
         result: cut(&decision.result, TEXT_BYTES_MAX),
         budget_left: decision.budget_left,
-        evidence: evidence_out(&decision.evidence, thrift),
+        evidence: evidence_out(&decision.evidence, level),
         guards: decision
             .guards
             .iter()
             .map(|answer| pb::GuardAnswer {
                 guard: answer.guard.as_str().to_owned(),
                 pass: answer.lets_pass(),
-                detail: cut(&answer.detail, thrift.detail_bytes),
+                detail: cut(&answer.detail, level.detail_bytes),
                 verdict: verdict_out(answer.verdict),
             })
             .collect(),

@@ -1,7 +1,7 @@
-//! Which kind a message is, and its body both ways: one arm per kind.
+//! The kind of a message and its body, in both directions: one match arm per kind.
 
 use super::fields::{DecodeResult, EncodeResult, check_count, cut, health_in, health_out, text_in, within};
-use super::truncation::Thrift;
+use super::truncation::TruncationLevel;
 use super::{decision, order_frame, session, verdict};
 use crate::error::DecodeError;
 use crate::limits::{DECISIONS_MAX, TEXT_BYTES_MAX, WORD_BYTES_MAX};
@@ -35,7 +35,7 @@ pub(crate) const fn kind_of(message: &Message) -> MessageKind {
 }
 
 /// Part 3.
-pub(crate) fn body_out(message: &Message, thrift: Thrift) -> EncodeResult<Vec<u8>> {
+pub(crate) fn body_out(message: &Message, level: TruncationLevel) -> EncodeResult<Vec<u8>> {
     Ok(match message {
         Message::Hello(hello) => session::hello_out(hello)?.encode_to_vec(),
         Message::Welcome(welcome) => session::welcome_out(welcome)?.encode_to_vec(),
@@ -51,13 +51,13 @@ pub(crate) fn body_out(message: &Message, thrift: Thrift) -> EncodeResult<Vec<u8
             health: health_out(*health),
         }
         .encode_to_vec(),
-        Message::Report(report) => verdict::report_out(report, thrift)?.encode_to_vec(),
+        Message::Report(report) => verdict::report_out(report, level)?.encode_to_vec(),
         Message::ReportAck { number } => pb::ReportAck { number: *number }.encode_to_vec(),
         Message::Events { decisions, dropped } => {
             check_count("decisions", decisions.len(), DECISIONS_MAX)?;
             let decisions = decisions
                 .iter()
-                .map(|d| decision::decision_out(d, thrift))
+                .map(|d| decision::decision_out(d, level))
                 .collect::<EncodeResult<_>>()?;
             pb::Events {
                 decisions,
@@ -74,7 +74,7 @@ pub(crate) fn body_out(message: &Message, thrift: Thrift) -> EncodeResult<Vec<u8
             last,
             verdicts,
             digest,
-        } => verdict::snapshot_out(scope, *chunk, *last, verdicts, digest, thrift)?.encode_to_vec(),
+        } => verdict::snapshot_out(scope, *chunk, *last, verdicts, digest, level)?.encode_to_vec(),
         Message::Goodbye(goodbye) => session::goodbye_out(*goodbye).encode_to_vec(),
         Message::ProbeRequest {
             nonce,

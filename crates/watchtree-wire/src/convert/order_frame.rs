@@ -1,4 +1,4 @@
-//! Signed orders and their answers, as they travel. The order inside is opaque bytes here: see `order`.
+//! Signed orders and their answers as messages, in both directions. The order itself is opaque bytes here: see `order`.
 
 use super::fields::{DecodeResult, EncodeResult, array16, check_count, cut, text_in, within};
 use crate::error::{DecodeError, EncodeError};

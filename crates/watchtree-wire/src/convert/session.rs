@@ -1,4 +1,4 @@
-//! Header, identity, and the messages that keep a link: Hello to Goodbye, and looks from outside.
+//! The header, identities, and the messages of a session: Hello to Goodbye, and probes from outside, in both directions.
 
 use super::fields::{
     DecodeResult, EncodeResult, array16, check_count, cut, health_in, health_out, name_in, subject_in, subject_out,

@@ -1,11 +1,11 @@
-//! How much of a message's evidence and words is kept so that it fits a frame.
+//! How much evidence and text of a message is kept so that it fits a frame.
 
 use crate::limits::{EVIDENCE_MAX, REMARKS_MAX, TEXT_BYTES_MAX};
 
 /// How much of the evidence and of the words a message keeps. A report that is too large for a frame is better sent
 /// with less evidence than not at all: it would be repeated for ever.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Thrift {
+pub(crate) struct TruncationLevel {
     /// Pieces of evidence, the newest.
     pub(crate) evidence: usize,
     /// Bytes of each detail.
@@ -14,9 +14,9 @@ pub(crate) struct Thrift {
     pub(crate) remarks: usize,
 }
 
-impl Thrift {
+impl TruncationLevel {
     /// From everything to what fits in every case (a test fills every field to its limit).
-    pub(crate) const STEPS: [Self; 3] = [
+    pub(crate) const ALL: [Self; 3] = [
         Self {
             evidence: EVIDENCE_MAX,
             detail_bytes: TEXT_BYTES_MAX,

@@ -1,11 +1,11 @@
-//! Verdicts and what carries them: Report and Snapshot.
+//! Verdicts and the messages that carry them (Report and Snapshot), in both directions.
 
 use super::fields::{
     DecodeResult, EncodeResult, check_count, cut, health_in, health_out, incarnation_in, incarnation_out, name_in,
     subject_in, subject_out, text_in, within,
 };
 use super::session::{digest_in, digest_out};
-use super::truncation::Thrift;
+use super::truncation::TruncationLevel;
 use crate::limits::{
     EVIDENCE_MAX, GONE_MAX, REMARK_BYTES_MAX, REMARKS_MAX, SNAPSHOT_CHUNKS_MAX, TEXT_BYTES_MAX, VERDICTS_MAX,
     WORD_BYTES_MAX,
@@ -16,11 +16,11 @@ use watchtree_core::subject::{SubjectId, SubjectKind};
 use watchtree_core::time::Moment;
 use watchtree_core::verdict::{Evidence, EvidenceKind, Level, State, Verdict};
 
-pub(super) fn report_out(report: &Report, thrift: Thrift) -> EncodeResult<pb::Report> {
+pub(super) fn report_out(report: &Report, level: TruncationLevel) -> EncodeResult<pb::Report> {
     check_count("gone", report.gone.len(), GONE_MAX)?;
     Ok(pb::Report {
         number: report.number,
-        verdicts: verdicts_out(&report.verdicts, thrift)?,
+        verdicts: verdicts_out(&report.verdicts, level)?,
         gone: report
             .gone
             .iter()
@@ -50,10 +50,10 @@ pub(super) fn snapshot_out(
     last: bool,
     verdicts: &[Verdict],
     digest: &Digest,
-    thrift: Thrift,
+    level: TruncationLevel,
 ) -> EncodeResult<pb::Snapshot> {
     check_count("chunk", chunk as usize, SNAPSHOT_CHUNKS_MAX as usize - 1)?;
-    let verdicts = verdicts_out(verdicts, thrift)?;
+    let verdicts = verdicts_out(verdicts, level)?;
     Ok(pb::Snapshot {
         scope: subject_out("scope", scope)?,
         chunk,
@@ -74,9 +74,9 @@ pub(super) fn snapshot_in(snapshot: pb::Snapshot) -> DecodeResult<Message> {
     })
 }
 
-fn verdicts_out(verdicts: &[Verdict], thrift: Thrift) -> EncodeResult<Vec<pb::Verdict>> {
+fn verdicts_out(verdicts: &[Verdict], level: TruncationLevel) -> EncodeResult<Vec<pb::Verdict>> {
     check_count("verdicts", verdicts.len(), VERDICTS_MAX)?;
-    verdicts.iter().map(|verdict| verdict_out(verdict, thrift)).collect()
+    verdicts.iter().map(|verdict| verdict_out(verdict, level)).collect()
 }
 
 fn verdicts_in(verdicts: Vec<pb::Verdict>) -> DecodeResult<Vec<Verdict>> {
@@ -84,7 +84,7 @@ fn verdicts_in(verdicts: Vec<pb::Verdict>) -> DecodeResult<Vec<Verdict>> {
     verdicts.into_iter().map(verdict_in).collect()
 }
 
-fn verdict_out(verdict: &Verdict, thrift: Thrift) -> EncodeResult<pb::Verdict> {
+fn verdict_out(verdict: &Verdict, level: TruncationLevel) -> EncodeResult<pb::Verdict> {
     Ok(pb::Verdict {
         subject: subject_out("subject", &verdict.subject)?,
         state: state_out(verdict.state).into(),
@@ -96,11 +96,11 @@ fn verdict_out(verdict: &Verdict, thrift: Thrift) -> EncodeResult<pb::Verdict> {
         observer: verdict.observer.as_str().to_owned(),
         observer_health: health_out(verdict.observer_health),
         held: verdict.held,
-        evidence: evidence_out(&verdict.evidence, thrift),
+        evidence: evidence_out(&verdict.evidence, level),
         remarks: verdict
             .remarks
             .iter()
-            .take(thrift.remarks)
+            .take(level.remarks)
             .map(|remark| cut(remark, REMARK_BYTES_MAX))
             .collect(),
     })
@@ -131,12 +131,12 @@ fn verdict_in(verdict: pb::Verdict) -> DecodeResult<Verdict> {
 }
 
 /// The newest are kept.
-pub(super) fn evidence_out(evidence: &[Evidence], thrift: Thrift) -> Vec<pb::Evidence> {
-    evidence[evidence.len().saturating_sub(thrift.evidence)..]
+pub(super) fn evidence_out(evidence: &[Evidence], level: TruncationLevel) -> Vec<pb::Evidence> {
+    evidence[evidence.len().saturating_sub(level.evidence)..]
         .iter()
         .map(|fact| pb::Evidence {
             kind: fact.kind.as_str().to_owned(),
-            detail: cut(&fact.detail, thrift.detail_bytes),
+            detail: cut(&fact.detail, level.detail_bytes),
             at_us: fact.at.as_micros(),
         })
         .collect()

@@ -1,26 +1,24 @@
-//! Performs the container role's effects on one engine and feeds the answers back as its inputs.
+//! Carries out on one engine what the container role wants of it, and returns each answer as an input of that role.
 //!
-//! Performing never blocks: each call runs in a task of its own. Every effect that asks for an answer gets exactly one,
-//! but for `Perform`, whose late answer follows its `Deadline`. Knows nothing of why an effect was wanted.
+//! Contract: no call here blocks; each request runs in a task of its own. Each request is answered exactly once, but for
+//! [`EngineExecutor::call`], whose late answer follows its `Deadline`. Does not know why a request was made.
 
 use crate::engine::Engine;
-use crate::events::StreamItem;
+use crate::events::{EventStream, StreamItem};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinHandle};
-use watchtree_core::container::io::{
-    ContainerEffect, ContainerId, ContainerInput, EngineCall, EngineError, EngineTime, Ticket,
-};
+use tokio::task::AbortHandle;
+use watchtree_core::container::io::{ContainerId, ContainerInput, EngineCall, EngineError, EngineTime, Ticket};
 use watchtree_core::time::Duration;
 
 /// See the file's head. Must be used inside a tokio runtime.
 #[derive(Debug)]
-pub struct Hands {
+pub struct EngineExecutor {
     engine: Engine,
     inputs: mpsc::Sender<ContainerInput>,
     stream: Option<AbortHandle>,
 }
 
-impl Hands {
+impl EngineExecutor {
     /// Answers go into `inputs`; should it be full, the tasks wait (the event stream is drained all the same).
     pub fn new(engine: Engine, inputs: mpsc::Sender<ContainerInput>) -> Self {
         Self {
@@ -30,31 +28,25 @@ impl Hands {
         }
     }
 
-    /// Begins an effect that is about the engine; gives back any other.
-    pub fn begin(&mut self, effect: ContainerEffect) -> Option<ContainerEffect> {
-        match effect {
-            ContainerEffect::Subscribe { since } => self.subscribe(since),
-            ContainerEffect::List => self.answer(async |engine| ContainerInput::Listed(engine.list().await)),
-            ContainerEffect::Inspect { id } => self.answer(async |engine| {
-                let result = engine.inspect(&id).await;
-                ContainerInput::Inspected { id, result }
-            }),
-            ContainerEffect::ReadStopMark { id } => self.answer(async |engine| {
-                let manually_stopped = engine.stop_mark(&id).await;
-                ContainerInput::StopMark { id, manually_stopped }
-            }),
-            ContainerEffect::Perform {
-                ticket,
-                id,
-                call,
-                within,
-            } => {
-                // Detached on purpose: nothing may cancel it.
-                drop(self.perform(ticket, id, call, within));
-            }
-            other => return Some(other),
-        }
-        None
+    /// Requests the list of all containers.
+    pub fn list(&self) {
+        self.answer(async |engine| ContainerInput::Listed(engine.list().await));
+    }
+
+    /// Requests what the engine knows of one container.
+    pub fn inspect(&self, id: ContainerId) {
+        self.answer(async |engine| {
+            let result = engine.inspect(&id).await;
+            ContainerInput::Inspected { id, result }
+        });
+    }
+
+    /// Requests the engine's manual-stop flag of one container.
+    pub fn read_manual_stop(&self, id: ContainerId) {
+        self.answer(async |engine| {
+            let manually_stopped = engine.manual_stop(&id).await;
+            ContainerInput::StopMark { id, manually_stopped }
+        });
     }
 
     fn answer<F>(&self, call: impl FnOnce(Engine) -> F)
@@ -68,12 +60,13 @@ impl Hands {
         });
     }
 
-    fn subscribe(&mut self, since: Option<EngineTime>) {
+    /// Opens the event stream; an older one is dropped.
+    pub fn subscribe(&mut self, since: Option<EngineTime>) {
         if let Some(older) = self.stream.take() {
             older.abort();
         }
         tracing::debug!(since = since.map(|at| at.0), "subscribing to the engine's events");
-        let (mut stream, inputs) = (self.engine.events(since), self.inputs.clone());
+        let (mut stream, inputs) = (EventStream::open(&self.engine, since), self.inputs.clone());
         let forward = async move {
             while let Some(item) = stream.next().await {
                 tracing::trace!(?item, "stream");
@@ -90,28 +83,27 @@ impl Hands {
         self.stream = Some(tokio::spawn(forward).abort_handle());
     }
 
-    fn perform(&self, ticket: Ticket, id: ContainerId, call: EngineCall, within: Duration) -> JoinHandle<()> {
+    /// Requests a call that changes something. After `within` a `Deadline` is reported; the call itself goes on, since
+    /// nothing may cancel it.
+    pub fn call(&self, ticket: Ticket, id: ContainerId, call: EngineCall, within: Duration) {
         let (engine, inputs) = (self.engine.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let mut call = Box::pin(engine.perform(&id, call));
             let result = match tokio::time::timeout(within, &mut call).await {
                 Ok(result) => result,
                 Err(_) => {
-                    let _ = inputs
-                        .send(ContainerInput::Performed {
-                            ticket,
-                            result: Err(EngineError::Deadline),
-                        })
-                        .await;
+                    let late = Err(EngineError::Deadline);
+                    // An error means that the daemon has ended, here and below.
+                    let _ = inputs.send(ContainerInput::Performed { ticket, result: late }).await;
                     call.await
                 }
             };
             let _ = inputs.send(ContainerInput::Performed { ticket, result }).await;
-        })
+        });
     }
 }
 
-impl Drop for Hands {
+impl Drop for EngineExecutor {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
             stream.abort();

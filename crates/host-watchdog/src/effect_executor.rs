@@ -1,5 +1,6 @@
-//! Performs what the host role wants done. Never awaits, decides nothing: what takes time is begun in a task that answers
-//! through the inbox.
+//! Executes the effects of the host role.
+//!
+//! Contract: never awaits; slow work runs in a task that answers through the inbox. Does not know why an effect was wanted.
 
 use crate::api::Waiting;
 use crate::children::Children;
@@ -12,10 +13,10 @@ use watchtree_core::decision::{Decision, Outcome};
 use watchtree_core::host::HostAgent;
 use watchtree_core::host::io::HostEffect;
 use watchtree_core::time::Moment;
-use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 
 /// Everything that acts.
-pub(crate) struct Performer {
+pub(crate) struct EffectExecutor {
     pub(crate) children: Children,
     pub(crate) links: Links,
     pub(crate) prober: Prober,
@@ -25,8 +26,8 @@ pub(crate) struct Performer {
     pub(crate) waiting: Waiting,
 }
 
-impl Perform<HostAgent> for Performer {
-    fn perform(&mut self, _now: Moment, effect: HostEffect) -> ControlFlow<()> {
+impl Execute<HostAgent> for EffectExecutor {
+    fn execute(&mut self, _now: Moment, effect: HostEffect) -> ControlFlow<()> {
         match effect {
             HostEffect::Send(envelope) => self.links.send_up(&envelope),
             HostEffect::SendToChild { to, envelope } => self.links.send_down(to, &envelope),
@@ -77,7 +78,7 @@ impl Perform<HostAgent> for Performer {
     }
 }
 
-impl Performer {
+impl EffectExecutor {
     fn decided(&self, decision: &Decision) {
         let (id, subject) = (&decision.id, &decision.subject);
         let (action, outcome) = (decision.action.as_str(), decision.outcome.as_str());

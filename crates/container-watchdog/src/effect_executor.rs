@@ -1,7 +1,7 @@
-//! Performs what the container role wants done: journal, engine, link, log. Never awaits, decides nothing.
+//! Executes the effects of the container role: journal, engine, link, log.
 //!
-//! The journal is written here and now: an effect after it is not begun before the kernel has the record. Everything else
-//! is begun in a task of its own and answers through the inbox.
+//! Contract: never awaits. The journal is written before the next effect is begun, so the kernel has the record first; every
+//! other effect runs in a task of its own and answers through the inbox. Does not know why an effect was wanted.
 
 use crate::fault;
 use crate::parent::Parent;
@@ -17,8 +17,8 @@ use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::Envelope;
 use watchtree_core::order::OrderAnswer;
 use watchtree_core::time::Moment;
-use watchtree_docker::Hands;
-use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
+use watchtree_docker::EngineExecutor;
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 use watchtree_store::journal::Journal;
 
 /// How often a journal in trouble is tried again.
@@ -27,24 +27,24 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Local requests that wait for their answer, by order id.
 pub(crate) type Waiting = Arc<Mutex<BTreeMap<[u8; 16], oneshot::Sender<OrderAnswer>>>>;
 
-/// The engine's hands, once this process may use them; until then the reason why not.
-pub(crate) type Gate = Arc<Mutex<Result<Hands, String>>>;
+/// The engine, once this process may act on it; until then the reason why not.
+pub(crate) type EngineHandle = Arc<Mutex<Result<EngineExecutor, String>>>;
 
 /// See the file's head.
-pub(crate) struct Performer {
-    pub(crate) gate: Gate,
+pub(crate) struct EffectExecutor {
+    pub(crate) engine: EngineHandle,
     pub(crate) journal: Arc<Mutex<Journal>>,
     pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
     pub(crate) conditions: Conditions,
     pub(crate) events: EventLog,
     pub(crate) waiting: Waiting,
-    /// What the machine was last told of the journal.
+    /// What the machine was last given of the journal.
     pub(crate) journal_well: bool,
 }
 
-impl Perform<ContainerAgent> for Performer {
-    fn perform(&mut self, _now: Moment, effect: ContainerEffect) -> ControlFlow<()> {
+impl Execute<ContainerAgent> for EffectExecutor {
+    fn execute(&mut self, _now: Moment, effect: ContainerEffect) -> ControlFlow<()> {
         match effect {
             ContainerEffect::Journal(record) => self.write(&record),
             ContainerEffect::Send(envelope) => self.send(&envelope),
@@ -60,7 +60,46 @@ impl Perform<ContainerAgent> for Performer {
             }
             ContainerEffect::Condition { about, state } => self.condition(about, &state),
             ContainerEffect::Stopped => return ControlFlow::Break(()),
-            engine => self.engine(engine),
+            ContainerEffect::Subscribe { since } => {
+                let refused = |why| ContainerInput::StreamEnded { why };
+                self.request(|engine| engine.subscribe(since), refused);
+            }
+            ContainerEffect::List => {
+                let refused = |why| ContainerInput::Listed(Err(EngineError::Unreachable(why)));
+                self.request(|engine| engine.list(), refused);
+            }
+            ContainerEffect::Inspect { id } => {
+                let about = id.clone();
+                let refused = |why| ContainerInput::Inspected {
+                    id: about,
+                    result: Err(EngineError::Unreachable(why)),
+                };
+                self.request(|engine| engine.inspect(id), refused);
+            }
+            ContainerEffect::ReadStopMark { id } => {
+                let about = id.clone();
+                let refused = |_| ContainerInput::StopMark {
+                    id: about,
+                    manually_stopped: None,
+                };
+                self.request(|engine| engine.read_manual_stop(id), refused);
+            }
+            ContainerEffect::Perform {
+                ticket,
+                id,
+                call,
+                within,
+            } => {
+                let refused = |why| ContainerInput::Performed {
+                    ticket,
+                    result: Err(EngineError::Unreachable(why)),
+                };
+                let begin = |engine: &mut EngineExecutor| {
+                    engine.call(ticket, id, call, within);
+                    fault::begun();
+                };
+                self.request(begin, refused);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -81,7 +120,7 @@ impl Perform<ContainerAgent> for Performer {
     }
 }
 
-impl Performer {
+impl EffectExecutor {
     fn write(&mut self, record: &Record) {
         let state = self
             .journal
@@ -89,11 +128,11 @@ impl Performer {
             .unwrap_or_else(PoisonError::into_inner)
             .append(record);
         fault::written(record);
-        self.tell_journal(state);
+        self.report_journal(state);
     }
 
-    /// Only changes are told; while it is in trouble a task tries again without the machine's doing.
-    pub(crate) fn tell_journal(&mut self, state: Result<(), String>) {
+    /// Reports only changes; while it is in trouble a task tries again without the machine's doing.
+    pub(crate) fn report_journal(&mut self, state: Result<(), String>) {
         if state.is_ok() == self.journal_well {
             return;
         }
@@ -102,30 +141,24 @@ impl Performer {
             let (journal, inputs) = (Arc::clone(&self.journal), self.inputs.clone());
             tokio::spawn(retry(journal, inputs));
         }
-        self.tell(ContainerInput::JournalHealth { state });
+        self.enqueue(ContainerInput::JournalHealth { state });
     }
 
-    fn engine(&mut self, effect: ContainerEffect) {
-        let begun = matches!(effect, ContainerEffect::Perform { .. });
-        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        match gate.as_mut() {
-            Ok(hands) => match hands.begin(effect) {
-                None if begun => fault::begun(),
-                None => {}
-                Some(other) => tracing::error!(?other, "nobody performs this effect"),
-            },
-            Err(why) => {
-                let answer = refused(effect, why);
-                drop(gate);
-                answer.into_iter().for_each(|input| self.tell(input));
-            }
-        }
+    /// Asks the engine; without one the role gets `refused` with the reason as its answer.
+    fn request(&mut self, begin: impl FnOnce(&mut EngineExecutor), refused: impl FnOnce(String) -> ContainerInput) {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = match engine.as_mut() {
+            Ok(engine) => return begin(engine),
+            Err(why) => why.clone(),
+        };
+        drop(engine);
+        self.enqueue(refused(why));
     }
 
     fn send(&mut self, envelope: &Envelope) {
         if let Err(why) = self.link.send(envelope) {
             tracing::trace!(%why, seq = envelope.header.seq, "a frame to the parent is lost");
-            self.tell(ContainerInput::Link(FrontendInput::NotSent {
+            self.enqueue(ContainerInput::Link(FrontendInput::NotSent {
                 seq: envelope.header.seq,
             }));
         }
@@ -150,34 +183,12 @@ impl Performer {
     }
 
     /// The inbox has room for any burst the machine makes; should it be full all the same, a task waits instead of us.
-    fn tell(&self, input: ContainerInput) {
+    fn enqueue(&self, input: ContainerInput) {
         if let Err(mpsc::error::TrySendError::Full(input)) = self.inputs.try_send(input) {
             let inputs = self.inputs.clone();
             tokio::spawn(async move { inputs.send(input).await });
         }
     }
-}
-
-/// What the machine is told of a call while there is no engine, or another healer acts on it.
-fn refused(effect: ContainerEffect, why: &str) -> Option<ContainerInput> {
-    let unreachable = || EngineError::Unreachable(why.to_owned());
-    Some(match effect {
-        ContainerEffect::Subscribe { .. } => ContainerInput::StreamEnded { why: why.to_owned() },
-        ContainerEffect::List => ContainerInput::Listed(Err(unreachable())),
-        ContainerEffect::Inspect { id } => ContainerInput::Inspected {
-            id,
-            result: Err(unreachable()),
-        },
-        ContainerEffect::ReadStopMark { id } => ContainerInput::StopMark {
-            id,
-            manually_stopped: None,
-        },
-        ContainerEffect::Perform { ticket, .. } => ContainerInput::Performed {
-            ticket,
-            result: Err(unreachable()),
-        },
-        _ => return None,
-    })
 }
 
 /// Until the disk takes the journal again.

@@ -1,4 +1,5 @@
-//! The engine's own note that somebody stopped a container: `HasBeenManuallyStopped` in its `config.v2.json`.
+//! The manual-stop flag of a container, the engine's own record that somebody stopped it: `HasBeenManuallyStopped` in its
+//! `config.v2.json`.
 //!
 //! Not in the API; only root on the engine's machine can read it. Tried: true after stop and kill (a kill with HUP, too),
 //! false after a start, a restart and a crash. Knows nothing of events.
@@ -34,20 +35,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_mark_or_admits_that_it_cannot() {
+    fn the_flag_is_read_or_is_unknown() {
         let root = tempfile::tempdir().expect("a folder");
         let id = "a".repeat(64);
         assert_eq!(read(root.path(), &id), None);
         let folder = root.path().join("containers").join(&id);
         std::fs::create_dir_all(&folder).expect("a folder");
-        for (text, mark) in [
+        for (text, flag) in [
             (r#"{"ID":"x","HasBeenManuallyStopped":true}"#, Some(true)),
             (r#"{"HasBeenManuallyStopped":false,"Config":{}}"#, Some(false)),
             (r#"{"ID":"x"}"#, None),
             ("torn", None),
         ] {
             std::fs::write(folder.join("config.v2.json"), text).expect("a file");
-            assert_eq!(read(root.path(), &id), mark, "{text}");
+            assert_eq!(read(root.path(), &id), flag, "{text}");
         }
         assert_eq!(read(root.path(), "../../etc"), None);
     }

@@ -1,9 +1,9 @@
-//! Where a host can be looked at from outside: where it says, else where it connected from.
+//! At which addresses a host is probed from outside: those of its configuration, else the one it connected from.
 //!
-//! Where it connected from = the connection whose Hello was welcomed. Another machine with a copy of its key connects too; it is
-//! refused, and a look at it would prove nothing.
-//! An address that several nodes connect from may be a translator's (NAT): its answer would prove nothing of the machine
-//! behind it, so such a look is not made. Judges nothing else.
+//! Contract: the address it connected from is that of the connection whose Hello was welcomed. Another machine with a copy of
+//! the key connects too; it is refused, and a probe of it would prove nothing. An address that several nodes connect from may be
+//! that of an address translator (NAT): its answer would prove nothing about the machine behind it, so it is not probed. Does not
+//! know what an answer means.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,17 +16,17 @@ const LIKELY_PORT: u16 = 22;
 
 /// Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Places(Arc<Mutex<Known>>);
+pub(crate) struct ProbeTargets(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
     /// Of the connections that stand; the link bounds them.
     connections: BTreeMap<u64, IpAddr>,
-    /// Of the nodes that were welcomed, also when they are gone by now: that is when somebody looks. Bounded by the allow-list.
+    /// Of the nodes that were welcomed, also when they are gone by now: that is when they are probed. Bounded by the allow-list.
     nodes: BTreeMap<NodeName, IpAddr>,
 }
 
-impl Places {
+impl ProbeTargets {
     /// A connection came from there.
     pub(crate) fn connected(&self, connection: u64, address: Option<IpAddr>) {
         if let Some(address) = address {
@@ -47,15 +47,15 @@ impl Places {
         }
     }
 
-    /// Where to look (TCP and ICMP are asked at each).
+    /// The addresses to probe, each by TCP and ICMP.
     ///
     /// # Errors
-    /// Why there is no place, in words.
+    /// Why there is none, in words.
     pub(crate) fn of(&self, name: &NodeName, said: Vec<String>) -> Result<Vec<String>, String> {
         if !said.is_empty() {
             return Ok(said);
         }
-        place(name, &self.lock().nodes)
+        observed_target(name, &self.lock().nodes)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -63,7 +63,7 @@ impl Places {
     }
 }
 
-fn place(name: &NodeName, nodes: &BTreeMap<NodeName, IpAddr>) -> Result<Vec<String>, String> {
+fn observed_target(name: &NodeName, nodes: &BTreeMap<NodeName, IpAddr>) -> Result<Vec<String>, String> {
     let Some(own) = nodes.get(name) else {
         return Err("no look_at is configured there, and it has not connected since this manager started".to_string());
     };
@@ -83,9 +83,9 @@ mod tests {
         NodeName::new(text).expect("a name")
     }
 
-    fn welcome(places: &Places, text: &str, connection: u64, last_byte: u8) {
-        places.connected(connection, Some(IpAddr::from([10, 0, 0, last_byte])));
-        places.welcomed(&Peer {
+    fn welcome(targets: &ProbeTargets, text: &str, connection: u64, last_byte: u8) {
+        targets.connected(connection, Some(IpAddr::from([10, 0, 0, last_byte])));
+        targets.welcomed(&Peer {
             name: name(text),
             connection,
         });
@@ -93,11 +93,11 @@ mod tests {
 
     #[test]
     fn where_it_came_from_counts_unless_another_came_from_there_too() {
-        let places = Places::default();
-        welcome(&places, "h1", 1, 1);
-        welcome(&places, "h2", 2, 2);
-        welcome(&places, "h3", 3, 2);
-        let of = |text| places.of(&name(text), Vec::new());
+        let targets = ProbeTargets::default();
+        welcome(&targets, "h1", 1, 1);
+        welcome(&targets, "h2", 2, 2);
+        welcome(&targets, "h3", 3, 2);
+        let of = |text| targets.of(&name(text), Vec::new());
         assert_eq!(of("h1"), Ok(vec!["10.0.0.1:22".to_string()]));
         let shared = of("h2").expect_err("it is shared");
         assert!(shared.starts_with("h3 connects from 10.0.0.2 too"), "{shared}");
@@ -107,12 +107,12 @@ mod tests {
 
     #[test]
     fn a_second_machine_with_the_key_of_a_node_does_not_move_it() {
-        let places = Places::default();
-        welcome(&places, "h1", 1, 1);
+        let targets = ProbeTargets::default();
+        welcome(&targets, "h1", 1, 1);
         // It was refused: nobody welcomed it.
-        places.connected(2, Some(IpAddr::from([10, 0, 0, 66])));
-        places.gone(2);
-        places.gone(1);
-        assert_eq!(places.of(&name("h1"), Vec::new()), Ok(vec!["10.0.0.1:22".to_string()]));
+        targets.connected(2, Some(IpAddr::from([10, 0, 0, 66])));
+        targets.gone(2);
+        targets.gone(1);
+        assert_eq!(targets.of(&name("h1"), Vec::new()), Ok(vec!["10.0.0.1:22".to_string()]));
     }
 }

@@ -1,8 +1,10 @@
-//! Carries out the manager's effects. Nothing here waits: the store, the webhooks and the looks have threads or tasks of
-//! their own.
+//! Executes the effects of the manager role.
+//!
+//! Contract: never waits: the store, the webhooks and the probes have threads or tasks of their own. Does not know why an effect was
+//! wanted.
 
 use crate::hosts;
-use crate::places::Places;
+use crate::probe_targets::ProbeTargets;
 use crate::webhook::Webhooks;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -18,7 +20,7 @@ use watchtree_core::order::SignedOrder;
 use watchtree_core::time::Moment;
 use watchtree_keys::OrderKeys;
 use watchtree_link::LinkHandle;
-use watchtree_runtime::{Clock, Conditions, EventLog, Perform, view};
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 use watchtree_store::sqlite::ManagerStore;
 
 /// The answers of all targets of one request, or why nothing was sent.
@@ -61,9 +63,9 @@ impl Waiting {
 }
 
 /// See the file's head.
-pub(crate) struct Performer {
+pub(crate) struct EffectExecutor {
     pub(crate) link: LinkHandle,
-    pub(crate) places: Places,
+    pub(crate) probe_targets: ProbeTargets,
     pub(crate) order_keys: OrderKeys,
     pub(crate) store: ManagerStore,
     pub(crate) webhooks: Webhooks,
@@ -73,8 +75,8 @@ pub(crate) struct Performer {
     pub(crate) inputs: mpsc::Sender<ManagerInput>,
 }
 
-impl Perform<ManagerAgent> for Performer {
-    fn perform(&mut self, _now: Moment, effect: ManagerEffect) -> ControlFlow<()> {
+impl Execute<ManagerAgent> for EffectExecutor {
+    fn execute(&mut self, _now: Moment, effect: ManagerEffect) -> ControlFlow<()> {
         match effect {
             ManagerEffect::Send { to, envelope } => self.send(to, &envelope),
             ManagerEffect::SignAndSend { to, header, order } => match watchtree_wire::encode_order(&order) {
@@ -100,7 +102,7 @@ impl Perform<ManagerAgent> for Performer {
                 host,
                 addresses,
                 within,
-            } => self.look(nonce, &host, addresses, within),
+            } => self.probe(nonce, &host, addresses, within),
             ManagerEffect::AskAnswered { ticket, result } => self.waiting.answer(ticket, result),
             ManagerEffect::StoreHost(host) => self.store.put_host(host),
             ManagerEffect::ForgetHost(name) => self.store.forget_host(name),
@@ -135,10 +137,10 @@ impl Perform<ManagerAgent> for Performer {
     }
 }
 
-impl Performer {
+impl EffectExecutor {
     fn send(&self, to: Peer, envelope: &Envelope) {
         if matches!(envelope.message, Message::Welcome(_)) {
-            self.places.welcomed(&to);
+            self.probe_targets.welcomed(&to);
         }
         if let Err(why) = hosts::send(&self.link, &to, envelope) {
             tracing::debug!(node = %to.name, why, "a frame was not sent");
@@ -151,16 +153,16 @@ impl Performer {
         }
     }
 
-    fn look(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
+    fn probe(&self, nonce: u64, host: &NodeName, addresses: Vec<String>, within: std::time::Duration) {
         let inputs = self.inputs.clone();
-        let places = self.places.of(host, addresses);
+        let targets = self.probe_targets.of(host, addresses);
         let host = host.to_string();
         tokio::spawn(async move {
-            let look = match places {
-                Ok(places) => watchtree_probe::look(&places, within).await,
+            let look = match targets {
+                Ok(targets) => watchtree_probe::probe(&targets, within).await,
                 Err(why) => Look::NotPossible(why),
             };
-            tracing::info!(host, ?look, "looked from outside");
+            tracing::info!(host, ?look, "probed from outside");
             // A machine that is gone wants no answer.
             let _ = inputs.send(ManagerInput::Looked { nonce, look }).await;
         });
@@ -170,12 +172,12 @@ impl Performer {
         tracing::warn!(incident = incident.id, subject = %incident.subject, state = incident.state.as_str(),
             "incident {change}: {}", if incident.closed_why.is_empty() { &incident.why } else { &incident.closed_why });
         let event = view::incident_event(Clock.wall(), change, &incident);
-        let letters = self.webhooks.letters(change, &event);
+        let notifications = self.webhooks.notifications(change, &event);
         self.events.push(event);
         // Kept before they are sent: what is settled must not be kept after that.
-        self.store.put_told(incident, letters.clone());
-        for letter in &letters {
-            self.webhooks.send(letter);
+        self.store.put_incident_with(incident, notifications.clone());
+        for notification in &notifications {
+            self.webhooks.send(notification);
         }
     }
 }
