@@ -1,6 +1,7 @@
 //! The manager's promises, as scripts without a clock: real frontends play the hosts, a table plays their kernels.
 
 use super::io::{Ask, AskError, KnownHost};
+use super::pieces::{Shown, TreeCursor};
 use super::*;
 use crate::backend::{BackendInput, Peer, Refusal};
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
@@ -9,7 +10,7 @@ use crate::incident::Incident;
 use crate::message::{Capabilities, Envelope, Goodbye, Look, Message};
 use crate::order::{OrderAnswer, Verb};
 use crate::subject::SubjectKind;
-use crate::tree::{TreeFilter, unknown};
+use crate::tree::unknown;
 use crate::verdict::{Level, State, Verdict};
 use alloc::vec;
 
@@ -173,14 +174,27 @@ impl World {
     }
 
     pub(super) fn state(&self, text: &str) -> State {
-        self.manager
-            .line(self.now, &subject(text))
-            .map_or(State::Unknown, |line| line.state)
+        self.shown_as(text).map_or(State::Unknown, |(state, _)| state)
     }
 
-    pub(super) fn shown(&self, filter: &TreeFilter) -> Vec<String> {
-        let line = |line: &crate::tree::TreeLine| format!("{} {}", line.subject, line.state.as_str());
-        self.manager.tree(self.now, filter).iter().map(line).collect()
+    /// What a subject is shown as, and what masks it; `None` = there is none of that name.
+    pub(super) fn shown_as(&self, text: &str) -> Option<(State, Option<SubjectId>)> {
+        let (subject, mut found) = (subject(text), None);
+        self.manager.tree_below(self.now, &subject, |shown| {
+            if shown.verdict.subject == subject {
+                found = Some((shown.state, shown.root_cause.cloned()));
+            }
+        });
+        found
+    }
+
+    /// All that is shown, the manager's own line first.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let line = |shown: Shown<'_>| all.push(format!("{} {}", shown.verdict.subject, shown.state.as_str()));
+        self.manager
+            .tree_piece(self.now, &TreeCursor::default(), usize::MAX, line);
+        all
     }
 
     /// This process does not run for so long; then it is told, as the driver does, after what waited was handed in.

@@ -1,14 +1,13 @@
 //! What the manager shows: the tree, incidents, explanations, its own health.
 
 use super::ManagerAgent;
-use super::hosts::Watch;
 use crate::backend::{Child, Refusal};
 use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
 use crate::incident::Incident;
 use crate::subject::{SubjectId, SubjectKind};
 use crate::time::Moment;
-use crate::tree::{Eclipse, TreeFilter, TreeLine, lines, unknown};
+use crate::tree::unknown;
 use crate::verdict::{Level, ObserverHealth, State, Verdict};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -59,50 +58,6 @@ impl ManagerAgent {
     /// A host's last Hello, beat and book; `None` before its first Hello since this manager started.
     pub fn host(&self, name: &NodeName) -> Option<&Child> {
         self.backend.child(name)
-    }
-
-    /// The tree: the manager's own line, then each host with what is below it, parents before children.
-    pub fn tree(&self, now: Moment, filter: &TreeFilter) -> Vec<TreeLine> {
-        let mut all = Vec::new();
-        let own = Eclipse {
-            verdict: self.own_verdict(now),
-        };
-        let nothing = crate::tree::Book::default();
-        all.extend(lines(&self.subject, &nothing, Some(&own), |_| None, filter));
-        for (name, watch) in &self.hosts {
-            all.extend(self.host_lines(name, watch, filter));
-        }
-        all
-    }
-
-    fn host_lines(&self, name: &NodeName, watch: &Watch, filter: &TreeFilter) -> Vec<TreeLine> {
-        let nothing = crate::tree::Book::default();
-        let child = self.backend.child(name);
-        let book = child.map_or(&nothing, |child| &child.book);
-        let eclipse = watch.eclipse(book).cloned().map(|verdict| Eclipse { verdict });
-        let clock = |theirs| child.and_then(|child| child.our_moment(theirs));
-        lines(&watch.known.scope, book, eclipse.as_ref(), clock, filter)
-    }
-
-    /// One subject's line, a group's too; `None` = it is not in the tree.
-    pub fn line(&self, now: Moment, subject: &SubjectId) -> Option<TreeLine> {
-        if *subject == self.subject {
-            let own = Eclipse {
-                verdict: self.own_verdict(now),
-            };
-            return lines(
-                subject,
-                &crate::tree::Book::default(),
-                Some(&own),
-                |_| None,
-                &TreeFilter::default(),
-            )
-            .pop();
-        }
-        let name = self.host_of(subject)?;
-        let watch = self.hosts.get(name)?;
-        let all = self.host_lines(name, watch, &TreeFilter::default());
-        all.into_iter().find(|line| line.subject == *subject)
     }
 
     /// The open incidents, by subject.

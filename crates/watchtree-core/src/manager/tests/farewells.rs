@@ -77,7 +77,7 @@ fn who_leaves_for_good_is_forgotten() {
     let mut world = World::of(2);
     world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::Leaving));
     world.host("h1").frozen = true;
-    assert!(world.manager.line(world.now, &subject("h1")).is_none());
+    assert!(world.shown_as("h1").is_none());
     world.run_ms(60_000);
     assert!(world.opened.is_empty());
 }

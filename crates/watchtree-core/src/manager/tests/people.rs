@@ -189,7 +189,7 @@ fn hello_frame(world: &mut World, text: &str) -> Envelope {
 #[test]
 fn a_stolen_name_a_clone_and_a_replay_are_refused_counted_and_change_nothing() {
     let mut world = World::of(2);
-    let hosts = |world: &World| world.shown(&TreeFilter::default()).split_off(1);
+    let hosts = |world: &World| world.shown().split_off(1);
     let before = hosts(&world);
     // h2's key, h1's name.
     let stolen = hello_frame(&mut world, "h1");
@@ -296,28 +296,6 @@ fn a_verdict_outside_the_own_scope_is_refused() {
     world.receive(peer, frame);
     assert_eq!(world.manager.refused().get(&Refusal::OutOfScope), Some(&1));
     assert_eq!(world.state("h2/docker/web"), State::Ok);
-}
-
-#[test]
-fn the_filter_shows_the_ill_with_their_ancestors() {
-    let mut world = World::of(2);
-    world.report("h2/docker/shop/web/1", State::GivenUp);
-    let ill = TreeFilter {
-        only_ill: true,
-        ..TreeFilter::default()
-    };
-    assert_eq!(
-        world.shown(&ill),
-        [
-            "h2 OK",
-            "h2/docker OK",
-            "h2/docker/shop GIVEN UP",
-            "h2/docker/shop/web GIVEN UP",
-            "h2/docker/shop/web/1 GIVEN UP"
-        ]
-    );
-    let worst = world.manager.line(world.now, &subject("h2")).unwrap().worst;
-    assert_eq!(worst, State::GivenUp);
 }
 
 #[test]
