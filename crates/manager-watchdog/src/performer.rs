@@ -95,7 +95,7 @@ impl Perform<ManagerAgent> for Performer {
                 }
                 Err(error) => tracing::error!(subject = %order.subject, %error, "an order could not be written"),
             },
-            ManagerEffect::LookAt {
+            ManagerEffect::ProbeHost {
                 nonce,
                 host,
                 addresses,
@@ -162,7 +162,7 @@ impl Performer {
             };
             tracing::info!(host, ?look, "looked from outside");
             // A machine that is gone wants no answer.
-            let _ = inputs.send(ManagerInput::Looked { nonce, look }).await;
+            let _ = inputs.send(ManagerInput::HostProbed { nonce, result: look }).await;
         });
     }
 

@@ -117,7 +117,7 @@ pub struct Before(pub Option<State>);
 
 /// True where the observer's own word on a reporter takes the place of all that was reported below it. A mere suspicion is
 /// no reason yet.
-pub(crate) fn covers(state: State) -> bool {
+pub(crate) fn masks(state: State) -> bool {
     matches!(
         state,
         State::AgentLost | State::Unreachable | State::Down | State::Unwatched | State::Unknown
@@ -125,7 +125,7 @@ pub(crate) fn covers(state: State) -> bool {
 }
 
 /// What a subject under a root cause is shown as: what ended on purpose stays ended, the rest is not looked at.
-pub fn covered_state(reported: State) -> State {
+pub fn masked_state(reported: State) -> State {
     match reported {
         State::Finished | State::Stopped => reported,
         _ => State::Unwatched,

@@ -245,13 +245,8 @@ impl HostAgent {
         match happening {
             Happening::Joined { name, .. } => self.child_joined(now, &name),
             Happening::Heard(name) | Happening::Pong(name) => self.child_heard(now, &name),
-            Happening::Changed {
-                name,
-                changed,
-                gone,
-                whole,
-            } => {
-                self.child_reported(now, &name, &changed, &gone, whole);
+            Happening::Changed { name, change } => {
+                self.child_reported(now, &name, &change.changed, &change.gone, change.whole);
             }
             Happening::Events { decisions, .. } => {
                 for decision in decisions {

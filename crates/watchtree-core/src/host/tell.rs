@@ -6,7 +6,7 @@ use crate::id::NodeName;
 use crate::message::watchdog_incarnation;
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::time::{Duration, Moment};
-use crate::tree::{covered_state, unknown};
+use crate::tree::{masked_state, unknown};
 use crate::verdict::{Evidence, Level, ObserverHealth, State, Verdict};
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -293,7 +293,7 @@ impl HostAgent {
 
 /// Nobody looks at it just now.
 fn cover(verdict: &mut Verdict, why: String) {
-    let state = covered_state(verdict.state);
+    let state = masked_state(verdict.state);
     if state != verdict.state {
         let was: String = format!("{why}; it was {}", verdict.state.as_str());
         verdict.state = state;

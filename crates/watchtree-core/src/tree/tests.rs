@@ -86,10 +86,10 @@ fn a_dead_engine_covers_its_containers_and_nothing_else() {
 
 #[test]
 fn what_ended_on_purpose_is_shown_so_under_a_mask() {
-    let shown = [State::Ok, State::GivenUp, State::Stopped, State::Finished].map(covered_state);
+    let shown = [State::Ok, State::GivenUp, State::Stopped, State::Finished].map(masked_state);
     let expected = [State::Unwatched, State::Unwatched, State::Stopped, State::Finished];
     assert_eq!(shown, expected);
-    assert!(covers(State::AgentLost) && covers(State::Unknown) && !covers(State::Suspect));
+    assert!(masks(State::AgentLost) && masks(State::Unknown) && !masks(State::Suspect));
 }
 
 #[test]

@@ -1,25 +1,25 @@
-//! A reader never asks for more than a piece, and misses nothing by that.
+//! A reader never asks for more than a page, and misses nothing by that.
 
 use super::*;
 
-/// Everything, in pieces of at most so many.
+/// Everything, in pages of at most so many.
 fn read(world: &World, limit: usize) -> Vec<String> {
     let (mut all, mut from) = (Vec::new(), Some(TreeCursor::default()));
     while let Some(at) = from {
         let before = all.len();
-        from = world.manager.tree_piece(world.now, &at, limit, |shown| {
+        from = world.manager.tree_page(world.now, &at, limit, |shown| {
             let cause = shown.root_cause.map_or("", SubjectId::as_str);
             all.push(format!("{} {} {cause}", shown.verdict.subject, shown.state.as_str()));
         });
         let seen = all.len() - before;
-        assert!(seen <= limit, "{seen} in a piece of {limit}");
+        assert!(seen <= limit, "{seen} in a page of {limit}");
         assert!(from.is_none() || seen == limit, "it goes on after {seen} of {limit}");
     }
     all
 }
 
 #[test]
-fn pieces_of_any_size_make_the_whole_tree() {
+fn pages_of_any_size_make_the_whole_tree() {
     let mut world = World::of(3);
     for container in ["a", "shop/web/1", "shop-x", "z"] {
         world.report(&format!("h2/docker/{container}"), State::Ok);
