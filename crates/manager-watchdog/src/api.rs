@@ -13,7 +13,7 @@ use watchtree_core::decision::Decision;
 use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{self, AskError, ManagerInput, TargetAnswer};
-use watchtree_core::manager::pieces::{Shown, TreeCursor};
+use watchtree_core::manager::page::{Shown, TreeCursor};
 use watchtree_core::order::Verb;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_link::LinkHandle;
@@ -207,7 +207,7 @@ impl ManagerApi {
             let read = move |manager: &ManagerAgent| {
                 let now = Clock.now();
                 let see = |shown: Shown<'_>| collector.add_shown(now, &shown);
-                let next = manager.tree_piece(now, &at, PIECE_SUBJECTS, see);
+                let next = manager.tree_page(now, &at, PIECE_SUBJECTS, see);
                 (collector, next)
             };
             (collector, from) = self.state.read(read).await?;

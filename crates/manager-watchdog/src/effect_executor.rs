@@ -97,7 +97,7 @@ impl Execute<ManagerAgent> for EffectExecutor {
                 }
                 Err(error) => tracing::error!(subject = %order.subject, %error, "an order could not be written"),
             },
-            ManagerEffect::LookAt {
+            ManagerEffect::ProbeHost {
                 nonce,
                 host,
                 addresses,
@@ -164,7 +164,7 @@ impl EffectExecutor {
             };
             tracing::info!(host, ?look, "probed from outside");
             // A machine that is gone wants no answer.
-            let _ = inputs.send(ManagerInput::Looked { nonce, look }).await;
+            let _ = inputs.send(ManagerInput::HostProbed { nonce, result: look }).await;
         });
     }
 

@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 mod frames;
 mod io;
 
-pub use io::{Admission, BackendInput, BackendPolicy, Happening, Peer, Refusal};
+pub use io::{Admission, BackendInput, BackendPolicy, BookChange, Happening, Peer, Refusal};
 
 /// A child, with or without a session.
 #[derive(Clone, Debug)]

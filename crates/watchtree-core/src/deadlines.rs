@@ -54,6 +54,11 @@ impl<K: Ord + Clone> Deadlines<K> {
         self.soonest.first().map(|(at, _)| *at)
     }
 
+    /// Every key and its deadline, in the order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, Moment)> {
+        self.by_key.iter().map(|(key, at)| (key, *at))
+    }
+
     /// Takes out one key whose deadline has come, the soonest first; equal ones in the order of their keys.
     pub fn pop_due(&mut self, now: Moment) -> Option<K> {
         if now < self.next()? {

@@ -189,15 +189,17 @@ impl LocalHealth {
     }
 
     /// How well the observer is.
-    pub fn health(&mut self, now: Moment) -> ObserverHealth {
-        self.heal(now);
-        ObserverHealth(u8::try_from(self.illness_milli.div_ceil(1000)).unwrap_or(ObserverHealth::MAX))
+    pub fn health(&self, now: Moment) -> ObserverHealth {
+        ObserverHealth(u8::try_from(self.illness_at(now).div_ceil(1000)).unwrap_or(ObserverHealth::MAX))
+    }
+
+    fn illness_at(&self, now: Moment) -> u64 {
+        let healthy = u64::try_from(now.since(self.healed_at).as_millis()).unwrap_or(u64::MAX);
+        self.illness_milli.saturating_sub(healthy)
     }
 
     fn heal(&mut self, now: Moment) {
-        let healthy = u64::try_from(now.since(self.healed_at).as_millis()).unwrap_or(u64::MAX);
-        self.illness_milli = self.illness_milli.saturating_sub(healthy);
-        self.healed_at = now;
+        (self.illness_milli, self.healed_at) = (self.illness_at(now), now);
     }
 }
 

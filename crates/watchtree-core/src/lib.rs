@@ -13,6 +13,8 @@ pub mod deadlines;
 pub mod decision;
 pub mod detector;
 pub mod explain;
+#[cfg(test)]
+mod fixture;
 pub mod frontend;
 pub mod hash;
 pub mod holds;

@@ -1,9 +1,8 @@
-//! The tree of verdicts: what one child reports ([`Book`]), and how it is shown, rolled up, with the root cause on top.
+//! What one child reports ([`Book`]), and what it is shown as where something above it is lost (dependency masking).
 //!
-//! A book holds what was reported and nothing else. What the observer itself thinks of the reporter (its host is lost,
-//! its watchdog said goodbye) is an [`Eclipse`] laid over the book: the reported verdicts stay as they were, are shown as
-//! UNWATCHED with the root cause, and are there again the moment the eclipse ends. An engine that the reporter itself calls
-//! dead covers its containers in the same way.
+//! A book holds what was reported and nothing else. Where the observer itself says of the reporter that it is lost or has
+//! said goodbye, or where the reporter calls an engine dead, the verdicts below are masked: they stay as they were, are
+//! shown as UNWATCHED with the subject that masks them, and are shown as before the moment the mask ends.
 //!
 //! Knows no sessions and no time.
 
@@ -116,195 +115,20 @@ fn share(verdict: &Verdict) -> u64 {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Before(pub Option<State>);
 
-/// The observer's own view of a reporter, laid over what it reported.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Eclipse {
-    /// The verdict that takes the place of the reported one at the top, and covers everything below.
-    pub verdict: Verdict,
-}
-
-impl Eclipse {
-    /// True where the subjects below can no longer be believed. A mere suspicion is no reason yet.
-    pub fn covers(&self) -> bool {
-        covers(self.verdict.state)
-    }
-}
-
-/// See [`Eclipse::covers`].
-pub(crate) fn covers(state: State) -> bool {
+/// True where the observer's own word on a reporter takes the place of all that was reported below it. A mere suspicion is
+/// no reason yet.
+pub(crate) fn masks(state: State) -> bool {
     matches!(
         state,
         State::AgentLost | State::Unreachable | State::Down | State::Unwatched | State::Unknown
     )
 }
 
-/// One line of the shown tree.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TreeLine {
-    /// Whose.
-    pub subject: SubjectId,
-    /// `None` = a group (a compose project or service) that is no subject itself.
-    pub kind: Option<SubjectKind>,
-    /// What is shown: the reported state, or UNWATCHED under a root cause.
-    pub state: State,
-    /// The worst of this and everything below.
-    pub worst: State,
-    /// The subject above whose illness explains this state; then `verdict` is what was reported last.
-    pub root_cause: Option<SubjectId>,
-    /// Since when the state is this, on the clock of whoever shows the tree, if it can be told.
-    pub since: Option<Moment>,
-    /// The verdict; `None` for a group.
-    pub verdict: Option<Verdict>,
-}
-
-/// What of the tree is wanted.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct TreeFilter {
-    /// Levels below the top to show; `None` = all.
-    pub depth: Option<usize>,
-    /// Only subjects whose path contains this text, with their ancestors.
-    pub contains: Option<String>,
-    /// Only subjects in this state, with their ancestors.
-    pub state: Option<State>,
-    /// Only subjects in a state that is an incident, with their ancestors.
-    pub only_ill: bool,
-}
-
-impl TreeFilter {
-    fn wants(&self, line: &TreeLine) -> bool {
-        self.contains
-            .as_ref()
-            .is_none_or(|text| line.subject.as_str().contains(text.as_str()))
-            && self.state.is_none_or(|state| line.state == state)
-            && (!self.only_ill || line.state.is_incident() || line.state == State::Suspect)
-    }
-
-    fn narrows(&self) -> bool {
-        self.contains.is_some() || self.state.is_some() || self.only_ill
-    }
-}
-
-/// The lines of one child's subtree, parents before children, its top first. `top` is shown as the eclipse says, if
-/// there is one; `clock` turns a moment of the reporter's clock into one of ours.
-pub fn lines(
-    top: &SubjectId,
-    book: &Book,
-    eclipse: Option<&Eclipse>,
-    clock: impl Fn(Moment) -> Option<Moment>,
-    filter: &TreeFilter,
-) -> Vec<TreeLine> {
-    let covered = eclipse.filter(|eclipse| eclipse.covers());
-    let mut all: BTreeMap<Vec<&str>, TreeLine> = BTreeMap::new();
-    if let Some(eclipse) = eclipse {
-        all.insert(
-            segments(top),
-            line_of(eclipse.verdict.clone(), None, Some(eclipse.verdict.since)),
-        );
-    }
-    for verdict in book.iter().filter(|verdict| verdict.subject.is_within(top)) {
-        let key = segments(&verdict.subject);
-        if all.get(&key).is_some_and(|line| line.kind.is_some()) {
-            continue;
-        }
-        let cause = covered.map(|_| top).or_else(|| book.dead_engine_over(verdict));
-        let mut shown = line_of(verdict.clone(), cause.cloned(), clock(verdict.since));
-        if cause.is_some() {
-            shown.state = covered_state(verdict.state);
-            shown.worst = shown.state;
-        }
-        all.insert(key, shown);
-        add_groups(&mut all, top, &verdict.subject);
-    }
-    roll_up(&mut all);
-    select(all, segments(top).len(), filter)
-}
-
 /// What a subject under a root cause is shown as: what ended on purpose stays ended, the rest is not looked at.
-pub fn covered_state(reported: State) -> State {
+pub fn masked_state(reported: State) -> State {
     match reported {
         State::Finished | State::Stopped => reported,
         _ => State::Unwatched,
-    }
-}
-
-fn line_of(verdict: Verdict, root_cause: Option<SubjectId>, since: Option<Moment>) -> TreeLine {
-    TreeLine {
-        subject: verdict.subject.clone(),
-        kind: Some(verdict.kind),
-        state: verdict.state,
-        worst: verdict.state,
-        root_cause,
-        since,
-        verdict: Some(verdict),
-    }
-}
-
-fn segments(subject: &SubjectId) -> Vec<&str> {
-    subject.as_str().split('/').collect()
-}
-
-/// Makes a line for every ancestor below `top` that nobody reported.
-fn add_groups<'a>(all: &mut BTreeMap<Vec<&'a str>, TreeLine>, top: &SubjectId, subject: &'a SubjectId) {
-    let path = segments(subject);
-    let mut above = subject.parent();
-    for depth in (1..path.len()).rev() {
-        let Some(group) = above.filter(|group| group.is_within(top)) else {
-            return;
-        };
-        above = group.parent();
-        all.entry(path[..depth].to_vec()).or_insert_with(|| TreeLine {
-            subject: group,
-            kind: None,
-            state: State::Ok,
-            worst: State::Ok,
-            root_cause: None,
-            since: None,
-            verdict: None,
-        });
-    }
-}
-
-/// Carries the worst state upwards. A group's own state is the worst below it.
-fn roll_up(all: &mut BTreeMap<Vec<&str>, TreeLine>) {
-    let keys: Vec<Vec<&str>> = all.keys().rev().cloned().collect();
-    for key in keys {
-        let Some(line) = all.get_mut(&key) else { continue };
-        if line.kind.is_none() {
-            line.state = line.worst;
-        }
-        let worst = line.worst;
-        if let Some(parent) = key.split_last().and_then(|(_, above)| all.get_mut(above)) {
-            parent.worst = parent.worst.max(worst);
-        }
-    }
-}
-
-fn select(all: BTreeMap<Vec<&str>, TreeLine>, top_depth: usize, filter: &TreeFilter) -> Vec<TreeLine> {
-    let mut keep: BTreeMap<&Vec<&str>, bool> = BTreeMap::new();
-    let mut wanted: Vec<Vec<&str>> = Vec::new();
-    for (key, line) in &all {
-        let deep = filter.depth.is_some_and(|depth| top_depth + depth < key.len());
-        keep.insert(key, !deep && (!filter.narrows() || filter.wants(line)));
-        if !deep && filter.narrows() && filter.wants(line) {
-            wanted.extend((1..key.len()).map(|depth| key[..depth].to_vec()));
-        }
-    }
-    for above in &wanted {
-        if let Some(kept) = keep.get_mut(above) {
-            *kept = true;
-        }
-    }
-    let keep: Vec<bool> = keep.into_values().collect();
-    all.into_values()
-        .zip(keep)
-        .filter_map(|(line, kept)| kept.then_some(line))
-        .collect()
-}
-
-/// Adds up how many subjects are in each state.
-pub fn count_states(lines: &[TreeLine], counts: &mut BTreeMap<State, u64>) {
-    for line in lines.iter().filter(|line| line.kind.is_some()) {
-        *counts.entry(line.state).or_default() += 1;
     }
 }
 

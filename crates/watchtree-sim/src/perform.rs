@@ -295,7 +295,7 @@ impl World {
                 let message = Message::Order(self.sign(order));
                 self.manager_sends(&to, Envelope { header, message });
             }
-            ManagerEffect::LookAt {
+            ManagerEffect::ProbeHost {
                 nonce,
                 host,
                 addresses: _,
@@ -340,6 +340,9 @@ impl World {
             true => (Look::Answered("tcp refused".into()), Duration::from_millis(3)),
             false => (Look::Silent("no answer".into()), within),
         };
-        self.after(delay, Happening::ToManager(epoch, ManagerInput::Looked { nonce, look }));
+        self.after(
+            delay,
+            Happening::ToManager(epoch, ManagerInput::HostProbed { nonce, result: look }),
+        );
     }
 }

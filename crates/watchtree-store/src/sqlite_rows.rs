@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use watchtree_core::decision::DecisionId;
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::incident::Incident;
-use watchtree_core::manager::io::{Farewell, KnownHost};
+use watchtree_core::manager::io::{AnnouncedLeave, KnownHost};
 use watchtree_core::message::{Capabilities, Goodbye};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::{Duration, Moment, WallTime};
@@ -93,7 +93,7 @@ struct LeftRow {
 
 impl LeftRow {
     /// `None` for a host that left for good: it is forgotten.
-    fn of(farewell: &Farewell) -> Option<Self> {
+    fn of(farewell: &AnnouncedLeave) -> Option<Self> {
         let (goodbye, back_within) = match farewell.goodbye {
             Goodbye::Restart { back_within } => ("restart", back_within),
             Goodbye::HostShutdown => ("host_shutdown", Duration::ZERO),
@@ -107,7 +107,7 @@ impl LeftRow {
     }
 
     /// A goodbye of a newer version is none: the host is looked for.
-    fn read(&self) -> Option<Farewell> {
+    fn read(&self) -> Option<AnnouncedLeave> {
         let goodbye = match self.goodbye.as_str() {
             "restart" => Goodbye::Restart {
                 back_within: Duration::from_micros(self.back_within),
@@ -115,7 +115,7 @@ impl LeftRow {
             "host_shutdown" => Goodbye::HostShutdown,
             _ => return None,
         };
-        Some(Farewell {
+        Some(AnnouncedLeave {
             goodbye,
             at: WallTime(self.at),
         })
@@ -249,7 +249,7 @@ mod tests {
         for goodbye in [Goodbye::HostShutdown, Goodbye::Restart { back_within }] {
             let at = WallTime(12);
             let left = KnownHost {
-                left: Some(Farewell { goodbye, at }),
+                left: Some(AnnouncedLeave { goodbye, at }),
                 ..plain.clone()
             };
             let row = serde_json::to_string(&HostRow::of(&left)).expect("plain data");

@@ -1,6 +1,6 @@
 //! What each frame of a child does to its session.
 
-use super::{Backend, Child, Detector, Happening, Peer, Refusal, Snapshotting};
+use super::{Backend, BookChange, Child, Detector, Happening, Peer, Refusal, Snapshotting};
 use crate::id::NodeName;
 use crate::message::{Beat, BeatAck, Digest, Envelope, Goodbye, Header, Hello, Message, Report};
 use crate::subject::SubjectId;
@@ -262,9 +262,11 @@ impl Backend {
                 let name = peer.name.clone();
                 self.happenings.push_back(Happening::Changed {
                     name,
-                    changed,
-                    gone,
-                    whole: false,
+                    change: BookChange {
+                        changed,
+                        gone,
+                        whole: false,
+                    },
                 });
             }
         }
@@ -336,9 +338,11 @@ impl Backend {
         child.mismatches = 0;
         self.happenings.push_back(Happening::Changed {
             name: peer.name,
-            changed,
-            gone,
-            whole: true,
+            change: BookChange {
+                changed,
+                gone,
+                whole: true,
+            },
         });
     }
 

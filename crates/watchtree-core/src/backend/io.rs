@@ -142,6 +142,17 @@ impl Refusal {
     }
 }
 
+/// What of a child's reported verdicts changed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BookChange {
+    /// Subjects of which a verdict came, with the state before it; `None` = new. The state may be the same.
+    pub changed: Vec<(SubjectId, Option<State>)>,
+    /// Subjects that are gone.
+    pub gone: Vec<SubjectId>,
+    /// True if this completes a snapshot: the book is the child's whole truth now.
+    pub whole: bool,
+}
+
 /// What happened among the children; the owner takes it with [`Backend::poll_happening`](super::Backend::poll_happening).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Happening {
@@ -158,12 +169,8 @@ pub enum Happening {
     Changed {
         /// Whose.
         name: NodeName,
-        /// Subjects of which a verdict came, with the state before it; `None` = new. The state may be the same.
-        changed: Vec<(SubjectId, Option<State>)>,
-        /// Subjects that are gone.
-        gone: Vec<SubjectId>,
-        /// True if this completes a snapshot: the book is the child's whole truth now.
-        whole: bool,
+        /// Which.
+        change: BookChange,
     },
     /// Decision records came up.
     Events {

@@ -178,15 +178,14 @@ impl Children {
                 let is_awaited = self.engine(&name)?.process().is_awaited();
                 is_awaited.then_some(ChildEvent::Touched(name))
             }
-            Happening::Changed {
-                name,
-                changed,
-                gone,
-                whole,
-            } => {
-                let changed = changed.into_iter().map(|(subject, _)| subject).collect();
+            Happening::Changed { name, change } => {
+                let changed = change.changed.into_iter().map(|(subject, _)| subject).collect();
                 let name = self.name_of(&name)?;
-                let changes = Changes { changed, gone, whole };
+                let changes = Changes {
+                    changed,
+                    gone: change.gone,
+                    whole: change.whole,
+                };
                 Some(ChildEvent::Reported(name, changes))
             }
             Happening::Events { decisions, .. } => Some(ChildEvent::Decided(decisions)),

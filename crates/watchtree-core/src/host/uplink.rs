@@ -18,7 +18,7 @@ use crate::message::{Capabilities, Envelope, Goodbye, Header, Look, Message, wat
 use crate::order::{OrderAnswer, SignedOrder};
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::time::{Duration, Moment};
-use crate::tree::{covered_state, unknown};
+use crate::tree::{masked_state, unknown};
 use crate::verdict::{Evidence, Level, ObserverHealth, State, Verdict};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
@@ -383,7 +383,7 @@ fn speaks_for(engine: &WatchedEngine, subject: &SubjectId) -> bool {
 fn masked(reported: &Verdict, unwatched: Option<&str>) -> Verdict {
     let mut verdict = reported.clone();
     if let Some(why) = unwatched {
-        let state = covered_state(verdict.state);
+        let state = masked_state(verdict.state);
         if state != verdict.state {
             verdict.why = format!("{why}; it was {}", verdict.state.as_str());
             verdict.state = state;

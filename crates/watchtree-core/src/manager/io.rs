@@ -1,11 +1,12 @@
 //! What the manager role is told and what it wants done: the border between the brain and the link, the store, the
-//! looks from outside, the webhooks and the HTTP API.
+//! probes from outside, the webhooks and the HTTP API.
 
+pub use super::announced_leave::AnnouncedLeave;
 use crate::backend::{BackendInput, Peer};
 use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
 use crate::incident::{Incident, IncidentId};
-use crate::message::{Capabilities, Envelope, Goodbye, Header, Look};
+use crate::message::{Capabilities, Envelope, Header, Look};
 use crate::order::{Order, OrderAnswer, Verb};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, WallTime};
@@ -104,21 +105,12 @@ pub struct KnownHost {
     pub capabilities: Capabilities,
     /// The top of what it reports.
     pub scope: SubjectId,
-    /// Addresses (`host:port`) for looks.
+    /// Addresses (`host:port`) for probes from outside.
     pub look_at: Vec<String>,
     /// Last said Hello, as a label.
     pub seen: WallTime,
     /// How it left, until it says Hello again.
-    pub left: Option<Farewell>,
-}
-
-/// A goodbye that is kept.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Farewell {
-    /// What was said.
-    pub goodbye: Goodbye,
-    /// When. By the wall clock: it is held against that of another life of the manager.
-    pub at: WallTime,
+    pub left: Option<AnnouncedLeave>,
 }
 
 /// A person's request through the API.
@@ -134,6 +126,19 @@ pub struct Ask {
     pub incarnation: Incarnation,
     /// Who asks, for the record.
     pub asked_by: String,
+}
+
+/// The request in words, for the record.
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            asked_by,
+            verb,
+            subject,
+            ..
+        } = self;
+        write!(f, "{asked_by} asked to {} {subject}", verb.as_str())
+    }
 }
 
 /// What became of one target of a request.
@@ -177,12 +182,12 @@ impl fmt::Display for AskError {
 pub enum ManagerInput {
     /// The ROUTER of the hosts.
     Hosts(BackendInput),
-    /// The answer to one `LookAt`.
-    Looked {
-        /// Comes from the effect; an answer to an older round is ignored.
+    /// The result of one `ProbeHost`.
+    HostProbed {
+        /// Comes from the effect; a result of an older probe is ignored.
         nonce: u64,
-        /// What was seen; for several addresses the best (answered, then silent, then not possible).
-        look: Look,
+        /// What was seen; of several addresses the strongest (answered, then silent, then not possible).
+        result: Look,
     },
     /// A person's request.
     Ask(Ask),
@@ -238,9 +243,9 @@ pub enum ManagerEffect {
         /// What to sign.
         order: Order,
     },
-    /// Look whether that machine's kernel answers: a TCP connect to each address (accepted or refused), ICMP. Answered
-    /// by `Looked`, at the deadline at the latest. An address the peer connected from, known to the driver, counts too.
-    LookAt {
+    /// Probe whether that machine's kernel answers: a TCP connect to each address (accepted or refused), ICMP. Answered
+    /// by `HostProbed`, at the deadline at the latest. An address the peer connected from, known to the driver, counts too.
+    ProbeHost {
         /// Comes back in the answer.
         nonce: u64,
         /// Which.

@@ -1,87 +1,73 @@
 //! The manager role: the tree of all hosts, incidents, orders.
 //!
-//! Believes what hosts report while they are heard, and says itself what is true of a host that is not heard:
-//!
 //! ```text
-//!              Hello                          freshness point passed
-//!   Unknown ──────────▶ Well ──────────────────────────────────────────▶ Suspect ── a round: Ping, and a look whether
-//!      │                 ▲ ▲ ▲                                             │  │  ▲    its kernel answers; `rounds` of them
-//!      │ return_within   │ │ └──────────── fresh again, or Pong ───────────┘  │  │
-//!      └─▶ Suspect       │ │                                                  ▼  │ late
-//!                  Hello │ └──────────── fresh again, or Pong ──────────── Lost  │
-//!                        │                     AGENT LOST (its kernel answers) / UNREACHABLE (it does not, or no look)
-//!                       Left ◀── Goodbye (UNWATCHED, never DOWN) ────────────────┘ its time ran out
+//!   hosts ──▶ Backend ──▶ Hosts (who is heard) ──▶ Partition (or is it we?) ──▶ Incidents ──▶ store, webhooks
+//!                │           │ Ping, probe from outside
+//!                ◀───────────┘
+//!                ◀── OrderDispatch ◀── a person
 //! ```
 //!
-//! Suspects itself first: after its start or a stall of its own nobody is judged before a whole healthy window; when most
-//! of its view falls silent at once it holds itself for the one that is cut off.
+//! Wiring only: believes what hosts report while they are heard, and says itself what is true of a host that is not heard.
+//! Each rule stands in a file of its own; all that leaves goes over the desk.
 
-use crate::backend::{Admission, Backend, BackendPolicy, Happening};
-use crate::decision::{ActionKind, Decision, DecisionId, GuardAnswer, Outcome};
-use crate::detector::LocalHealth;
-use crate::explain::DecisionLog;
+use crate::backend::{Admission, Backend, BackendPolicy, Child, Happening, Refusal};
+use crate::conditions::Conditions;
+use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
+use crate::incident::Incident;
 use crate::machine::Machine;
-use crate::subject::{Incarnation, SubjectId};
-use crate::time::{Duration, Moment, WallTime};
-use crate::verdict::Evidence;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::order::OrderAnswer;
+use crate::random::mix;
+use crate::subject::SubjectId;
+use crate::time::Moment;
+use crate::verdict::{ObserverHealth, Verdict};
+use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
+use alloc::vec;
 use alloc::vec::Vec;
 
-mod cut_off;
-mod forget;
+mod announced_leave;
+mod desk;
+mod fleet;
+mod fleet_view;
+mod forgetting;
+mod host_conditions;
+mod host_monitor;
+mod host_probe;
 mod hosts;
+mod incident_register;
 mod incidents;
 pub mod io;
-mod looks;
-mod orders;
-pub mod pieces;
-mod register;
-mod troubles;
-mod view;
+mod order_dispatch;
+mod order_targets;
+mod own_state;
+pub mod page;
+mod partition;
+mod pending;
+mod suspicion;
 
-use hosts::Watch;
-use io::{ManagerEffect, ManagerInput, ManagerPolicy, ManagerStart};
-use orders::Orders;
-use register::Incidents;
-use troubles::Troubles;
-
-/// The condition that this process itself stalled.
-const SELF: &str = "self";
+use desk::Desk;
+use fleet::{Fleet, Step};
+use forgetting::Forgetting;
+use io::{Ask, ManagerEffect, ManagerInput, ManagerStart, TargetAnswer};
+use order_dispatch::OrderDispatch;
+use page::{Shown, TreeCursor, TreeReader};
 
 /// The manager's machine.
 #[derive(Debug)]
 pub struct ManagerAgent {
     identity: NodeIdentity,
-    term: u64,
-    policy: ManagerPolicy,
-    subject: SubjectId,
-    started: Moment,
-    wall: (Moment, WallTime),
-    backend: Backend,
-    own: LocalHealth,
-    hosts: BTreeMap<NodeName, Watch>,
-    /// When each host wants to be looked after next; mirrors `Watch::armed`, see `arm`.
-    due: BTreeSet<(Moment, NodeName)>,
-    looks: BTreeMap<u64, NodeName>,
-    tally: cut_off::Tally,
-    cut_off: bool,
-    incidents: Incidents,
-    log: DecisionLog,
-    decisions: u64,
-    orders: Orders,
-    random: u64,
-    troubles: Troubles,
-    conditions: BTreeMap<String, Result<String, String>>,
-    effects: VecDeque<ManagerEffect>,
+    sessions: Backend,
+    fleet: Fleet,
+    orders: OrderDispatch,
+    desk: Desk,
 }
 
 impl ManagerAgent {
     /// The manager at its start; hosts it knew before are UNKNOWN until they beat.
     pub fn new(now: Moment, start: ManagerStart) -> Self {
-        let policy = start.policy;
+        let (identity, policy, seed) = (start.identity, start.policy, start.seed);
         let backend_policy = BackendPolicy {
             admission: Admission::Hosts,
             beat: policy.beat,
@@ -90,185 +76,195 @@ impl ManagerAgent {
             parent_silence: policy.parent_silence,
             term: start.term,
         };
-        let subject = own_subject(&start.identity);
-        let mut log = DecisionLog::default();
-        for decision in start.decisions {
-            log.put(decision);
-        }
+        let (name, next) = (identity.name.clone(), start.next_incident);
         let mut manager = Self {
-            term: start.term,
-            subject,
-            started: now,
-            wall: (now, start.wall),
-            backend: Backend::new(start.identity.clone(), backend_policy, start.seed),
-            own: LocalHealth::new(now, policy.settle),
-            hosts: BTreeMap::new(),
-            due: BTreeSet::new(),
-            looks: BTreeMap::new(),
-            tally: cut_off::Tally::default(),
-            cut_off: false,
-            incidents: Incidents::new(start.next_incident),
-            log,
-            decisions: 0,
-            orders: Orders::default(),
-            random: start.seed ^ 0x9e37_79b9_7f4a_7c15,
-            troubles: Troubles::default(),
-            conditions: BTreeMap::new(),
-            effects: VecDeque::new(),
-            identity: start.identity,
-            policy,
+            sessions: Backend::new(identity.clone(), backend_policy, seed),
+            orders: OrderDispatch::new(start.term, &policy, mix(seed)),
+            fleet: Fleet::new(now, name, policy, next, mix(mix(seed))),
+            desk: Desk::new(&identity, now, start.wall, start.decisions),
+            identity,
         };
-        for known in start.hosts {
-            manager.restore(now, known);
-        }
-        manager.take_up(now, start.incidents);
-        manager.check_view(now);
+        let (fleet, mut step) = manager.step(now);
+        fleet.restore(&mut step, start.hosts, start.incidents);
         manager
     }
 
+    /// Who it is.
+    pub fn identity(&self) -> &NodeIdentity {
+        &self.identity
+    }
+
+    /// Its term.
+    pub fn term(&self) -> u64 {
+        self.orders.term()
+    }
+
+    /// When it started.
+    pub fn started(&self) -> Moment {
+        self.fleet.started()
+    }
+
+    /// True once a whole healthy window has passed since its start or its last stall: only then its verdicts count.
+    pub fn is_settled(&self, now: Moment) -> bool {
+        self.fleet.hosts().local().may_judge(now)
+    }
+
+    /// How well it is itself.
+    pub fn health(&self, now: Moment) -> ObserverHealth {
+        self.fleet.hosts().local().health(now)
+    }
+
+    /// What is wrong with it or its view just now.
+    pub fn conditions(&self) -> &Conditions {
+        self.desk.conditions()
+    }
+
+    /// Frames refused since its start, by reason.
+    pub fn refused(&self) -> &BTreeMap<Refusal, u64> {
+        self.sessions.refused()
+    }
+
+    /// The hosts it knows, with the manager's own word on each.
+    pub fn hosts(&self) -> impl Iterator<Item = (&NodeName, &Verdict)> {
+        self.fleet
+            .hosts()
+            .all()
+            .iter()
+            .map(|(name, host)| (name, host.verdict()))
+    }
+
+    /// A host's session; `None` before its first Hello since this manager started.
+    pub fn host(&self, name: &NodeName) -> Option<&Child> {
+        self.sessions.child(name)
+    }
+
+    /// The open incidents, by subject.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.fleet.incidents().open()
+    }
+
+    /// The newest incidents that were closed since this manager started, oldest first; the store has them all.
+    pub fn closed_incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.fleet.incidents().archived()
+    }
+
+    /// The newest decisions about a subject, oldest first; older ones are in the store.
+    pub fn explain(&self, subject: &SubjectId) -> impl Iterator<Item = &Decision> + use<'_> {
+        self.desk.records_of(subject)
+    }
+
+    /// Shows the next `limit` subjects, from the manager itself on; see [`page`]. `None` = that was all.
+    pub fn tree_page(
+        &self,
+        now: Moment,
+        from: &TreeCursor,
+        limit: usize,
+        see: impl FnMut(Shown<'_>),
+    ) -> Option<TreeCursor> {
+        let (fleet, own) = (self.fleet.view(&self.sessions), &self.own_verdict(now));
+        TreeReader { fleet, own }.page(from, limit, see)
+    }
+
+    /// Shows a subject, if there is one of that name, and everything below it.
+    pub fn tree_below(&self, now: Moment, subject: &SubjectId, see: impl FnMut(Shown<'_>)) {
+        let (fleet, own) = (self.fleet.view(&self.sessions), &self.own_verdict(now));
+        TreeReader { fleet, own }.below(subject, see);
+    }
+
+    /// The manager's verdict of itself.
+    pub fn own_verdict(&self, now: Moment) -> Verdict {
+        self.fleet.own_verdict(now, &self.desk)
+    }
+
+    const fn step(&mut self, now: Moment) -> (&mut Fleet, Step<'_>) {
+        let step = Step {
+            now,
+            sessions: &mut self.sessions,
+            desk: &mut self.desk,
+        };
+        (&mut self.fleet, step)
+    }
+
     fn happened(&mut self, now: Moment, happening: Happening) {
+        let (fleet, mut step) = self.step(now);
         match happening {
-            Happening::Joined { name, new_life } => self.joined(now, name, new_life),
-            Happening::Heard(name) | Happening::Pong(name) => self.heard(now, &name),
-            Happening::Changed {
-                name,
-                changed,
-                gone,
-                whole,
-            } => self.changed(now, &name, &changed, &gone, whole),
+            Happening::Joined { name, new_life } => {
+                step.desk.set_cloned(&name, None);
+                fleet.joined(&mut step, &name, new_life);
+            }
+            Happening::Heard(name) | Happening::Pong(name) => fleet.heard(&mut step, &name),
+            Happening::Changed { name, change } => fleet.reported(&mut step, &name, &change),
             Happening::Events {
                 name,
                 decisions,
                 dropped,
             } => {
-                self.events_came(&name, dropped);
+                step.desk.events_came(&name, dropped);
                 for decision in decisions {
-                    self.take_decision(now, decision);
+                    fleet.take_decision(&mut step, decision);
                 }
             }
-            Happening::OrderAnswered { name, answer } => self.order_answered(now, &name, answer),
-            Happening::Left { name, goodbye } => self.left(now, &name, goodbye),
-            Happening::Cloned { name, why } => self.cloned(&name, why),
+            Happening::OrderAnswered { name, answer } => self.orders.answered(now, &name, answer, &mut self.desk),
+            Happening::Left { name, goodbye } => fleet.left(&mut step, &name, goodbye),
+            Happening::Cloned { name, why } => step.desk.set_cloned(&name, Some(why)),
             // A hint only: the next slot will tell.
             Happening::Gone { .. } => (),
         }
     }
 
-    fn drain_backend(&mut self, now: Moment) {
-        while let Some(happening) = self.backend.poll_happening() {
+    fn drain_sessions(&mut self, now: Moment) {
+        while let Some(happening) = self.sessions.poll_happening() {
             self.happened(now, happening);
         }
-        while let Some((to, envelope)) = self.backend.poll_outgoing() {
-            self.effects.push_back(ManagerEffect::Send { to, envelope });
+        while let Some((to, envelope)) = self.sessions.poll_outgoing() {
+            self.desk.push(ManagerEffect::Send { to, envelope });
         }
     }
 
-    /// This process did not run: nobody is judged by that time.
-    fn stalled(&mut self, now: Moment, gap: Duration) {
-        self.own.stalled(now, gap);
-        self.after_stall(gap);
-    }
-
-    fn after_stall(&mut self, gap: Duration) {
-        let settled = self.own.settled_at();
-        let waiting: Vec<NodeName> = self.due.iter().map(|(_, name)| name.clone()).collect();
-        for name in waiting {
-            self.excuse(&name, settled);
-        }
-        // How long an illness lasts, and whether a subject is gone, was not seen either.
-        self.incidents.put_off(settled);
-        let why = format!(
-            "did not run for {} ms: nobody is judged before {settled}",
-            gap.as_millis()
-        );
-        self.set_condition(SELF.to_string(), Err(why));
-    }
-
-    /// A whole healthy window has passed since a stall.
-    fn settle_if_due(&mut self, now: Moment) {
-        if self.own.may_judge(now) && self.conditions.contains_key(SELF) {
-            self.set_condition(
-                SELF.to_string(),
-                Ok("judges again after a whole healthy window".to_string()),
-            );
+    fn ask(&mut self, now: Moment, ask: &Ask) {
+        let checked = self.orders.check(ask);
+        match checked.and_then(|()| order_targets::targets(self.fleet.view(&self.sessions), &ask.subject)) {
+            Ok(targets) => self.orders.send(now, ask, targets, &mut self.sessions, &mut self.desk),
+            Err(error) => {
+                self.desk.refuse(now, &ask.to_string(), &error);
+                let (ticket, result) = (ask.ticket, Err(error));
+                self.desk.push(ManagerEffect::AskAnswered { ticket, result });
+            }
         }
     }
 
-    fn wall(&self, now: Moment) -> WallTime {
-        let (at, wall) = self.wall;
-        WallTime(wall.0 + u64::try_from(now.since(at).as_millis()).unwrap_or(0))
-    }
-
-    fn random(&mut self) -> u64 {
-        // splitmix64
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn set_condition(&mut self, about: String, state: Result<String, String>) {
-        let news = match (self.conditions.get(&about), &state) {
-            (Some(old), new) => old != new,
-            (None, Ok(_)) => false,
-            (None, Err(_)) => true,
+    fn ask_to_forget(&mut self, now: Moment, ticket: u64, subject: &SubjectId, asked_by: &str) {
+        let asked = format!("{asked_by} asked to forget {subject}");
+        let own = self.desk.own().clone();
+        let result = match forgetting::judge(now, self.fleet.view(&self.sessions), &own, subject, &asked) {
+            Ok(Forgetting { draft, host }) => {
+                self.desk.record(now, draft);
+                host
+            }
+            Err(error) => {
+                self.desk.refuse(now, &asked, &error);
+                Err(error)
+            }
         };
-        if !news {
-            return;
-        }
-        if state.is_ok() {
-            self.conditions.remove(&about);
-        } else {
-            self.conditions.insert(about.clone(), state.clone());
-        }
-        self.effects.push_back(ManagerEffect::Condition { about, state });
+        let result = result.map(|host| {
+            let (fleet, mut step) = self.step(now);
+            fleet.forget(&mut step, &host, &format!("{asked_by} took the host out of the tree"));
+            self.forgotten(&host)
+        });
+        self.desk.push(ManagerEffect::AskAnswered { ticket, result });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one record")]
-    fn decide(
-        &mut self,
-        now: Moment,
-        subject: SubjectId,
-        evidence: Vec<Evidence>,
-        guards: Vec<GuardAnswer>,
-        action: ActionKind,
-        outcome: Outcome,
-        why: String,
-    ) -> Decision {
-        self.decisions += 1;
-        let id = DecisionId {
-            node: self.identity.name.clone(),
-            epoch: self.identity.agent_epoch.0,
-            count: self.decisions,
+    fn forgotten(&self, host: &NodeName) -> Vec<TargetAnswer> {
+        let answer = OrderAnswer {
+            id: [0; 16],
+            result: Ok(()),
+            detail: format!("{host} is taken out of the tree"),
         };
-        let decision = Decision {
-            id,
-            at: now,
-            wall: self.wall(now),
-            subject,
-            incarnation: Incarnation::default(),
-            evidence,
-            guards,
-            action,
-            budget_left: None,
-            outcome,
-            why,
-            result: String::new(),
-        };
-        self.keep(decision.clone());
-        decision
+        vec![TargetAnswer {
+            target: self.identity.name.clone(),
+            answer: Some(answer),
+        }]
     }
-
-    fn keep(&mut self, decision: Decision) -> bool {
-        self.effects.push_back(ManagerEffect::StoreDecision(decision.clone()));
-        self.log.put(decision)
-    }
-}
-
-/// The manager's own place in the tree.
-fn own_subject(identity: &NodeIdentity) -> SubjectId {
-    SubjectId::of_node(&identity.name)
 }
 
 impl Machine for ManagerAgent {
@@ -276,53 +272,41 @@ impl Machine for ManagerAgent {
     type Effect = ManagerEffect;
 
     fn handle(&mut self, now: Moment, input: ManagerInput) {
+        let (fleet, mut step) = self.step(now);
         match input {
-            ManagerInput::Hosts(input) => self.backend.handle(now, input),
-            ManagerInput::Looked { nonce, look } => self.looked(now, nonce, look),
-            ManagerInput::Ask(ask) => self.ask(now, ask),
+            ManagerInput::Hosts(input) => step.sessions.handle(now, input),
+            ManagerInput::HostProbed { nonce, result } => fleet.probed(nonce, result),
+            ManagerInput::Ask(ask) => self.ask(now, &ask),
             ManagerInput::Forget { ticket, host, asked_by } => self.ask_to_forget(now, ticket, &host, &asked_by),
-            ManagerInput::Remembered { hosts, incidents } => self.remembered(now, hosts, incidents),
+            ManagerInput::Remembered { hosts, incidents } => fleet.restore(&mut step, hosts, incidents),
             ManagerInput::StoreHealth { state } => {
                 let state = state.map(|()| "the store can be written again".to_string());
-                self.set_condition("store".to_string(), state);
+                step.desk.set_condition("store", state);
             }
-            ManagerInput::Wall(wall) => self.wall = (now, wall),
-            ManagerInput::Stalled { gap } => self.stalled(now, gap),
-            ManagerInput::Stop => self.effects.push_back(ManagerEffect::Stopped),
+            ManagerInput::Wall(wall) => step.desk.set_wall(now, wall),
+            ManagerInput::Stalled { gap } => fleet.stalled(&mut step, gap),
+            ManagerInput::Stop => step.desk.push(ManagerEffect::Stopped),
         }
-        self.drain_backend(now);
+        self.drain_sessions(now);
     }
 
     fn handle_timeout(&mut self, now: Moment) {
         let Some(due) = self.next_deadline().filter(|due| *due <= now) else {
             return;
         };
-        if self.own.woke(now, due) {
-            self.after_stall(now.since(due));
-        }
-        self.settle_if_due(now);
-        while let Some((at, name)) = self.due.first().cloned() {
-            if now < at {
-                break;
-            }
-            self.host_due(now, &name);
-        }
-        self.incidents_due(now);
-        self.orders_due(now);
-        self.drain_backend(now);
+        let (fleet, mut step) = self.step(now);
+        fleet.due(&mut step, due);
+        self.orders.due(now, &mut self.sessions, &mut self.desk);
+        self.drain_sessions(now);
     }
 
     fn poll_effect(&mut self) -> Option<ManagerEffect> {
-        self.effects.pop_front()
+        self.desk.poll()
     }
 
     fn next_deadline(&self) -> Option<Moment> {
-        let host = self.due.first().map(|(at, _)| *at);
-        let settled = self.conditions.contains_key(SELF).then(|| self.own.settled_at());
-        [host, self.incidents.next_due(), self.orders.next_due(), settled]
-            .into_iter()
-            .flatten()
-            .min()
+        let next = [self.fleet.next_deadline(&self.desk), self.orders.next_deadline()];
+        next.into_iter().flatten().min()
     }
 }
 

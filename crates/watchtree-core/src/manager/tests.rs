@@ -1,48 +1,30 @@
 //! The manager's promises, as scripts without a clock: real frontends play the hosts, a table plays their kernels.
 
-use super::io::{Ask, AskError, KnownHost};
+use super::io::{Ask, AskError, KnownHost, ManagerPolicy};
+use super::page::{Shown, TreeCursor};
 use super::*;
 use crate::backend::{BackendInput, Peer, Refusal};
+use crate::decision::{ActionKind, Decision, GuardAnswer, Outcome};
+use crate::fixture::{identity, name, subject};
 use crate::frontend::{Frontend, FrontendInput, FrontendNotice, FrontendSettings};
-use crate::id::{AgentEpoch, BootId, MachineId, NodeId, Tier};
+use crate::id::{NodeId, Tier};
 use crate::incident::Incident;
 use crate::message::{Capabilities, Envelope, Goodbye, Look, Message};
 use crate::order::{OrderAnswer, Verb};
-use crate::subject::SubjectKind;
-use crate::tree::{TreeFilter, unknown};
+use crate::subject::{Incarnation, SubjectKind};
+use crate::time::{Duration, WallTime};
+use crate::tree::unknown;
 use crate::verdict::{Level, State, Verdict};
+use alloc::string::String;
 use alloc::vec;
 
-mod farewells;
 mod forget;
 mod incidents;
 mod judging;
-mod looks;
+mod leaves;
+mod pages;
 mod people;
-mod pieces;
-
-pub(super) fn name(text: &str) -> NodeName {
-    NodeName::new(text).unwrap()
-}
-
-pub(super) fn subject(text: &str) -> SubjectId {
-    SubjectId::new(text).unwrap()
-}
-
-pub(super) fn identity(text: &str, tier: Tier, epoch: u64) -> NodeIdentity {
-    let byte = text
-        .bytes()
-        .fold(7u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
-    NodeIdentity {
-        name: name(text),
-        tier,
-        node_id: NodeId([byte; 16]),
-        machine_id: MachineId([byte; 16]),
-        boot_id: BootId([byte; 16]),
-        agent_epoch: AgentEpoch(epoch),
-        version: "1".to_string(),
-    }
-}
+mod probes;
 
 /// A host played by a real frontend on a clock of its own.
 pub(super) struct Host {
@@ -72,7 +54,7 @@ pub(super) struct World {
     pub(super) told: Vec<String>,
     pub(super) opened: Vec<Incident>,
     pub(super) closed: Vec<Incident>,
-    pub(super) answered: Vec<(u64, Result<Vec<io::TargetAnswer>, AskError>)>,
+    pub(super) answered: Vec<(u64, Result<Vec<TargetAnswer>, AskError>)>,
     looks: Vec<(Moment, u64, Look)>,
     pub(super) looked: usize,
     /// Refusals that hosts heard of.
@@ -173,14 +155,27 @@ impl World {
     }
 
     pub(super) fn state(&self, text: &str) -> State {
-        self.manager
-            .line(self.now, &subject(text))
-            .map_or(State::Unknown, |line| line.state)
+        self.shown_as(text).map_or(State::Unknown, |(state, _)| state)
     }
 
-    pub(super) fn shown(&self, filter: &TreeFilter) -> Vec<String> {
-        let line = |line: &crate::tree::TreeLine| format!("{} {}", line.subject, line.state.as_str());
-        self.manager.tree(self.now, filter).iter().map(line).collect()
+    /// What a subject is shown as, and what masks it; `None` = there is none of that name.
+    pub(super) fn shown_as(&self, text: &str) -> Option<(State, Option<SubjectId>)> {
+        let (subject, mut found) = (subject(text), None);
+        self.manager.tree_below(self.now, &subject, |shown| {
+            if shown.verdict.subject == subject {
+                found = Some((shown.state, shown.root_cause.cloned()));
+            }
+        });
+        found
+    }
+
+    /// All that is shown, the manager's own line first.
+    pub(super) fn shown(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let line = |shown: Shown<'_>| all.push(format!("{} {}", shown.verdict.subject, shown.state.as_str()));
+        self.manager
+            .tree_page(self.now, &TreeCursor::default(), usize::MAX, line);
+        all
     }
 
     /// This process does not run for so long; then it is told, as the driver does, after what waited was handed in.
@@ -237,7 +232,8 @@ impl World {
             self.looks = later;
             let due: Vec<(Moment, u64, Look)> = due;
             for (_, nonce, look) in due {
-                self.manager.handle(now, ManagerInput::Looked { nonce, look });
+                self.manager
+                    .handle(now, ManagerInput::HostProbed { nonce, result: look });
             }
             self.manager.handle_timeout(now);
             self.settle();
@@ -317,7 +313,7 @@ impl World {
                 let host = self.hosts.get_mut(&to.name).unwrap();
                 host.orders.push(crate::message::OrderInput { order, local: false });
             }
-            ManagerEffect::LookAt {
+            ManagerEffect::ProbeHost {
                 nonce, host, within, ..
             } => {
                 self.looked += 1;
@@ -356,7 +352,10 @@ impl World {
                 self.closed.push(incident);
             }
             ManagerEffect::AskAnswered { ticket, result } => self.answered.push((ticket, result)),
-            _ => (),
+            ManagerEffect::StoreDecision(_)
+            | ManagerEffect::IncidentNoted(_)
+            | ManagerEffect::Condition { .. }
+            | ManagerEffect::Stopped => (),
         }
     }
 }
@@ -370,6 +369,15 @@ pub(super) fn verdict(text: &str, kind: SubjectKind, state: State) -> Verdict {
 }
 
 pub(super) fn manager(now: Moment, hosts: Vec<KnownHost>, incidents: Vec<Incident>) -> ManagerAgent {
+    manager_by(now, ManagerPolicy::default(), hosts, incidents)
+}
+
+pub(super) fn manager_by(
+    now: Moment,
+    policy: ManagerPolicy,
+    hosts: Vec<KnownHost>,
+    incidents: Vec<Incident>,
+) -> ManagerAgent {
     ManagerAgent::new(
         now,
         ManagerStart {
@@ -379,7 +387,7 @@ pub(super) fn manager(now: Moment, hosts: Vec<KnownHost>, incidents: Vec<Inciden
             incidents,
             decisions: Vec::new(),
             next_incident: 1,
-            policy: ManagerPolicy::default(),
+            policy,
             seed: now.as_micros(),
             wall: WallTime(now.as_micros() / 1000),
         },

@@ -1,9 +1,10 @@
-//! Roll-up, groups, eclipses and the book's digest.
+//! What is below what, masks, and the digest.
 
 use super::*;
 use crate::id::NodeName;
 use crate::report::digest_of;
 use alloc::format;
+use alloc::vec::Vec;
 
 fn verdict(path: &str, state: State) -> Verdict {
     let kind = if path.contains('/') {
@@ -39,73 +40,13 @@ fn the_digest_is_that_of_the_protocol_whatever_the_way() {
 }
 
 #[test]
-fn the_worst_rolls_up_past_names_that_sort_between() {
-    // '-' and '.' sort before '/': a subtree is not contiguous in the order of the text.
-    let book = book(&[
-        ("h1", State::Ok),
-        ("h1/d", State::Ok),
-        ("h1/d-x", State::Ok),
-        ("h1/d-x/a", State::GivenUp),
-        ("h1/d.y/a", State::Ok),
-        ("h1/d/shop/web/1", State::Unhealthy),
-    ]);
-    let top = SubjectId::new("h1").unwrap();
-    let all = lines(&top, &book, None, |_| None, &TreeFilter::default());
-    let worst: Vec<_> = all
-        .iter()
-        .map(|line| format!("{} {}", line.subject, line.worst.as_str()))
-        .collect();
-    assert_eq!(
-        worst,
-        [
-            "h1 GIVEN UP",
-            "h1/d UNHEALTHY",
-            "h1/d/shop UNHEALTHY",
-            "h1/d/shop/web UNHEALTHY",
-            "h1/d/shop/web/1 UNHEALTHY",
-            "h1/d-x GIVEN UP",
-            "h1/d-x/a GIVEN UP",
-            "h1/d.y OK",
-            "h1/d.y/a OK"
-        ]
-    );
-    let within = SubjectId::new("h1/d").unwrap();
-    assert_eq!(book.within(&within).count(), 2);
-}
-
-#[test]
-fn an_eclipse_covers_what_is_below_and_keeps_what_ended_on_purpose() {
-    let book = book(&[
-        ("h1", State::Ok),
-        ("h1/d/a", State::Ok),
-        ("h1/d/b", State::Stopped),
-        ("h1/d/c", State::Down),
-    ]);
-    let top = SubjectId::new("h1").unwrap();
-    let eclipse = Eclipse {
-        verdict: verdict("h1", State::AgentLost),
-    };
-    let all = lines(&top, &book, Some(&eclipse), |_| None, &TreeFilter::default());
-    let shown: Vec<_> = all
-        .iter()
-        .map(|line| format!("{} {}", line.subject, line.state.as_str()))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            "h1 AGENT LOST",
-            "h1/d UNWATCHED",
-            "h1/d/a UNWATCHED",
-            "h1/d/b STOPPED",
-            "h1/d/c UNWATCHED"
-        ]
-    );
-    assert_eq!(all[2].root_cause, Some(top.clone()));
-    let suspect = Eclipse {
-        verdict: verdict("h1", State::Suspect),
-    };
-    let all = lines(&top, &book, Some(&suspect), |_| None, &TreeFilter::default());
-    assert_eq!(all[2].state, State::Ok);
+fn what_is_within_a_subject_is_not_what_sorts_between() {
+    // '-' sorts before '/': a subtree is not contiguous in the order of the text.
+    let entries = ["h1", "h1/d", "h1/d-x", "h1/d-x/a", "h1/d/shop/web/1"].map(|path| (path, State::Ok));
+    let book = book(&entries);
+    let top = SubjectId::new("h1/d").unwrap();
+    let within: Vec<_> = book.within(&top).map(|verdict| verdict.subject.as_str()).collect();
+    assert_eq!(within, ["h1/d", "h1/d/shop/web/1"]);
 }
 
 #[test]
@@ -127,35 +68,28 @@ fn a_dead_engine_covers_its_containers_and_nothing_else() {
         kind: SubjectKind::Watchdog,
         ..verdict("h1/docker/@watchdog", State::Ok)
     });
-    let top = SubjectId::new("h1").unwrap();
-    let shown = |book: &Book| -> Vec<String> {
-        let all = lines(&top, book, None, |_| None, &TreeFilter::default());
-        let subjects = all.iter().filter(|line| line.kind.is_some());
-        let words = |line: &TreeLine| {
-            let cause = line.root_cause.as_ref().map_or("", SubjectId::as_str);
-            format!("{} {} {cause}", line.subject, line.state.as_str())
-        };
-        subjects.map(words).collect()
+    let masked = |book: &Book| -> Vec<String> {
+        let engine = SubjectId::new("h1/docker").unwrap();
+        let masked = book
+            .iter()
+            .filter(|verdict| book.dead_engine_over(verdict) == Some(&engine));
+        masked.map(|verdict| verdict.subject.to_string()).collect()
     };
     for dead in [State::AgentLost, State::Unreachable, State::Down] {
         book.put(engine(dead));
-        assert_eq!(
-            shown(&book),
-            [
-                "h1 OK ".to_string(),
-                format!("h1/docker {} ", dead.as_str()),
-                "h1/docker/@watchdog OK ".to_string(),
-                "h1/docker/a UNWATCHED h1/docker".to_string(),
-                "h1/docker/b STOPPED h1/docker".to_string(),
-                "h1/docker/shop UNWATCHED h1/docker".to_string(),
-                "h1/docker/shop/web/1 UNWATCHED h1/docker".to_string(),
-                "h1/podman/c OK ".to_string(),
-            ]
-        );
+        let below = ["h1/docker/a", "h1/docker/b", "h1/docker/shop", "h1/docker/shop/web/1"];
+        assert_eq!(masked(&book), below);
     }
     book.put(engine(State::Degraded));
-    assert!(shown(&book).contains(&"h1/docker/a OK ".to_string()));
-    assert!(shown(&book).contains(&"h1/docker/shop/web/1 GIVEN UP ".to_string()));
+    assert_eq!(masked(&book), [""; 0]);
+}
+
+#[test]
+fn what_ended_on_purpose_is_shown_so_under_a_mask() {
+    let shown = [State::Ok, State::GivenUp, State::Stopped, State::Finished].map(masked_state);
+    let expected = [State::Unwatched, State::Unwatched, State::Stopped, State::Finished];
+    assert_eq!(shown, expected);
+    assert!(masks(State::AgentLost) && masks(State::Unknown) && !masks(State::Suspect));
 }
 
 #[test]

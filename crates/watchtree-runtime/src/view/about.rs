@@ -3,7 +3,7 @@
 use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;
 use watchtree_api::TreeNode;
-use watchtree_core::manager::pieces::Shown;
+use watchtree_core::manager::page::Shown;
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Moment;
 use watchtree_core::verdict::{State, Verdict};

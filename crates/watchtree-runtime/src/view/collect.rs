@@ -4,7 +4,7 @@ use super::records::{node, shown_node, state_word};
 use std::collections::BTreeMap;
 use watchtree_api as api;
 use watchtree_api::{TREE_NODES_MAX, TreeNode, TreeQuery};
-use watchtree_core::manager::pieces::Shown;
+use watchtree_core::manager::page::Shown;
 use watchtree_core::subject::{SubjectId, SubjectKind};
 use watchtree_core::time::Moment;
 use watchtree_core::verdict::{State, Verdict};

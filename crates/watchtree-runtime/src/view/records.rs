@@ -6,7 +6,7 @@ use watchtree_api as api;
 use watchtree_api::{EventKind, TreeNode};
 use watchtree_core::decision::Decision;
 use watchtree_core::incident::Incident;
-use watchtree_core::manager::pieces::Shown;
+use watchtree_core::manager::page::Shown;
 use watchtree_core::order::OrderAnswer;
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::{Moment, WallTime};

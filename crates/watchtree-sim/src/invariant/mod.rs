@@ -87,11 +87,13 @@ impl World {
 
     /// What the manager shows of a subject.
     fn shown(&self, subject: &SubjectId) -> Option<State> {
-        self.manager
-            .machine
-            .as_ref()?
-            .line(self.now, subject)
-            .map(|line| line.state)
+        let (manager, mut found) = (self.manager.machine.as_ref()?, None);
+        manager.tree_below(self.now, subject, |shown| {
+            if shown.verdict.subject == *subject {
+                found = Some(shown.state);
+            }
+        });
+        found
     }
 
     /// What a host's container-watchdog holds of a subject.

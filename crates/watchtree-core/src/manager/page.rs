@@ -1,14 +1,14 @@
-//! The tree in pieces of bounded work, so that no reader keeps the manager from judging, however large the fleet is.
+//! The tree in pages of bounded work, so that no reader keeps the manager from judging, however large the fleet is.
 //!
 //! A reading begins at `TreeCursor::default()` and goes on at the cursor that came back, until none comes. What changes
-//! between two pieces is seen or not; nothing that stays is missed or seen twice.
+//! between two pages is seen or not; nothing that stays is missed or seen twice.
 
-use super::ManagerAgent;
-use super::hosts::{Phase, Watch};
+use super::fleet_view::FleetView;
+use super::host_monitor::HostMonitor;
 use crate::id::NodeName;
 use crate::subject::SubjectId;
 use crate::time::Moment;
-use crate::tree::{Book, covered_state, covers};
+use crate::tree::{Book, masked_state, masks};
 use crate::verdict::{State, Verdict};
 use core::ops::Bound;
 
@@ -41,21 +41,22 @@ pub struct Shown<'a> {
     pub since: Option<Moment>,
 }
 
-impl ManagerAgent {
+/// What a reader of the tree sees: the manager itself, and the fleet below it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TreeReader<'a> {
+    pub(super) fleet: FleetView<'a>,
+    pub(super) own: &'a Verdict,
+}
+
+impl TreeReader<'_> {
     /// Shows the next `limit` subjects (the manager's own first, then each host with what is below it). `None` = that
     /// was all.
-    pub fn tree_piece(
-        &self,
-        now: Moment,
-        from: &TreeCursor,
-        limit: usize,
-        mut see: impl FnMut(Shown<'_>),
-    ) -> Option<TreeCursor> {
+    pub(super) fn page(self, from: &TreeCursor, limit: usize, mut see: impl FnMut(Shown<'_>)) -> Option<TreeCursor> {
         let mut left = limit.max(1);
         let mut at = from.0.clone();
         let first = match &from.0 {
             Place::Begin => {
-                self.see_own(now, &mut see);
+                see(Shown::own_word(self.own));
                 left -= 1;
                 at = Place::Hosts;
                 Bound::Unbounded
@@ -64,15 +65,15 @@ impl ManagerAgent {
             Place::After(host) => Bound::Excluded(host),
             Place::Within(host, _) => Bound::Included(host),
         };
-        for (name, watch) in self.hosts.range((first, Bound::Unbounded)) {
+        for (name, host) in self.fleet.hosts().all().range((first, Bound::Unbounded)) {
             if left == 0 {
                 return Some(TreeCursor(at));
             }
             let after = match &from.0 {
                 Place::Within(host, after) if host == name => Some(after),
-                _ => None,
+                Place::Begin | Place::Hosts | Place::After(_) | Place::Within(..) => None,
             };
-            let last = self.see_host(name, watch, &watch.known.scope, after, &mut left, &mut see);
+            let last = self.show_host((name, host), host.scope(), after, &mut left, &mut see);
             if let Some(last) = last {
                 return Some(TreeCursor(Place::Within(name.clone(), last)));
             }
@@ -82,64 +83,44 @@ impl ManagerAgent {
     }
 
     /// Shows a subject, if there is one of that name, and everything below it; all of that is on one host.
-    pub fn tree_below(&self, now: Moment, subject: &SubjectId, mut see: impl FnMut(Shown<'_>)) {
-        if *subject == self.subject {
-            return self.see_own(now, &mut see);
-        }
-        let host = self.host_of(subject);
-        if let Some((name, watch)) = host.and_then(|name| self.hosts.get_key_value(name)) {
-            let mut all = usize::MAX;
-            self.see_host(name, watch, subject, None, &mut all, &mut see);
+    pub(super) fn below(self, subject: &SubjectId, mut see: impl FnMut(Shown<'_>)) {
+        if *subject == self.own.subject {
+            see(Shown::own_word(self.own));
+        } else if let Some(owner) = self.fleet.owner(subject) {
+            self.show_host(owner, subject, None, &mut { usize::MAX }, &mut see);
         }
     }
 
-    fn see_own(&self, now: Moment, see: &mut impl FnMut(Shown<'_>)) {
-        let verdict = self.own_verdict(now);
-        see(Shown {
-            verdict: &verdict,
-            state: verdict.state,
-            root_cause: None,
-            since: Some(verdict.since),
-        });
-    }
-
-    /// Shows what of a host is within `top` and comes after `after`; gives the last one if there are more than `left`.
-    fn see_host(
-        &self,
-        name: &NodeName,
-        watch: &Watch,
+    /// Shows what of a host is within `top` and comes after `after`; returns the last one if there are more than `left`.
+    fn show_host(
+        self,
+        (name, host): (&NodeName, &HostMonitor),
         top: &SubjectId,
         after: Option<&SubjectId>,
         left: &mut usize,
         see: &mut impl FnMut(Shown<'_>),
     ) -> Option<SubjectId> {
         let nothing = Book::default();
-        let child = self.backend.child(name);
+        let child = self.fleet.child(name);
         let book = child.map_or(&nothing, |child| &child.book);
-        let scope = &watch.known.scope;
-        let eclipse = watch.eclipse(book);
-        let cause = eclipse.filter(|verdict| covers(verdict.state)).map(|_| scope);
+        let (scope, own_word) = (host.scope(), host.own_word(book));
+        let masked_by_host = own_word.filter(|verdict| masks(verdict.state)).map(|_| scope);
         let mut last = after;
-        if let Some(verdict) = eclipse.filter(|_| after.is_none() && top == scope) {
-            see(Shown {
-                verdict,
-                state: verdict.state,
-                root_cause: None,
-                since: Some(verdict.since),
-            });
+        if let Some(verdict) = own_word.filter(|_| after.is_none() && top == scope) {
+            see(Shown::own_word(verdict));
             *left = left.saturating_sub(1);
             last = Some(scope);
         }
         let reported = book.within_after(top, after);
-        for verdict in reported.filter(|verdict| eclipse.is_none() || verdict.subject != *scope) {
+        for verdict in reported.filter(|verdict| own_word.is_none() || verdict.subject != *scope) {
             if *left == 0 {
                 return last.cloned();
             }
-            let cause = cause.or_else(|| book.dead_engine_over(verdict));
+            let masked_by = masked_by_host.or_else(|| book.dead_engine_over(verdict));
             see(Shown {
                 verdict,
-                state: cause.map_or(verdict.state, |_| covered_state(verdict.state)),
-                root_cause: cause,
+                state: masked_by.map_or(verdict.state, |_| masked_state(verdict.state)),
+                root_cause: masked_by,
                 since: child.and_then(|child| child.our_moment(verdict.since)),
             });
             *left = left.saturating_sub(1);
@@ -149,10 +130,14 @@ impl ManagerAgent {
     }
 }
 
-impl Watch {
-    /// The manager's own word where it takes the place of the host's: the host is not heard, or has said nothing yet.
-    pub(super) fn eclipse(&self, book: &Book) -> Option<&Verdict> {
-        let speaks = matches!(self.phase, Phase::Well) && book.get(&self.known.scope).is_some();
-        (!speaks).then_some(&self.verdict)
+impl<'a> Shown<'a> {
+    /// What the manager says itself.
+    const fn own_word(verdict: &'a Verdict) -> Self {
+        Self {
+            verdict,
+            state: verdict.state,
+            root_cause: None,
+            since: Some(verdict.since),
+        }
     }
 }

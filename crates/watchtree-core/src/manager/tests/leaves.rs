@@ -77,7 +77,7 @@ fn who_leaves_for_good_is_forgotten() {
     let mut world = World::of(2);
     world.say("h1", |frontend, now| frontend.goodbye(now, Goodbye::Leaving));
     world.host("h1").frozen = true;
-    assert!(world.manager.line(world.now, &subject("h1")).is_none());
+    assert!(world.shown_as("h1").is_none());
     world.run_ms(60_000);
     assert!(world.opened.is_empty());
 }
@@ -125,8 +125,14 @@ fn a_reboot_whose_watchdog_does_not_start_is_agent_lost() {
 
 #[test]
 fn a_power_off_may_last_for_ever_where_the_configuration_says_so() {
-    let mut world = World::of(1);
-    world.manager.policy.back_after_shutdown = None;
+    let mut world = World::new(Vec::new());
+    let policy = ManagerPolicy {
+        back_after_shutdown: None,
+        ..ManagerPolicy::default()
+    };
+    world.manager = manager_by(world.now, policy, Vec::new(), Vec::new());
+    world.add("h1", 1);
+    world.run_ms(10_000);
     power_off(&mut world, "h1");
     world.run_ms(24 * 3600 * 1000);
     assert_eq!(world.state("h1"), State::Unwatched);
@@ -182,5 +188,6 @@ fn machines_that_were_switched_off_do_not_make_the_manager_the_one_cut_off() {
     }
     world.run_ms(5000);
     assert_eq!(world.manager.open_incidents().count(), 0);
-    assert_eq!((world.manager.tally.counted, world.manager.tally.silent), (10, 0));
+    let share = world.manager.fleet.hosts().share();
+    assert_eq!(share.words(), "0 of 10 hosts");
 }
