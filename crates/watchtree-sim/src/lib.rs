@@ -17,6 +17,7 @@ mod perform;
 pub mod place;
 pub mod process;
 pub mod rng;
+pub mod state;
 mod wires;
 pub mod world;
 
