@@ -193,7 +193,10 @@ impl<V, A> Container<V, A> {
 
     /// The engine's `IsRunning`: also while it backs off, and while it is paused.
     pub(super) fn counts_as_running(&self) -> bool {
-        matches!(self.view.run, RunState::Running | RunState::Paused | RunState::Restarting)
+        matches!(
+            self.view.run,
+            RunState::Running | RunState::Paused | RunState::Restarting
+        )
     }
 
     /// A start by hand or by the daemon: the policy is in force again.

@@ -14,7 +14,10 @@ pub(super) fn cannot_join(id: &str) -> EngineError {
 
 /// The joined container is no more.
 pub(super) fn joined_is_gone(id: &str) -> EngineError {
-    refused(409, format!("joining network namespace of container: No such container: {id}"))
+    refused(
+        409,
+        format!("joining network namespace of container: No such container: {id}"),
+    )
 }
 
 /// A bind mount's source is not there.
