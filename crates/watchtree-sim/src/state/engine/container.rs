@@ -130,6 +130,8 @@ pub(super) struct Container<V, A> {
     pub(super) restarting: bool,
     /// Checks of this life are scheduled.
     pub(super) checking: bool,
+    /// The engine backs off that long after each end; `None` = as it does.
+    pub(super) backoff: Option<Duration>,
     /// Next start by a watchdog takes that long.
     pub(super) slow: Option<Duration>,
 }
@@ -137,22 +139,8 @@ pub(super) struct Container<V, A> {
 impl<V, A> Container<V, A> {
     /// A container that was just created.
     pub(super) fn new(now: Moment, spec: Spec) -> Self {
-        let view = ContainerView {
-            id: spec.id.clone(),
-            name: spec.name.clone(),
-            run: RunState::Created,
-            health_start_period: spec.check.as_ref().map_or(Duration::ZERO, |check| check.start_period),
-            restart_policy: spec.policy,
-            stop_signal: spec.stop_signal.unwrap_or(15),
-            stop_signal_set: spec.stop_signal.is_some(),
-            stop_timeout: spec.stop_timeout,
-            auto_remove: spec.auto_remove,
-            joins: spec.joins.clone(),
-            labels: spec.labels.clone(),
-            ..ContainerView::default()
-        };
         Self {
-            view,
+            view: view_of(&spec, ContainerView::default()),
             spec,
             hung: false,
             alive: false,
@@ -169,8 +157,15 @@ impl<V, A> Container<V, A> {
             manually_stopped: false,
             restarting: false,
             checking: false,
+            backoff: None,
             slow: None,
         }
+    }
+
+    /// It is as if it had been made otherwise.
+    pub(super) fn remade(&mut self, set: impl FnOnce(&mut Spec)) {
+        set(&mut self.spec);
+        self.view = view_of(&self.spec, std::mem::take(&mut self.view));
     }
 
     /// What is true of it now.
@@ -237,5 +232,22 @@ impl<V, A> Container<V, A> {
         self.view.pid = 0;
         self.view.exit_code = exit_code;
         self.view.finished_at = at;
+    }
+}
+
+/// What inspect says of it, where that follows from how it was made.
+fn view_of(spec: &Spec, view: ContainerView) -> ContainerView {
+    ContainerView {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        health_start_period: spec.check.as_ref().map_or(Duration::ZERO, |check| check.start_period),
+        restart_policy: spec.policy,
+        stop_signal: spec.stop_signal.unwrap_or(15),
+        stop_signal_set: spec.stop_signal.is_some(),
+        stop_timeout: spec.stop_timeout,
+        auto_remove: spec.auto_remove,
+        joins: spec.joins.clone(),
+        labels: spec.labels.clone(),
+        ..view
     }
 }

@@ -56,13 +56,30 @@ impl LoggedEvent {
 }
 
 /// See the top of this file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EventLog {
     ring: VecDeque<LoggedEvent>,
+    max: usize,
     count: u64,
 }
 
+impl Default for EventLog {
+    fn default() -> Self {
+        Self {
+            ring: VecDeque::new(),
+            max: RING_EVENTS_MAX,
+            count: 0,
+        }
+    }
+}
+
 impl EventLog {
+    /// Remembers so many from here on.
+    pub(super) fn remembers(&mut self, max: usize) {
+        self.max = max;
+        self.ring.drain(..self.ring.len().saturating_sub(max));
+    }
+
     /// A stamp that no other event has, for that wall time.
     pub(super) fn stamp(&mut self, wall_ns: u64) -> EngineTime {
         self.count += 1;
@@ -70,10 +87,10 @@ impl EventLog {
     }
 
     pub(super) fn push(&mut self, event: LoggedEvent) {
-        if self.ring.len() == RING_EVENTS_MAX {
+        self.ring.push_back(event);
+        if self.max < self.ring.len() {
             self.ring.pop_front();
         }
-        self.ring.push_back(event);
     }
 
     /// What is remembered from `since` on, oldest first.
@@ -82,6 +99,11 @@ impl EventLog {
         let mut events: Vec<_> = newest_first.cloned().collect();
         events.reverse();
         events
+    }
+
+    /// The stamp of the newest; 0 = none.
+    pub(super) fn newest(&self) -> EngineTime {
+        self.ring.back().map_or(EngineTime(0), |event| event.at)
     }
 
     pub(super) fn clear(&mut self) {

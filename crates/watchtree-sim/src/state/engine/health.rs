@@ -85,9 +85,8 @@ pub(super) fn check_ends(k: &mut Kernel, now: Moment, i: usize, life: u64) {
 }
 
 /// The status of its health check becomes that at once, with the event that tells of it.
-pub(super) fn set_health(k: &mut Kernel, now: Moment, place: usize, health: Health) {
+pub(super) fn set_health(k: &mut Kernel, place: usize, health: Health) {
     let c = &mut k.containers[place];
     (c.view.health, c.view.health_streak) = (health, u32::from(health == Health::Unhealthy) * 2);
-    k.event(now, place, EventAction::Health(health));
     k.changed(place);
 }

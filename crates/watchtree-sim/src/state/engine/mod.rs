@@ -151,6 +151,11 @@ impl Engine {
         found.ok_or(EngineError::NotFound)
     }
 
+    /// What inspect would say of the container at that place.
+    pub fn view(&self, place: usize) -> &ContainerView {
+        &self.kernel.containers[place].view
+    }
+
     /// `HasBeenManuallyStopped`, where the file can be read.
     pub fn manual_stop_flag(&self, id: &str) -> Option<bool> {
         let i = self.find(id).filter(|_| self.kernel.flag_readable)?;
@@ -160,6 +165,11 @@ impl Engine {
     /// Remembered events from `since` on, oldest first.
     pub fn events_since(&self, since: EngineTime) -> Vec<LoggedEvent> {
         self.kernel.log.since(since)
+    }
+
+    /// The stamp of the newest event that is remembered; 0 = none.
+    pub fn newest_event(&self) -> EngineTime {
+        self.kernel.log.newest()
     }
 
     /// The place of the container of that id.
@@ -237,7 +247,7 @@ impl Engine {
             Verb::Unpause => process::unpause(&mut self.kernel, now, i, asker),
             Verb::Rename(name) => process::rename(&mut self.kernel, now, i, name, asker),
             Verb::Update(policy) => {
-                self.kernel.containers[i].view.restart_policy = policy;
+                self.kernel.containers[i].remade(|spec| spec.policy = policy);
                 self.kernel.event(now, i, EventAction::Update);
                 self.kernel.answer(asker, Ok(Performed::Done));
             }
@@ -365,6 +375,40 @@ impl Engine {
         }
     }
 
+    // --- what no API can do ---
+
+    /// The container is as if it had been made otherwise; an `update` tells of it.
+    pub fn remake(&mut self, now: Moment, place: usize, set: impl FnOnce(&mut Spec)) {
+        self.kernel.containers[place].remade(set);
+        self.kernel.event(now, place, EventAction::Update);
+        self.kernel.changed(place);
+    }
+
+    /// The manual-stop flag of a container becomes that.
+    pub fn forge_flag(&mut self, place: usize, set: bool) {
+        self.kernel.containers[place].manually_stopped = set;
+    }
+
+    /// The exit code of a container's last end becomes that.
+    pub fn forge_exit_code(&mut self, place: usize, code: i64) {
+        self.kernel.containers[place].view.exit_code = code;
+    }
+
+    /// The engine backs off that long after each end of it.
+    pub fn set_backoff(&mut self, place: usize, backoff: Duration) {
+        self.kernel.containers[place].backoff = Some(backoff);
+    }
+
+    /// No more events than so many are remembered from here on.
+    pub fn remember_events(&mut self, max: usize) {
+        self.kernel.log.remembers(max);
+    }
+
+    /// `stop` events come before `die`, or after it.
+    pub fn set_stop_before_die(&mut self, before: bool) {
+        self.kernel.settings.stop_before_die = before;
+    }
+
     // --- the daemon and the machine ---
 
     /// kill -9 of the daemon. True if there was one.
@@ -393,6 +437,12 @@ impl Engine {
 
     /// The status of its health check becomes that at once, with the event that tells of it.
     pub fn set_health(&mut self, now: Moment, place: usize, health: Health) {
-        health::set_health(&mut self.kernel, now, place, health);
+        health::set_health(&mut self.kernel, place, health);
+        self.kernel.event(now, place, EventAction::Health(health));
+    }
+
+    /// The same, and the event is lost.
+    pub fn set_health_unseen(&mut self, place: usize, health: Health) {
+        health::set_health(&mut self.kernel, place, health);
     }
 }

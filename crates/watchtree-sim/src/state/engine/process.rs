@@ -96,6 +96,7 @@ pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker:
         let taken = name_taken(k, &name, other);
         return k.answer(asker, Err(taken));
     }
+    k.containers[i].spec.name.clone_from(&name);
     let old_name = std::mem::replace(&mut k.containers[i].view.name, name);
     k.event(now, i, EventAction::Rename { old_name });
     k.changed(i);

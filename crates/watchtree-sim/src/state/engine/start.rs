@@ -104,7 +104,7 @@ fn start_failed(k: &mut Kernel, now: Moment, i: usize, asker: Asker, refusal: Re
         c.manually_stopped = false;
         c.reset_manager();
     }
-    if c.view.exit_code == 0 || refusal.flag_cleared {
+    if c.view.exit_code == 0 || (126..=127).contains(&refusal.exit_code) {
         c.view.exit_code = refusal.exit_code;
     }
     k.changed(i);

@@ -137,7 +137,7 @@ pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i6
     c.ended(now, at, exit_code);
     let (policy, flag) = (c.view.restart_policy, c.manually_stopped);
     let backoff = c.manager.after_end(policy, exit_code, flag, ran_ns);
-    let life = c.life;
+    let (life, backoff) = (c.life, backoff.map(|usual| c.backoff.unwrap_or(usual)));
     if let Some(backoff) = backoff {
         c.view.run = RunState::Restarting;
         c.view.restart_count += 1;
@@ -146,7 +146,7 @@ pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i6
     }
     k.changed(i);
     let die = EventAction::Die { exit_code };
-    if k.settings.stop_before_die {
+    if k.settings.stop_before_die && !k.containers[i].stopping.is_empty() {
         settle_stops(k, now, i);
         let late = k.settings.timing.takes(Work::LateDie);
         k.later(now + late, Due::Log(i, die));

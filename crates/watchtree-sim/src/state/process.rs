@@ -1,26 +1,22 @@
 //! A daemon's process in the simulated world: it runs, freezes, dies and starts again around a core machine.
 //!
 //! This is the synchronous twin of `watchtree-runtime`'s drive loop and keeps its order: what waits is handed in first,
-//! then the own stall, then what has become due.
+//! then the own stall, then what has become due. Moments passed in are the world's; the machine sees its own boot's clock.
 
+use super::clock::{local, world};
 use watchtree_core::machine::Machine;
 use watchtree_core::time::{Duration, Moment};
 
 /// A gap longer than this is told to the machine, as the real loop does.
-const STALL_MIN: Duration = Duration::from_secs(1);
+pub const STALL_MIN: Duration = Duration::from_secs(1);
 
 /// A process, or the place of one.
 pub struct Process<M: Machine> {
-    /// The running machine; `None` = dead.
-    pub machine: Option<M>,
-    /// Grows with each start; inputs of an older one are dropped.
-    pub epoch: u64,
-    /// Since when it is frozen.
-    pub frozen_since: Option<Moment>,
-    /// When it last started or thawed from a stall that it is told of.
-    pub well_since: Moment,
-    /// When it last thawed, and how long it had been frozen: also where that was too short for it to be told.
-    pub thawed: (Moment, Duration),
+    machine: Option<M>,
+    epoch: u64,
+    frozen_since: Option<Moment>,
+    /// When the clock that it sees began.
+    zero: Moment,
     waiting: Vec<M::Input>,
     wake: Option<Moment>,
 }
@@ -32,19 +28,18 @@ impl<M: Machine> Process<M> {
             machine: None,
             epoch: 0,
             frozen_since: None,
-            well_since: Moment::ZERO,
-            thawed: (Moment::ZERO, Duration::ZERO),
+            zero: Moment::ZERO,
             waiting: Vec::new(),
             wake: None,
         }
     }
 
-    /// Puts a new process there.
-    pub fn start(&mut self, now: Moment, make: impl FnOnce(u64) -> M) {
+    /// Puts a new process there, on a machine whose clock began at `zero`.
+    pub fn start(&mut self, zero: Moment, make: impl FnOnce(u64) -> M) {
         self.epoch += 1;
+        self.zero = zero;
         self.machine = Some(make(self.epoch));
         self.frozen_since = None;
-        self.well_since = now;
         self.waiting.clear();
         self.wake = None;
     }
@@ -67,27 +62,49 @@ impl<M: Machine> Process<M> {
         self.machine.is_some() && self.frozen_since.is_none()
     }
 
-    /// SIGSTOP.
-    pub fn freeze(&mut self, now: Moment) {
-        if self.machine.is_some() && self.frozen_since.is_none() {
+    /// SIGSTOP. True if it ran.
+    pub fn freeze(&mut self, now: Moment) -> bool {
+        let ran = self.runs();
+        if ran {
             self.frozen_since = Some(now);
         }
+        ran
     }
 
-    /// SIGCONT: drains what waited, tells the stall, lets due things happen.
-    pub fn thaw(&mut self, now: Moment, stalled: impl FnOnce(Duration) -> M::Input) {
-        let Some(since) = self.frozen_since.take() else { return };
-        let Some(machine) = self.machine.as_mut() else { return };
+    /// SIGCONT: drains what waited, tells the stall where it was long, lets due things happen. How long it was.
+    pub fn thaw(&mut self, now: Moment, stalled: impl FnOnce(Duration) -> M::Input) -> Option<Duration> {
+        let since = self.frozen_since.take()?;
+        let machine = self.machine.as_mut()?;
+        let at = local(self.zero, now);
         for input in self.waiting.drain(..) {
-            machine.handle(now, input);
+            machine.handle(at, input);
         }
         let gap = now.since(since);
-        self.thawed = (now, gap);
         if STALL_MIN < gap {
-            self.well_since = now;
-            machine.handle(now, stalled(gap));
+            machine.handle(at, stalled(gap));
         }
-        machine.handle_timeout(now);
+        machine.handle_timeout(at);
+        Some(gap)
+    }
+
+    /// Forgets what waits for a frozen process: who sent it dropped it.
+    pub fn drop_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// The machine, to read from.
+    pub fn machine(&self) -> Option<&M> {
+        self.machine.as_ref()
+    }
+
+    /// Takes the machine out; the place is empty from here on.
+    pub fn take(&mut self) -> Option<M> {
+        self.machine.take()
+    }
+
+    /// Grows with each start; inputs of an older one are dropped.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Hands in an input, or keeps it while frozen.
@@ -96,7 +113,7 @@ impl<M: Machine> Process<M> {
             return;
         }
         match (&mut self.machine, self.frozen_since) {
-            (Some(machine), None) => machine.handle(now, input),
+            (Some(machine), None) => machine.handle(local(self.zero, now), input),
             (Some(_), Some(_)) => self.waiting.push(input),
             (None, _) => {}
         }
@@ -109,6 +126,7 @@ impl<M: Machine> Process<M> {
             return;
         }
         let Some(machine) = self.machine.as_mut() else { return };
+        let now = local(self.zero, now);
         machine.handle_timeout(now);
         if let Some(deadline) = machine.next_deadline() {
             assert!(
@@ -131,7 +149,7 @@ impl<M: Machine> Process<M> {
         if !self.runs() {
             return None;
         }
-        let deadline = self.machine.as_ref()?.next_deadline()?.max(now);
+        let deadline = world(self.zero, self.machine.as_ref()?.next_deadline()?).max(now);
         if self.wake.is_some_and(|wake| wake <= deadline) {
             return None;
         }
