@@ -46,6 +46,8 @@ pub enum PersonAct {
     Up,
     /// Froze or thawed it.
     Pause(bool),
+    /// Sent it a signal of another meaning: the engine's manual-stop flag is set all the same.
+    Signal,
 }
 
 /// Who started a container.

@@ -132,6 +132,8 @@ fn seeds() {
     if let Some(seed) = std::env::var("WATCHTREE_SEED").ok().and_then(|text| text.parse().ok()) {
         return one_run(seed);
     }
-    let failed: Vec<u64> = (0..500).filter(|seed| std::panic::catch_unwind(|| one_run(*seed)).is_err()).collect();
+    let failed: Vec<u64> = (0..500)
+        .filter(|seed| std::panic::catch_unwind(|| one_run(*seed)).is_err())
+        .collect();
     assert_eq!(failed, []);
 }

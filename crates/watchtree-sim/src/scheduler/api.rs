@@ -323,7 +323,10 @@ pub(crate) fn person(world: &mut World, h: usize, name: &str, verb: Verb) -> boo
     let (id, now) = (snapshot.id, world.now);
     let act = match &verb {
         Verb::Stop(_) | Verb::Remove { .. } => Some(PersonAct::Down),
-        Verb::Kill(signal) => [2, 3, 9, 15].contains(signal).then_some(PersonAct::Down),
+        Verb::Kill(signal) => Some(match [2, 3, 9, 15].contains(signal) {
+            true => PersonAct::Down,
+            false => PersonAct::Signal,
+        }),
         Verb::Start | Verb::Restart(_) => Some(PersonAct::Up),
         Verb::Pause => Some(PersonAct::Pause(true)),
         Verb::Unpause => Some(PersonAct::Pause(false)),

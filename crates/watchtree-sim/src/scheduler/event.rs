@@ -11,7 +11,7 @@ use watchtree_core::time::Moment;
 use crate::state::engine::{Asker, Verb};
 
 /// See the top of this file. Numbers beside a host are epochs: what was meant for an older process is dropped.
-pub enum SimEvent {
+pub(crate) enum SimEvent {
     /// A timer rings.
     Ring(Node),
     /// An input for the manager of that epoch.
@@ -70,7 +70,7 @@ pub enum SimEvent {
 
 /// What a person or compose does next.
 #[derive(Clone, Debug)]
-pub enum PersonStep {
+pub(crate) enum PersonStep {
     /// A call on the container of that name.
     Call(String, Verb),
     /// Compose makes the successor of the container of that (temporary) name, under this name, and starts it.

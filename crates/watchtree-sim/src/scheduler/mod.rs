@@ -12,6 +12,7 @@ mod asks;
 mod effects;
 mod event;
 pub mod fault;
+pub(crate) mod fleet;
 mod host;
 pub(crate) mod inject;
 pub(crate) mod lifecycle;
@@ -30,10 +31,7 @@ pub use world::World;
 use crate::log::{Node, Observation};
 use watchtree_core::host::io::ChildExit;
 use watchtree_core::subject::SubjectId;
-use watchtree_core::time::{Duration, Moment};
-
-/// How often it is looked at how long something lasts.
-pub(crate) const TICK: Duration = Duration::from_millis(250);
+use watchtree_core::time::Moment;
 
 /// The soonest event that is due by then happens. False if there is none, and time has come to the end.
 pub(crate) fn step(world: &mut World, end: Moment) -> bool {
@@ -105,9 +103,9 @@ fn happen(world: &mut World, event: SimEvent) {
         SimEvent::Fault(fault) => inject::inject(world, fault),
         SimEvent::Step(h, step) => inject::step(world, h, step),
         SimEvent::Tick => {
-            show(world);
+            show(world, false);
             world.saw(Observation::Tick);
-            world.after(TICK, SimEvent::Tick);
+            world.after(fleet::TICK, SimEvent::Tick);
         }
     }
 }
@@ -168,8 +166,8 @@ fn settle_node(world: &mut World, node: Node) {
     }
 }
 
-/// Writes down what the manager shows and what the container-watchdogs hold.
-pub(crate) fn show(world: &mut World) {
+/// Writes down what the manager shows and what the container-watchdogs hold; at the end also of what is below the hosts.
+pub(crate) fn show(world: &mut World, all: bool) {
     let now = world.now;
     for h in 0..world.hosts.len() {
         let agent = world.hosts[h].child.machine();
@@ -182,7 +180,7 @@ pub(crate) fn show(world: &mut World) {
         let machine = world.manager.machine();
         let state = machine.and_then(|it| it.line(now, &subject)).map(|line| line.state);
         let mut below = Vec::new();
-        if let Some(manager) = machine {
+        if let (Some(manager), true) = (machine, all) {
             for place in 0..world.hosts[h].engine.len() {
                 let subject = world.hosts[h].subject(&world.hosts[h].engine.snapshot(place).name);
                 below.extend(manager.line(now, &subject).map(|line| (subject, line.state)));

@@ -160,6 +160,24 @@ impl World {
         std::mem::take(&mut self.log)
     }
 
+    /// The world's time.
+    pub(crate) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// What went wrong so far, by kind.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The faults that really happened, in order.
+    pub(crate) fn story(&self) -> Vec<String> {
+        self.story
+            .iter()
+            .map(|(when, fault)| format!("{when} {fault:?}"))
+            .collect()
+    }
+
     /// Counts a fault that really happened.
     pub(crate) fn counted(&mut self, kind: &'static str) {
         *self.counts.entry(kind).or_default() += 1;

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub born: Moment,
     /// When the engine's own policy is to start it.
     pub policy_due: Moment,
+    /// The container whose network it joins.
+    pub joins: Option<String>,
 }
 
 /// A `/stop` (or what contains one) under way.
@@ -183,6 +185,7 @@ impl<V, A> Container<V, A> {
             changed: self.changed,
             born: self.born,
             policy_due: self.policy_due,
+            joins: self.view.joins.clone(),
         }
     }
 
