@@ -92,6 +92,8 @@ pub enum Observation {
     // --- machines and engines ---
     /// A machine booted: its clock began at that moment.
     Booted { host: usize, boot: BootId, zero: Moment },
+    /// Its wall clock was set.
+    ClockSet { host: usize },
     /// It has no power any more.
     PowerLost { host: usize },
     /// It was told to go down, and that process of its container-watchdog with it.

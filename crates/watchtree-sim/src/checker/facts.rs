@@ -14,12 +14,16 @@ use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;
 
+/// What runs this long is seen, also by the list.
+const SEEN_WITHIN: Duration = Duration::from_secs(8);
+
 /// A process, as onlookers know it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProcessFacts {
     pub(super) epoch: u64,
     pub(super) exists: bool,
     pub(super) frozen: bool,
+    pub(super) started: Moment,
     /// When it last started or thawed from a stall that it is told of.
     pub(super) well_since: Moment,
     /// When it last thawed, and how long it had been frozen: also where that was too short for it to be told.
@@ -37,6 +41,7 @@ impl ProcessFacts {
                 *self = Self {
                     epoch: *epoch,
                     exists: true,
+                    started: at,
                     well_since: at,
                     ..Self::default()
                 };
@@ -74,8 +79,10 @@ pub(super) struct ContainerFacts {
     pub(super) flagged: bool,
     /// Starts that we posted and the engine carried out.
     pub(super) our_starts: usize,
-    /// It had another name: what was done under that is another subject's.
-    pub(super) renamed: bool,
+    /// It had another name until then: what was done under that is another subject's.
+    pub(super) renamed: Option<Moment>,
+    /// The machine went down so soon after it was made that nobody can have seen it run.
+    pub(super) unseen: bool,
     /// Restarts that the engine's own policy set about.
     pub(super) engine_starts: Vec<Moment>,
 }
@@ -92,7 +99,8 @@ impl ContainerFacts {
             up_asked: Moment::ZERO,
             flagged: false,
             our_starts: 0,
-            renamed: false,
+            renamed: None,
+            unseen: false,
             engine_starts: Vec::new(),
         }
     }
@@ -144,6 +152,8 @@ pub(super) struct HostFacts {
     pub(super) boots: BTreeMap<BootId, Moment>,
     pub(super) zero: Moment,
     pub(super) powered: bool,
+    /// Its wall clock was set in this boot: no age counts over the next one.
+    clock_set: bool,
     pub(super) engine_up: bool,
     pub(super) containers: BTreeMap<usize, ContainerFacts>,
     pub(super) host: ProcessFacts,
@@ -189,6 +199,7 @@ impl HostFacts {
             boots: BTreeMap::new(),
             zero: Moment::ZERO,
             powered: true,
+            clock_set: false,
             engine_up: true,
             containers: BTreeMap::new(),
             host: ProcessFacts::default(),
@@ -227,6 +238,13 @@ impl HostFacts {
     pub(super) fn subject(&self, place: usize) -> SubjectId {
         let path = format!("{}/docker/{}", self.name(), self.containers[&place].now.name);
         SubjectId::new(&path).expect("plain names")
+    }
+
+    /// Where the product is known to forget what was meant (tests/known_defects.rs), and the run is not about that: a
+    /// signal of another meaning set the flag, or the name is another than in the watchdog's last life.
+    pub(super) fn is_known_defect(&self, c: &ContainerFacts) -> bool {
+        let renamed_before = c.renamed.is_some_and(|at| at < self.child.started);
+        !self.strict && (c.flagged || renamed_before)
     }
 
     /// What its container-watchdog holds of it, and why.
@@ -269,7 +287,15 @@ impl HostFacts {
             Observation::Booted { boot, zero, .. } => {
                 self.boots.insert(*boot, *zero);
                 (self.zero, self.powered, self.going_down) = (*zero, true, None);
+                if std::mem::take(&mut self.clock_set) {
+                    self.reported.ages_lost(at);
+                }
+                for c in self.containers.values_mut() {
+                    let made = c.now.life <= 1 && Duration::ZERO < c.now.born.since(Moment::ZERO);
+                    c.unseen |= made && c.now.changed.since(c.now.born) < SEEN_WITHIN;
+                }
             }
+            Observation::ClockSet { .. } => self.clock_set = true,
             Observation::PowerLost { .. } => {
                 (self.powered, self.engine_up) = (false, false);
                 self.reported.engine_went();
@@ -334,7 +360,9 @@ impl HostFacts {
             Observation::Container { place, now, .. } => {
                 let known = self.containers.entry(*place);
                 let c = known.or_insert_with(|| ContainerFacts::new(now.clone()));
-                c.renamed |= c.now.name != now.name;
+                if c.now.name != now.name {
+                    c.renamed = Some(at);
+                }
                 if now.run == RunState::Restarting && c.now.policy_due != now.policy_due {
                     c.engine_starts.push(at);
                 }
@@ -345,7 +373,7 @@ impl HostFacts {
                     if std::mem::take(&mut c.unrecorded_stop) {
                         c.stopped_by_person = false;
                     }
-                    c.flagged = false;
+                    (c.flagged, c.unseen) = (false, false);
                     match by {
                         StartedBy::Watchdog => c.our_starts += 1,
                         StartedBy::Engine => {}
@@ -387,6 +415,9 @@ impl HostFacts {
                 }
                 Node::Child(_) => {
                     self.child.take(at, what);
+                    if matches!(what, Observation::ProcessEnded { .. }) {
+                        self.reported.caller_gone(at);
+                    }
                     if matches!(what, Observation::Thawed { .. }) {
                         self.child_hurt = self.child_hurt.max(at);
                     }

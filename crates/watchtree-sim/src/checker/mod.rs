@@ -150,6 +150,7 @@ fn decision_has_evidence(decision: &Decision) -> Result<(), Broken> {
 fn host_of(what: &Observation) -> Option<usize> {
     match what {
         Observation::Booted { host, .. }
+        | Observation::ClockSet { host }
         | Observation::PowerLost { host }
         | Observation::GoesDown { host, .. }
         | Observation::EngineEnded { host }

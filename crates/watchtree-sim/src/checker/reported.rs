@@ -4,7 +4,7 @@
 use crate::state::clock;
 use std::collections::{BTreeMap, BTreeSet};
 use watchtree_core::container::io::{ContainerId, EngineCall, Record};
-use watchtree_core::container::record::{Recovered, RepairStep};
+use watchtree_core::container::record::{OpenRepair, Recovered, RepairStep};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Outcome};
 use watchtree_core::id::BootId;
 use watchtree_core::restart::{HostPolicy, RestartPolicy};
@@ -185,20 +185,26 @@ impl ReportedState {
         let repair = |it: &watchtree_core::container::record::RecoveredSubject| {
             it.repair.as_ref().filter(|repair| repair.id == id).cloned()
         };
-        let found = journal.subjects.iter().find_map(|(sid, it)| Some((sid, repair(it)?)));
-        let Some((subject, repair)) = found else {
-            return Err((
-                "acts_on_record",
-                format!("{call:?} of {id:.6} without a record of a repair"),
-            ));
-        };
-        let fits = match call {
+        let fits = |repair: &OpenRepair| match call {
             EngineCall::Start => repair.step == RepairStep::StartPosted,
             EngineCall::Stop { timeout_secs } => {
                 repair.step == RepairStep::StopPosted && repair.stop_timeout_secs == timeout_secs
             }
         };
-        if !fits || !self.intents.contains_key(subject) {
+        // Renamed meanwhile, a container may have an old record under its old name.
+        let mut all: Vec<_> = journal
+            .subjects
+            .iter()
+            .filter_map(|(sid, it)| Some((sid, repair(it)?)))
+            .collect();
+        all.sort_by_key(|(_, repair)| !fits(repair));
+        let Some((subject, repair)) = all.into_iter().next() else {
+            return Err((
+                "acts_on_record",
+                format!("{call:?} of {id:.6} without a record of a repair"),
+            ));
+        };
+        if !fits(&repair) || !self.intents.contains_key(subject) {
             let why = format!(
                 "{call:?} of {subject} with the record {:?} and no decision for it",
                 repair.step
@@ -255,6 +261,19 @@ impl ReportedState {
     /// The engine went, and every call with it.
     pub(super) fn engine_went(&mut self) {
         self.open.clear();
+    }
+
+    /// The machine booted with another wall clock: how old charges and holds are is known to nobody.
+    pub(super) fn ages_lost(&mut self, now: Moment) {
+        self.host_charges.clear();
+        self.charges.clear();
+        self.holds.iter_mut().for_each(|(_, until)| *until = (*until).min(now));
+    }
+
+    /// The process has ended: nobody waits for its calls any more.
+    pub(super) fn caller_gone(&mut self, now: Moment) {
+        let open: Vec<_> = self.open.keys().copied().collect();
+        open.into_iter().for_each(|by| self.lost(now, by));
     }
 
     /// The caller has lost that call: its deadline passed, or its connection broke.

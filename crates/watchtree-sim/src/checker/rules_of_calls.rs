@@ -141,7 +141,7 @@ fn arrived(host: &HostFacts, now: Moment, id: &str, call: EngineCall) -> Result<
 fn started(host: &HostFacts, place: usize) -> Result<(), Broken> {
     let (subject, starts) = (host.subject(place), host.containers[&place].our_starts);
     let begun = host.reported.begun(&subject);
-    match begun < starts && !host.containers[&place].renamed {
+    match begun < starts && host.containers[&place].renamed.is_none() {
         true => broken(
             "budget_kept",
             format!("{subject} was started {starts} times by {begun} charged repairs"),

@@ -27,8 +27,8 @@ const STOP: Duration = Duration::from_secs(11);
 const SHOWS: Duration = Duration::from_secs(10 + 5);
 /// How long a call may take before its caller must say that it does not come back: the start's deadline, and a stop's.
 const CALL: Duration = Duration::from_secs(31);
-/// How long after a time without the manual-stop flag nothing may tell why something ended.
-const FLAG_NEEDED: Duration = Duration::from_secs(60);
+/// How long after an end the manual-stop flag is asked for.
+const FLAG_NEEDED: Duration = Duration::from_secs(10);
 
 /// A container that is not well, as the rule sees it.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ fn check_one(
     }
     let left_alone = c.now.removed || c.stopped_by_person || c.now.run == RunState::Paused;
     let excused = left_alone || c.now.run == RunState::Created || waits_for_owner(host, now, c);
-    if excused || (c.flagged && !host.strict) {
+    if excused || c.unseen || host.is_known_defect(c) {
         troubles.remove(&place);
         return Ok(());
     }
@@ -170,12 +170,13 @@ fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Bro
     let lately = |at: &&Moment| now.since(**at) < policy.window;
     let by_engine = c.engine_starts.iter().filter(lately).count() as u32;
     let used = host.reported.begun_within(now, &subject, policy.window) + by_engine;
-    let cannot_tell = now < host.flag_unreadable_until + FLAG_NEEDED;
+    let cannot_tell = c.now.changed < host.flag_unreadable_until + FLAG_NEEDED;
     let excused = host.reported.keeps_a_call(now, &c.now.id)
         || host.reported.host_is_used_up(now)
         || waits_for_owner(host, now, c)
         || cannot_tell
-        || c.now.removed;
+        || c.now.removed
+        || host.is_known_defect(c);
     if policy.budget <= used || excused {
         return Ok(());
     }

@@ -42,7 +42,10 @@ fn check_container(host: &HostFacts, now: Moment, place: usize) -> Result<(), Br
     if here != there {
         return broken("converges", "is seen otherwise above");
     }
-    if matches!(c.now.run, RunState::Created | RunState::Paused) || waits || (c.flagged && !host.strict) {
+    if matches!(c.now.run, RunState::Created | RunState::Paused) || waits {
+        return Ok(());
+    }
+    if c.unseen || host.is_known_defect(c) {
         return Ok(());
     }
     if !runs && !stopped && here != Some(State::GivenUp) {
@@ -51,7 +54,8 @@ fn check_container(host: &HostFacts, now: Moment, place: usize) -> Result<(), Br
     if runs && hung && here != Some(State::GivenUp) {
         return broken("repaired_or_escalated", "hangs");
     }
-    if !runs && stopped && !matches!(here, Some(State::Stopped | State::Finished)) && !blind {
+    let cannot_tell = here == Some(State::GivenUp) && c.stop_asked <= host.flag_unreadable_until;
+    if !runs && stopped && !cannot_tell && !matches!(here, Some(State::Stopped | State::Finished)) && !blind {
         return broken("converges", "was stopped by a person");
     }
     if runs && stopped && !blind {

@@ -382,6 +382,7 @@ fn of_machine(world: &mut World, fault: Fault) -> bool {
         Fault::ClockSet { host, offset_ms } => {
             world.hosts[host].clock.set_wall(offset_ms);
             world.engine(host).set_clock_offset_ns(offset_ms * 1_000_000);
+            world.saw(Observation::ClockSet { host });
             world.hosts[host].powered
         }
         Fault::DiskFull { host, lasts } => {
@@ -493,7 +494,9 @@ fn of_wires(world: &mut World, fault: Fault) -> bool {
         }
         Fault::Partition { from, lasts } => {
             for host in from..world.hosts.len() {
-                if world.hosts[host].back_after.is_none() && !world.hosts[host].going_down {
+                let it = &world.hosts[host];
+                // What waits for a retransmission is on its way already.
+                if it.back_after.is_none() && !it.going_down && !it.held_by_path {
                     world.hosts[host].stalled_until = now + lasts;
                     hold(world, host, true);
                     path_closes(world, host, lasts);
@@ -520,8 +523,10 @@ fn of_wires(world: &mut World, fault: Fault) -> bool {
 
 fn hold(world: &mut World, host: usize, held: bool) {
     world.hosts[host].held_by_path = held;
-    let held = held || world.hosts[host].backlog.is_some();
     world.saw(Observation::HeldBack { host, held });
+    if !held && world.hosts[host].backlog.is_some() {
+        world.saw(Observation::HeldBack { host, held: true });
+    }
 }
 
 fn path_closes(world: &mut World, host: usize, lasts: Duration) {
