@@ -51,9 +51,9 @@ impl Report {
 pub struct Plan {
     /// A planted defect.
     pub bug: Option<Bug>,
-    /// A fault that is injected on top of the drawn ones, on every host in turn.
-    pub also: Option<fn(&mut Rng, usize) -> Fault>,
-    /// Only that fault is injected.
+    /// Faults that are injected at one moment on top of the drawn ones, on every host in turn.
+    pub also: Option<fn(&mut Rng, usize) -> Vec<Fault>>,
+    /// Only those are injected.
     pub alone: bool,
     /// Rules that the product is known to break are checked too.
     pub strict: bool,
@@ -100,7 +100,7 @@ fn faults(rng: &mut Rng, plan: Plan, from: Moment, till: Moment) -> Vec<(Moment,
     if let Some(also) = plan.also {
         for host in 0..FLEET.hosts {
             let at = from + rng.millis(0, 60_000);
-            faults.push((at, also(rng, host)));
+            faults.extend(also(rng, host).into_iter().map(|fault| (at, fault)));
         }
         faults.sort();
     }

@@ -81,7 +81,7 @@ fn no_false_suspicion() {
 
 #[test]
 fn stall_judges_nobody() {
-    is_caught(Bug::StallUntold);
+    is_caught(Bug::DeafNotFrozen);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn decision_has_evidence() {
 
 #[test]
 fn repaired_or_escalated() {
-    is_caught(Bug::StartsSwallowed);
+    is_caught(Bug::EndsHidden);
 }
 
 #[test]
@@ -106,5 +106,5 @@ fn degraded_is_said() {
 
 #[test]
 fn converges() {
-    is_caught(Bug::GoneUnreported);
+    is_caught(Bug::ReportsLost);
 }

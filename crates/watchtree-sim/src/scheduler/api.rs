@@ -7,7 +7,8 @@ use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
 use crate::state::engine::{Asker, Out, Verb};
 use watchtree_core::container::io::{
-    ContainerId, ContainerInput, EngineCall, EngineError, EngineEvent, EngineTime, EventAction, Performed, Ticket,
+    ContainerId, ContainerInput, ContainerView, EngineCall, EngineError, EngineEvent, EngineTime, EventAction,
+    ListEntry, Performed, RunState, Ticket,
 };
 use watchtree_core::time::{Duration, Moment};
 
@@ -90,7 +91,12 @@ pub(super) fn stream_opens(world: &mut World, h: usize, number: u64, since: Opti
 
 fn event_to_child(world: &mut World, h: usize, event: EngineEvent) {
     let of_person = matches!(event.action, EventAction::Kill { .. } | EventAction::Stop);
-    if !world.hosts[h].subscription.1 || (of_person && world.bug == Some(Bug::PersonUnheard)) {
+    let hidden = match world.bug {
+        Some(Bug::PersonUnheard) => of_person,
+        Some(Bug::EndsHidden) => matches!(event.action, EventAction::Die { .. }),
+        _ => false,
+    };
+    if !world.hosts[h].subscription.1 || hidden {
         return;
     }
     let delay = world.takes(Hop::Event);
@@ -117,12 +123,21 @@ pub(super) fn event_arrives(world: &mut World, h: usize, number: u64, event: Eng
 pub(super) fn list_read(world: &mut World, h: usize, epoch: u64) {
     let list = match silence(world, h) {
         Some(error) => Err(error),
-        None => Ok(world.hosts[h].engine.list()),
+        None => Ok(list(world, h)),
     };
     world.after(
         Duration::ZERO,
         SimEvent::ToChild(h, epoch, ContainerInput::Listed(list)),
     );
+}
+
+/// The list, where a planted defect does not hide what ended.
+fn list(world: &World, h: usize) -> Vec<ListEntry> {
+    let mut list = world.hosts[h].engine.list();
+    if world.bug == Some(Bug::EndsHidden) {
+        list.iter_mut().for_each(|entry| entry.run = RunState::Running);
+    }
+    list
 }
 
 /// A container is inspected.
@@ -145,6 +160,10 @@ pub(super) fn inspect_read(world: &mut World, h: usize, epoch: u64, id: Containe
     let result = match (late, silence(world, h)) {
         (true, _) => Err(EngineError::Deadline),
         (_, Some(error)) => Err(error),
+        _ if world.bug == Some(Bug::EndsHidden) => world.hosts[h].engine.inspect(&id).map(|view| ContainerView {
+            run: RunState::Running,
+            ..view
+        }),
         _ => world.hosts[h].engine.inspect(&id),
     };
     let input = ContainerInput::Inspected { id, result };
@@ -186,9 +205,6 @@ pub(super) fn post(world: &mut World, h: usize, by: CallId, id: ContainerId, cal
         waits,
     };
     world.hosts[h].calls.insert(by, open);
-    if world.bug == Some(Bug::StartsSwallowed) && call == EngineCall::Start {
-        return;
-    }
     let id = match world.bug == Some(Bug::StopsTheNeighbour) && call != EngineCall::Start {
         true => neighbour(world, h, &id),
         false => id,

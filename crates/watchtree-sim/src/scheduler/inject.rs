@@ -410,6 +410,12 @@ fn shut_down(world: &mut World, h: usize, lasts: Duration) -> bool {
             SimEvent::ToChild(h, child, ContainerInput::HostShutdown),
         );
     }
+    // Something ends by itself in the last moment.
+    let place = world.rng.range(0, world.hosts[h].engine.len() as u64) as usize;
+    let crash = Fault::Crash {
+        which: Which { host: h, place },
+    };
+    world.after(MS * 100, SimEvent::Fault(crash));
     world.after(MS * 200, SimEvent::EngineEnds(h));
     let fault = Fault::PowerCut { host: h, lasts };
     world.after(MS * 1500, SimEvent::Fault(fault));

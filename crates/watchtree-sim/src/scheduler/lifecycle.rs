@@ -244,6 +244,10 @@ fn journal_ends(world: &mut World, h: usize) {
 pub(super) fn freeze(world: &mut World, node: Node, lasts: Duration) -> bool {
     let now = world.now;
     let (ran, epoch) = match node {
+        Node::Manager if world.bug == Some(Bug::DeafNotFrozen) => {
+            world.deaf_since = Some(now);
+            (world.manager.runs(), world.manager.epoch())
+        }
         Node::Manager => (world.manager.freeze(now), world.manager.epoch()),
         Node::Host(h) => (world.hosts[h].host.freeze(now), world.hosts[h].host.epoch()),
         Node::Child(h) => (world.hosts[h].child.freeze(now), world.hosts[h].child.epoch()),
@@ -257,11 +261,12 @@ pub(super) fn freeze(world: &mut World, node: Node, lasts: Duration) -> bool {
 
 /// SIGCONT, if it is still the process that was frozen.
 pub(crate) fn thaw(world: &mut World, node: Node, epoch: u64) {
-    let (now, untold) = (world.now, world.bug == Some(Bug::StallUntold));
+    let now = world.now;
     let gap = match node {
-        Node::Manager if world.manager.epoch() == epoch => world.manager.thaw(now, |gap| ManagerInput::Stalled {
-            gap: if untold { Duration::ZERO } else { gap },
-        }),
+        Node::Manager if world.manager.epoch() == epoch => match world.deaf_since.take() {
+            Some(since) => Some(now.since(since)),
+            None => world.manager.thaw(now, |gap| ManagerInput::Stalled { gap }),
+        },
         Node::Host(h) if world.hosts[h].host.epoch() == epoch => {
             world.hosts[h].host.thaw(now, |gap| HostInput::Stalled { gap })
         }

@@ -49,7 +49,9 @@ fn happen(world: &mut World, event: SimEvent) {
     match event {
         SimEvent::Ring(node) => ring(world, node),
         SimEvent::ToManager(epoch, input) => {
-            world.manager.give(now, epoch, input);
+            if world.deaf_since.is_none() {
+                world.manager.give(now, epoch, input);
+            }
             world.unsettled.insert(Node::Manager);
         }
         SimEvent::ToHost(h, epoch, input) => {

@@ -26,18 +26,18 @@ pub enum Bug {
     EveryLookAnswered,
     /// Beats of the hosts get lost for three seconds in each twenty (`no_false_suspicion`).
     BeatsLost,
-    /// The manager is not told that it stood still (`stall_judges_nobody`).
-    StallUntold,
+    /// A manager that stands still hears nobody, and its timers go on (`stall_judges_nobody`).
+    DeafNotFrozen,
     /// Unreachable is shown as down (`silence_is_no_death`).
     UnreachableIsDown,
     /// Decisions lose their evidence (`decision_has_evidence`).
     EvidenceLost,
-    /// No start is ever carried out (`repaired_or_escalated`).
-    StartsSwallowed,
+    /// What ended is listed and shown as running, and no event tells of it (`repaired_or_escalated`).
+    EndsHidden,
     /// A watchdog is not told that its journal cannot be written (`degraded_is_said`).
     FullDiskUntold,
-    /// Reports of what is gone never arrive (`converges`).
-    GoneUnreported,
+    /// From some time on no report of a container-watchdog arrives (`converges`).
+    ReportsLost,
 }
 
 impl Bug {
@@ -54,11 +54,11 @@ impl Bug {
         (Self::TimerResetOnReceipt, "silence_is_seen"),
         (Self::EveryLookAnswered, "silence_is_judged"),
         (Self::BeatsLost, "no_false_suspicion"),
-        (Self::StallUntold, "stall_judges_nobody"),
+        (Self::DeafNotFrozen, "stall_judges_nobody"),
         (Self::UnreachableIsDown, "silence_is_no_death"),
         (Self::EvidenceLost, "decision_has_evidence"),
-        (Self::StartsSwallowed, "repaired_or_escalated"),
+        (Self::EndsHidden, "repaired_or_escalated"),
         (Self::FullDiskUntold, "degraded_is_said"),
-        (Self::GoneUnreported, "converges"),
+        (Self::ReportsLost, "converges"),
     ];
 }

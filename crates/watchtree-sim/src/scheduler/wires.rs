@@ -34,6 +34,8 @@ const DOWN: Kinds = ["frame_lost_down", "frame_late_down", "frame_doubled_down"]
 const IPC_UP: Kinds = ["ipc_frame_lost", "ipc_frame_late", "ipc_frame_doubled"];
 const IPC_DOWN: Kinds = ["ipc_frame_lost_down", "ipc_frame_late_down", "ipc_frame_doubled_down"];
 
+/// From then on the defect `ReportsLost` is at work.
+const REPORTS_LOST_FROM: Moment = Moment::from_millis(20_050_000);
 /// Time that a frame that could not be sent takes to come back.
 const NOT_SENT_AFTER: Duration = Duration::from_micros(50);
 
@@ -72,14 +74,12 @@ fn arrivals(world: &mut World, from: Node, to: Node, fate: &Fate) -> Vec<Moment>
 }
 
 /// container-watchdog to host-watchdog.
-pub(super) fn child_sends(world: &mut World, h: usize, mut envelope: Envelope) {
+pub(super) fn child_sends(world: &mut World, h: usize, envelope: Envelope) {
     if let Message::OrderResult(answer) = &envelope.message {
         asks::note_answer(world, Node::Child(h), answer);
     }
-    if world.bug == Some(Bug::GoneUnreported)
-        && let Message::Report(report) = &mut envelope.message
-        && !report.gone.is_empty()
-    {
+    let reports = matches!(envelope.message, Message::Report(_) | Message::Snapshot { .. });
+    if world.bug == Some(Bug::ReportsLost) && reports && REPORTS_LOST_FROM < world.now {
         return;
     }
     let host = &world.hosts[h];

@@ -62,6 +62,8 @@ pub struct World {
     pub(crate) bad_network_until: Moment,
     /// From here on no new faults begin.
     pub(crate) calm_from: Moment,
+    /// Where a planted defect has the manager hear nobody: since when.
+    pub(crate) deaf_since: Option<Moment>,
     /// A planted defect.
     pub(crate) bug: Option<Bug>,
     /// First-in-first-out per wire of a machine.
@@ -93,6 +95,7 @@ impl World {
             counts: Counts::new(),
             bad_network_until: Moment::ZERO,
             calm_from: Moment::FAR_FUTURE,
+            deaf_since: None,
             bug,
             last_delivery: BTreeMap::new(),
             unsettled: BTreeSet::new(),
