@@ -1,37 +1,33 @@
 //! Runs a range of seeds and sums up what broke: `cargo run -p watchtree-sim --example seeds -- 1 500 [BUG]`.
 
 use std::collections::BTreeMap;
-use watchtree_sim::fault::Counts;
-use watchtree_sim::run;
-use watchtree_sim::world::Bug;
+use watchtree_sim::run::{Plan, run};
+use watchtree_sim::scheduler::Bug;
+use watchtree_sim::scheduler::fault::Counts;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize, default: u64| args.get(i).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (from, till) = (number(0, 1), number(1, 500));
-    let bug = match args.get(2).map(String::as_str) {
-        Some("timer_reset_on_receipt") => Some(Bug::TimerResetOnReceipt),
-        Some("budget_forgotten") => Some(Bug::BudgetForgotten),
-        Some("posted_again") => Some(Bug::PostedAgain),
-        _ => None,
-    };
+    let named = |bug: &&(Bug, &str)| args.get(2).is_some_and(|name| *name == format!("{:?}", bug.0));
+    let bug = Bug::ALL.iter().find(named).map(|(bug, _)| *bug);
     let (mut broken, mut counts) = (BTreeMap::<String, Vec<String>>::new(), Counts::new());
     for seed in from..=till {
-        let report = run(seed, bug);
+        let plan = Plan { bug, ..Plan::default() };
+        let report = run(seed, plan);
+        if from == till {
+            println!("{:#?}", report.story);
+        }
+        if let (Some(rule), Some(what)) = (report.rule(), &report.broken) {
+            broken.entry(rule.into()).or_default().push(what.clone());
+        }
         for (kind, count) in report.counts {
             *counts.entry(kind).or_default() += count;
-        }
-        if let Some(what) = report.broken {
-            if from == till {
-                println!("{:#?}", report.story);
-            }
-            let name = what.split(':').next().unwrap_or_default().to_string();
-            broken.entry(name).or_default().push(what);
         }
     }
     println!("{counts:#?}");
     for (name, cases) in &broken {
         println!("{name}: {} of {} seeds", cases.len(), till + 1 - from);
-        cases.iter().take(4).for_each(|case| println!("    {case}"));
+        cases.iter().take(6).for_each(|case| println!("    {case}"));
     }
 }

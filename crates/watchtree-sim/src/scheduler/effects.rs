@@ -1,0 +1,253 @@
+//! Carries out the effects of the machines in the simulated world: the synchronous twin of the daemons' drivers.
+
+use crate::log::{DiskChange, Node, Observation};
+use crate::scheduler::event::{PersonStep, SimEvent};
+use crate::scheduler::sabotage::Bug;
+use crate::scheduler::world::{Hop, World};
+use crate::scheduler::{api, asks, lifecycle, wires};
+use crate::state::engine::Verb;
+use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError, Record};
+use watchtree_core::decision::Decision;
+use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
+use watchtree_core::id::NodeName;
+use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
+use watchtree_core::message::{Envelope, Look, Message};
+use watchtree_core::subject::SubjectId;
+use watchtree_core::time::Duration;
+use watchtree_core::verdict::State;
+
+/// How often a disk that refused is tried again.
+const JOURNAL_AGAIN: Duration = Duration::from_secs(1);
+
+/// One effect of a container-watchdog.
+pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
+    let epoch = world.hosts[h].child.epoch();
+    match effect {
+        ContainerEffect::Subscribe { since } => api::subscribe(world, h, since),
+        ContainerEffect::List => {
+            let delay = world.takes(Hop::List);
+            world.after(delay, SimEvent::ListRead(h, epoch));
+        }
+        ContainerEffect::Inspect { id } => api::inspect(world, h, id),
+        ContainerEffect::ReadStopMark { id } => api::read_flag(world, h, id),
+        ContainerEffect::Journal(record) => journal(world, h, record),
+        ContainerEffect::Perform {
+            ticket,
+            id,
+            call,
+            within,
+        } => {
+            if matches!(call, EngineCall::Stop { .. }) {
+                spring_ambush(world, h, &id);
+            }
+            api::post(world, h, (epoch, ticket.0), id, call);
+            world.after(within, SimEvent::CallDeadline(h, epoch, ticket));
+        }
+        ContainerEffect::Send(envelope) => wires::child_sends(world, h, envelope),
+        ContainerEffect::Decided(decision) => decided(world, decision),
+        ContainerEffect::LocalAnswer(answer) => world.hosts[h].local_answers.push(answer),
+        ContainerEffect::Condition { about: _, state: _ } => {}
+        ContainerEffect::Stopped => {
+            world.hosts[h].child_stopped = true;
+            lifecycle::child_gone(world, h, ChildExit::Code(0));
+        }
+    }
+}
+
+fn decided(world: &mut World, mut decision: Decision) {
+    if world.bug == Some(Bug::EvidenceLost) {
+        decision.evidence.clear();
+    }
+    world.saw(Observation::Decided { decision });
+}
+
+fn journal(world: &mut World, h: usize, record: Record) {
+    if world.bug == Some(Bug::DecisionUnrecorded) && matches!(record, Record::Decided(_)) {
+        return;
+    }
+    if world.hosts[h].disk.write(world.now, &record) {
+        world.counted("journal_refused");
+        let change = DiskChange::Refused;
+        world.saw(Observation::Disk { host: h, change });
+        tell_journal(world, h, Err("no space left on device".into()));
+        let epoch = world.hosts[h].child.epoch();
+        world.after(JOURNAL_AGAIN, SimEvent::JournalAgain(h, epoch));
+    }
+    if world.bug == Some(Bug::HoldLetGo)
+        && let Record::Held { subject, .. } = &record
+    {
+        let subject = subject.clone();
+        world.hosts[h].disk.write(world.now, &Record::Released { subject });
+        world.after(Duration::from_millis(50), SimEvent::Kill(Node::Child(h)));
+    }
+    world.saw(Observation::Recorded { host: h, record });
+}
+
+fn tell_journal(world: &mut World, h: usize, state: Result<(), String>) {
+    if world.bug == Some(Bug::FullDiskUntold) {
+        return;
+    }
+    let epoch = world.hosts[h].child.epoch();
+    let input = ContainerInput::JournalHealth { state };
+    world.after(Duration::ZERO, SimEvent::ToChild(h, epoch, input));
+}
+
+/// The process tries whether the disk takes its journal again: all of it at once.
+pub(super) fn journal_again(world: &mut World, h: usize, epoch: u64) {
+    let host = &world.hosts[h];
+    if host.child.epoch() != epoch || !host.disk.refuses() {
+        return;
+    }
+    if host.child.runs()
+        && let Some(agent) = host.child.machine()
+    {
+        let says = agent.conditions().any(|(about, _)| about == "journal");
+        world.saw(Observation::SaysDegraded { host: h, says });
+    }
+    let now = world.now;
+    if world.hosts[h].child.runs() && world.hosts[h].disk.write_again(now) {
+        world.counted("journal_made_good");
+        let change = DiskChange::Caught;
+        world.saw(Observation::Disk { host: h, change });
+        return tell_journal(world, h, Ok(()));
+    }
+    world.after(JOURNAL_AGAIN, SimEvent::JournalAgain(h, epoch));
+}
+
+fn spring_ambush(world: &mut World, h: usize, id: &str) {
+    let Some(place) = world.hosts[h].ambush else { return };
+    let snapshot = world.hosts[h].engine.snapshot(place);
+    if snapshot.id == id {
+        world.hosts[h].ambush = None;
+        let delay = world.rng.millis(20, 6000);
+        world.counted("stop_into_repair");
+        let step = PersonStep::Call(snapshot.name, Verb::Stop(None));
+        world.after(delay, SimEvent::Step(h, step));
+    }
+}
+
+/// One effect of a host-watchdog.
+pub(super) fn of_host(world: &mut World, h: usize, effect: HostEffect) {
+    let epoch = world.hosts[h].host.epoch();
+    match effect {
+        HostEffect::Send(envelope) => wires::host_sends(world, h, envelope),
+        HostEffect::SendToChild { to, envelope } => wires::host_to_child(world, h, &to, envelope),
+        HostEffect::StartChild { engine } => {
+            lifecycle::start_child(world, h);
+            let result = Ok(world.hosts[h].pid);
+            let input = HostInput::ChildStarted { engine, result };
+            world.after(Duration::from_millis(2), SimEvent::ToHost(h, epoch, input));
+        }
+        HostEffect::SignalChild { engine: _, pid, signal } => signal_child(world, h, pid, signal),
+        HostEffect::ProbeEngine { engine, probe, within } => {
+            let ill = world.now < world.hosts[h].api.ill_until;
+            let (took, result) = match (ill, world.hosts[h].engine.answers()) {
+                (true, _) => (within, Err(EngineError::Deadline)),
+                (_, false) => (
+                    Duration::from_millis(1),
+                    Err(EngineError::Unreachable("connection refused".into())),
+                ),
+                _ => (world.rng.millis(1, 20), Ok("answers".into())),
+            };
+            if result.is_err() {
+                world.counted("probe_failed");
+            }
+            let input = HostInput::Probed {
+                engine,
+                probe,
+                took,
+                result,
+            };
+            world.after(took, SimEvent::ToHost(h, epoch, input));
+        }
+        HostEffect::ReadFigures => {
+            let figures = HostFigures {
+                load1_milli: 100,
+                cpus: 2,
+                memory_available_milli: 800,
+                ..HostFigures::default()
+            };
+            let input = HostInput::Figures(figures);
+            world.after(Duration::from_millis(1), SimEvent::ToHost(h, epoch, input));
+        }
+        HostEffect::Decided(decision) => decided(world, decision),
+        HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
+        HostEffect::Stopped => lifecycle::host_stopped(world, h),
+    }
+}
+
+fn signal_child(world: &mut World, h: usize, pid: u32, signal: ChildSignal) {
+    if world.hosts[h].pid != pid || !world.hosts[h].child.exists() {
+        return;
+    }
+    match signal {
+        ChildSignal::Kill => {
+            world.saw(Observation::KilledChild { host: h });
+            lifecycle::child_gone(world, h, ChildExit::Signal(9));
+        }
+        ChildSignal::Terminate => {
+            let epoch = world.hosts[h].child.epoch();
+            let after = Duration::from_micros(200);
+            world.after(after, SimEvent::ToChild(h, epoch, ContainerInput::Stop));
+        }
+    }
+}
+
+/// One effect of the manager.
+pub(super) fn of_manager(world: &mut World, effect: ManagerEffect) {
+    match effect {
+        ManagerEffect::Send { to, envelope } => wires::manager_sends(world, &to, envelope),
+        ManagerEffect::SignAndSend { to, header, order } => {
+            let message = Message::Order(world.orders.sign(order));
+            wires::manager_sends(world, &to, Envelope { header, message });
+        }
+        ManagerEffect::ProbeHost {
+            nonce,
+            host,
+            addresses: _,
+            within,
+        } => probe(world, nonce, &host, within),
+        ManagerEffect::StoreHost(host) => {
+            world.store.hosts.insert(host.identity.name.clone(), host);
+        }
+        ManagerEffect::ForgetHost(name) => {
+            world.store.hosts.remove(&name);
+        }
+        ManagerEffect::IncidentOpened(incident)
+        | ManagerEffect::IncidentChanged(incident)
+        | ManagerEffect::IncidentNoted(incident) => {
+            world.store.next_incident = world.store.next_incident.max(incident.id + 1);
+            world.store.incidents.insert(incident.id, incident);
+        }
+        ManagerEffect::IncidentClosed(incident) => {
+            world.store.incidents.remove(&incident.id);
+        }
+        ManagerEffect::StateChanged { subject, from, to, why } => state_changed(world, subject, (from, to), why),
+        ManagerEffect::StoreDecision(decision) => decided(world, decision),
+        ManagerEffect::AskAnswered { ticket, result } => asks::note_ask_answered(world, ticket, &result),
+        ManagerEffect::Condition { .. } => {}
+        ManagerEffect::Stopped => world.manager.kill(),
+    }
+}
+
+fn state_changed(world: &mut World, subject: SubjectId, (from, mut to): (State, State), why: String) {
+    if world.bug == Some(Bug::UnreachableIsDown) && to == State::Unreachable {
+        to = State::Down;
+    }
+    world.saw(Observation::StateChanged { subject, from, to, why });
+}
+
+/// Does the host's kernel answer from outside?
+fn probe(world: &mut World, nonce: u64, host: &NodeName, within: Duration) {
+    let (now, epoch) = (world.now, world.manager.epoch());
+    let found = world.host_of(host.as_str());
+    let answers = found.is_some_and(|h| world.hosts[h].powered && world.hosts[h].path_is_open(now));
+    let (look, delay) = match answers || world.bug == Some(Bug::EveryLookAnswered) {
+        true => (Look::Answered("tcp refused".into()), Duration::from_millis(3)),
+        false => (Look::Silent("no answer".into()), within),
+    };
+    world.after(
+        delay,
+        SimEvent::ToManager(epoch, ManagerInput::HostProbed { nonce, result: look }),
+    );
+}

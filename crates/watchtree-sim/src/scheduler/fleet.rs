@@ -1,0 +1,78 @@
+//! The fleet of a run: hosts that have been up for a while, with containers that have run for about a minute.
+
+use crate::log::{Node, Observation};
+use crate::scheduler::event::SimEvent;
+use crate::scheduler::fault::{Fault, Fleet};
+use crate::scheduler::host::Host;
+use crate::scheduler::lifecycle;
+use crate::scheduler::world::World;
+use crate::state::clock::Clock;
+use crate::state::engine::{Check, Engine, EngineSettings, Program, Spec, Timing};
+use std::collections::BTreeMap;
+use watchtree_core::container::ContainerSettings;
+use watchtree_core::container::io::RestartPolicy;
+use watchtree_core::id::{NodeName, Tier};
+use watchtree_core::subject::SubjectId;
+use watchtree_core::time::{Duration, Moment};
+
+/// How often it is looked at how long something lasts.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// Puts the hosts into the world, and has their watchdogs and the manager started.
+pub(crate) fn populate(world: &mut World, fleet: Fleet) {
+    for h in 0..fleet.hosts {
+        let host = host(world, h, fleet.containers);
+        let (boot, zero) = (host.clock.boot_id(), host.clock.zero());
+        world.hosts.push(host);
+        world.saw(Observation::Booted { host: h, boot, zero });
+        world.engines.insert(h);
+    }
+    world.after(Duration::ZERO, SimEvent::Start(Node::Manager));
+    for h in 0..fleet.hosts {
+        let by = Duration::from_millis(20 + 30 * h as u64);
+        world.after(by, SimEvent::Start(Node::Host(h)));
+    }
+    world.after(TICK, SimEvent::Tick);
+}
+
+/// Has the faults happen at their times; from `calm_from` on none begins.
+pub(crate) fn inject_all(world: &mut World, faults: Vec<(Moment, Fault)>, calm_from: Moment) {
+    world.calm_from = calm_from;
+    for (when, fault) in faults {
+        world.at(when, SimEvent::Fault(fault));
+    }
+}
+
+/// Every third container has a restart policy, every second a health check; the last joins the network of the one before.
+fn host(world: &mut World, h: usize, containers: usize) -> Host {
+    let name = NodeName::new(&format!("h{}", h + 1)).expect("a short plain name");
+    let uptime = world.rng.millis(120_000, 5_000_000);
+    let clock = Clock::new(h as u64, world.now.saturating_sub(uptime));
+    let mut engine = Engine::new(EngineSettings {
+        live_restore: false,
+        stop_before_die: h == 1,
+        timing: Timing::Drawn(world.rng.fork()),
+    });
+    for i in 0..containers {
+        let id = |i: usize| format!("{:064x}", (h as u64 + 1) * 1000 + i as u64);
+        let spec = Spec {
+            id: id(i),
+            policy: match i % 3 {
+                2 => RestartPolicy::UnlessStopped,
+                _ => RestartPolicy::No,
+            },
+            check: (i % 2 == 0).then(Check::default),
+            joins: (i + 1 == containers).then(|| id(i - 1)),
+            labels: BTreeMap::from([("watchtree.enable".into(), "true".into())]),
+            program: Program::default(),
+            ..Spec::named(&format!("c{i}"))
+        };
+        let age = world.rng.millis(60_000, 90_000);
+        engine.create_running(world.now, spec, age);
+    }
+    let watchdog = NodeName::new(&format!("{name}.docker.watchdog")).expect("a short plain name");
+    let who = lifecycle::identity(watchdog, Tier::Container, h as u64, clock.boot_id(), 0);
+    let subject = SubjectId::new(&format!("{name}/docker")).expect("a short plain path");
+    let settings = ContainerSettings::new(who, subject);
+    Host::new(name, clock, engine, settings, 1000 * (h as u32 + 1))
+}

@@ -1,0 +1,256 @@
+//! One container of the engine: what the engine knows of it, and the process behind it.
+//!
+//! The engine's knowledge (`ContainerView`, the manual-stop flag, the restart manager) and the process's truth (`alive`,
+//! `hung`) differ while no daemon runs. This file changes one container at a time and logs nothing.
+
+use super::spec::Spec;
+use std::collections::VecDeque;
+use watchtree_core::container::io::{ContainerView, EngineTime, Health, RestartPolicy, RunState};
+use watchtree_core::time::{Duration, Moment};
+
+/// The first back-off of the engine's restart manager.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A run this long makes the next back-off the first one again.
+const BACKOFF_RESET_NS: u64 = 10_000_000_000;
+
+/// What is true of a container at one moment: all that an onlooker may know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What the engine says it does.
+    pub run: RunState,
+    /// It does not answer any more, whatever its health check says yet.
+    pub hung: bool,
+    /// What the engine says of its health.
+    pub health: Health,
+    /// Its process exists.
+    pub alive: bool,
+    /// It was removed.
+    pub removed: bool,
+    /// Which life it is in; grows with each start.
+    pub life: u64,
+    /// `StartedAt` of that life.
+    pub started_at_text: String,
+    /// Since when it is in this run state, or hung.
+    pub changed: Moment,
+    /// When its present life began.
+    pub born: Moment,
+    /// When the engine's own policy is to start it.
+    pub policy_due: Moment,
+    /// The container whose network it joins.
+    pub joins: Option<String>,
+}
+
+/// A `/stop` (or what contains one) under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Stopping<A> {
+    pub(super) asker: A,
+    pub(super) then: AfterStop,
+}
+
+/// What follows when the process has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AfterStop {
+    /// The `stop` event and the answer.
+    Answer,
+    /// A start: it was a `/restart`.
+    Restart,
+    /// The removal: it was an `rm -f`.
+    Remove,
+    /// Only the answer: it was a `/kill` with KILL.
+    Killed,
+}
+
+/// moby's restart manager of one container.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RestartManager {
+    backoff: Duration,
+    count: u32,
+    /// A stop or a kill called the policy off, until a start by hand.
+    pub(super) cancelled: bool,
+}
+
+impl RestartManager {
+    /// After an end: how long the engine waits before it starts it again; `None` = it does not.
+    pub(super) fn after_end(
+        &mut self,
+        policy: RestartPolicy,
+        exit_code: i64,
+        manually_stopped: bool,
+        ran_ns: u64,
+    ) -> Option<Duration> {
+        if policy == RestartPolicy::No || self.cancelled {
+            return None;
+        }
+        if BACKOFF_RESET_NS <= ran_ns {
+            self.backoff = Duration::ZERO;
+        }
+        self.backoff = match self.backoff {
+            Duration::ZERO => BACKOFF_MIN,
+            before => (before * 2).min(BACKOFF_MAX),
+        };
+        let restarts = match policy {
+            RestartPolicy::No => false,
+            RestartPolicy::Always => true,
+            RestartPolicy::UnlessStopped => !manually_stopped,
+            RestartPolicy::OnFailure { max } => exit_code != 0 && (max == 0 || self.count < max),
+        };
+        if restarts {
+            self.count += 1;
+        }
+        restarts.then_some(self.backoff)
+    }
+}
+
+/// See the top of this file. `V` is a call, `A` who made it.
+#[derive(Clone, Debug)]
+pub(super) struct Container<V, A> {
+    pub(super) view: ContainerView,
+    pub(super) spec: Spec,
+    pub(super) hung: bool,
+    pub(super) alive: bool,
+    /// Its process ended and the daemon has not seen it: exit code, when.
+    pub(super) unseen_end: Option<(i64, EngineTime)>,
+    pub(super) removed: bool,
+    pub(super) life: u64,
+    pub(super) changed: Moment,
+    pub(super) born: Moment,
+    pub(super) policy_due: Moment,
+    /// A start holds the container's lock.
+    pub(super) starting: bool,
+    /// Calls that wait for that lock.
+    pub(super) waiting: VecDeque<(V, A)>,
+    pub(super) stopping: Vec<Stopping<A>>,
+    pub(super) manager: RestartManager,
+    pub(super) manually_stopped: bool,
+    /// The start under way belongs to a `/restart`.
+    pub(super) restarting: bool,
+    /// Checks of this life are scheduled.
+    pub(super) checking: bool,
+    /// The engine backs off that long after each end; `None` = as it does.
+    pub(super) backoff: Option<Duration>,
+    /// Next start by a watchdog takes that long.
+    pub(super) slow: Option<Duration>,
+}
+
+impl<V, A> Container<V, A> {
+    /// A container that was just created.
+    pub(super) fn new(now: Moment, spec: Spec) -> Self {
+        Self {
+            view: view_of(&spec, ContainerView::default()),
+            spec,
+            hung: false,
+            alive: false,
+            unseen_end: None,
+            removed: false,
+            life: 0,
+            changed: now,
+            born: Moment::ZERO,
+            policy_due: Moment::ZERO,
+            starting: false,
+            waiting: VecDeque::new(),
+            stopping: Vec::new(),
+            manager: RestartManager::default(),
+            manually_stopped: false,
+            restarting: false,
+            checking: false,
+            backoff: None,
+            slow: None,
+        }
+    }
+
+    /// It is as if it had been made otherwise.
+    pub(super) fn remade(&mut self, set: impl FnOnce(&mut Spec)) {
+        set(&mut self.spec);
+        self.view = view_of(&self.spec, std::mem::take(&mut self.view));
+    }
+
+    /// What is true of it now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            id: self.view.id.clone(),
+            name: self.view.name.clone(),
+            run: self.view.run,
+            hung: self.hung,
+            health: self.view.health,
+            alive: self.alive,
+            removed: self.removed,
+            life: self.life,
+            started_at_text: self.view.started_at_text.clone(),
+            changed: self.changed,
+            born: self.born,
+            policy_due: self.policy_due,
+            joins: self.view.joins.clone(),
+        }
+    }
+
+    /// The engine's `IsRunning`: also while it backs off, and while it is paused.
+    pub(super) fn counts_as_running(&self) -> bool {
+        matches!(
+            self.view.run,
+            RunState::Running | RunState::Paused | RunState::Restarting
+        )
+    }
+
+    /// A start by hand or by the daemon: the policy is in force again.
+    pub(super) fn reset_manager(&mut self) {
+        self.manager = RestartManager::default();
+        self.view.restart_count = 0;
+    }
+
+    /// A new life begins.
+    pub(super) fn lives(&mut self, now: Moment, at: EngineTime, pid: u32) {
+        self.life += 1;
+        self.born = now;
+        self.changed = now;
+        self.alive = true;
+        self.hung = false;
+        self.unseen_end = None;
+        self.view.run = RunState::Running;
+        self.view.pid = pid;
+        self.view.exit_code = 0;
+        self.view.oom_killed = false;
+        self.view.error.clear();
+        self.view.started_at = at;
+        self.view.started_at_text = format!("T{}", at.0);
+        self.view.health_streak = 0;
+        self.view.health = match self.spec.check {
+            Some(_) => Health::Starting,
+            None => Health::None,
+        };
+    }
+
+    /// The engine takes note of its end.
+    pub(super) fn ended(&mut self, now: Moment, at: EngineTime, exit_code: i64) {
+        self.alive = false;
+        self.hung = false;
+        self.unseen_end = None;
+        self.changed = now;
+        self.view.run = RunState::Exited;
+        self.view.pid = 0;
+        self.view.exit_code = exit_code;
+        self.view.finished_at = at;
+    }
+}
+
+/// What inspect says of it, where that follows from how it was made.
+fn view_of(spec: &Spec, view: ContainerView) -> ContainerView {
+    ContainerView {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        health_start_period: spec.check.as_ref().map_or(Duration::ZERO, |check| check.start_period),
+        restart_policy: spec.policy,
+        stop_signal: spec.stop_signal.unwrap_or(15),
+        stop_signal_set: spec.stop_signal.is_some(),
+        stop_timeout: spec.stop_timeout,
+        auto_remove: spec.auto_remove,
+        joins: spec.joins.clone(),
+        labels: spec.labels.clone(),
+        ..view
+    }
+}

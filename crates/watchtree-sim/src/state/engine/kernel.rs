@@ -1,0 +1,229 @@
+//! What the engine's acts share: its containers, its agenda, its log, and what it has to say. It carries out nothing by
+//! itself.
+
+use super::container::{Container, Stopping};
+use super::event::{Action, EventLog, LoggedEvent};
+use super::timing::Timing;
+use std::collections::{BTreeMap, BTreeSet};
+use watchtree_core::container::io::{EngineError, EngineTime, EventAction, Performed, RestartPolicy};
+use watchtree_core::time::{Duration, Moment};
+
+/// Who asked for something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Asker {
+    /// The container-watchdog, by its epoch and ticket.
+    Watchdog {
+        /// Epoch of the caller.
+        epoch: u64,
+        /// Its ticket.
+        ticket: u64,
+    },
+    /// A person, by a number that comes back with the answer.
+    Person(u64),
+    /// The engine's own restart policy.
+    Policy,
+    /// The daemon, at its start or its end.
+    Daemon,
+}
+
+/// A call of the API that changes something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// `/start`
+    Start,
+    /// `/stop?t=`; `None` = the container's own timeout, or 10 s.
+    Stop(Option<Duration>),
+    /// `/restart?t=`
+    Restart(Option<Duration>),
+    /// `/kill?signal=`
+    Kill(u32),
+    /// `/pause`
+    Pause,
+    /// `/unpause`
+    Unpause,
+    /// `/rename`
+    Rename(String),
+    /// `/update` of the restart policy.
+    Update(RestartPolicy),
+    /// `DELETE`, with force or without.
+    Remove {
+        /// `-f`
+        force: bool,
+    },
+    /// A process in the container sends its init that signal (`exec … kill -SIGNAL 1`).
+    ExecKill(u32),
+}
+
+/// What the engine tells the world.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Out {
+    /// An event was logged; streams that are open carry it.
+    Event(LoggedEvent),
+    /// A call was answered.
+    Answered(Asker, Result<Performed, EngineError>),
+    /// A container began a new life.
+    Started {
+        /// Which, by its place.
+        place: usize,
+        /// By whom.
+        by: Asker,
+    },
+    /// The daemon has ended: streams and calls with it.
+    DaemonEnded,
+    /// The API answers again.
+    DaemonReady,
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// `--live-restore`
+    pub live_restore: bool,
+    /// The end is logged as 26.1 does it: `stop` before `die`.
+    pub stop_before_die: bool,
+    /// How long things take.
+    pub timing: Timing,
+}
+
+/// What the daemon does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum DaemonState {
+    Up,
+    /// It was asked to end and stops the containers: no new connection is taken.
+    Ending,
+    Down,
+    /// It restores the containers: no connection is answered.
+    Starting,
+}
+
+/// Something the engine will do later.
+#[derive(Clone, Debug)]
+pub(super) enum Due {
+    /// A start's work is done.
+    StartDone(usize, Asker),
+    /// The patience of a stop is over.
+    Patience(usize, u64, Asker),
+    /// A process ends.
+    Ends(usize, u64, i64),
+    /// Events and the answer that come after an end.
+    Log(usize, EventAction),
+    StopDone(usize, Stopping<Asker>),
+    Answer(Asker, Result<Performed, EngineError>),
+    /// The restart policy acts.
+    PolicyStarts(usize, u64),
+    /// A run of the health check ends.
+    CheckEnds(usize, u64),
+    /// The daemon has nothing left to restore.
+    Restored,
+}
+
+/// See the top of this file.
+pub(super) struct Kernel {
+    pub(super) settings: EngineSettings,
+    pub(super) containers: Vec<Container<Verb, Asker>>,
+    pub(super) log: EventLog,
+    pub(super) agenda: BTreeMap<(Moment, u64), Due>,
+    pub(super) count: u64,
+    pub(super) out: Vec<Out>,
+    pub(super) dirty: BTreeSet<usize>,
+    pub(super) daemon: DaemonState,
+    /// Difference of the machine's wall clock from the true one.
+    pub(super) clock_offset_ns: i64,
+    pub(super) next_pid: u32,
+    /// Files, networks and ports of the machine as they are not.
+    pub(super) missing_mounts: BTreeSet<String>,
+    pub(super) missing_networks: BTreeSet<String>,
+    pub(super) taken_ports: BTreeSet<u16>,
+    /// Every `exec` of this engine fails with these words.
+    pub(super) exec_broken: Option<String>,
+    pub(super) flag_readable: bool,
+    /// The next end of this container is logged by nobody.
+    pub(super) lose_die: Option<usize>,
+}
+
+/// True wall time in nanoseconds at a moment: the moment plus a constant, so that both are readable side by side.
+pub fn true_wall_ns(now: Moment) -> u64 {
+    1_700_000_000_000_000_000 + now.as_micros() * 1000
+}
+
+impl Kernel {
+    /// An engine without containers.
+    pub(super) fn new(settings: EngineSettings) -> Self {
+        Self {
+            settings,
+            containers: Vec::new(),
+            log: EventLog::default(),
+            agenda: BTreeMap::new(),
+            count: 0,
+            out: Vec::new(),
+            dirty: BTreeSet::new(),
+            daemon: DaemonState::Up,
+            clock_offset_ns: 0,
+            next_pid: 100,
+            missing_mounts: BTreeSet::new(),
+            missing_networks: BTreeSet::new(),
+            taken_ports: BTreeSet::new(),
+            exec_broken: None,
+            flag_readable: true,
+            lose_die: None,
+        }
+    }
+
+    pub(super) fn later(&mut self, at: Moment, due: Due) {
+        self.count += 1;
+        self.agenda.insert((at, self.count), due);
+    }
+
+    /// The place of the container of that id.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        self.containers.iter().position(|c| c.view.id == id && !c.removed)
+    }
+
+    /// The place of the container of that name.
+    pub(super) fn find_name(&self, name: &str) -> Option<usize> {
+        self.containers.iter().position(|c| c.view.name == name && !c.removed)
+    }
+
+    /// The engine's wall clock in nanoseconds.
+    pub(super) fn wall_ns(&self, now: Moment) -> u64 {
+        true_wall_ns(now).saturating_add_signed(self.clock_offset_ns)
+    }
+
+    pub(super) fn event(&mut self, now: Moment, i: usize, action: EventAction) {
+        if matches!(action, EventAction::Die { .. }) && self.lose_die == Some(i) {
+            self.lose_die = None;
+            return;
+        }
+        self.log_event(now, i, Action::Container(action));
+    }
+
+    pub(super) fn log_event(&mut self, now: Moment, i: usize, action: Action) {
+        let at = self.stamp(now);
+        let c = &self.containers[i];
+        let label = |key: &str| c.spec.labels.get(key).cloned();
+        let event = LoggedEvent {
+            at,
+            id: c.view.id.clone(),
+            name: c.view.name.clone(),
+            compose: label("com.docker.compose.project").zip(label("com.docker.compose.service")),
+            action,
+        };
+        self.log.push(event.clone());
+        self.out.push(Out::Event(event));
+    }
+
+    pub(super) fn stamp(&mut self, now: Moment) -> EngineTime {
+        let wall = self.wall_ns(now);
+        self.log.stamp(wall)
+    }
+
+    pub(super) fn answer(&mut self, asker: Asker, result: Result<Performed, EngineError>) {
+        if matches!(asker, Asker::Watchdog { .. } | Asker::Person(_)) {
+            self.out.push(Out::Answered(asker, result));
+        }
+    }
+
+    pub(super) fn changed(&mut self, i: usize) {
+        self.dirty.insert(i);
+    }
+}

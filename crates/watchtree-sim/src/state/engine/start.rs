@@ -1,0 +1,159 @@
+//! How the engine starts a container: the lock, the checks before it, the work, what a refusal leaves behind.
+
+use super::health;
+use super::kernel::{Asker, Due, Kernel, Out};
+use super::text;
+use super::timing::Work;
+use watchtree_core::container::io::{EngineError, EventAction, Performed, RunState};
+use watchtree_core::time::Moment;
+
+/// A start that cannot be: the engine's words, the exit code it leaves, and whether the manual-stop flag was cleared
+/// before it was found.
+struct Refusal {
+    error: EngineError,
+    exit_code: i64,
+    flag_cleared: bool,
+}
+
+pub(super) fn begin_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
+    let c = &k.containers[i];
+    if c.view.run == RunState::Paused {
+        let message = "cannot start a paused container, try unpause instead".to_string();
+        return k.answer(asker, Err(text::refused(409, message)));
+    }
+    // Also while it backs off: then this does nothing.
+    if c.counts_as_running() {
+        return k.answer(asker, Ok(Performed::AlreadySo));
+    }
+    work_on_start(k, now, i, asker);
+}
+
+pub(super) fn policy_starts(k: &mut Kernel, now: Moment, i: usize, life: u64) {
+    let c = &k.containers[i];
+    if c.life == life && c.view.run == RunState::Restarting && !c.removed {
+        work_on_start(k, now, i, Asker::Policy);
+    }
+}
+
+/// Takes the container's lock until the work is done.
+pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
+    let usual = match asker {
+        Asker::Policy => k.settings.timing.takes(Work::PolicyStart),
+        _ => k.settings.timing.takes(Work::Start),
+    };
+    let c = &mut k.containers[i];
+    c.starting = true;
+    let slow = matches!(asker, Asker::Watchdog { .. }).then(|| c.slow.take()).flatten();
+    let takes = match refusal(k, i) {
+        Some(_) => k.settings.timing.takes(Work::Answer),
+        None => slow.unwrap_or(usual),
+    };
+    k.later(now + takes, Due::StartDone(i, asker));
+}
+
+pub(super) fn start_done(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
+    k.containers[i].starting = false;
+    let restarting = std::mem::take(&mut k.containers[i].restarting);
+    let result = match refusal(k, i) {
+        Some(refusal) => {
+            let error = refusal.error.clone();
+            start_failed(k, now, i, asker, refusal);
+            Err(error)
+        }
+        None => {
+            started(k, now, i, asker);
+            if restarting {
+                k.event(now, i, EventAction::Restart);
+            }
+            Ok(Performed::Done)
+        }
+    };
+    k.answer(asker, result);
+}
+
+fn started(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
+    let at = k.stamp(now);
+    k.next_pid += 1;
+    let pid = k.next_pid;
+    let c = &mut k.containers[i];
+    if asker != Asker::Policy {
+        c.reset_manager();
+        c.manually_stopped = false;
+    }
+    c.lives(now, at, pid);
+    let (life, runs_for) = (c.life, c.spec.program.runs_for);
+    if let Some((lasts, code)) = runs_for {
+        k.later(now + lasts, Due::Ends(i, life, code));
+    }
+    k.event(now, i, EventAction::Start);
+    k.containers[i].checking = false;
+    health::check_again(k, now, i);
+    k.out.push(Out::Started { place: i, by: asker });
+    k.changed(i);
+}
+
+/// What a refused start leaves: the engine's words and a code, no event; a policy gives up.
+fn start_failed(k: &mut Kernel, now: Moment, i: usize, asker: Asker, refusal: Refusal) {
+    let c = &mut k.containers[i];
+    if let EngineError::Refused { message, .. } = &refusal.error {
+        c.view.error.clone_from(message);
+    }
+    if asker == Asker::Policy {
+        (c.view.run, c.changed) = (RunState::Exited, now);
+    } else if refusal.flag_cleared {
+        c.manually_stopped = false;
+        c.reset_manager();
+    }
+    if c.view.exit_code == 0 || (126..=127).contains(&refusal.exit_code) {
+        c.view.exit_code = refusal.exit_code;
+    }
+    k.changed(i);
+}
+
+fn refusal(k: &Kernel, i: usize) -> Option<Refusal> {
+    let c = &k.containers[i];
+    let early = |error| Refusal {
+        error,
+        exit_code: 128,
+        flag_cleared: false,
+    };
+    if let Some(path) = c.spec.mounts.iter().find(|path| k.missing_mounts.contains(*path)) {
+        return Some(early(text::no_mount(path)));
+    }
+    if let Some(name) = c.spec.networks.iter().find(|name| k.missing_networks.contains(*name)) {
+        return Some(early(text::no_network(name)));
+    }
+    if let Some(other) = &c.view.joins {
+        let runs = k.find(other).map(|place| k.containers[place].counts_as_running());
+        match runs {
+            None => return Some(early(text::joined_is_gone(other))),
+            Some(false) => return Some(early(text::cannot_join(other))),
+            Some(true) => {}
+        }
+    }
+    if let Some(error) = port_refused(k, i) {
+        return Some(early(error));
+    }
+    let (exit_code, message) = c.spec.program.cannot_start.clone()?;
+    let status = if exit_code == 127 { 404 } else { 400 };
+    let status = if (126..=127).contains(&exit_code) { status } else { 500 };
+    Some(Refusal {
+        error: text::refused(status, message),
+        exit_code,
+        flag_cleared: true,
+    })
+}
+
+fn port_refused(k: &Kernel, i: usize) -> Option<EngineError> {
+    let c = &k.containers[i];
+    let other_has = |port: &u16| {
+        let mut others = k.containers.iter().enumerate();
+        others.any(|(k, it)| k != i && it.alive && it.spec.ports.contains(port))
+    };
+    let (mut ports, name) = (c.spec.ports.iter(), &c.view.name);
+    ports.find_map(|port| match (other_has(port), k.taken_ports.contains(port)) {
+        (true, _) => Some(text::port_allocated(name, *port)),
+        (_, true) => Some(text::port_in_use(name, *port)),
+        _ => None,
+    })
+}

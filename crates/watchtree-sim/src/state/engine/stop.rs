@@ -1,0 +1,191 @@
+//! How containers end: signals of people, stops with their patience, ends by themselves, and what the engine makes of each.
+//!
+//! Every signal that goes through the engine sets the manual-stop flag, whatever it means to the process, unless the daemon
+//! itself is on its way down; it calls the restart policy off unless the container has a stop signal of its own and this is
+//! another one.
+
+use super::container::{AfterStop, Stopping};
+use super::kernel::{Asker, DaemonState, Due, Kernel};
+use super::timing::Work;
+use super::{process, start, text};
+use watchtree_core::container::io::{EventAction, Performed, RunState};
+use watchtree_core::time::{Duration, Moment};
+
+/// The patience of a `/stop` where nobody set one.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn begin_stop(k: &mut Kernel, now: Moment, i: usize, timeout: Option<Duration>, asker: Asker) {
+    if k.containers[i].counts_as_running() {
+        stop_then(k, now, i, timeout, asker, AfterStop::Answer);
+    } else {
+        k.answer(asker, Ok(Performed::AlreadySo));
+    }
+}
+
+pub(super) fn begin_restart(k: &mut Kernel, now: Moment, i: usize, timeout: Option<Duration>, asker: Asker) {
+    if k.containers[i].counts_as_running() {
+        stop_then(k, now, i, timeout, asker, AfterStop::Restart);
+    } else {
+        k.containers[i].restarting = true;
+        start::work_on_start(k, now, i, asker);
+    }
+}
+
+pub(super) fn stop_then(
+    k: &mut Kernel,
+    now: Moment,
+    i: usize,
+    timeout: Option<Duration>,
+    asker: Asker,
+    then: AfterStop,
+) {
+    let c = &mut k.containers[i];
+    let stopping = Stopping { asker, then };
+    let (signal, life) = (c.view.stop_signal, c.life);
+    let timeout = timeout.or(c.view.stop_timeout).unwrap_or(STOP_TIMEOUT);
+    c.stopping.push(stopping);
+    if kill_through_engine(k, now, i, signal, asker) {
+        k.later(now + timeout, Due::Patience(i, life, asker));
+    }
+}
+
+/// True if a process was there to be signalled; what backs off ends at once.
+fn kill_through_engine(k: &mut Kernel, now: Moment, i: usize, signal: u32, asker: Asker) -> bool {
+    let going_down = k.daemon == DaemonState::Ending && asker == Asker::Daemon;
+    let c = &mut k.containers[i];
+    let calls_off = !c.view.stop_signal_set || signal == c.view.stop_signal || signal == 9;
+    if calls_off {
+        c.manager.cancelled = true;
+    }
+    c.manually_stopped |= !going_down;
+    if c.view.run == RunState::Restarting {
+        if calls_off {
+            (c.view.run, c.changed) = (RunState::Exited, now);
+            settle_stops(k, now, i);
+        }
+        k.changed(i);
+        return false;
+    }
+    k.event(now, i, EventAction::Kill { signal });
+    if k.containers[i].view.run == RunState::Paused && calls_off {
+        process::resumed(k, now, i);
+    }
+    process::send_signal(k, now, i, signal);
+    true
+}
+
+pub(super) fn patience_over(k: &mut Kernel, now: Moment, i: usize, life: u64, asker: Asker) {
+    let c = &k.containers[i];
+    if c.life == life && c.alive && c.stopping.iter().any(|it| it.asker == asker) {
+        kill_through_engine(k, now, i, 9, asker);
+    }
+}
+
+pub(super) fn begin_kill(k: &mut Kernel, now: Moment, i: usize, signal: u32, asker: Asker) {
+    let c = &mut k.containers[i];
+    if !c.counts_as_running() {
+        let message = format!("Cannot kill container: {0}: Container {0} is not running", c.view.id);
+        return k.answer(asker, Err(text::refused(409, message)));
+    }
+    if signal == 9 {
+        let then = AfterStop::Killed;
+        c.stopping.push(Stopping { asker, then });
+    }
+    kill_through_engine(k, now, i, signal, asker);
+    if signal != 9 {
+        k.answer(asker, Ok(Performed::Done));
+    }
+}
+
+pub(super) fn begin_remove(k: &mut Kernel, now: Moment, i: usize, force: bool, asker: Asker) {
+    let c = &mut k.containers[i];
+    if !c.counts_as_running() {
+        removed(k, now, i);
+        return k.answer(asker, Ok(Performed::Done));
+    }
+    if !force {
+        let message = format!(
+            "You cannot remove a running container {}. Stop the container before attempting removal or force remove",
+            c.view.id
+        );
+        return k.answer(asker, Err(text::refused(409, message)));
+    }
+    let then = AfterStop::Remove;
+    c.stopping.push(Stopping { asker, then });
+    kill_through_engine(k, now, i, 9, asker);
+}
+
+pub(super) fn removed(k: &mut Kernel, now: Moment, i: usize) {
+    if !k.containers[i].removed {
+        k.event(now, i, EventAction::Destroy);
+        k.containers[i].removed = true;
+        k.changed(i);
+    }
+}
+
+/// A process has ended: the daemon sees it, or will when there is one.
+pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i64) {
+    let at = k.stamp(now);
+    let sees = matches!(k.daemon, DaemonState::Up | DaemonState::Ending | DaemonState::Starting);
+    if !sees {
+        let c = &mut k.containers[i];
+        (c.alive, c.unseen_end, c.changed) = (false, Some((exit_code, at)), now);
+        return k.changed(i);
+    }
+    let c = &mut k.containers[i];
+    let ran_ns = at.0.saturating_sub(c.view.started_at.0);
+    c.ended(now, at, exit_code);
+    let (policy, flag) = (c.view.restart_policy, c.manually_stopped);
+    let backoff = c.manager.after_end(policy, exit_code, flag, ran_ns);
+    let (life, backoff) = (c.life, backoff.map(|usual| c.backoff.unwrap_or(usual)));
+    if let Some(backoff) = backoff {
+        c.view.run = RunState::Restarting;
+        c.view.restart_count += 1;
+        c.policy_due = now + backoff;
+        k.later(now + backoff, Due::PolicyStarts(i, life));
+    }
+    k.changed(i);
+    let die = EventAction::Die { exit_code };
+    if k.settings.stop_before_die && !k.containers[i].stopping.is_empty() {
+        settle_stops(k, now, i);
+        let late = k.settings.timing.takes(Work::LateDie);
+        k.later(now + late, Due::Log(i, die));
+    } else {
+        k.event(now, i, die);
+        settle_stops(k, now, i);
+    }
+    if k.containers[i].view.auto_remove {
+        k.later(now + Duration::from_millis(100), Due::Log(i, EventAction::Destroy));
+        k.containers[i].removed = true;
+    }
+}
+
+/// The stops that waited for its end go on.
+fn settle_stops(k: &mut Kernel, now: Moment, i: usize) {
+    for stopping in std::mem::take(&mut k.containers[i].stopping) {
+        let late = match (k.settings.stop_before_die, stopping.then) {
+            (true, AfterStop::Answer | AfterStop::Restart) => Duration::ZERO,
+            _ => k.settings.timing.takes(Work::LateStop),
+        };
+        k.later(now + late, Due::StopDone(i, stopping));
+    }
+}
+
+pub(super) fn stop_done(k: &mut Kernel, now: Moment, i: usize, stopping: Stopping<Asker>) {
+    let asker = stopping.asker;
+    match stopping.then {
+        AfterStop::Answer => k.event(now, i, EventAction::Stop),
+        AfterStop::Restart => {
+            k.event(now, i, EventAction::Stop);
+            let taken = k.containers[i].starting || k.containers[i].counts_as_running();
+            if !taken && !k.containers[i].removed {
+                k.containers[i].restarting = true;
+                return start::work_on_start(k, now, i, asker);
+            }
+        }
+        AfterStop::Remove => removed(k, now, i),
+        AfterStop::Killed => {}
+    }
+    let at = now + k.settings.timing.takes(Work::Answer);
+    k.later(at, Due::Answer(asker, Ok(Performed::Done)));
+}

@@ -1,0 +1,51 @@
+//! How long the engine takes for what it does: drawn from a seed, or the same each time.
+
+use crate::rng::Rng;
+use watchtree_core::time::Duration;
+
+/// What takes time in an engine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// A `/start`.
+    Start,
+    /// A start by the engine's own policy, after the back-off.
+    PolicyStart,
+    /// A process reacts to a signal, and the engine sees its end.
+    Exit,
+    /// From the end to the `die` event, where the engine logs it late (26.1).
+    LateDie,
+    /// From the end to the `stop` event, where the engine logs that late (20.10).
+    LateStop,
+    /// From the `stop` event to the answer.
+    Answer,
+    /// The API answers again after the daemon's start.
+    Restore,
+}
+
+/// Where the times come from.
+#[derive(Clone, Debug)]
+pub enum Timing {
+    /// Drawn, within what was measured.
+    Drawn(Rng),
+    /// The middle of what was measured, each time.
+    Exact,
+}
+
+impl Timing {
+    /// How long that takes this time.
+    pub(super) fn takes(&mut self, work: Work) -> Duration {
+        let (low, high, exact) = match work {
+            Work::Start => (80, 500, 120),
+            Work::PolicyStart => (80, 400, 120),
+            Work::Exit => (20, 60, 20),
+            Work::LateDie => (3, 30, 5),
+            Work::LateStop => (3, 90, 8),
+            Work::Answer => (1, 4, 3),
+            Work::Restore => (500, 1500, 1000),
+        };
+        match self {
+            Self::Drawn(rng) => rng.millis(low, high),
+            Self::Exact => Duration::from_millis(exact),
+        }
+    }
+}

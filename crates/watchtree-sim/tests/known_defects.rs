@@ -1,0 +1,140 @@
+//! What the product is known to do wrong in the harder world, each with the fault that shows it and the rules that it breaks.
+//!
+//! The gate's seeds leave these faults out, or excuse what follows from them (`HostFacts::is_known_defect`). A row here fails
+//! when the defect is gone, and when another rule breaks: then it leaves this table, and its fault goes into the gate.
+
+use std::collections::BTreeSet;
+use watchtree_sim::rng::Rng;
+use watchtree_sim::run::{Plan, run};
+use watchtree_sim::scheduler::fault::{Fault, Which};
+
+const SEEDS: u64 = 24;
+
+/// The rules that break where that fault, and none but it, comes over each host; with the seeds where they do.
+fn broken(also: fn(&mut Rng, usize) -> Vec<Fault>) -> (BTreeSet<String>, Vec<u64>) {
+    let plan = Plan {
+        also: Some(also),
+        alone: true,
+        strict: true,
+        ..Plan::default()
+    };
+    let (mut rules, mut seeds) = (BTreeSet::new(), Vec::new());
+    for seed in 1..=SEEDS {
+        let report = run(seed, plan);
+        if let (Some(rule), Some(why)) = (report.rule(), &report.broken) {
+            println!("{why}");
+            rules.insert(rule.to_string());
+            seeds.push(seed);
+        }
+    }
+    println!("{} of {SEEDS} seeds: {seeds:?}", seeds.len());
+    (rules, seeds)
+}
+
+#[track_caller]
+fn breaks(rules: &[&str], also: fn(&mut Rng, usize) -> Vec<Fault>) {
+    let (found, _) = broken(also);
+    let expected: BTreeSet<String> = rules.iter().map(|rule| (*rule).to_string()).collect();
+    assert_eq!(found, expected, "a known defect is gone, or another one is there");
+}
+
+fn which(rng: &mut Rng, host: usize) -> Which {
+    let place = rng.range(0, 10) as usize;
+    Which { host, place }
+}
+
+/// A new daemon stops what it finds alive, by signals like a person's, and marks it so: what has no policy stays down.
+#[test]
+fn a_killed_daemon_leaves_containers_stopped_by_a_person() {
+    breaks(&["repaired_or_escalated"], |rng, host| {
+        vec![Fault::EngineKill {
+            host,
+            lasts: rng.millis(500, 5000),
+        }]
+    });
+}
+
+/// An orderly stop of the daemon is told from people by how many it stops at once: not where nobody watched it.
+#[test]
+fn a_stopped_daemon_that_nobody_watched_leaves_containers_stopped_by_a_person() {
+    breaks(&["repaired_or_escalated"], |rng, host| {
+        let freeze = Fault::FreezeChild {
+            host,
+            lasts: rng.millis(5000, 9000),
+        };
+        let stop = Fault::EngineTerm {
+            host,
+            lasts: rng.millis(500, 5000),
+        };
+        vec![freeze, stop]
+    });
+}
+
+#[test]
+fn a_stopped_daemon_that_is_watched_is_no_person() {
+    breaks(&[], |rng, host| {
+        vec![Fault::EngineTerm {
+            host,
+            lasts: rng.millis(500, 5000),
+        }]
+    });
+}
+
+/// What is known of a container is kept under its name: one that is renamed and crashes while nobody watches is unknown.
+#[test]
+fn a_container_that_was_renamed_unseen_is_unknown() {
+    breaks(&["repaired_or_escalated"], |rng, host| {
+        let freeze = Fault::FreezeChild {
+            host,
+            lasts: rng.millis(8000, 9000),
+        };
+        let which = which(rng, host);
+        vec![freeze, Fault::Rename { which }]
+    });
+}
+
+/// HUP or USR1 set the manual-stop flag: a crash that nobody saw passes for a person's stop.
+#[test]
+fn another_signal_over_a_gap_passes_for_a_persons_stop() {
+    breaks(&["repaired_or_escalated"], |rng, host| {
+        vec![Fault::OtherSignal {
+            which: which(rng, host),
+            signal: if rng.chance(500) { 1 } else { 10 },
+            gap: true,
+        }]
+    });
+}
+
+/// No `exec` works: every container with a health check is stopped, though each is well.
+#[test]
+fn checks_that_cannot_run_have_well_containers_stopped() {
+    breaks(&["healthy_left_alone"], |rng, host| {
+        vec![Fault::ChecksFail {
+            host,
+            lasts: rng.millis(20_000, 40_000),
+        }]
+    });
+}
+
+/// TCP retransmits for seconds after the path is back: the host is AGENT LOST meanwhile.
+#[test]
+fn a_path_that_was_cut_is_an_agent_lost() {
+    breaks(&["no_false_agent_lost"], |rng, _| {
+        vec![Fault::Partition {
+            from: 0,
+            lasts: rng.millis(6400, 9000),
+        }]
+    });
+}
+
+#[test]
+fn the_same_runs_without_a_fault_are_green() {
+    for seed in 1..=SEEDS {
+        let plan = Plan {
+            alone: true,
+            strict: true,
+            ..Plan::default()
+        };
+        assert_eq!(run(seed, plan).broken, None);
+    }
+}
