@@ -46,13 +46,16 @@ impl Report {
     }
 }
 
+/// Draws the faults that a run injects over one host.
+pub type Also = fn(&mut Rng, usize) -> Vec<(Duration, Fault)>;
+
 /// What a run is given beside its seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan {
     /// A planted defect.
     pub bug: Option<Bug>,
-    /// Faults that are injected at one moment on top of the drawn ones, on every host in turn.
-    pub also: Option<fn(&mut Rng, usize) -> Vec<Fault>>,
+    /// Faults that are injected on top of the drawn ones, on every host in turn: each so long after a drawn moment.
+    pub also: Option<Also>,
     /// Only those are injected.
     pub alone: bool,
     /// Rules that the product is known to break are checked too.
@@ -100,7 +103,7 @@ fn faults(rng: &mut Rng, plan: Plan, from: Moment, till: Moment) -> Vec<(Moment,
     if let Some(also) = plan.also {
         for host in 0..FLEET.hosts {
             let at = from + rng.millis(0, 60_000);
-            faults.extend(also(rng, host).into_iter().map(|fault| (at, fault)));
+            faults.extend(also(rng, host).into_iter().map(|(after, fault)| (at + after, fault)));
         }
         faults.sort();
     }

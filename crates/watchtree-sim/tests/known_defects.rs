@@ -4,14 +4,16 @@
 //! when the defect is gone, and when another rule breaks: then it leaves this table, and its fault goes into the gate.
 
 use std::collections::BTreeSet;
+use watchtree_core::time::Duration;
 use watchtree_sim::rng::Rng;
-use watchtree_sim::run::{Plan, run};
+use watchtree_sim::run::{Also, Plan, run};
 use watchtree_sim::scheduler::fault::{Fault, Which};
 
 const SEEDS: u64 = 24;
+const NOW: Duration = Duration::ZERO;
 
 /// The rules that break where that fault, and none but it, comes over each host; with the seeds where they do.
-fn broken(also: fn(&mut Rng, usize) -> Vec<Fault>) -> (BTreeSet<String>, Vec<u64>) {
+fn broken(also: Also) -> (BTreeSet<String>, Vec<u64>) {
     let plan = Plan {
         also: Some(also),
         alone: true,
@@ -32,7 +34,7 @@ fn broken(also: fn(&mut Rng, usize) -> Vec<Fault>) -> (BTreeSet<String>, Vec<u64
 }
 
 #[track_caller]
-fn breaks(rules: &[&str], also: fn(&mut Rng, usize) -> Vec<Fault>) {
+fn breaks(rules: &[&str], also: Also) {
     let (found, _) = broken(also);
     let expected: BTreeSet<String> = rules.iter().map(|rule| (*rule).to_string()).collect();
     assert_eq!(found, expected, "a known defect is gone, or another one is there");
@@ -47,36 +49,36 @@ fn which(rng: &mut Rng, host: usize) -> Which {
 #[test]
 fn a_killed_daemon_leaves_containers_stopped_by_a_person() {
     breaks(&["repaired_or_escalated"], |rng, host| {
-        vec![Fault::EngineKill {
-            host,
-            lasts: rng.millis(500, 5000),
-        }]
+        vec![(
+            NOW,
+            Fault::EngineKill {
+                host,
+                lasts: rng.millis(500, 5000),
+            },
+        )]
     });
 }
 
-/// An orderly stop of the daemon is told from people by how many it stops at once: not where nobody watched it.
+/// An orderly stop of the daemon is told from people when the stream is back: not by a watchdog that died before.
 #[test]
-fn a_stopped_daemon_that_nobody_watched_leaves_containers_stopped_by_a_person() {
+fn a_stopped_daemon_passes_for_people_where_the_watchdog_dies_meanwhile() {
     breaks(&["repaired_or_escalated"], |rng, host| {
-        let freeze = Fault::FreezeChild {
-            host,
-            lasts: rng.millis(5000, 9000),
-        };
-        let stop = Fault::EngineTerm {
-            host,
-            lasts: rng.millis(500, 5000),
-        };
-        vec![freeze, stop]
+        let lasts = rng.millis(500, 5000);
+        let stop = Fault::EngineTerm { host, lasts };
+        vec![(NOW, stop), (Duration::from_secs(3), Fault::KillChild { host })]
     });
 }
 
 #[test]
 fn a_stopped_daemon_that_is_watched_is_no_person() {
     breaks(&[], |rng, host| {
-        vec![Fault::EngineTerm {
-            host,
-            lasts: rng.millis(500, 5000),
-        }]
+        vec![(
+            NOW,
+            Fault::EngineTerm {
+                host,
+                lasts: rng.millis(500, 5000),
+            },
+        )]
     });
 }
 
@@ -84,12 +86,30 @@ fn a_stopped_daemon_that_is_watched_is_no_person() {
 #[test]
 fn a_container_that_was_renamed_unseen_is_unknown() {
     breaks(&["repaired_or_escalated"], |rng, host| {
-        let freeze = Fault::FreezeChild {
-            host,
-            lasts: rng.millis(8000, 9000),
-        };
+        let lasts = rng.millis(8000, 9000);
         let which = which(rng, host);
-        vec![freeze, Fault::Rename { which }]
+        vec![
+            (NOW, Fault::FreezeChild { host, lasts }),
+            (NOW, Fault::Rename { which }),
+        ]
+    });
+}
+
+/// After a restart of its watchdog a container is as old as the wall clock says: set forwards, it gives the budget back.
+#[test]
+fn a_wall_clock_that_is_set_gives_a_budget_back() {
+    breaks(&["budget_kept"], |rng, host| {
+        let which = which(rng, host);
+        let crashes = Fault::CrashLoop { which, left: 6 };
+        let set = Fault::ClockSet {
+            host,
+            offset_ms: 3_000_000,
+        };
+        vec![
+            (NOW, crashes),
+            (Duration::from_secs(40), set),
+            (Duration::from_secs(42), Fault::KillChild { host }),
+        ]
     });
 }
 
@@ -97,11 +117,14 @@ fn a_container_that_was_renamed_unseen_is_unknown() {
 #[test]
 fn another_signal_over_a_gap_passes_for_a_persons_stop() {
     breaks(&["repaired_or_escalated"], |rng, host| {
-        vec![Fault::OtherSignal {
-            which: which(rng, host),
-            signal: if rng.chance(500) { 1 } else { 10 },
-            gap: true,
-        }]
+        vec![(
+            NOW,
+            Fault::OtherSignal {
+                which: which(rng, host),
+                signal: if rng.chance(500) { 1 } else { 10 },
+                gap: true,
+            },
+        )]
     });
 }
 
@@ -109,10 +132,13 @@ fn another_signal_over_a_gap_passes_for_a_persons_stop() {
 #[test]
 fn checks_that_cannot_run_have_well_containers_stopped() {
     breaks(&["healthy_left_alone"], |rng, host| {
-        vec![Fault::ChecksFail {
-            host,
-            lasts: rng.millis(20_000, 40_000),
-        }]
+        vec![(
+            NOW,
+            Fault::ChecksFail {
+                host,
+                lasts: rng.millis(20_000, 40_000),
+            },
+        )]
     });
 }
 
@@ -120,10 +146,13 @@ fn checks_that_cannot_run_have_well_containers_stopped() {
 #[test]
 fn a_path_that_was_cut_is_an_agent_lost() {
     breaks(&["no_false_agent_lost"], |rng, _| {
-        vec![Fault::Partition {
-            from: 0,
-            lasts: rng.millis(6400, 9000),
-        }]
+        vec![(
+            NOW,
+            Fault::Partition {
+                from: 0,
+                lasts: rng.millis(6400, 9000),
+            },
+        )]
     });
 }
 
