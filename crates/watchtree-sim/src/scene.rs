@@ -3,6 +3,10 @@
 //! The world is that of the fleets; there is no manager and no host-watchdog, the test starts and kills the watchdog. Times
 //! are milliseconds on the machine's clock. What the watchdog asked of its engine and decided is kept in order.
 
+mod api_faults;
+
+pub use api_faults::ApiFaults;
+
 use crate::log::{Node, Observation, Seen, StartedBy};
 use crate::rng::Rng;
 use crate::scheduler::{self, Delays, Host, World, api, lifecycle};
@@ -474,35 +478,5 @@ impl Scene {
     /// A call of the watchdog's kind, as it is told to the engine.
     pub fn stop_call(timeout_secs: u32) -> String {
         format!("{:?}", EngineCall::Stop { timeout_secs })
-    }
-}
-
-/// What may be wrong with the way to the engine.
-pub struct ApiFaults<'a>(&'a mut World);
-
-impl ApiFaults<'_> {
-    /// Subscriptions are taken and never answered.
-    pub fn events_hang(&mut self, hang: bool) {
-        self.0.hosts[0].api.events_hang = hang;
-    }
-
-    /// No call is answered before its deadline.
-    pub fn calls_hang(&mut self, hang: bool) {
-        self.0.hosts[0].api.keeps_answers = hang;
-    }
-
-    /// The connection of every `/start` breaks before its answer; the start goes on.
-    pub fn starts_break(&mut self, breaks: bool) {
-        self.0.hosts[0].api.breaks_starts = breaks;
-    }
-
-    /// So many inspects are not answered in time.
-    pub fn late_inspects(&mut self, count: u32) {
-        self.0.hosts[0].api.late_inspects = count;
-    }
-
-    /// Reading the manual-stop flag takes so many milliseconds.
-    pub fn flag_takes(&mut self, millis: u64) {
-        self.0.hosts[0].api.flag_takes = Some(Duration::from_millis(millis));
     }
 }

@@ -190,3 +190,32 @@ fn a_cancelled_shutdown_ends() {
     assert_eq!(w.calls(), ["Start a"], "{}", w.why("a"));
     assert_eq!(w.state("b"), Some(State::Stopped), "{}", w.why("b"));
 }
+
+/// Given up is given up: what stays ill gets one slow retry at a time, however long it runs meanwhile.
+#[test]
+fn an_illness_that_stays_does_not_win_the_budget_back() {
+    let mut w = Scene::with(&["a"]);
+    let stops = |w: &Scene| w.calls().iter().filter(|it| it.starts_with("Stop")).count();
+    let falls_ill_after_each_start = |w: &mut Scene, secs: u64| {
+        for _ in 0..secs {
+            if w.running("a") && w.inspect("a").health != Health::Unhealthy {
+                w.health("a", Health::Unhealthy);
+            }
+            w.run(1000);
+        }
+    };
+    falls_ill_after_each_start(&mut w, 300);
+    assert_eq!((stops(&w), w.state("a")), (5, Some(State::GivenUp)), "{}", w.why("a"));
+    for retry in 1..5 {
+        falls_ill_after_each_start(&mut w, 620);
+        assert_eq!(stops(&w), 5 + retry, "{:?} {}", w.calls(), w.why("a"));
+    }
+    let cleared = w.records().iter().filter(|it| matches!(it, Record::Cleared { .. }));
+    assert_eq!(cleared.count(), 0);
+    // It is well again, and stays so.
+    w.health("a", Health::Healthy);
+    w.run(620_000);
+    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+    falls_ill_after_each_start(&mut w, 300);
+    assert_eq!(stops(&w), 5 + 4 + 5, "the budget is whole: {}", w.why("a"));
+}

@@ -14,6 +14,9 @@ use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;
 
+/// How long a fault excuses a suspicion after it ended.
+pub(super) const EXCUSED_FOR: Duration = Duration::from_secs(12);
+
 /// What runs this long is seen, also by the list.
 const SEEN_WITHIN: Duration = Duration::from_secs(8);
 

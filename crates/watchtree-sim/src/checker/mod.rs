@@ -21,11 +21,8 @@ use rules_of_orders::{Arrival, OrderFacts};
 use rules_of_repair::Troubles;
 use watchtree_core::decision::{ActionKind, Decision};
 use watchtree_core::order::Verb;
-use watchtree_core::time::{Duration, Moment};
+use watchtree_core::time::Moment;
 use watchtree_core::verdict::State;
-
-/// How long a fault excuses a suspicion after it ended.
-const EXCUSED_FOR: Duration = Duration::from_secs(12);
 
 /// See the top of this file.
 pub struct Checker {

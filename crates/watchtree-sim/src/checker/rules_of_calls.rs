@@ -10,8 +10,7 @@
 //! `held_left_alone`      what is held is not repaired; what is said to be held is on the target's record
 //! `degraded_is_said`     a watchdog whose journal the disk refuses says so
 
-use super::EXCUSED_FOR;
-use super::facts::HostFacts;
+use super::facts::{EXCUSED_FOR, HostFacts};
 use super::reported::Broken;
 use crate::log::{Observation, StartedBy};
 use watchtree_core::container::io::{EngineCall, Record};

@@ -7,8 +7,7 @@
 //! `stall_judges_nobody`   right after its own start or stall the manager judges nobody
 //! `silence_is_no_death`   a host is never DOWN
 
-use super::EXCUSED_FOR;
-use super::facts::{HostFacts, ProcessFacts};
+use super::facts::{EXCUSED_FOR, HostFacts, ProcessFacts};
 use super::reported::Broken;
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;

@@ -219,8 +219,8 @@ pub(super) fn post(world: &mut World, h: usize, by: CallId, id: ContainerId, cal
 
 fn neighbour(world: &World, h: usize, id: &str) -> ContainerId {
     let list = world.hosts[h].engine.list();
-    let others = list.into_iter().filter(|it| it.id != id);
-    others.last().map_or_else(|| id.to_string(), |it| it.id)
+    let mut others = list.into_iter().filter(|it| it.id != id);
+    others.next_back().map_or_else(|| id.to_string(), |it| it.id)
 }
 
 fn verb_of(call: EngineCall) -> Verb {

@@ -15,6 +15,7 @@ pub mod fault;
 pub(crate) mod fleet;
 mod host;
 pub(crate) mod inject;
+pub(crate) mod inject_wires;
 pub(crate) mod lifecycle;
 mod orders;
 mod sabotage;
@@ -90,7 +91,7 @@ fn happen(world: &mut World, event: SimEvent) {
             }
         }
         SimEvent::FrameUp(h, connection, envelope) => {
-            inject::frame_came(world, h);
+            inject_wires::frame_came(world, h);
             wires::frame_up(world, h, connection, envelope);
         }
         SimEvent::Start(node) => lifecycle::start(world, node),
@@ -101,9 +102,9 @@ fn happen(world: &mut World, event: SimEvent) {
             lifecycle::power_on(world, h);
         }
         SimEvent::OrdersReleased(h) => asks::release_orders(world, h),
-        SimEvent::Trickle(h) => inject::trickle(world, h),
+        SimEvent::Trickle(h) => inject_wires::trickle(world, h),
         SimEvent::JournalAgain(h, epoch) => effects::journal_again(world, h, epoch),
-        SimEvent::PathOpens(h) => inject::path_opens(world, h),
+        SimEvent::PathOpens(h) => inject_wires::path_opens(world, h),
         SimEvent::Fault(fault) => inject::inject(world, fault),
         SimEvent::Step(h, step) => inject::step(world, h, step),
         SimEvent::Tick => {
