@@ -1,11 +1,12 @@
 //! Reads and checks the configuration, and returns what a run needs. Opens nothing but the state folder.
 
+use anyhow::Context as _;
 use std::path::{Path, PathBuf};
-use watchtree_config::{HealMode, HostConfig, LogFormat};
+use watchtree_config::{Heal, HealMode, HostConfig, LogFormat};
 use watchtree_core::container::settings::{ContainerSettings, HealMode as CoreHealMode};
 use watchtree_core::id::{NodeIdentity, Tier};
-use watchtree_core::restart::{HostPolicy, RestartPolicy};
 use watchtree_core::subject::SubjectId;
+use watchtree_core::supervisor::{Allowance, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use watchtree_core::time::WallTime;
 use watchtree_os::identity::{Life, begin_life, boot_id, machine_id, random16};
 use watchtree_runtime::{Clock, Code, Exit, logging};
@@ -100,22 +101,7 @@ pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<P
 /// The numbers of `[heal]`.
 fn fill(settings: &mut ContainerSettings, config: &HostConfig) -> anyhow::Result<()> {
     let heal = &config.heal;
-    settings.policy = RestartPolicy {
-        budget: heal.budget,
-        window: heal.window.get(),
-        delay_first: heal.delay_min.get(),
-        delay_max: heal.delay_max.get(),
-        clean_run: heal.clean_after.get(),
-        verify: heal.verify.get(),
-        grace_min: heal.grace.get(),
-        slow_retry: heal.retry_given_up.get(),
-        ..RestartPolicy::default()
-    };
-    settings.host_policy = HostPolicy {
-        budget: heal.host_budget,
-        parallel: heal.parallel,
-        ..HostPolicy::default()
-    };
+    (settings.policy, settings.fleet_policy) = policies(heal)?;
     settings.stop_timeout = heal.stop_timeout.get();
     settings.list_every = heal.list_every.get();
     settings.look_at = config.look_at.iter().map(ToString::to_string).collect();
@@ -124,4 +110,65 @@ fn fill(settings: &mut ContainerSettings, config: &HostConfig) -> anyhow::Result
     let elapsed_millis = Clock.now().as_micros() / 1000;
     settings.wall_at_zero = WallTime(Clock.wall().0.saturating_sub(elapsed_millis));
     Ok(())
+}
+
+/// The limits of one container, and of all together.
+fn policies(heal: &Heal) -> anyhow::Result<(RestartPolicy, FleetPolicy)> {
+    let (one, all) = (RestartLimits::default(), FleetLimits::default());
+    let one = RestartPolicy::new(RestartLimits {
+        allowance: Allowance {
+            budget: heal.budget,
+            window: heal.window.get(),
+        },
+        delay_first: heal.delay_min.get(),
+        delay_max: heal.delay_max.get(),
+        reset_after_stable: heal.clean_after.get(),
+        verify: heal.verify.get(),
+        grace_min: heal.grace.get(),
+        // A grace that is longer than the longest one that ships is meant to be had.
+        grace_max: one.grace_max.max(heal.grace.get()),
+        half_open_every: heal.retry_given_up.get(),
+        ..one
+    });
+    let all = FleetPolicy::new(FleetLimits {
+        allowance: Allowance {
+            budget: heal.host_budget,
+            ..all.allowance
+        },
+        parallel: heal.parallel,
+        ..all
+    });
+    Ok((one.context("[heal]")?, all.context("[heal]")?))
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the configuration allows is a policy, and the one that was asked for.
+    use super::*;
+    use watchtree_core::time::Duration;
+
+    fn heal(lines: &str) -> Heal {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("host.toml");
+        let text = format!("name = \"h\"\n[heal]\n{lines}\n[[engine]]\nname = \"docker\"\n");
+        std::fs::write(&file, text).expect("a file");
+        let config = read(&file).expect("a configuration");
+        config.heal
+    }
+
+    #[test]
+    fn a_grace_beyond_the_longest_that_ships_is_kept_with_all_the_rest() {
+        let (one, _) = policies(&heal("budget = 2\ngrace = \"1h\"")).expect("a policy");
+        assert_eq!(one.allowance.budget, 2);
+        assert_eq!(one.grace(Duration::ZERO, 1), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_ends_of_every_range_are_a_policy() {
+        let low = "budget = 1\nwindow = \"10s\"\ndelay_min = \"10ms\"\ndelay_max = \"100ms\"\ngrace = \"0s\"\nparallel = 1\nhost_budget = 1";
+        let high = "budget = 100\nwindow = \"7d\"\ndelay_min = \"1m\"\ndelay_max = \"1h\"\ngrace = \"1h\"\nparallel = 64\nhost_budget = 500\nretry_given_up = \"1d\"";
+        for lines in [low, high] {
+            assert!(policies(&heal(lines)).is_ok(), "{lines}");
+        }
+    }
 }

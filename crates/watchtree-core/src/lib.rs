@@ -29,7 +29,6 @@ pub mod order_inbox;
 pub mod random;
 pub mod recorder;
 pub mod report;
-pub mod restart;
 pub mod subject;
 pub mod supervisor;
 pub mod time;

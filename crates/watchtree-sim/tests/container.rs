@@ -131,7 +131,7 @@ fn a_crash_loop_is_given_up_within_its_bound_and_tried_slowly() {
     let bound = w
         .settings()
         .policy
-        .bound_until_given_up(Duration::from_millis(500), Duration::from_millis(200));
+        .bound_until_limit(Duration::from_millis(500), Duration::from_millis(200));
     w.crash("a", 1);
     while w.state("a") != Some(State::GivenUp) {
         w.run(10);

@@ -4,6 +4,7 @@ use watchtree_core::container::io::*;
 use watchtree_core::decision::Outcome;
 use watchtree_core::machine::Machine;
 use watchtree_core::order::{OrderRefusal, Verb};
+use watchtree_core::supervisor::{FleetLimits, FleetPolicy};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
@@ -242,7 +243,7 @@ fn lost_answers_do_not_stop_the_healing_of_others() {
     let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut w = Scene::with(&names);
-    let parallel = w.settings().host_policy.parallel as usize;
+    let parallel = w.settings().fleet_policy.parallel as usize;
     w.api().calls_hang(true);
     names[..parallel].iter().for_each(|name| w.crash(name, 1));
     w.run(20_000);
@@ -260,7 +261,11 @@ fn lost_answers_do_not_stop_the_healing_of_others() {
 #[test]
 fn a_long_wait_for_a_turn_is_recorded() {
     let mut w = Scene::new();
-    w.settings().host_policy.parallel = 1;
+    w.settings().fleet_policy = FleetPolicy::new(FleetLimits {
+        parallel: 1,
+        ..FleetLimits::default()
+    })
+    .expect("a policy");
     w.create("slow", |it| {
         it.program = Program::stubborn();
         it.stop_timeout = Some(Duration::from_secs(90));

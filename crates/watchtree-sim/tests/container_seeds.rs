@@ -4,6 +4,7 @@
 
 use watchtree_core::container::io::{EngineTime, Health, Record, RunState};
 use watchtree_core::random::mix;
+use watchtree_core::supervisor::{Allowance, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use watchtree_sim::scene::Scene;
 
 struct Dice(u64);
@@ -19,8 +20,14 @@ fn one_run(seed: u64) {
     let mut dice = Dice(seed);
     let names = ["a", "b", "c"];
     let mut w = Scene::new();
-    w.settings().policy.budget = 100;
-    w.settings().host_policy.budget = 500;
+    let wide = |allowance: Allowance, budget| Allowance { budget, ..allowance };
+    let (one, all) = (RestartLimits::default(), FleetLimits::default());
+    w.settings().policy = RestartPolicy::default().with_allowance(wide(one.allowance, 100));
+    w.settings().fleet_policy = FleetPolicy::new(FleetLimits {
+        allowance: wide(all.allowance, 500),
+        ..all
+    })
+    .expect("a policy");
     w.engine().set_stop_before_die(dice.roll(2) == 0);
     names.iter().for_each(|name| w.create(name, |_| {}));
     w.run(60_000);

@@ -12,7 +12,7 @@
 //! Labels come from outside: a bad one is named in the tree and replaced by the default, never more.
 
 use super::settings::{ContainerSettings, HealMode};
-use crate::restart::BUDGET_MAX;
+
 use crate::supervisor::{Allowance, RestartPolicy};
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
@@ -22,6 +22,8 @@ use alloc::vec::Vec;
 
 /// Longest stop timeout and grace a label may ask for.
 const LABEL_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Largest budget that a label may give: as the configuration's.
+const LABEL_BUDGET_MAX: u32 = 100;
 /// Longest window of a budget.
 const LABEL_WINDOW_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -183,6 +185,6 @@ fn read_budget(text: &str) -> Option<(u32, Duration)> {
     let (count, window) = text.split_once('/')?;
     let count: u32 = count.trim().parse().ok()?;
     let window = read_duration(window.trim())?;
-    let fits = count <= BUDGET_MAX && Duration::from_secs(1) <= window && window <= LABEL_WINDOW_MAX;
+    let fits = count <= LABEL_BUDGET_MAX && Duration::from_secs(1) <= window && window <= LABEL_WINDOW_MAX;
     fits.then_some((count, window))
 }

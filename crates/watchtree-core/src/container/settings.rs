@@ -3,9 +3,8 @@
 use super::io::EngineTime;
 use crate::id::{BootId, NodeIdentity};
 use crate::message::default_beat;
-use crate::restart::{HostPolicy, RestartPolicy};
 use crate::subject::SubjectId;
-use crate::supervisor::{self, Allowance, FleetLimits, FleetPolicy, RestartLimits};
+use crate::supervisor::{FleetPolicy, RestartPolicy};
 use crate::time::{Duration, Moment, WallTime};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,7 +36,7 @@ pub struct ContainerSettings {
     /// Limits of one container, where no label says otherwise.
     pub policy: RestartPolicy,
     /// Limits of all together.
-    pub host_policy: HostPolicy,
+    pub fleet_policy: FleetPolicy,
     /// Time between the stop signal and SIGKILL where neither a label nor the container says otherwise.
     pub stop_timeout: Duration,
     /// Time between two container lists; at most 10 s.
@@ -72,7 +71,7 @@ impl ContainerSettings {
             heal: HealMode::default(),
             selector: None,
             policy: RestartPolicy::default(),
-            host_policy: HostPolicy::default(),
+            fleet_policy: FleetPolicy::default(),
             stop_timeout: Duration::from_secs(10),
             list_every: Duration::from_secs(5),
             settle: Duration::from_secs(2),
@@ -116,40 +115,5 @@ impl ContainerSettings {
             return at;
         }
         now + Duration::from_millis(wall.0.saturating_sub(self.wall(now).0))
-    }
-
-    /// The limits of one container, as the supervisor takes them.
-    pub(crate) fn restart_policy(&self) -> supervisor::RestartPolicy {
-        let it = &self.policy;
-        supervisor::RestartPolicy::new(RestartLimits {
-            allowance: Allowance {
-                budget: it.budget,
-                window: it.window,
-            },
-            delay_first: it.delay_first,
-            delay_max: it.delay_max,
-            reset_after_stable: it.clean_run,
-            verify: it.verify,
-            grace_min: it.grace_min,
-            grace_max: it.grace_max,
-            half_open_every: it.slow_retry,
-            half_open_within_budget: true,
-        })
-        .unwrap_or_default()
-    }
-
-    /// The limits of all together.
-    pub(crate) fn fleet_policy(&self) -> FleetPolicy {
-        let it = &self.host_policy;
-        FleetPolicy::new(FleetLimits {
-            allowance: Allowance {
-                budget: it.budget,
-                window: it.window,
-            },
-            parallel: it.parallel.max(1),
-            correlated: it.mass,
-            correlated_window: it.mass_window,
-        })
-        .unwrap_or_default()
     }
 }

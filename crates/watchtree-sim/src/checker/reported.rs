@@ -7,8 +7,8 @@ use watchtree_core::container::io::{ContainerId, EngineCall, Record};
 use watchtree_core::container::record::{OpenRepair, Recovered, RepairStep};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Outcome};
 use watchtree_core::id::BootId;
-use watchtree_core::restart::{HostPolicy, RestartPolicy};
 use watchtree_core::subject::{Incarnation, SubjectId};
+use watchtree_core::supervisor::{FleetPolicy, RestartPolicy};
 use watchtree_core::time::{Duration, Moment, WallTime};
 
 /// What became of a lost call is seen within this time after the engine has done it.
@@ -154,14 +154,14 @@ impl ReportedState {
             ));
         }
         self.begun.entry(subject.clone()).or_default().push(now);
-        let (policy, host) = (RestartPolicy::default(), HostPolicy::default());
-        let of_subject = self.charged(now, subject, policy.window);
-        if policy.budget < of_subject {
+        let (policy, host) = (RestartPolicy::default(), FleetPolicy::default());
+        let of_subject = self.charged(now, subject, policy.allowance.window);
+        if policy.allowance.budget < of_subject {
             let why = format!("{subject} is charged {of_subject} restarts within its window");
             return Err(("budget_kept", why));
         }
-        let of_host = within(now, &self.host_charges, host.window);
-        if host.budget < of_host {
+        let of_host = within(now, &self.host_charges, host.allowance.window);
+        if host.allowance.budget < of_host {
             return Err((
                 "budget_kept",
                 format!("the host of {subject} is charged {of_host} restarts within its window"),
@@ -325,8 +325,8 @@ impl ReportedState {
 
     /// Is the host's budget used up?
     pub(super) fn host_is_used_up(&self, now: Moment) -> bool {
-        let policy = HostPolicy::default();
-        policy.budget <= within(now, &self.host_charges, policy.window)
+        let policy = FleetPolicy::default();
+        policy.allowance.budget <= within(now, &self.host_charges, policy.allowance.window)
     }
 
     /// Did a stop of ours end that life, or will it, with no start under way?

@@ -14,8 +14,8 @@ use super::facts::{EXCUSED_FOR, HostFacts};
 use super::reported::Broken;
 use crate::log::{Observation, StartedBy};
 use watchtree_core::container::io::{EngineCall, Record};
-use watchtree_core::restart::RestartPolicy;
 use watchtree_core::subject::SubjectId;
+use watchtree_core::supervisor::RestartPolicy;
 use watchtree_core::time::{Duration, Moment};
 
 /// A call that was on its way when a fault came.
@@ -93,7 +93,7 @@ fn cleared(host: &HostFacts, now: Moment, subject: &SubjectId) -> Result<(), Bro
     if host.clock_ever_set && !host.strict {
         return Ok(());
     }
-    if ran < RestartPolicy::default().window && ORDERED_WITHIN < now.since(host.retried) {
+    if ran < RestartPolicy::default().allowance.window && ORDERED_WITHIN < now.since(host.retried) {
         let why = format!("{subject} is given its budget back unasked, {ran:?} after its start");
         return broken("budget_kept", why);
     }

@@ -8,7 +8,7 @@ use super::facts::{ContainerFacts, HostFacts};
 use super::reported::Broken;
 use std::collections::BTreeMap;
 use watchtree_core::container::io::RunState;
-use watchtree_core::restart::RestartPolicy;
+use watchtree_core::supervisor::RestartPolicy;
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::State;
 
@@ -137,10 +137,10 @@ fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) ->
     let excused = excused.into_iter().max().expect("five moments");
     let restart = SEEN_BY_LIST + ENGINE_FIRST + START;
     let mut from = trouble.failed.max(excused);
-    let mut bound = policy.delay(policy.budget) + restart;
+    let mut bound = policy.delay(policy.allowance.budget) + restart;
     if c.now.hung {
         // What it began with: a grace may be longer than the window.
-        let charges = host.reported.charged(c.now.born, &subject, policy.window);
+        let charges = host.reported.charged(c.now.born, &subject, policy.allowance.window);
         let grace = c.now.born + policy.grace(Duration::ZERO, charges);
         from = (trouble.failed + HANG_SEEN_AFTER).max(grace).max(excused);
         bound += STOP;
@@ -148,7 +148,7 @@ fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) ->
     if trouble.well.is_none() && from + bound < now {
         return forgotten(host, place, "it failed", trouble.failed);
     }
-    let loop_bound = policy.bound_until_given_up(policy.verify, restart);
+    let loop_bound = policy.bound_until_limit(policy.verify, restart);
     if !c.now.hung && trouble.since.max(excused) + loop_bound < now {
         return forgotten(host, place, "it fails again and again", trouble.since);
     }
@@ -167,9 +167,9 @@ fn forgotten(host: &HostFacts, place: usize, what: &str, since: Moment) -> Resul
 fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Broken> {
     let (policy, subject) = (RestartPolicy::default(), host.subject(place));
     let c = &host.containers[&place];
-    let lately = |at: &&Moment| now.since(**at) < policy.window;
+    let lately = |at: &&Moment| now.since(**at) < policy.allowance.window;
     let by_engine = c.engine_starts.iter().filter(lately).count() as u32;
-    let used = host.reported.begun_within(now, &subject, policy.window) + by_engine;
+    let used = host.reported.begun_within(now, &subject, policy.allowance.window) + by_engine;
     let cannot_tell = c.now.changed < host.flag_unreadable_until + FLAG_NEEDED;
     let excused = host.reported.keeps_a_call(now, &c.now.id)
         || host.reported.host_is_used_up(now)
@@ -177,7 +177,7 @@ fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Bro
         || cannot_tell
         || c.now.removed
         || host.is_known_defect(c);
-    if policy.budget <= used || excused {
+    if policy.allowance.budget <= used || excused {
         return Ok(());
     }
     let why = host.held_why(&subject);

@@ -96,9 +96,9 @@ impl ContainerFleet {
     pub(crate) fn new(settings: ContainerSettings, last_event: Option<EventCursor>, now: Moment) -> Self {
         let identity = &settings.identity;
         let wall = settings.wall_at_zero;
-        let fleet_policy = settings.fleet_policy();
+        let fleet_policy = settings.fleet_policy;
         Self {
-            policy: settings.restart_policy(),
+            policy: settings.policy,
             continuity: EventContinuity::new(now, last_event, settings.settle),
             inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
             watched: BTreeMap::new(),
@@ -375,7 +375,9 @@ impl ContainerFleet {
         if count == 0 {
             return;
         }
-        let count = u32::try_from(count).unwrap_or(u32::MAX).min(crate::restart::BUDGET_MAX);
+        let count = u32::try_from(count)
+            .unwrap_or(u32::MAX)
+            .min(crate::supervisor::BUDGET_MAX);
         self.counters.engine_restarts += u64::from(count);
         if subject.labels().heals_crash(self.settings.heal).is_err() {
             (0..count).for_each(|_| supervisor.supervision_mut().take_restart(now));

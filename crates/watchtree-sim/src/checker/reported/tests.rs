@@ -115,7 +115,7 @@ fn the_sixth_restart_within_a_window_breaks_the_budget() {
         repair(RepairStep::StartPosted),
         repair(RepairStep::Ended),
     ];
-    for _ in 0..RestartPolicy::default().budget {
+    for _ in 0..RestartPolicy::default().allowance.budget {
         assert_eq!(write(&mut book, &mut journal, &once), None);
     }
     assert_eq!(write(&mut book, &mut journal, &once), Some("budget_kept"));
@@ -124,7 +124,7 @@ fn the_sixth_restart_within_a_window_breaks_the_budget() {
 #[test]
 fn the_hosts_budget_is_one_of_its_own() {
     let (mut book, mut journal) = (ReportedState::default(), Recovered::default());
-    let budget = HostPolicy::default().budget;
+    let budget = FleetPolicy::default().allowance.budget;
     let records: Vec<Record> = (0..budget).map(|_| charged()).collect();
     assert_eq!(write(&mut book, &mut journal, &records), None);
     let cleared = Record::Cleared { subject: subject() };
