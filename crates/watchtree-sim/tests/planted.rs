@@ -7,8 +7,7 @@ use watchtree_sim::scheduler::Bug;
 const SEEDS: u64 = 60;
 
 #[track_caller]
-fn is_caught(bug: Bug) {
-    let rule = Bug::ALL.iter().find(|(it, _)| *it == bug).map(|(_, rule)| *rule);
+fn is_caught(rule: &str, bug: Bug) {
     let plan = Plan {
         bug: Some(bug),
         ..Plan::default()
@@ -16,95 +15,41 @@ fn is_caught(bug: Bug) {
     let mut others = Vec::new();
     for seed in 1..=SEEDS {
         let report = run(seed, plan);
-        if report.rule().is_some() && report.rule() == rule {
-            return println!("{bug:?} is caught by {rule:?} at seed {seed}");
+        if report.rule() == Some(rule) {
+            return println!("{bug:?} is caught by {rule} at seed {seed}");
         }
         others.extend(report.broken);
     }
-    panic!("{bug:?} is not caught by {rule:?} within {SEEDS} seeds, but: {others:#?}");
+    panic!("{bug:?} is not caught by {rule} within {SEEDS} seeds, but: {others:#?}");
 }
 
-#[test]
-fn acts_on_record() {
-    is_caught(Bug::DecisionUnrecorded);
+macro_rules! rules {
+    ($($rule:ident is broken by $bug:ident)*) => {
+        $(#[test] fn $rule() { is_caught(stringify!($rule), Bug::$bug); })*
+
+        #[test]
+        fn each_planted_defect_has_its_rule() {
+            assert_eq!(Bug::ALL, [$((Bug::$bug, stringify!($rule))),*]);
+        }
+    };
 }
 
-#[test]
-fn posted_once() {
-    is_caught(Bug::PostedAgain);
-}
-
-#[test]
-fn healthy_left_alone() {
-    is_caught(Bug::StopsTheNeighbour);
-}
-
-#[test]
-fn operator_wins() {
-    is_caught(Bug::PersonUnheard);
-}
-
-#[test]
-fn budget_kept() {
-    is_caught(Bug::BudgetForgotten);
-}
-
-#[test]
-fn hands_off() {
-    is_caught(Bug::ShutdownUntold);
-}
-
-#[test]
-fn held_left_alone() {
-    is_caught(Bug::HoldLetGo);
-}
-
-#[test]
-fn stale_order_refused() {
-    is_caught(Bug::OrdersRenewed);
-}
-
-#[test]
-fn silence_is_seen() {
-    is_caught(Bug::TimerResetOnReceipt);
-}
-
-#[test]
-fn silence_is_judged() {
-    is_caught(Bug::EveryLookAnswered);
-}
-
-#[test]
-fn no_false_suspicion() {
-    is_caught(Bug::BeatsLost);
-}
-
-#[test]
-fn stall_judges_nobody() {
-    is_caught(Bug::DeafNotFrozen);
-}
-
-#[test]
-fn silence_is_no_death() {
-    is_caught(Bug::UnreachableIsDown);
-}
-
-#[test]
-fn decision_has_evidence() {
-    is_caught(Bug::EvidenceLost);
-}
-
-#[test]
-fn repaired_or_escalated() {
-    is_caught(Bug::EndsHidden);
-}
-
-#[test]
-fn degraded_is_said() {
-    is_caught(Bug::FullDiskUntold);
-}
-
-#[test]
-fn converges() {
-    is_caught(Bug::ReportsLost);
+rules! {
+    acts_on_record is broken by DecisionUnrecorded
+    posted_once is broken by PostedAgain
+    healthy_left_alone is broken by StopsTheNeighbour
+    operator_wins is broken by PersonUnheard
+    budget_kept is broken by BudgetForgotten
+    hands_off is broken by ShutdownUntold
+    held_left_alone is broken by HoldLetGo
+    stale_order_refused is broken by OrdersRenewed
+    silence_is_seen is broken by TimerResetOnReceipt
+    silence_is_judged is broken by EveryLookAnswered
+    no_false_suspicion is broken by BeatsLost
+    stall_judges_nobody is broken by DeafNotFrozen
+    silence_is_no_death is broken by UnreachableIsDown
+    decision_has_evidence is broken by EvidenceLost
+    repaired_or_escalated is broken by EndsHidden
+    degraded_is_said is broken by FullDiskUntold
+    converges is broken by ReportsLost
 }
