@@ -15,4 +15,6 @@ pub mod rng;
 pub mod run;
 pub mod scene;
 pub mod scheduler;
+pub mod script;
 pub mod state;
+pub(crate) mod story;

@@ -5,7 +5,7 @@
 //! record, send, say and show, what was really done to the world, and what is true of it.
 
 use crate::state::engine::Snapshot;
-use watchtree_core::container::io::{ContainerId, EngineCall, EngineTime, Record};
+use watchtree_core::container::io::{ContainerId, EngineCall, EngineError, EngineEvent, EngineTime, Performed, Record};
 use watchtree_core::decision::Decision;
 use watchtree_core::id::BootId;
 use watchtree_core::message::Goodbye;
@@ -137,11 +137,7 @@ pub enum Observation {
     /// It broke.
     StreamClosed { host: usize },
     /// It took in that event.
-    EventTaken {
-        host: usize,
-        id: ContainerId,
-        at: EngineTime,
-    },
+    EventTaken { host: usize, event: EngineEvent },
     /// It wrote a record.
     Recorded { host: usize, record: Record },
     /// The disk under its journal changed.
@@ -162,7 +158,11 @@ pub enum Observation {
         call: EngineCall,
     },
     /// The engine finished a call.
-    Finished { host: usize, by: CallId, carried_out: bool },
+    Finished {
+        host: usize,
+        by: CallId,
+        answer: Result<Performed, EngineError>,
+    },
     /// The caller has lost it: deadline or connection.
     Lost { host: usize, by: CallId },
     /// What it holds of every subject, and why.

@@ -1,7 +1,7 @@
 //! One host, its engine and its container-watchdog, with times that are the same in each run: what a test or a story acts on.
 //!
-//! The world is that of the fleets; there is no manager and no host-watchdog, the test starts and kills the watchdog. Times
-//! are milliseconds on the machine's clock. What the watchdog asked of its engine and decided is kept in order.
+//! The world is that of the fleets. Unless it is asked for them, there is no manager and no host-watchdog: the test starts and
+//! kills the watchdog. Times are milliseconds. What happened, was seen, decided, done and told is kept as a story.
 
 mod api_faults;
 
@@ -9,30 +9,27 @@ pub use api_faults::ApiFaults;
 
 use crate::log::{Node, Observation, Seen, StartedBy};
 use crate::rng::Rng;
-use crate::scheduler::{self, Delays, Host, World, api, lifecycle};
-use crate::state::clock::Clock;
-use crate::state::engine::{Engine, EngineSettings, Program, Spec, Timing, Verb};
-use watchtree_core::container::io::{
-    ContainerInput, ContainerView, EngineCall, Health, Record, RestartPolicy, RunState,
-};
-use watchtree_core::container::{ContainerAgent, ContainerSettings, HealMode};
+use crate::scheduler::{self, Delays, World, api, fleet, lifecycle};
+use crate::state::engine::{Engine, Program, Spec, Verb};
+use crate::story::{Kind, Story, call_words};
+use watchtree_core::container::io::{ContainerInput, ContainerView, Health, ListEntry, Record, RunState};
+use watchtree_core::container::{ContainerAgent, ContainerSettings};
 use watchtree_core::decision::Decision;
 use watchtree_core::host::io::ChildExit;
-use watchtree_core::id::{NodeName, Tier};
 use watchtree_core::message::OrderInput;
 use watchtree_core::order::{Order, OrderAnswer, Verb as OrderVerb};
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_core::verdict::{State, Verdict};
 
-/// How long the machine has been up when a scene begins.
-const UPTIME: Duration = Duration::from_secs(10_000);
 /// See the top of this file.
 pub struct Scene {
     world: World,
     calls: Vec<String>,
     decided: Vec<Decision>,
     seen: Vec<Seen>,
+    story: Story,
+    asked: u8,
 }
 
 impl Default for Scene {
@@ -44,47 +41,48 @@ impl Default for Scene {
 impl Scene {
     /// A machine with an engine, nothing in it, and no watchdog yet: all containers are to be healed.
     pub fn new() -> Self {
-        Self::on(EngineSettings {
-            live_restore: false,
-            stop_before_die: true,
-            timing: Timing::Exact,
-        })
-    }
-
-    /// The same, with such an engine.
-    pub fn on(engine: EngineSettings) -> Self {
         let mut world = World::new(Rng::new(0), Delays::Exact, None);
-        let name = NodeName::new("h1").expect("a plain name");
-        let clock = Clock::new(0, world.now.saturating_sub(UPTIME));
-        let who = lifecycle::identity(
-            NodeName::new("h1.docker.watchdog").expect("a plain name"),
-            Tier::Container,
-            0,
-            clock.boot_id(),
-            0,
-        );
-        let settings = ContainerSettings {
-            heal: HealMode::All,
-            ..ContainerSettings::new(who, SubjectId::new("h1/docker").expect("a plain path"))
-        };
-        world
-            .hosts
-            .push(Host::new(name, clock, Engine::new(engine), settings, 1000));
+        fleet::populate_exact(&mut world);
+        let mut story = Story::default();
+        story.begin(world.now);
         Self {
             world,
             calls: Vec::new(),
             decided: Vec::new(),
             seen: Vec::new(),
+            story,
+            asked: 0,
         }
     }
 
     /// A scene with these containers, which have run for long, and a watchdog that has watched for a minute.
-    pub fn with(names: &[&str]) -> Self {
+    pub fn with(names: &[impl AsRef<str>]) -> Self {
+        let mut scene = Self::new();
+        names.iter().for_each(|name| scene.create(name.as_ref(), |_| {}));
+        scene.watched()
+    }
+
+    /// After a minute the watchdog starts, and after another the story begins.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.run(60_000);
+        self.start_agent();
+        self.run(60_000);
+        self.story_begins();
+        self
+    }
+
+    /// The same as [`Scene::with`], below a host-watchdog and a manager.
+    pub fn in_a_fleet(names: &[&str]) -> Self {
         let mut scene = Self::new();
         names.iter().for_each(|name| scene.create(name, |_| {}));
+        scene.world.hosts[0].has_watchdog = true;
         scene.run(60_000);
-        scene.start_agent();
+        for node in [Node::Manager, Node::Host(0)] {
+            lifecycle::start(&mut scene.world, node);
+        }
         scene.run(60_000);
+        scene.story_begins();
         scene
     }
 
@@ -114,6 +112,13 @@ impl Scene {
         }
     }
 
+    /// Lets time pass until the watchdog has called its engine.
+    pub fn run_until_called(&mut self) {
+        while self.calls.is_empty() {
+            self.run(1);
+        }
+    }
+
     fn settle(&mut self) {
         scheduler::settle(&mut self.world);
         self.listen();
@@ -122,16 +127,43 @@ impl Scene {
     fn listen(&mut self) {
         for seen in self.world.drain_log() {
             match &seen.what {
-                Observation::Posted { id, call, .. } => {
-                    let engine = &self.world.hosts[0].engine;
-                    let name = engine.find(id).map_or("?".into(), |place| engine.snapshot(place).name);
-                    self.calls.push(format!("{call:?} {name}"));
-                }
+                Observation::Posted { id, call, .. } => self.calls.push(call_words(&self.world, id, *call)),
                 Observation::Decided { decision } => self.decided.push(decision.clone()),
                 _ => {}
             }
+            self.story.read(&self.world, &seen);
             self.seen.push(seen);
         }
+        self.story.look(&self.world);
+    }
+
+    /// The story begins here.
+    pub fn story_begins(&mut self) {
+        self.story.begin(self.world.now);
+    }
+
+    /// What happens now goes into the story.
+    pub(crate) fn happens(&mut self, what: &str) {
+        self.story.line(self.world.now, Kind::Happens, what);
+    }
+
+    /// The story since it began, or since it was last told.
+    pub fn take_story(&mut self) -> String {
+        self.story.take()
+    }
+
+    /// What came of a case, in one line: what was asked of the engine since the last outcome, and how each container stands.
+    pub fn outcome(&mut self) -> String {
+        let calls = match self.calls.is_empty() {
+            true => "no call".into(),
+            false => std::mem::take(&mut self.calls).join(", "),
+        };
+        let standing = |entry: ListEntry| {
+            let state = self.state(&entry.name).map_or("unknown", State::as_str);
+            format!("; {} {} {state}", entry.name, format!("{:?}", entry.run).to_lowercase())
+        };
+        let standing: String = self.world.hosts[0].engine.list().into_iter().map(standing).collect();
+        calls + &standing
     }
 
     // --- the engine ---
@@ -140,6 +172,11 @@ impl Scene {
     pub fn id(name: &str) -> String {
         let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
         format!("{hex:0<64}")
+    }
+
+    /// Names for so many containers.
+    pub fn names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("c{n}")).collect()
     }
 
     /// A container that runs since now.
@@ -196,7 +233,7 @@ impl Scene {
         });
     }
 
-    /// Each of its lives ends by itself after so many milliseconds, with 1.
+    /// Each of its incarnations ends by itself after so many milliseconds, with 1.
     pub fn dies_after_start(&mut self, name: &str, millis: Option<u64>) {
         let runs_for = millis.map(|millis| (Duration::from_millis(millis), 1));
         self.program(name, |program| program.runs_for = runs_for);
@@ -262,31 +299,6 @@ impl Scene {
         api::person(&mut self.world, 0, &name, verb);
     }
 
-    /// `docker stop -t`
-    pub fn docker_stop(&mut self, name: &str, secs: u64) {
-        self.person(name, Verb::Stop(Some(Duration::from_secs(secs))));
-    }
-
-    /// `docker kill -s`
-    pub fn docker_kill(&mut self, name: &str, signal: u32) {
-        self.person(name, Verb::Kill(signal));
-    }
-
-    /// `docker start`
-    pub fn docker_start(&mut self, name: &str) {
-        self.person(name, Verb::Start);
-    }
-
-    /// `docker rm -f`
-    pub fn docker_rm_f(&mut self, name: &str) {
-        self.person(name, Verb::Remove { force: true });
-    }
-
-    /// `docker update --restart`
-    pub fn docker_update(&mut self, name: &str, policy: RestartPolicy) {
-        self.person(name, Verb::Update(policy));
-    }
-
     /// Does it run?
     pub fn running(&self, name: &str) -> bool {
         let engine = &self.world.hosts[0].engine;
@@ -301,8 +313,8 @@ impl Scene {
         self.seen.iter().filter(by_watchdog).count()
     }
 
-    /// How many lives it began since it was made.
-    pub fn lives(&self, name: &str) -> u64 {
+    /// How many incarnations it has had since it was made.
+    pub fn incarnations(&self, name: &str) -> u64 {
         self.world.hosts[0].engine.snapshot(self.place(name)).life
     }
 
@@ -325,7 +337,7 @@ impl Scene {
         self.settle();
     }
 
-    /// It dies as soon as so many records were written since its first life.
+    /// It dies as soon as so many records were written since its first start.
     pub fn dies_after_records(&mut self, count: usize) {
         self.world.hosts[0].dies_after_records = Some(count);
     }
@@ -334,6 +346,7 @@ impl Scene {
     pub fn freeze(&mut self) {
         let now = self.world.now;
         self.world.hosts[0].child.freeze(now);
+        self.world.saw(Observation::Frozen { node: Node::Child(0) });
     }
 
     /// SIGCONT.
@@ -366,10 +379,11 @@ impl Scene {
         self.settle();
     }
 
-    /// An order of the test's person, by the manager or locally.
-    pub fn order(&mut self, id: u8, name: &str, verb: OrderVerb, local: bool) {
-        let order = self.an_order(id, name, verb);
-        self.input(ContainerInput::Order(OrderInput { order, local }));
+    /// A person on the machine asks; the answers are told.
+    pub fn asks(&mut self, name: &str, verb: OrderVerb) {
+        self.asked += 1;
+        let order = self.an_order(self.asked, name, verb);
+        self.input(ContainerInput::Order(OrderInput { order, local: true }));
     }
 
     /// An order that this watchdog obeys.
@@ -410,17 +424,12 @@ impl Scene {
         &self.calls
     }
 
-    /// Calls are counted anew.
-    pub fn forget_calls(&mut self) {
-        self.calls.clear();
-    }
-
     /// What it decided so far.
     pub fn decided(&self) -> &[Decision] {
         &self.decided
     }
 
-    /// Its records, of all its lives.
+    /// Its records, of all its processes.
     pub fn records(&self) -> &[Record] {
         self.world.hosts[0].disk.records()
     }
@@ -430,13 +439,7 @@ impl Scene {
         &self.world.hosts[0].local_answers
     }
 
-    /// What was to be seen so far.
-    pub fn seen(&self) -> &[Seen] {
-        &self.seen
-    }
-
-    /// The subject that a container of that name is.
-    pub fn subject(name: &str) -> SubjectId {
+    fn subject(name: &str) -> SubjectId {
         SubjectId::new(&format!("h1/docker/{name}")).expect("a plain name")
     }
 
@@ -455,7 +458,7 @@ impl Scene {
         self.verdict(name).map_or(String::new(), |it| it.why.clone())
     }
 
-    /// The life of it that the verdict is about.
+    /// The incarnation that the verdict is about.
     pub fn incarnation(&self, name: &str) -> Incarnation {
         self.verdict(name)
             .map_or_else(Incarnation::default, |it| it.incarnation.clone())
@@ -463,20 +466,22 @@ impl Scene {
 
     // --- the machine ---
 
-    /// The machine loses its power for that long, and boots: its clock begins at 0, the engine starts, the watchdog does not.
-    pub fn power_cut(&mut self, millis: u64) {
-        lifecycle::power_cut(&mut self.world, 0, Duration::from_millis(millis));
-        self.run(millis + 1500);
+    /// The machine loses its power for that long, and boots: its clock begins at 0, the engine starts; the watchdogs only in a
+    /// fleet.
+    pub fn power_cut(&mut self, lasts: Duration) {
+        lifecycle::power_cut(&mut self.world, 0, lasts);
+        self.settle();
+    }
+
+    /// kill -9 of the host-watchdog.
+    pub fn kill_host_watchdog(&mut self) {
+        lifecycle::kill(&mut self.world, Node::Host(0));
+        self.settle();
     }
 
     /// The wall clock of the machine, and with it the engine's, is set by so many milliseconds.
     pub fn set_clock(&mut self, offset_ms: i64) {
         self.world.hosts[0].clock.set_wall(offset_ms);
         self.world.engine(0).set_clock_offset_ns(offset_ms * 1_000_000);
-    }
-
-    /// A call of the watchdog's kind, as it is told to the engine.
-    pub fn stop_call(timeout_secs: u32) -> String {
-        format!("{:?}", EngineCall::Stop { timeout_secs })
     }
 }

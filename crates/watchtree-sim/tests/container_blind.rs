@@ -1,100 +1,81 @@
 //! The container role on an event stream that is open and silent, that never opens, or whose stamps cannot be trusted:
 //! what a person stopped is left alone, and what crashed is healed all the same.
 
-use watchtree_core::verdict::State;
+use expect_test::expect;
 use watchtree_sim::scene::Scene;
+use watchtree_sim::script::{Script, outcomes, same};
 use watchtree_sim::state::engine::OnSignal;
+
+/// What is left to know of a silent interval, and so whether events are lost and whether the manual-stop flag is readable.
+const KNOWN: [(&str, &str, bool); 4] = [
+    ("events and flag", "", true),
+    ("events only", "", false),
+    ("flag only", "events lost", true),
+    ("neither", "events lost", false),
+];
 
 /// The stream is open and nothing comes through it: an end that only the list shows is no proof that nobody stopped it.
 #[test]
 fn a_stop_on_a_silent_stream_is_not_undone() {
-    for ring in [true, false] {
-        for mark in [true, false] {
-            let mut w = Scene::with(&["a", "b"]);
-            w.engine().set_flag_readable(mark);
-            w.docker_stop("b", 10);
-            w.run(1000);
-            w.docker_start("b");
-            w.run(60_000);
-            w.deafen_stream();
-            w.docker_stop("a", 10);
-            w.run(1000);
-            if !ring {
-                w.engine().forget_events();
-            }
-            w.run(60_000);
-            let what = format!("ring {ring}, mark {mark}: {:?} {}", w.calls(), w.why("a"));
-            assert!(w.calls().is_empty(), "{what}");
-            let expected = if ring || mark { State::Stopped } else { State::GivenUp };
-            assert_eq!(w.state("a"), Some(expected), "{what}");
-            // It was opened again, and hears.
-            w.crash("b", 1);
-            w.run(300);
-            assert_eq!(w.calls(), ["Start b"], "{what}");
-        }
-    }
+    let play = |(_, lost, flag): (&str, &str, bool)| {
+        let mut w = Scene::with(&["a", "b"]);
+        w.engine().set_flag_readable(flag);
+        w.does("docker stop b, 1s, docker start b, 1m, stream silent, docker stop a, 1s");
+        let stopped = w.does(lost).does("1m").outcome();
+        // The stream was opened again, and hears.
+        w.does("b exits 1, 300ms");
+        format!("{stopped}, then {}", w.calls().join(", "))
+    };
+    outcomes(KNOWN, play).tells(expect![[r#"
+        events and flag | events only | flag only: no call; a exited STOPPED; b running OK, then start b
+        neither: no call; a exited GIVEN UP; b running OK, then start b
+    "#]]);
 }
 
+/// Where events are lost for good and the flag cannot be read, nothing can tell.
 #[test]
 fn a_crash_on_a_silent_stream_is_healed_within_a_list_period() {
-    for ring in [true, false] {
-        for mark in [true, false] {
-            let mut w = Scene::with(&["a", "b"]);
-            w.engine().set_flag_readable(mark);
-            w.docker_stop("b", 10);
-            w.run(60_000);
-            w.deafen_stream();
-            w.crash("a", 137);
-            w.run(100);
-            if !ring {
-                w.engine().forget_events();
-            }
-            w.run(9900);
-            let what = format!("ring {ring}, mark {mark}: {:?} {}", w.calls(), w.why("a"));
-            // Where events are lost for good and the mark cannot be read, nothing can tell.
-            assert_eq!(w.running("a"), ring || mark, "{what}");
-        }
-    }
+    let play = |(_, lost, flag): (&str, &str, bool)| {
+        let mut w = Scene::with(&["a", "b"]);
+        w.engine().set_flag_readable(flag);
+        w.does("docker stop b, 1m, stream silent, a exits 137, 100ms");
+        w.does(lost).does("9900ms").outcome()
+    };
+    outcomes(KNOWN, play).tells(expect![[r#"
+        events and flag | events only | flag only: start a; a running OK; b exited STOPPED
+        neither: no call; a exited GIVEN UP; b exited STOPPED
+    "#]]);
 }
 
-/// A sick engine: the mark is read after 5 s, by where the containers were known to lie.
+/// A sick engine: its flag is read after so many milliseconds, by where the containers were known to lie. No person is called
+/// before the reader's own deadline of 8 s.
 #[test]
-fn a_mark_that_is_read_late_still_tells() {
-    for mark_ms in [4900, 5000, 5100, 20_000] {
+fn a_manual_stop_flag_that_is_read_late_still_decides() {
+    let play = |flag_ms| {
         let mut w = Scene::with(&["a", "b"]);
-        w.api().flag_takes(mark_ms);
-        w.kill_agent();
-        w.crash("a", 1);
-        w.docker_stop("b", 10);
-        w.run(1000);
-        w.engine().forget_events();
+        w.api().flag_takes(flag_ms);
+        w.does("watchdog killed, a exits 1, docker stop b, 1s, events lost");
         let before = w.decided().len();
-        w.start_agent();
-        w.run(mark_ms + 5000);
-        let what = format!("{mark_ms}: {:?} {} / {}", w.calls(), w.why("a"), w.why("b"));
-        assert_eq!(w.calls(), ["Start a"], "{what}");
-        assert_eq!(w.state("b"), Some(State::Stopped), "{what}");
-        let at_a_loss = w.decided()[before..]
+        w.does("watchdog started, 5s").run(flag_ms);
+        let called = w.decided()[before..]
             .iter()
             .any(|it| it.why.contains("nothing can tell"));
-        assert_eq!(
-            at_a_loss,
-            8000 < mark_ms,
-            "no person is called before the reader's own deadline: {what}"
-        );
-    }
+        format!("a person is called: {called}, {}", w.outcome())
+    };
+    outcomes([4900, 5000, 5100, 20_000_u64], play).tells(expect![[r#"
+        4900 | 5000 | 5100: a person is called: false, start a; a running STARTING; b exited STOPPED
+        20000: a person is called: true, start a; a running STARTING; b exited STOPPED
+    "#]]);
 }
 
 #[test]
 fn many_ends_on_a_silent_stream_are_one_break() {
-    let names: Vec<String> = (0..20).map(|n| format!("c{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = Scene::names(20);
     let mut w = Scene::with(&names);
     let losses = w.agent().unwrap().counters().stream_losses;
-    w.deafen_stream();
-    w.engine().forget_events();
+    w.does("stream silent, events lost");
     names.iter().for_each(|name| w.crash(name, 137));
-    w.run(60_000);
+    w.does("1m");
     assert!(names.iter().all(|name| w.running(name)), "{}", w.why("c7"));
     let after = w.agent().unwrap().counters().stream_losses;
     assert_eq!(after - losses, 1, "one for all of them");
@@ -103,151 +84,123 @@ fn many_ends_on_a_silent_stream_are_one_break() {
 /// `/events` is taken and never answered: after 10 s the list must do, but it covers nothing.
 #[test]
 fn a_stream_that_never_opens_covers_nothing() {
-    for mark in [true, false] {
-        for reopened in [true, false] {
-            let mut w = Scene::with(&["a", "b"]);
-            w.engine().set_flag_readable(mark);
-            w.api().events_hang(true);
-            w.cut_stream();
-            w.run(60_000);
-            w.docker_stop("a", 10);
-            w.run(500);
-            w.engine().forget_events();
-            if reopened {
-                w.api().events_hang(false);
-            }
-            w.run(60_000);
-            let what = format!("mark {mark}, reopened {reopened}: {:?} {}", w.calls(), w.why("a"));
-            assert!(w.calls().is_empty(), "{what}");
-            if mark {
-                assert_eq!(w.state("a"), Some(State::Stopped), "{what}");
-                w.crash("b", 1);
-                w.run(20_000);
-                assert!(w.running("b"), "{what} {}", w.why("b"));
-            }
-        }
-    }
+    let cases = [
+        ("flag readable, the stream opens at last", true, true),
+        ("flag readable, the stream never opens", true, false),
+        ("flag unreadable, the stream opens at last", false, true),
+        ("flag unreadable, the stream never opens", false, false),
+    ];
+    let play = |(_, flag, opens): (&str, bool, bool)| {
+        let mut w = Scene::with(&["a", "b"]);
+        w.engine().set_flag_readable(flag);
+        w.api().events_hang(true);
+        w.does("stream cut, 1m, docker stop a, 500ms, events lost");
+        w.api().events_hang(!opens);
+        let stopped = w.does("1m").outcome();
+        format!("{stopped}, then {}", w.does("b exits 1, 20s").outcome())
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        flag readable, the stream opens at last | flag readable, the stream never opens: no call; a exited STOPPED; b running OK, then start b; a exited STOPPED; b running OK
+        flag unreadable, the stream opens at last: no call; a exited GIVEN UP; b running OK, then start b; a exited GIVEN UP; b running OK
+        flag unreadable, the stream never opens: no call; a exited GIVEN UP; b running OK, then no call; a exited GIVEN UP; b exited GIVEN UP
+    "#]]);
 }
 
-/// What was not known before a restart of this daemon is not known after it.
+/// What was not known before a restart of this daemon is not known after it; what was seen to run since is healed.
 #[test]
 fn a_stop_before_the_stream_opened_at_last_is_not_forgotten_by_a_restart() {
     let mut w = Scene::with(&["a", "b", "c"]);
     w.engine().set_flag_readable(false);
     w.api().events_hang(true);
-    w.cut_stream();
-    w.run(30_000);
-    w.docker_stop("a", 10);
-    w.run(20_000);
-    w.engine().forget_events();
+    w.does("stream cut, 30s, docker stop a, 20s, events lost");
     w.api().events_hang(false);
-    w.run(60_000);
-    w.crash("b", 1);
-    w.run(10_000);
-    assert_eq!(
-        (w.state("a"), w.running("b")),
-        (Some(State::GivenUp), true),
-        "{}",
-        w.why("a")
-    );
-    w.kill_agent();
-    w.crash("c", 1);
-    w.start_agent();
-    w.run(60_000);
-    assert!(!w.running("a"), "{:?} {}", w.calls(), w.why("a"));
-    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
-    assert!(w.running("c"), "what was seen to run since is healed: {}", w.why("c"));
+    w.steps(&["1m, b exits 1, 10s", "watchdog killed, c exits 1, watchdog started, 1m"])
+        .tells(expect![[r#"
+            1m, b exits 1, 10s: start b; a exited GIVEN UP; b running OK; c running OK
+            watchdog killed, c exits 1, watchdog started, 1m: start c; a exited GIVEN UP; b running OK; c running OK
+        "#]]);
 }
 
-/// The clock went two hours ahead when the containers were started, and then was set right.
+/// The clock went two hours ahead when the containers were started, and then was set right: before the script that ends `a`,
+/// or before its last act.
 #[test]
 fn a_clock_that_is_set_back_hides_no_stop_and_no_crash() {
-    for start_seen in [false, true] {
-        for mark in [true, false] {
-            for act in 0..4 {
-                let mut w = Scene::with(&["a", "b"]);
-                w.engine().set_flag_readable(mark);
-                if start_seen {
-                    for name in ["a", "b"] {
-                        w.docker_stop(name, 10);
-                        w.run(1000);
-                        w.docker_start(name);
+    let cases = [
+        ("docker stop", "", "docker stop a"),
+        ("docker kill", "", "docker kill a"),
+        (
+            "docker stop of one that ignores TERM",
+            "",
+            "a ignores TERM, docker stop a",
+        ),
+        (
+            "a signal, and the end by it later",
+            "1s, docker kill -s TERM a, 100ms",
+            "a exits 143",
+        ),
+    ];
+    let play = |(_, before, after): (&str, &str, &str)| {
+        same(
+            [
+                "",
+                "docker stop a, 1s, docker start a, docker stop b, 1s, docker start b, 1m",
+            ],
+            |start_seen| {
+                same([true, false], |flag| {
+                    let mut w = Scene::with(&["a", "b"]);
+                    w.engine().set_flag_readable(flag);
+                    if !before.is_empty() {
+                        w.remake("a", |it| it.stop_signal = Some(12));
+                        w.program("a", |it| it.handlers = [(15, OnSignal::Ignore)].into());
                     }
-                    w.run(60_000);
-                }
-                if act == 3 {
-                    // The signal is sent before the clock is set, and the end comes after it.
-                    w.remake("a", |it| {
-                        it.stop_signal = Some(12);
-                        it.program.handlers.insert(15, OnSignal::Ignore);
-                    });
-                    w.run(1000);
-                    w.docker_kill("a", 15);
-                    w.run(100);
-                }
-                w.set_clock(-7_200_000);
-                match act {
-                    0 => w.docker_stop("a", 10),
-                    1 => w.docker_kill("a", 9),
-                    2 => {
-                        w.ignores_term("a");
-                        w.docker_stop("a", 10);
-                    }
-                    _ => w.crash("a", 143),
-                }
-                w.run(30_000);
-                let what = format!("start seen {start_seen}, mark {mark}, act {act}: {:?}", w.calls());
-                assert!(w.calls().is_empty(), "{what} {}", w.why("a"));
-                assert_eq!(w.state("a"), Some(State::Stopped), "{what} {}", w.why("a"));
-                w.crash("b", 1);
-                w.run(1000);
-                assert!(w.running("b"), "{what} {}", w.why("b"));
-                w.run(60_000);
-                assert_eq!(w.state("b"), Some(State::Ok), "{what} {}", w.why("b"));
-                // A new life, by the new clock: all is as ever.
-                w.docker_start("a");
-                w.run(60_000);
-                assert_eq!(w.state("a"), Some(State::Ok), "{what} {}", w.why("a"));
-                let losses = w.agent().unwrap().counters().stream_losses;
-                w.cut_stream();
-                w.crash("a", 1);
-                w.run(700);
-                assert!(w.running("a"), "{what} {}", w.why("a"));
-                let after = w.agent().unwrap().counters().stream_losses;
-                assert_eq!(losses, after, "{what}: the newest event is known again");
-            }
-        }
-    }
+                    w.does(start_seen).does(before).set_clock(-7_200_000);
+                    let stopped = w.does(after).does("30s").outcome();
+                    let healed = w.does("b exits 1, 1s").outcome();
+                    // A new incarnation, by the new clock: all is as ever, and the newest event is known again.
+                    let started = w.does("1m, docker start a, 1m").outcome();
+                    let losses = w.agent().unwrap().counters().stream_losses;
+                    let crashed = w.does("stream cut, a exits 1, 700ms").outcome();
+                    assert_eq!(losses, w.agent().unwrap().counters().stream_losses);
+                    format!("{stopped}\nb exits: {healed}\na is started: {started}\na exits: {crashed}")
+                })
+            },
+        )
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        docker stop | docker kill | docker stop of one that ignores TERM | a signal, and the end by it later:
+        no call; a exited STOPPED; b running OK
+        b exits: start b; a exited STOPPED; b running STARTING
+        a is started: no call; a running OK; b running OK
+        a exits: start a; a running STARTING; b running OK
+    "#]]);
 }
 
 /// Our stop is ours whatever the clock does meanwhile, and a person's that falls into it is theirs.
 #[test]
 fn a_clock_that_is_set_back_during_our_stop_is_no_person() {
-    for back in [50, 1000, 3000, 6000, 7_200_000] {
-        for ignores_term in [false, true] {
-            for set_after_ms in [0, 1, 1000] {
-                for person in [None, Some(9), Some(15)] {
-                    let mut w = Scene::with(&["a", "b"]);
-                    if ignores_term {
-                        w.ignores_term("a");
-                    }
-                    w.health("a", watchtree_core::container::io::Health::Unhealthy);
-                    w.run(set_after_ms);
-                    w.set_clock(-back);
-                    w.run(3000 - set_after_ms);
-                    let what = format!("back {back}, ignores {ignores_term}, after {set_after_ms}, {person:?}");
-                    if let (Some(signal), true) = (person, ignores_term) {
-                        w.docker_kill("a", signal);
-                        w.run(60_000);
-                        assert!(!w.running("a"), "{what}: {:?} {}", w.calls(), w.why("a"));
-                        assert_eq!(w.state("a"), Some(State::Stopped), "{what}: {}", w.why("a"));
-                    } else {
-                        w.run(60_000);
-                        assert!(w.running("a"), "{what}: {:?} {}", w.calls(), w.why("a"));
-                        assert_eq!(w.calls().len(), 2, "{what}: {:?}", w.calls());
-                    }
-                }
-            }
-        }
-    }
+    let cases = [
+        ("takes TERM", "", ""),
+        ("ignores TERM", "a ignores TERM", ""),
+        ("ignores TERM, docker kill", "a ignores TERM", "docker kill a"),
+        (
+            "ignores TERM, docker kill -s TERM",
+            "a ignores TERM",
+            "docker kill -s TERM a",
+        ),
+    ];
+    let play = |(_, before, act): (&str, &str, &str)| {
+        same([50, 1000, 3000, 6000, 7_200_000], |back| {
+            same([0, 1, 1000_u64], |set_after_ms| {
+                let mut w = Scene::with(&["a"]);
+                w.does(before).does("a is unhealthy").run(set_after_ms);
+                w.set_clock(-back);
+                w.run(3000 - set_after_ms);
+                w.does(act).does("1m").outcome()
+            })
+        })
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        takes TERM | ignores TERM: stop -t 10 a, start a; a running OK
+        ignores TERM, docker kill | ignores TERM, docker kill -s TERM: stop -t 10 a; a exited STOPPED
+    "#]]);
 }

@@ -1,200 +1,190 @@
-//! The container role against a model engine: budgets, refusals, lost answers, orders, labels, deployments, shutdown.
+//! The container role against the model engine: budgets, refusals, lost answers, orders, labels, deployments, shutdown.
 
+use expect_test::expect;
+use watchtree_core::container::HealMode;
 use watchtree_core::container::io::*;
-use watchtree_core::decision::Outcome;
 use watchtree_core::machine::Machine;
-use watchtree_core::order::{OrderRefusal, Verb};
+use watchtree_core::message::OrderInput;
+use watchtree_core::order::Verb;
 use watchtree_core::supervisor::{FleetLimits, FleetPolicy};
 use watchtree_core::time::{Duration, Moment};
-use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
+use watchtree_sim::script::{Script, outcomes};
 use watchtree_sim::state::engine::{Check, Program, Spec};
 
 #[test]
 fn exited_at_first_sight_is_reported_only() {
     let mut w = Scene::new();
     w.create("a", |_| {});
-    w.crash("a", 1);
-    w.run(1000);
-    w.start_agent();
-    w.run(30_000);
-    assert!(w.calls().is_empty());
-    assert_eq!(w.state("a"), Some(State::Unknown), "{}", w.why("a"));
+    w.does("a exits 1, 1s, watchdog started, 30s").tells(expect![[r#"
+        0.000  happens  a exits 1
+        1.000  happens  container-watchdog starts
+        1.002  seen     the event stream opens
+        1.006  decided  a: exited (1) before anybody watched it: nobody knows whether it is meant to run; known_cause blocked
+        1.006  told     a UNKNOWN: exited (1) before anybody watched it: nobody knows whether it is meant to run
+    "#]]);
 }
 
 #[test]
 fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
-    let mut w = Scene::with(&["a", "b"]);
-    w.refuses(
-        "a",
-        Some("joining network namespace of container: No such container: abc"),
-    );
-    w.refuses("b", Some("driver failed"));
-    w.crash("a", 1);
-    w.crash("b", 1);
-    w.run(30_000);
-    assert_eq!(
-        w.calls().iter().filter(|it| it.ends_with('a')).count(),
-        1,
-        "{}",
-        w.why("a")
-    );
-    assert_eq!(
-        w.calls().iter().filter(|it| it.ends_with('b')).count(),
-        5,
-        "{}",
-        w.why("b")
-    );
-    assert_eq!(
-        (w.state("a"), w.state("b")),
-        (Some(State::GivenUp), Some(State::GivenUp))
-    );
-}
-
-/// A check that passes, with a start period of so many seconds.
-fn passing_check(secs: u64) -> Check {
-    Check {
-        start_period: Duration::from_secs(secs),
-        ..Check::default()
-    }
+    let play = |words: &str| {
+        let mut w = Scene::with(&["a"]);
+        w.refuses("a", Some(words));
+        w.does("a exits 1, 30s").outcome()
+    };
+    let gone = "joining network namespace of container: No such container: abc";
+    outcomes([gone, "driver failed"], play).tells(expect![[r#"
+        joining network namespace of container: No such container: abc: start a; a exited GIVEN UP
+        driver failed: start a, start a, start a, start a, start a; a exited GIVEN UP
+    "#]]);
 }
 
 /// A container that joins the network of another.
 fn app_behind_vpn() -> Scene {
     let mut w = Scene::with(&["app", "vpn"]);
     w.remake("app", |it| it.joins = Some(Scene::id("vpn")));
-    w.run(1000);
+    w.does("1s").story_begins();
     w
 }
 
 /// The engine refuses it while the other is away: that is no try of its own, however long it lasts.
 #[test]
 fn one_whose_network_is_away_waits_for_it_and_keeps_its_budget() {
-    for (away_secs, by_person) in [(1, true), (5, true), (3000, true), (60, false)] {
+    let cases = [
+        ("stopped for 1 s", 1, "docker stop vpn", "docker start vpn"),
+        ("stopped for 5 s", 5, "docker stop vpn", "docker start vpn"),
+        ("stopped for 50 m", 3000, "docker stop vpn", "docker start vpn"),
+        (
+            "backs off for 60 s",
+            60,
+            "docker update --restart always vpn, 1s, vpn exits 1",
+            "",
+        ),
+    ];
+    let play = |(_, secs, away, back): (&str, u64, &str, &str)| {
         let mut w = app_behind_vpn();
-        if by_person {
-            w.docker_stop("vpn", 10);
-        } else {
-            w.docker_update("vpn", RestartPolicy::Always);
-            w.backs_off("vpn", 60_000);
-            w.run(1000);
-            w.crash("vpn", 1);
-        }
-        w.run(500);
-        w.crash("app", 1);
-        w.run(away_secs * 1000 - 600);
-        let what = format!(
-            "{away_secs} s, by a person: {by_person}: {:?} {}",
-            w.calls(),
-            w.why("app")
-        );
-        assert!(w.calls().is_empty(), "{what}");
-        assert_eq!(w.state("app"), Some(State::Down), "{what}");
-        if by_person {
-            w.docker_start("vpn");
-        }
-        w.run(1000);
-        let what = format!(
-            "{away_secs} s, by a person: {by_person}: {:?} {}",
-            w.calls(),
-            w.why("app")
-        );
-        assert_eq!(w.calls(), ["Start app"], "{what}");
-        assert!(w.running("app"), "{what}");
-    }
+        w.backs_off("vpn", 60_000);
+        w.does(away).does("500ms, app exits 1").run(secs * 1000 - 600);
+        format!("{}, then {}", w.outcome(), w.does(back).does("1s").outcome())
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        stopped for 1 s | stopped for 5 s | stopped for 50 m: no call; app exited DOWN; vpn exited STOPPED, then start app; app running STARTING; vpn running OK
+        backs off for 60 s: no call; app exited DOWN; vpn restarting REPAIRING, then start app; app running STARTING; vpn running OK
+    "#]]);
 }
 
 #[test]
-fn one_whose_network_is_gone_for_good_is_given_up() {
-    let mut w = app_behind_vpn();
-    w.docker_stop("vpn", 10);
-    w.run(500);
-    w.crash("app", 1);
-    w.run(5000);
-    w.docker_rm_f("vpn");
-    w.run(60_000);
-    assert_eq!(w.calls(), ["Start app"], "{}", w.why("app"));
-    assert_eq!(w.state("app"), Some(State::GivenUp), "{}", w.why("app"));
-    assert!(w.why("app").contains("No such container"), "{}", w.why("app"));
+fn one_whose_network_is_gone_for_good_reaches_its_limit() {
+    app_behind_vpn()
+        .does("docker stop vpn, 500ms, app exits 1, 5s, docker rm -f vpn, 1m")
+        .tells(expect![[r#"
+            0.000  happens  docker stop vpn
+            0.003  seen     vpn: kill, signal 15
+            0.023  seen     vpn: stop
+            0.025  decided  vpn: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended; operator_intent blocked
+            0.025  told     vpn STOPPED: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended
+            0.028  seen     vpn: die, exit code 143
+            0.500  happens  app exits 1
+            0.503  seen     app: die, exit code 1
+            0.503  decided  app: exited (1): it joins the network of vpn, which does not run: waits for it; known_cause blocked
+            0.503  told     app DOWN: exited (1): it joins the network of vpn, which does not run: waits for it
+            5.500  happens  docker rm -f vpn
+            5.503  seen     vpn: destroy
+            5.503  decided  start app: exited (1), nobody stopped it: start it, restart 1 in a row
+            5.503  done     start app
+            5.503  told     app REPAIRING: being started
+            5.503  told     vpn UNKNOWN: its container was removed; a successor may come
+            5.507  done     start app → refused, 409 joining network namespace of container: No such container: 76706e00
+            5.508  decided  start app: failed, the engine refused the start (409): joining network namespace of container: No such container: 76706e00
+            5.508  decided  app: exited (1): the engine refused the start (409): joining network namespace of container: No such container: 76706e00; known_cause blocked
+            5.508  told     app GIVEN UP: exited (1): the engine refused the start (409): joining network namespace of container: No such container: 76706e00
+            10.503 told     vpn is gone
+        "#]]);
 }
 
-/// Two of one network die at once: which is started first is left to chance, and the second must not be lost for it.
+/// Two of one network die at once: which is started first is left to chance, and the second must not be lost for it. After a
+/// long time without the other, the half-open retry finds it.
 #[test]
 fn one_that_joins_anothers_network_comes_back_after_it() {
-    for down_for in [0, 300, 100_000] {
-        let mut w = app_behind_vpn();
-        w.refuses("vpn", (0 < down_for).then_some("not yet"));
-        w.crash("app", 1);
-        w.crash("vpn", 1);
-        w.run(down_for);
-        w.refuses("vpn", None);
-        // After a long time without the other, the slow retry finds it.
-        w.run(if 1000 < down_for { 1_300_000 } else { 20_000 });
-        assert!(
-            w.running("vpn") && w.running("app"),
-            "{down_for}: {:?} {} / {}",
-            w.calls(),
-            w.why("app"),
-            w.why("vpn")
-        );
-    }
+    let play = |script: &str| app_behind_vpn().does(script).outcome();
+    let cases = [
+        "app exits 1, vpn exits 1, 20s",
+        "vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s",
+        "vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m",
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        app exits 1, vpn exits 1, 20s: start app, start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s: start app, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m: start app, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
+    "#]]);
 }
 
+/// Its new incarnation is seen at once.
 #[test]
 fn a_start_whose_connection_broke_is_not_posted_again_where_it_was_done() {
     let mut w = Scene::with(&["a"]);
     w.api().starts_break(true);
-    w.crash("a", 1);
-    w.run(250);
-    let last = w.decided().last().unwrap();
-    assert_eq!(
-        last.outcome,
-        Outcome::Verifying,
-        "its new life is seen at once: {}",
-        last.result
-    );
-    w.run(20_000);
-    assert_eq!(w.calls(), ["Start a"]);
-    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+    w.does("a exits 1, 20s").tells(expect![[r#"
+        0.000  happens  a exits 1
+        0.003  seen     a: die, exit code 1
+        0.003  decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start a
+        0.003  told     a REPAIRING: being started
+        0.014  done     start a → no answer comes any more
+        0.015  told     watchdog degraded, engine: the connection broke before the answer
+        0.124  done     start a → done
+        0.126  decided  start a: verifying, a new life was seen
+        0.126  told     a STARTING: started; it must stay up to count as repaired
+        0.127  seen     a: start
+        5.004  told     watchdog no longer degraded, engine
+        5.126  decided  start a: succeeded, a new life stays up since 5.00 s
+        5.126  told     a OK: running
+    "#]]);
 }
 
 #[test]
 fn a_retry_does_not_wait_for_the_grace() {
     let mut w = Scene::with(&["a"]);
-    w.remake("a", |it| it.check = Some(passing_check(60)));
-    w.crash("a", 1);
-    w.run(10_000);
-    w.health("a", Health::Unhealthy);
-    w.run(2000);
-    assert_eq!(w.calls(), ["Start a"], "inside its grace: {}", w.why("a"));
-    w.order(1, "a", Verb::Retry, true);
-    w.run(1000);
-    assert_eq!(
-        w.calls(),
-        ["Start a", "Stop { timeout_secs: 10 } a", "Start a"],
-        "{}",
-        w.why("a")
-    );
+    let start_period = Duration::from_secs(60);
+    let check = Check {
+        start_period,
+        ..Check::default()
+    };
+    w.remake("a", |it| it.check = Some(check));
+    w.steps(&["a exits 1, 10s, a is unhealthy, 2s", "retry a, 1s"])
+        .tells(expect![[r#"
+            a exits 1, 10s, a is unhealthy, 2s: start a; a running UNHEALTHY
+            retry a, 1s: stop -t 10 a, start a; a running STARTING
+        "#]]);
 }
 
 #[test]
-fn a_lost_answer_is_looked_after_and_never_posted_again() {
+fn a_lost_answer_is_followed_by_an_inspect_and_the_call_is_never_posted_again() {
     let mut w = Scene::with(&["a"]);
     w.api().calls_hang(true);
-    w.crash("a", 1);
-    w.run(60_000);
-    assert_eq!(w.calls(), ["Start a"]);
-    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
+    w.does("a exits 1, 1m").tells(expect![[r#"
+        0.000  happens  a exits 1
+        0.003  seen     a: die, exit code 1
+        0.003  decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start a
+        0.003  told     a REPAIRING: being started
+        0.124  done     start a → done
+        0.127  seen     a: start
+        30.003 done     start a → no answer comes any more
+        30.003 decided  escalate a: the engine did not answer /start in time: look, wait, never post it again; a person is needed; in_flight blocked: /start was posted and may still be under way in the engine
+        30.003 decided  start a: verifying, a new life was seen
+        30.003 decided  start a: succeeded, a new life stays up since 29 s
+        30.003 told     a OK: running
+    "#]]);
 }
 
 /// A stream that is lost for good looks like an engine that went, and may be a ring that was too small.
 #[test]
-fn a_lost_start_is_looked_after_when_the_events_are_lost_too() {
+fn a_lost_start_is_followed_by_an_inspect_when_the_events_are_lost_too() {
     let mut w = Scene::with(&["a"]);
     w.slow_start("a", 600_000);
-    w.crash("a", 1);
-    w.run(1000);
-    assert_eq!(w.calls(), ["Start a"]);
+    w.does("a exits 1, 1s");
+    assert_eq!(w.calls(), ["start a"]);
     let (ticket, mut now) = (Ticket(1), w.moment());
     let mut agent = w.take_agent();
     let mut tell = |now: Moment, input: Option<ContainerInput>| {
@@ -203,16 +193,12 @@ fn a_lost_start_is_looked_after_when_the_events_are_lost_too() {
             None => agent.handle_timeout(now),
         }
         let effects: Vec<_> = std::iter::from_fn(|| agent.poll_effect()).collect();
-        let looks = effects.iter().any(|it| matches!(it, ContainerEffect::Inspect { .. }));
+        let inspects = effects.iter().any(|it| matches!(it, ContainerEffect::Inspect { .. }));
         let posts = effects.iter().any(|it| matches!(it, ContainerEffect::Perform { .. }));
-        (looks, posts)
+        (inspects, posts)
     };
-    let inspected = |result| {
-        Some(ContainerInput::Inspected {
-            id: Scene::id("a"),
-            result,
-        })
-    };
+    let id = Scene::id("a");
+    let inspected = |result| Some(ContainerInput::Inspected { id: id.clone(), result });
     let result = Err(EngineError::Deadline);
     tell(now, Some(ContainerInput::Performed { ticket, result }));
     // One was under way, and one follows for what came meanwhile.
@@ -220,14 +206,14 @@ fn a_lost_start_is_looked_after_when_the_events_are_lost_too() {
     tell(now, Some(ContainerInput::StreamEnded { why: "cut".into() }));
     tell(now, Some(ContainerInput::StreamOpened));
     now += Duration::from_secs(2);
-    assert_eq!(tell(now, None), (true, false), "a look first");
-    // Inspect waits while the engine is at it.
+    assert_eq!(tell(now, None), (true, false), "an inspect first");
+    // It waits while the engine is at it.
     let (_, posts) = tell(now, inspected(Err(EngineError::Deadline)));
     assert!(!posts);
     now += Duration::from_secs(5);
     tell(now, None);
     let entry = ListEntry {
-        id: Scene::id("a"),
+        id: id.clone(),
         name: "a".into(),
         run: RunState::Exited,
         health: Health::None,
@@ -240,151 +226,169 @@ fn a_lost_start_is_looked_after_when_the_events_are_lost_too() {
 
 #[test]
 fn lost_answers_do_not_stop_the_healing_of_others() {
-    let names: Vec<String> = (0..12).map(|n| format!("c{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = Scene::names(12);
     let mut w = Scene::with(&names);
     let parallel = w.settings().fleet_policy.parallel as usize;
     w.api().calls_hang(true);
     names[..parallel].iter().for_each(|name| w.crash(name, 1));
-    w.run(20_000);
+    w.does("20s");
     assert_eq!(w.calls().len(), parallel);
     w.api().calls_hang(false);
-    w.crash(names[parallel], 1);
-    w.run(5000);
-    assert!(!w.running(names[parallel]), "it waits for its turn");
-    w.run(6000);
-    assert!(w.running(names[parallel]), "{}", w.why(names[parallel]));
+    let next = &names[parallel];
+    w.crash(next, 1);
+    w.does("5s");
+    assert!(!w.running(next), "it waits for its turn");
+    w.does("6s");
+    assert!(w.running(next), "{}", w.why(next));
     assert_eq!(w.calls().len(), parallel + 1);
 }
 
-/// A `/stop` with a long timeout holds its place for as long.
+/// A `/stop` with a long timeout holds its place for as long; a turn is waited for quietly at first.
 #[test]
 fn a_long_wait_for_a_turn_is_recorded() {
     let mut w = Scene::new();
-    w.settings().fleet_policy = FleetPolicy::new(FleetLimits {
+    let limits = FleetLimits {
         parallel: 1,
         ..FleetLimits::default()
-    })
-    .expect("a policy");
+    };
+    w.settings().fleet_policy = FleetPolicy::new(limits).expect("a policy");
     w.create("slow", |it| {
-        it.program = Program::stubborn();
-        it.stop_timeout = Some(Duration::from_secs(90));
+        (it.program, it.stop_timeout) = (Program::stubborn(), Some(Duration::from_secs(90)))
     });
     w.create("b", |_| {});
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    w.health("slow", Health::Unhealthy);
-    w.run(100);
-    w.crash("b", 1);
-    w.run(20_000);
-    let waits = |w: &Scene| {
-        w.decided()
-            .iter()
-            .filter(|it| it.subject == Scene::subject("b"))
-            .count()
-    };
-    assert_eq!(waits(&w), 0, "a turn is waited for quietly");
-    w.run(20_000);
-    assert_eq!(waits(&w), 1, "{}", w.why("b"));
-    w.run(60_000);
-    assert!(w.running("b") && w.running("slow"), "{}", w.why("b"));
+    w.watched()
+        .does("slow is unhealthy, 100ms, b exits 1, 91s")
+        .tells(expect![[r#"
+            0.000  happens  slow is unhealthy
+            0.003  seen     slow: health_status unhealthy
+            0.003  decided  stop then start slow: unhealthy: stop it, look whether a person interferes, start it, restart 1 in a row
+            0.003  done     stop -t 90 slow
+            0.003  told     slow REPAIRING: being stopped, to be started again
+            0.007  seen     slow: kill, signal 15
+            0.100  happens  b exits 1
+            0.103  seen     b: die, exit code 1
+            0.103  told     b REPAIRING: exited (1): waits for its turn: 1 repairs are under way
+            30.103 decided  b: exited (1): waits for its turn: 1 repairs are under way; in_flight blocked
+            90.007 seen     slow: kill, signal 9
+            90.027 seen     slow: stop
+            90.027 done     stop -t 90 slow → done
+            90.028 decided  start b: exited (1), nobody stopped it: start it, restart 1 in a row
+            90.028 done     start b
+            90.032 seen     slow: die, exit code 137
+            90.032 done     start slow
+            90.149 done     start b → done
+            90.152 seen     b: start
+            90.153 done     start slow → done
+            90.154 decided  stop then start slow: verifying, a new life was seen
+            90.154 told     slow STARTING: started; it must stay up to count as repaired
+            90.154 decided  start b: verifying, a new life was seen
+            90.154 told     b STARTING: started; it must stay up to count as repaired
+            90.156 seen     slow: start
+        "#]]);
 }
 
 #[test]
-fn many_at_once_are_one_repair() {
-    let names: Vec<String> = (0..60).map(|n| format!("c{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+fn a_correlated_failure_is_one_repair() {
+    let names = Scene::names(60);
     let mut w = Scene::with(&names);
     names.iter().for_each(|name| w.crash(name, 137));
-    w.run(20_000);
+    w.does("20s");
     assert!(names.iter().all(|name| w.running(name)));
     assert_eq!(w.calls().len(), 60);
 }
 
 #[test]
 fn the_hosts_budget_holds_single_crashes_back() {
-    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = Scene::names(40);
     let mut w = Scene::with(&names);
     for name in &names {
-        w.crash(name, 1);
-        w.run(6000);
+        w.does(&format!("{name} exits 1, 6s"));
     }
     assert_eq!(w.calls().len(), 30);
-    w.run(600_000);
+    w.does("10m");
     assert!(names.iter().all(|name| w.running(name)), "they are not forgotten");
 }
 
+/// Also over a restart of the watchdog.
 #[test]
 fn holds_keep_repairs_away_and_end_by_themselves() {
     let mut w = Scene::with(&["a"]);
-    w.order(
-        1,
-        "a",
-        Verb::Hold {
-            lasts: Duration::from_secs(60),
-        },
-        false,
-    );
-    w.crash("a", 1);
-    w.run(30_000);
-    assert!(w.calls().is_empty());
-    w.kill_agent();
-    w.start_agent();
-    w.run(20_000);
-    assert!(w.calls().is_empty(), "also after a restart");
-    w.run(20_000);
-    assert_eq!(w.calls(), ["Start a"], "{}", w.why("a"));
-    // The same order again is answered alike and not carried out again.
-    w.order(
-        1,
-        "a",
-        Verb::Hold {
-            lasts: Duration::from_secs(60),
-        },
-        true,
-    );
+    w.does("hold a 60s, a exits 1, 30s, watchdog killed, watchdog started, 40s, release zz");
+    w.tells(expect![[r#"
+        0.000  happens  hold a 60s
+        0.000  decided  hold a: a test asked to hold h1/docker/a, succeeded, held for 60 s
+        0.000  told     the person: carried out; held for 60 s
+        0.000  happens  a exits 1
+        0.003  seen     a: die, exit code 1
+        0.003  decided  a: exited (1): held for 59 s more (hold on h1/docker/a); hold blocked
+        0.003  told     a DOWN: exited (1): held for 59 s more (hold on h1/docker/a)
+        30.000 happens  container-watchdog ends
+        30.000 happens  container-watchdog starts
+        30.002 seen     the event stream opens
+        30.005 seen     a: die, exit code 1
+        30.006 told     a SUSPECT: exited (1); its end is old news: inspecting whether it is still so
+        30.008 decided  a: exited (1): held for 29 s more (hold on h1/docker/a); hold blocked
+        30.008 told     a DOWN: exited (1): held for 29 s more (hold on h1/docker/a)
+        60.000 decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
+        60.000 done     start a
+        60.000 told     a REPAIRING: being started
+        60.121 done     start a → done
+        60.124 seen     a: start
+        60.128 decided  start a: verifying, a new life was seen
+        60.128 told     a STARTING: started; it must stay up to count as repaired
+        65.124 decided  start a: succeeded, a new life stays up since 5.00 s
+        65.124 told     a OK: running
+        70.000 happens  release zz
+        70.000 decided  @watchdog: a test asked to release h1/docker/zz: refused (unknown_subject); order_valid blocked: unknown_subject: unknown_subject: h1/docker/zz is not known here, unknown_subject: h1/docker/zz is not known here
+        70.000 told     the person: refused, unknown_subject; unknown_subject: h1/docker/zz is not known here
+    "#]]);
+}
+
+/// The same order again is answered alike and not carried out again.
+#[test]
+fn a_hold_that_comes_twice_holds_once() {
+    let mut w = Scene::with(&["a"]);
+    let lasts = Duration::from_secs(60);
+    let order = w.an_order(1, "a", Verb::Hold { lasts });
+    for local in [false, true] {
+        let order = order.clone();
+        w.input(ContainerInput::Order(OrderInput { order, local }));
+        w.does("70s");
+    }
     assert_eq!(w.local_answers().last().unwrap().result, Ok(()));
     assert_eq!(w.agent().unwrap().holds().count(), 0);
-    w.order(2, "zz", Verb::Release, true);
-    assert_eq!(
-        w.local_answers().last().unwrap().result,
-        Err(OrderRefusal::UnknownSubject)
-    );
 }
 
 #[test]
 fn labels_decide_and_bad_ones_are_named() {
     let mut w = Scene::new();
-    w.settings().heal = watchtree_core::container::HealMode::Labelled;
-    let label = |key: &str, value: &str| (key.to_string(), value.to_string());
-    w.create("plain", |_| {});
-    w.create("on", |it| {
-        it.labels
-            .extend([label("watchtree.enable", "true"), label("watchtree.budget", "many")])
-    });
-    w.create("auto", |it| {
-        it.labels
-            .extend([label("autoheal", "true"), label("autoheal.stop.timeout", "1")])
-    });
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    assert_eq!(w.state("on"), Some(State::Degraded));
-    for name in ["plain", "on", "auto"] {
-        w.crash(name, 1);
+    w.settings().heal = HealMode::Labelled;
+    let labels: [(&str, &[(&str, &str)]); 3] = [
+        ("plain", &[]),
+        ("on", &[("watchtree.enable", "true"), ("watchtree.budget", "many")]),
+        ("auto", &[("autoheal", "true"), ("autoheal.stop.timeout", "1")]),
+    ];
+    for (name, labels) in labels {
+        let set = |it: &mut Spec| {
+            it.labels
+                .extend(labels.iter().map(|(key, value)| (key.to_string(), value.to_string())))
+        };
+        w.create(name, set);
     }
-    w.run(20_000);
-    assert_eq!(w.calls(), ["Start on"]);
-    assert_eq!(w.state("plain"), Some(State::Down));
-    w.docker_start("auto");
-    w.run(20_000);
-    w.health("auto", Health::Unhealthy);
-    w.run(20_000);
-    assert_eq!(w.calls()[1..], ["Stop { timeout_secs: 1 } auto", "Start auto"]);
+    w.watched()
+        .steps(&[
+            "0s",
+            "plain exits 1, on exits 1, auto exits 1, 20s",
+            "docker start auto, 20s, auto is unhealthy, 20s",
+        ])
+        .tells(expect![[r#"
+            0s: no call; plain running OK; on running DEGRADED; auto running OK
+            plain exits 1, on exits 1, auto exits 1, 20s: start on; plain exited DOWN; on running DEGRADED; auto exited DOWN
+            docker start auto, 20s, auto is unhealthy, 20s: stop -t 1 auto, start auto; plain exited DOWN; on running DEGRADED; auto running OK
+        "#]]);
 }
 
+/// compose v2: a new one under a temporary name, the old one is stopped and removed, the new one takes its name.
 #[test]
 fn a_deployment_is_left_alone() {
     let mut w = Scene::new();
@@ -394,91 +398,96 @@ fn a_deployment_is_left_alone() {
         }
     };
     w.create("shop-web-1", compose);
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    assert_eq!(
-        w.agent().unwrap().verdicts().next().unwrap().subject.as_str(),
-        "h1/docker/shop/web/1"
-    );
-    // compose v2: a new one under a temporary name, the old one is stopped and removed, the new one takes its name.
-    let temporary = "0123456789ab_shop-web-1";
-    w.create(temporary, compose);
-    w.docker_stop("shop-web-1", 1);
-    w.run(500);
-    w.docker_rm_f("shop-web-1");
-    w.crash(temporary, 1);
-    w.run(20_000);
-    assert!(w.calls().is_empty(), "{:?}", w.calls());
+    let mut w = w.watched();
+    w.create("0123_shop-web-1", compose);
+    w.does("docker stop -t 1 shop-web-1, 500ms, docker rm -f shop-web-1, 0123_shop-web-1 exits 1, 20s")
+        .tells(expect![[r#"
+            0.000  happens  docker stop -t 1 shop-web-1
+            0.003  seen     0123_shop-web-1: create
+            0.003  seen     shop-web-1: kill, signal 15
+            0.005  told     0123_shop-web-1 OK: running
+            0.023  seen     shop-web-1: stop
+            0.025  decided  shop/web/1: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended; operator_intent blocked
+            0.025  told     shop/web/1 STOPPED: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended
+            0.028  seen     shop-web-1: die, exit code 143
+            0.500  happens  docker rm -f shop-web-1
+            0.500  happens  0123_shop-web-1 exits 1
+            0.503  seen     shop-web-1: destroy
+            0.503  told     shop/web/1 UNKNOWN: its container was removed; a successor may come
+            0.503  seen     0123_shop-web-1: die, exit code 1
+            0.503  decided  0123_shop-web-1: exited (1): its compose service is being deployed; deploy blocked
+            0.503  told     0123_shop-web-1 REPAIRING: exited (1): its compose service is being deployed
+        "#]]);
 }
 
 #[test]
 fn equal_inputs_give_equal_effects() {
     let run = || {
         let mut w = Scene::with(&["a", "b"]);
-        w.dies_after_start("a", Some(700));
-        w.crash("a", 1);
-        w.health("b", Health::Unhealthy);
-        w.run(60_000);
-        (w.calls().to_vec(), w.decided().to_vec(), w.records().to_vec())
+        let told = w.does("a runs for 700ms, a exits 1, b is unhealthy, 1m").take_story();
+        (told, w.decided().to_vec(), w.records().to_vec())
     };
     assert_eq!(run(), run());
 }
 
 #[test]
-fn hands_off_and_goodbye() {
-    let mut w = Scene::with(&["a", "b"]);
-    w.input(ContainerInput::HostShutdown);
-    w.crash("a", 1);
-    w.run(10_000);
-    assert!(w.calls().is_empty());
-    w.input(ContainerInput::Stop);
-    assert!(w.stopped());
+fn a_host_that_goes_down_is_left_alone() {
     let mut w = Scene::with(&["a"]);
-    w.crash("a", 1);
-    w.run(4);
+    w.input(ContainerInput::HostShutdown);
+    w.does("a exits 1, 10s").tells(expect![[r#"
+        0.000  told     a UNWATCHED: the host is shutting down: hands off
+        0.000  happens  a exits 1
+        0.003  seen     a: die, exit code 1
+    "#]]);
     w.input(ContainerInput::Stop);
-    assert!(!w.stopped(), "the call under way is waited for");
-    w.run(300);
     assert!(w.stopped());
-    w.kill_agent();
-    w.start_agent();
-    w.run(10_000);
-    assert_eq!((w.starts("a"), w.state("a")), (1, Some(State::Ok)), "{}", w.why("a"));
+}
+
+#[test]
+fn a_call_under_way_is_waited_for_before_an_orderly_end() {
+    let mut w = Scene::with(&["a"]);
+    w.does("a exits 1, 4ms").input(ContainerInput::Stop);
+    assert!(!w.stopped());
+    w.does("300ms");
+    assert!(w.stopped());
+    w.does("watchdog started, 10s").tells(expect![[r#"
+        0.000  happens  a exits 1
+        0.003  seen     a: die, exit code 1
+        0.003  decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start a
+        0.003  told     a REPAIRING: being started
+        0.124  done     start a → done
+        0.125  happens  container-watchdog ends
+        0.304  happens  container-watchdog starts
+        0.306  seen     the event stream opens
+        0.309  seen     a: die, exit code 1
+        0.309  seen     a: start
+        0.312  decided  start a: verifying, a new life was seen
+        0.312  told     a STARTING: started; it must stay up to count as repaired
+        5.309  decided  start a: succeeded, a new life stays up since 5.00 s
+        5.309  told     a OK: running
+    "#]]);
 }
 
 /// Its incident must not close for a guard that puts the next try off.
 #[test]
-fn given_up_stays_given_up_while_the_watchdog_stops() {
+fn one_at_its_limit_stays_so_while_the_watchdog_stops() {
     let mut w = Scene::with(&["a", "b"]);
-    w.dies_after_start("a", Some(500));
-    w.crash("a", 1);
-    w.run(60_000);
-    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
-    w.crash("b", 1);
-    w.run(4);
-    w.input(ContainerInput::Stop);
+    w.does("a runs for 500ms, a exits 1, 1m, b exits 1, 4ms")
+        .input(ContainerInput::Stop);
+    w.does("a is touched, 50ms");
     assert!(!w.stopped(), "the call under way is waited for");
-    w.touch("a");
-    w.run(50);
-    assert!(!w.stopped());
-    assert_eq!(w.state("a"), Some(State::GivenUp), "{}", w.why("a"));
+    expect!["start a, start a, start a, start a, start a, start b; a exited GIVEN UP; b exited REPAIRING"]
+        .assert_eq(&w.outcome());
 }
 
 /// The engine stops every container as its machine goes down, by signals like a person's: they are to run after the boot.
 #[test]
 fn what_the_shutdown_of_the_machine_stopped_is_started_after_it() {
     let mut w = Scene::with(&["a"]);
-    w.run(6000);
-    w.input(ContainerInput::HostShutdown);
-    w.docker_stop("a", 10);
-    w.run(500);
-    assert!(!w.running("a") && w.calls().is_empty());
-    w.kill_agent();
-    w.forge_flag("a", false);
-    w.engine().forget_events();
-    w.run(8000);
-    w.start_agent();
-    w.run(10_000);
-    assert!(w.running("a"), "{}", w.why("a"));
+    w.does("6s").input(ContainerInput::HostShutdown);
+    let stopped = w.does("docker stop a, 500ms").outcome();
+    w.does("watchdog killed").forge_flag("a", false);
+    let started = w.does("events lost, 8s, watchdog started, 10s").outcome();
+    expect!["no call; a exited UNWATCHED, then start a; a running OK"].assert_eq(&format!("{stopped}, then {started}"));
 }

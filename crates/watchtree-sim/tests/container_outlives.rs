@@ -1,64 +1,59 @@
-//! The container role against a model engine: what outlives a container, a watchdog, an engine or a shutdown, and whose
+//! The container role against the model engine: what outlives a container, a watchdog, an engine or a shutdown, and whose
 //! containers are left to others.
 
+use expect_test::expect;
 use watchtree_core::container::io::*;
-use watchtree_core::order::Verb;
 use watchtree_core::time::Duration;
-use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
-use watchtree_sim::state::engine::{Program, Verb as Person};
+use watchtree_sim::script::{Script, outcomes};
+use watchtree_sim::state::engine::Program;
 
+/// Said once for each incarnation.
 #[test]
 fn what_others_own_is_reported_only() {
-    for key in [
-        "com.docker.swarm.task.id",
-        "io.kubernetes.pod.name",
-        "com.hashicorp.nomad.alloc_id",
-    ] {
+    let play = |owner: &str| {
         let mut w = Scene::new();
         w.create("a", |it| {
-            it.labels.insert(key.into(), String::new());
-            it.labels.insert("watchtree.enable".into(), "true".into());
-            it.labels.insert("autoheal".into(), "true".into());
+            let labels = [(owner, ""), ("watchtree.enable", "true"), ("autoheal", "true")];
+            it.labels = labels.map(|(key, value)| (key.into(), value.into())).into();
         });
-        w.run(60_000);
-        w.start_agent();
-        w.run(60_000);
-        w.health("a", Health::Unhealthy);
-        w.run(60_000);
-        w.crash("a", 1);
-        w.run(60_000);
-        assert!(w.calls().is_empty(), "{key}: {:?}", w.calls());
-        assert_eq!(w.state("a"), Some(State::Down), "{key}");
-        assert!(w.why("a").contains("owned by"), "{}", w.why("a"));
-        let said = w.decided().iter().filter(|it| format!("{it:?}").contains("owned by"));
-        assert_eq!(said.count(), 1, "{key}: said once for that life");
-    }
+        let mut w = w.watched();
+        w.does("a is unhealthy, 1m, a exits 1, 1m");
+        let said = w
+            .decided()
+            .iter()
+            .filter(|it| format!("{it:?}").contains("owned by"))
+            .count();
+        format!("{}, said {said} times, {}", w.outcome(), w.why("a"))
+    };
+    outcomes(
+        [
+            "com.docker.swarm.task.id",
+            "io.kubernetes.pod.name",
+            "com.hashicorp.nomad.alloc_id",
+        ],
+        play,
+    )
+    .tells(expect![[r#"
+        com.docker.swarm.task.id: no call; a exited DOWN, said 1 times, exited (1): owned by Docker Swarm: hands off
+        io.kubernetes.pod.name: no call; a exited DOWN, said 1 times, exited (1): owned by Kubernetes: hands off
+        com.hashicorp.nomad.alloc_id: no call; a exited DOWN, said 1 times, exited (1): owned by Nomad: hands off
+    "#]]);
 }
 
-/// The new one takes the old one's name, whichever of the two is looked at first.
+/// The new one takes the old one's name, by its event or by the list, which begins with the other one.
 #[test]
 fn two_that_are_renamed_at_once_go_by_their_new_names() {
-    // By its event, and by the list, which begins with the other one.
-    for heard in [true, false] {
+    let play = |(_, lose, ring_max): (&str, &str, usize)| {
         let mut w = Scene::with(&["web", "next"]);
-        if !heard {
-            w.cut_stream();
-            w.engine().remember_events(0);
-        }
-        w.person("web", Person::Rename("old".into()));
-        w.person("next", Person::Rename("web".into()));
-        w.run(20_000);
-        let ok = Some(State::Ok);
-        assert_eq!(
-            (w.state("web"), w.state("old"), w.state("next")),
-            (ok, ok, None),
-            "heard {heard}"
-        );
-        w.crash("next", 1);
-        w.run(1000);
-        assert_eq!(w.calls(), ["Start web"], "heard {heard}: {}", w.why("web"));
-    }
+        w.does(lose).engine().remember_events(ring_max);
+        let renamed = w.does("docker rename web old, docker rename next web, 20s").outcome();
+        format!("{renamed}, then {}", w.does("web exits 1, 1s").outcome())
+    };
+    let cases = [("by events", "", 256), ("by the list", "stream cut", 0)];
+    outcomes(cases, play).tells(expect![[r#"
+        by events | by the list: no call; old running OK; web running OK, then start web; old running OK; web running STARTING
+    "#]]);
 }
 
 #[test]
@@ -66,112 +61,81 @@ fn an_engine_that_takes_long_to_go_down_is_no_person() {
     let mut w = Scene::new();
     w.create("a", |_| {});
     w.create("slow", |it| {
-        it.program = Program::stubborn();
-        it.stop_timeout = Some(Duration::from_secs(60));
+        (it.program, it.stop_timeout) = (Program::stubborn(), Some(Duration::from_secs(60)))
     });
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    w.docker_stop("a", 10);
-    w.docker_stop("slow", 60);
-    w.run(60_100);
-    for name in ["a", "slow"] {
-        w.forge_flag(name, false);
-    }
-    w.engine().forget_events();
-    w.cut_stream();
-    w.run(10_000);
-    assert!(w.running("a") && w.running("slow"), "{}", w.why("a"));
+    let mut w = w.watched();
+    w.does("docker stop a, docker stop -t 60 slow, 60100ms");
+    ["a", "slow"].iter().for_each(|name| w.forge_flag(name, false));
+    w.does("events lost, stream cut, 10s");
+    expect!["start a, start slow; a running OK; slow running OK"].assert_eq(&w.outcome());
 }
 
+/// What was stopped long before stays so.
 #[test]
 fn an_engine_that_goes_down_is_no_person_to_a_restarted_watchdog_either() {
     let mut w = Scene::with(&["a", "b", "c"]);
-    w.docker_stop("b", 10);
-    w.run(3_600_000);
-    w.docker_stop("a", 10);
-    w.run(1000);
-    w.docker_stop("c", 10);
-    w.run(5000);
-    assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
-    w.kill_agent();
-    w.start_agent();
-    w.run(5000);
-    assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
-    for name in ["a", "b", "c"] {
-        w.forge_flag(name, false);
-    }
-    w.engine().forget_events();
-    w.cut_stream();
-    w.run(10_000);
-    assert!(w.running("a") && w.running("c"), "{}", w.why("a"));
-    assert!(!w.running("b"), "what was stopped long before stays so");
+    let stopped = [
+        "docker stop b, 60m",
+        "docker stop a, 1s, docker stop c, 5s",
+        "watchdog killed, watchdog started, 5s",
+    ];
+    w.steps(&stopped).tells(expect![[r#"
+        docker stop b, 60m: no call; a running OK; b exited STOPPED; c running OK
+        docker stop a, 1s, docker stop c, 5s: no call; a exited STOPPED; b exited STOPPED; c exited STOPPED
+        watchdog killed, watchdog started, 5s: no call; a exited STOPPED; b exited STOPPED; c exited STOPPED
+    "#]]);
+    ["a", "b", "c"].iter().for_each(|name| w.forge_flag(name, false));
+    w.steps(&["events lost, stream cut, 10s"]).tells(expect![[r#"
+        events lost, stream cut, 10s: start a, start c; a running OK; b exited STOPPED; c running OK
+    "#]]);
+}
+
+/// A database with that startup grace.
+fn db_with_grace(grace: &str) -> Scene {
+    let mut w = Scene::new();
+    w.create("db", |it| {
+        it.labels.insert("watchtree.grace".into(), grace.into());
+    });
+    w.watched()
 }
 
 #[test]
 fn grace_holds_over_a_restart_of_the_watchdog() {
-    let mut w = Scene::new();
-    w.create("db", |it| {
-        it.labels.insert("watchtree.grace".into(), "10m".into());
-    });
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    w.kill_agent();
-    w.run(1000);
-    w.health("db", Health::Unhealthy);
-    w.start_agent();
-    w.run(400_000);
-    assert!(w.calls().is_empty(), "{:?}", w.calls());
+    let mut w = db_with_grace("10m");
+    w.does("watchdog killed, 1s, db is unhealthy, watchdog started, 400s");
     assert!(w.why("db").contains("grace"), "{}", w.why("db"));
-    w.run(120_000);
-    assert_eq!(w.calls().len(), 2, "{:?} {}", w.calls(), w.why("db"));
+    w.steps(&["0s", "2m"]).tells(expect![[r#"
+        0s: no call; db running UNHEALTHY
+        2m: stop -t 10 db, start db; db running OK
+    "#]]);
 }
 
-/// The grace is that of a life: a restart that leaves the budget's window meanwhile shortens none.
+/// The grace is that of an incarnation: a restart that leaves the budget's window meanwhile shortens none.
 #[test]
 fn grace_holds_though_the_window_moves_on() {
-    let mut w = Scene::new();
-    w.create("db", |it| {
-        it.labels.insert("watchtree.grace".into(), "5m".into());
-    });
-    w.run(60_000);
-    w.start_agent();
-    w.run(60_000);
-    w.crash("db", 1);
-    w.run(500_000);
-    w.crash("db", 1);
-    w.run(90_000);
-    assert_eq!(w.calls(), ["Start db", "Start db"]);
-    w.health("db", Health::Unhealthy);
-    w.run(230_000);
-    w.health("db", Health::Unhealthy);
-    w.run(270_000);
-    assert_eq!(w.calls().len(), 2, "{:?} {}", w.calls(), w.why("db"));
-    w.run(20_000);
-    assert_eq!(w.calls().len(), 4, "{:?} {}", w.calls(), w.why("db"));
+    let steps = [
+        "db exits 1, 500s, db exits 1, 90s",
+        "db is unhealthy, 230s, db is unhealthy, 270s",
+        "20s",
+    ];
+    db_with_grace("5m").steps(&steps).tells(expect![[r#"
+        db exits 1, 500s, db exits 1, 90s: start db, start db; db running OK
+        db is unhealthy, 230s, db is unhealthy, 270s: no call; db running UNHEALTHY
+        20s: stop -t 10 db, start db; db running OK
+    "#]]);
 }
 
 #[test]
 fn a_hold_outlives_its_container() {
     let mut w = Scene::with(&["a"]);
-    let lasts = Duration::from_secs(600);
-    w.order(1, "a", Verb::Hold { lasts }, true);
-    w.docker_rm_f("a");
-    w.run(60_000);
-    assert_eq!(w.state("a"), None, "it is gone");
-    w.kill_agent();
-    w.start_agent();
-    w.run(1000);
-    w.create("a", |_| {});
-    w.run(60_000);
-    w.crash("a", 1);
-    w.run(60_000);
-    assert!(w.calls().is_empty(), "{:?}", w.calls());
-    w.run(600_000);
-    assert_eq!(w.calls(), ["Start a"], "{}", w.why("a"));
-    w.docker_rm_f("a");
-    w.run(60_000);
+    w.does("hold a 10m, docker rm -f a, 1m, watchdog killed, watchdog started, 1s")
+        .create("a", |_| {});
+    w.steps(&["1m, a exits 1, 1m", "10m", "docker rm -f a, 1m"])
+        .tells(expect![[r#"
+            1m, a exits 1, 1m: no call; a exited DOWN
+            10m: start a; a running OK
+            docker rm -f a, 1m: no call
+        "#]]);
     let mut memory = Recovered::default();
     w.records().iter().for_each(|record| memory.apply(record));
     assert!(memory.subjects.is_empty(), "nothing is kept of what is over");
@@ -181,41 +145,42 @@ fn a_hold_outlives_its_container() {
 fn a_cancelled_shutdown_ends() {
     let mut w = Scene::with(&["a", "b"]);
     w.input(ContainerInput::HostShutdown);
-    w.run(1000);
-    w.crash("a", 1);
-    w.docker_stop("b", 10);
-    w.run(890_000);
-    assert!(w.calls().is_empty());
-    w.run(20_000);
-    assert_eq!(w.calls(), ["Start a"], "{}", w.why("a"));
-    assert_eq!(w.state("b"), Some(State::Stopped), "{}", w.why("b"));
+    w.steps(&["1s, a exits 1, docker stop b, 890s", "20s"])
+        .tells(expect![[r#"
+            1s, a exits 1, docker stop b, 890s: no call; a exited UNWATCHED; b exited UNWATCHED
+            20s: start a; a running OK; b exited STOPPED
+        "#]]);
 }
 
-/// Given up is given up: what stays ill gets one slow retry at a time, however long it runs meanwhile.
+/// At its limit, what stays unhealthy gets one half-open retry at a time, however long it runs meanwhile.
 #[test]
-fn an_illness_that_stays_does_not_win_the_budget_back() {
-    let mut w = Scene::with(&["a"]);
-    let stops = |w: &Scene| w.calls().iter().filter(|it| it.starts_with("Stop")).count();
-    let falls_ill_after_each_start = |w: &mut Scene, secs: u64| {
+fn one_that_stays_unhealthy_does_not_win_its_budget_back() {
+    let unhealthy_after_each_start = |w: &mut Scene, secs: u64| {
         for _ in 0..secs {
             if w.running("a") && w.inspect("a").health != Health::Unhealthy {
-                w.health("a", Health::Unhealthy);
+                w.does("a is unhealthy");
             }
-            w.run(1000);
+            w.does("1s");
         }
+        let stops = w.calls().iter().filter(|it| it.starts_with("stop")).count();
+        w.outcome();
+        format!("{stops} stops, {}", w.outcome())
     };
-    falls_ill_after_each_start(&mut w, 300);
-    assert_eq!((stops(&w), w.state("a")), (5, Some(State::GivenUp)), "{}", w.why("a"));
-    for retry in 1..5 {
-        falls_ill_after_each_start(&mut w, 620);
-        assert_eq!(stops(&w), 5 + retry, "{:?} {}", w.calls(), w.why("a"));
-    }
+    let mut w = Scene::with(&["a"]);
+    expect!["5 stops, no call; a running GIVEN UP"].assert_eq(&unhealthy_after_each_start(&mut w, 300));
+    let retried = (1..5).map(|_| unhealthy_after_each_start(&mut w, 620) + "\n");
+    expect![[r#"
+        1 stops, no call; a running GIVEN UP
+        1 stops, no call; a running GIVEN UP
+        1 stops, no call; a running GIVEN UP
+        1 stops, no call; a running GIVEN UP
+    "#]]
+    .assert_eq(&retried.collect::<String>());
     let cleared = w.records().iter().filter(|it| matches!(it, Record::Cleared { .. }));
     assert_eq!(cleared.count(), 0);
-    // It is well again, and stays so.
-    w.health("a", Health::Healthy);
-    w.run(620_000);
-    assert_eq!(w.state("a"), Some(State::Ok), "{}", w.why("a"));
-    falls_ill_after_each_start(&mut w, 300);
-    assert_eq!(stops(&w), 5 + 4 + 5, "the budget is whole: {}", w.why("a"));
+    w.steps(&["a is healthy, 620s"]).tells(expect![[r#"
+        a is healthy, 620s: no call; a running OK
+    "#]]);
+    // The budget is whole.
+    expect!["5 stops, no call; a running GIVEN UP"].assert_eq(&unhealthy_after_each_start(&mut w, 300));
 }

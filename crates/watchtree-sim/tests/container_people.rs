@@ -1,223 +1,216 @@
-//! The container role against a model engine: what people began and what they stopped is theirs, also where the engine's own
-//! restart policy, or an illness, says otherwise.
+//! The container role against the model engine: what people began and what they stopped is theirs, also where the engine's own
+//! restart policy, or its health, says otherwise.
 
-use watchtree_core::container::io::*;
-use watchtree_core::decision::{Guard, Outcome};
-use watchtree_core::order::Verb;
-use watchtree_core::verdict::State;
+use expect_test::expect;
 use watchtree_sim::scene::Scene;
+use watchtree_sim::script::{Script, outcomes, same, story};
 use watchtree_sim::state::engine::OnSignal;
 
+/// Whether it is removed at its end, or is a `docker compose run`.
 #[test]
 fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
-    for auto_remove in [true, false] {
+    let play = |(_, auto_remove): (&str, bool)| {
         let mut w = Scene::with(&["a"]);
-        w.remake("a", |it| it.auto_remove = auto_remove);
-        let oneoff = ("com.docker.compose.oneoff".to_string(), "True".to_string());
-        w.remake("a", |it| it.labels.extend((!auto_remove).then_some(oneoff)));
-        w.run(6000);
-        w.health("a", Health::Unhealthy);
-        w.run(60_000);
-        w.order(1, "a", Verb::Retry, true);
-        w.run(60_000);
-        assert!(w.calls().is_empty() && w.running("a"), "{:?}", w.calls());
-        assert_eq!(w.state("a"), Some(State::Unhealthy), "{}", w.why("a"));
-        let last = w.decided().last().unwrap();
-        assert_eq!(last.outcome, Outcome::NotTaken);
-        assert_eq!(
-            last.guards.iter().find(|it| !it.lets_pass()).unwrap().guard,
-            Guard::MeantToRun
-        );
-    }
+        w.remake("a", |it| {
+            it.auto_remove = auto_remove;
+            if !auto_remove {
+                it.labels.insert("com.docker.compose.oneoff".into(), "True".into());
+            }
+        });
+        w.does("6s").story_begins();
+        w.does("a is unhealthy, 1m, retry a, 1m").take_story()
+    };
+    outcomes([("docker run --rm", true), ("docker compose run", false)], play).tells(expect![[r#"
+        docker run --rm:
+        0.000  happens  a is unhealthy
+        0.003  seen     a: health_status unhealthy
+        0.003  decided  a: unhealthy: the engine removes it when it ends; meant_to_run blocked
+        0.003  told     a UNHEALTHY: unhealthy: the engine removes it when it ends
+        60.000 happens  retry a
+        60.000 decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
+        60.000 decided  a: unhealthy: the engine removes it when it ends; meant_to_run blocked
+        60.000 told     the person: carried out; the budget of 1 subject(s) was given back; trying now
+        docker compose run:
+        0.000  happens  a is unhealthy
+        0.003  seen     a: health_status unhealthy
+        0.003  decided  a: unhealthy: a one-off container of compose; meant_to_run blocked
+        0.003  told     a UNHEALTHY: unhealthy: a one-off container of compose
+        60.000 happens  retry a
+        60.000 decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
+        60.000 decided  a: unhealthy: a one-off container of compose; meant_to_run blocked
+        60.000 told     the person: carried out; the budget of 1 subject(s) was given back; trying now
+    "#]]);
 }
 
 #[test]
 fn a_persons_stop_during_the_engines_backoff_stays() {
-    for policy in [RestartPolicy::Always, RestartPolicy::UnlessStopped] {
-        for kill in [false, true] {
-            for mark in [true, false] {
-                for after in [1000, 4000, 30_000] {
-                    for dead in [false, true] {
-                        let mut w = Scene::with(&["a"]);
-                        w.docker_update("a", policy);
-                        w.backs_off("a", 60_000);
-                        w.run(10_000);
-                        w.engine().set_flag_readable(mark);
-                        w.crash("a", 1);
-                        w.run(after);
-                        if dead {
-                            w.kill_agent();
-                        }
-                        if kill {
-                            w.docker_kill("a", 9);
-                        } else {
-                            w.docker_stop("a", 10);
-                        }
-                        w.run(1000);
-                        if dead {
-                            w.start_agent();
-                        }
-                        w.run(120_000);
-                        let what = format!(
-                            "{policy:?}, kill {kill}, mark {mark}, after {after}, dead {dead}: {:?} {}",
-                            w.calls(),
-                            w.why("a")
-                        );
-                        assert!(w.calls().is_empty() && !w.running("a"), "{what}");
-                        let told = mark || !kill;
-                        let state = if told { State::Stopped } else { State::GivenUp };
-                        assert_eq!(w.state("a"), Some(state), "{what}");
-                        w.docker_start("a");
-                        w.run(20_000);
-                        assert_eq!(w.state("a"), Some(State::Ok), "{what}");
-                    }
-                }
-            }
-        }
-    }
+    let policies = ["always", "unless-stopped"];
+    let absences = [
+        ("watched", "0s", "0s"),
+        ("not watched", "watchdog killed", "watchdog started"),
+    ];
+    let cases = [
+        ("docker stop", "docker stop a", true),
+        ("docker stop, flag unreadable", "docker stop a", false),
+        ("docker kill", "docker kill a", true),
+        ("docker kill, flag unreadable", "docker kill a", false),
+    ];
+    let play = |(_, stop, flag): (&str, &str, bool)| {
+        same(policies, |policy| {
+            same(["1s", "4s", "30s"], |after| {
+                same(absences, |(_, away, back)| {
+                    let mut w = Scene::with(&["a"]);
+                    w.does(&format!("docker update --restart {policy} a"))
+                        .backs_off("a", 60_000);
+                    w.does("10s").engine().set_flag_readable(flag);
+                    w.does("a exits 1").does(after).does(away).does(stop).does("1s");
+                    let stopped = w.does(back).does("2m").outcome();
+                    format!("{stopped}, then {}", w.does("docker start a, 20s").outcome())
+                })
+            })
+        })
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        docker stop | docker stop, flag unreadable | docker kill: no call; a exited STOPPED, then no call; a running OK
+        docker kill, flag unreadable: no call; a exited GIVEN UP, then no call; a running OK
+    "#]]);
 }
 
+/// A signal of another meaning leaves the flag too.
 #[test]
 fn a_policy_start_that_fails_is_nobodys_stop() {
-    for (mark, hup) in [(true, false), (false, false), (true, true)] {
+    let cases = [
+        ("flag readable", true, false),
+        ("flag unreadable", false, false),
+        ("flag set by a HUP", true, true),
+    ];
+    let play = |(_, flag, hup): (&str, bool, bool)| {
         let mut w = Scene::with(&["a"]);
-        w.docker_update("a", RestartPolicy::Always);
-        w.backs_off("a", 5000);
-        w.run(10_000);
-        w.engine().set_flag_readable(mark);
-        w.refuses("a", Some("address already in use"));
-        w.crash("a", 1);
-        w.run(4000);
-        assert!(w.calls().is_empty(), "{:?}", w.calls());
-        // A signal of another meaning leaves the mark too.
+        w.does("docker update --restart always a").backs_off("a", 5000);
+        w.does("10s").engine().set_flag_readable(flag);
+        let waits = w
+            .does("a fails to start: address already in use, a exits 1, 4s")
+            .outcome();
         w.forge_flag("a", hup);
-        w.run(1100);
-        w.refuses("a", None);
-        w.run(20_000);
-        assert!(w.running("a"), "{:?} {}", w.calls(), w.why("a"));
-    }
+        format!("{waits}, then {}", w.does("1100ms, a starts again, 20s").outcome())
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        flag readable | flag unreadable | flag set by a HUP: no call; a restarting REPAIRING, then start a, start a; a running OK
+    "#]]);
 }
 
-/// A signal of another meaning (HUP) has called the engine's policy off, and the look that would show it gets no answer.
+/// A signal of another meaning (HUP) has called the engine's policy off, and so many inspects that would show it get no answer.
 #[test]
-fn a_late_look_does_not_leave_a_policy_that_was_called_off_to_the_engine() {
-    for late in 0..4 {
+fn a_late_inspect_does_not_leave_a_policy_that_was_called_off_to_the_engine() {
+    let play = |late| {
         let mut w = Scene::with(&["a"]);
-        w.docker_update("a", RestartPolicy::Always);
-        w.run(10_000);
-        w.docker_kill("a", 1);
-        w.run(60_000);
-        w.crash("a", 1);
-        w.run(1000);
+        w.does("docker update --restart always a, 10s, docker kill -s HUP a, 1m, a exits 1, 1s");
         w.api().late_inspects(late);
         w.run(1500 + u64::from(late) * 5100);
-        assert_eq!(w.calls(), ["Start a"], "{late}: {}", w.why("a"));
-        assert!(w.running("a"), "{late}: {}", w.why("a"));
-    }
+        w.outcome()
+    };
+    outcomes([0, 1, 2, 3_u32], play).tells(expect![[r#"
+        0 | 1 | 2 | 3: start a; a running STARTING
+    "#]]);
 }
 
 /// What flushes for two minutes because a person gave it that long is not cut short for being unhealthy meanwhile.
 #[test]
 fn a_persons_slow_stop_is_not_cut_short() {
-    for restarted in [false, true] {
+    let play = |then: &str| {
         let mut w = Scene::with(&["a"]);
-        w.ignores_term("a");
-        w.docker_stop("a", 120);
-        w.run(30_000);
-        w.health("a", Health::Unhealthy);
-        if restarted {
-            w.kill_agent();
-            w.start_agent();
-        }
-        w.run(60_000);
-        assert!(w.calls().is_empty() && w.running("a"), "{:?} {}", w.calls(), w.why("a"));
+        w.does("a ignores TERM, docker stop -t 120 a, 30s, a is unhealthy")
+            .does(then);
+        let waits = w.does("1m").outcome();
         let last = w.decided().last().unwrap();
-        assert_eq!(last.outcome, Outcome::NotTaken);
-        assert_eq!(
-            last.guards.iter().find(|it| !it.lets_pass()).unwrap().guard,
-            Guard::OperatorIntent
-        );
-        w.run(60_000);
-        assert!(
-            w.calls().is_empty() && !w.running("a"),
-            "{:?} {}",
-            w.calls(),
-            w.why("a")
-        );
-        assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
-    }
+        let guard = last.guards.iter().find(|it| !it.lets_pass()).unwrap().guard;
+        format!(
+            "{waits}, {} by {guard:?}, then {}",
+            last.outcome.as_str(),
+            w.does("1m").outcome()
+        )
+    };
+    outcomes(["0s", "watchdog killed, watchdog started"], play).tells(expect![[r#"
+        0s | watchdog killed, watchdog started: no call; a running UNHEALTHY, not_taken by OperatorIntent, then no call; a exited STOPPED
+    "#]]);
 }
 
 #[test]
 fn a_signal_that_ended_nothing_does_not_keep_repairs_away_for_ever() {
     let mut w = Scene::with(&["a"]);
-    w.program("a", |it| {
-        it.handlers.insert(3, OnSignal::Ignore);
-    });
-    w.docker_kill("a", 3);
-    w.run(1000);
-    w.health("a", Health::Unhealthy);
-    w.run(500_000);
-    assert!(w.calls().is_empty(), "{:?}", w.calls());
-    w.run(120_000);
-    assert_eq!(w.calls().len(), 2, "{:?} {}", w.calls(), w.why("a"));
-    assert!(w.running("a"));
+    w.program("a", |it| it.handlers = [(3, OnSignal::Ignore)].into());
+    w.steps(&["docker kill -s QUIT a, 1s, a is unhealthy, 500s", "2m"])
+        .tells(expect![[r#"
+            docker kill -s QUIT a, 1s, a is unhealthy, 500s: no call; a running UNHEALTHY
+            2m: stop -t 10 a, start a; a running OK
+        "#]]);
 }
 
 /// A retry means it, but not against a stop that is under way in its ordinary time.
 #[test]
 fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
-    let mut w = Scene::with(&["a"]);
-    w.ignores_term("a");
-    w.docker_kill("a", 15);
-    w.run(1000);
-    w.health("a", Health::Unhealthy);
-    w.run(1000);
-    w.order(1, "a", Verb::Retry, true);
-    w.run(8000);
-    assert!(w.calls().is_empty(), "{:?}", w.calls());
-    w.run(30_000);
-    assert_eq!(w.calls().len(), 2, "{:?} {}", w.calls(), w.why("a"));
-    assert!(w.running("a"));
+    let script = "a ignores TERM, docker kill -s TERM a, 1s, a is unhealthy, 1s, retry a, 38s";
+    story(&["a"], script).tells(expect![[r#"
+        0.000  happens  a ignores TERM
+        0.000  happens  docker kill -s TERM a
+        0.003  seen     a: kill, signal 15
+        1.000  happens  a is unhealthy
+        1.003  seen     a: health_status unhealthy
+        1.003  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
+        1.003  told     a UNHEALTHY: unhealthy: somebody sent it a stop signal, and it may be ending as it should
+        2.000  happens  retry a
+        2.000  decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
+        2.000  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
+        2.000  told     the person: carried out; the budget of 1 subject(s) was given back; trying now
+        12.003 decided  stop then start a: unhealthy: stop it, look whether a person interferes, start it, restart 1 in a row; operator_intent waived: somebody sent it a stop signal, and it may be ending as it should; waived by a test
+        12.003 done     stop -t 10 a
+        12.003 told     a REPAIRING: being stopped, to be started again
+        12.007 seen     a: kill, signal 15
+        22.007 seen     a: kill, signal 9
+        22.027 seen     a: stop
+        22.027 done     stop -t 10 a → done
+        22.032 seen     a: die, exit code 137
+        22.032 done     start a
+        22.153 done     start a → done
+        22.154 decided  stop then start a: verifying, a new life was seen
+        22.154 told     a STARTING: started; it must stay up to count as repaired
+        22.156 seen     a: start
+        27.154 decided  stop then start a: succeeded, a new life stays up since 5.00 s
+        27.154 told     a OK: running
+    "#]]);
 }
 
 /// Our own stop, a start that the engine refused, and a restart of ours: the stop is still ours, and no end that was meant.
 #[test]
 fn our_own_stop_is_no_persons_after_a_refused_start_and_our_death() {
-    for (policy, code, stop_before_die) in [
-        (RestartPolicy::No, 143, false),
-        (RestartPolicy::No, 0, true),
-        (RestartPolicy::UnlessStopped, 143, false),
-    ] {
-        for ring in [true, false] {
-            let mut w = Scene::with(&["a", "b"]);
-            w.docker_update("a", policy);
-            w.run(6000);
-            w.refuses("a", Some("driver failed"));
-            w.engine().set_stop_before_die(stop_before_die);
-            w.health("a", Health::Unhealthy);
+    let cases = [
+        ("exit 143", "no", 143),
+        ("exit 0 after a stop event", "no", 0),
+        ("exit 143, unless-stopped", "unless-stopped", 143),
+    ];
+    let play = |(_, policy, code): (&str, &str, i64)| {
+        same(["", "events lost"], |lost| {
+            let mut w = Scene::with(&["a"]);
+            w.does(&format!(
+                "docker update --restart {policy} a, 6s, a fails to start: driver failed"
+            ));
+            w.engine().set_stop_before_die(code == 0);
+            w.does("a is unhealthy");
             // One try within the repair, one more by the guards.
             while w.calls().len() < 3 {
                 w.run(10);
             }
-            w.run(20);
-            w.kill_agent();
-            if !ring {
-                w.engine().forget_events();
-            }
-            w.forge_exit_code("a", code);
-            w.refuses("a", None);
-            w.start_agent();
-            w.run(60_000);
-            let what = format!("{policy:?}, exit {code}, ring {ring}: {:?} {}", w.calls(), w.why("a"));
-            assert!(w.running("a"), "{what}");
-            assert_eq!(w.calls().len(), 4, "{what}");
-            w.docker_stop("a", 10);
-            w.run(5000);
-            w.kill_agent();
-            w.start_agent();
-            w.run(60_000);
-            assert_eq!(w.state("a"), Some(State::Stopped), "{}", w.why("a"));
-        }
-    }
+            w.does("20ms, watchdog killed").does(lost).forge_exit_code("a", code);
+            let healed = w.does("a starts again, watchdog started, 1m").outcome();
+            let stopped = w
+                .does("docker stop a, 5s, watchdog killed, watchdog started, 1m")
+                .outcome();
+            format!("{healed}\ndocker stop: {stopped}")
+        })
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        exit 143 | exit 0 after a stop event | exit 143, unless-stopped:
+        stop -t 10 a, start a, start a, start a; a running OK
+        docker stop: no call; a exited STOPPED
+    "#]]);
 }

@@ -1,11 +1,12 @@
 //! The container role against the model engine under random acts: people, crashes, illness, and its own deaths, freezes
 //! and broken streams. After the noise stops, what people stopped is down, everything else runs, and no budget was broken.
-//! A failing run is replayed by its seed: `WATCHTREE_SEED=17 cargo nextest run -p watchtree-core seeds`.
+//! A failing run is replayed by its seed: `WATCHTREE_SEED=17 cargo nextest run -p watchtree-sim seeds`.
 
-use watchtree_core::container::io::{EngineTime, Health, Record, RunState};
+use watchtree_core::container::io::{Record, RunState};
 use watchtree_core::random::mix;
 use watchtree_core::supervisor::{Allowance, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use watchtree_sim::scene::Scene;
+use watchtree_sim::script::Script;
 
 struct Dice(u64);
 
@@ -34,7 +35,6 @@ fn one_run(seed: u64) {
     w.start_agent();
     w.run(30_000);
     let mut meant = [true; 3];
-    let mut log = Vec::new();
     let mut thaw_at = None;
     let mut deaf = false;
     for _ in 0..40 {
@@ -42,25 +42,25 @@ fn one_run(seed: u64) {
         let name = names[n];
         let running = w.running(name);
         let what = dice.roll(12);
-        log.push(format!("{} {what} {name} running {running}", w.now()));
         match what {
             0..=2 if running => {
                 w.lose_next_die(name, dice.roll(6) == 0);
-                w.crash(name, [1, 137, 143][usize::try_from(dice.roll(3)).unwrap()]);
+                let code = [1, 137, 143][usize::try_from(dice.roll(3)).unwrap()];
+                w.does(&format!("{name} exits {code}"));
             }
             3 if running => {
-                w.docker_stop(name, 10);
+                w.does(&format!("docker stop {name}"));
                 meant[n] = false;
             }
             4 if running => {
-                w.docker_kill(name, 9);
+                w.does(&format!("docker kill {name}"));
                 meant[n] = false;
             }
             5 if w.inspect(name).run == RunState::Exited && !meant[n] => {
-                w.docker_start(name);
+                w.does(&format!("docker start {name}"));
                 meant[n] = true;
             }
-            6 if running => w.health(name, Health::Unhealthy),
+            6 if running => _ = w.does(&format!("{name} is unhealthy")),
             7 if w.agent().is_some() && thaw_at.is_none() => w.kill_agent(),
             8 if w.agent().is_some() && thaw_at.is_none() => {
                 w.freeze();
@@ -71,7 +71,7 @@ fn one_run(seed: u64) {
                 w.deafen_stream();
                 deaf = true;
             }
-            // No SIGHUP here: it leaves the engine's mark of a person's stop, which is all that is left to go by where
+            // No SIGHUP here: it leaves the engine's manual-stop flag, which is all that is left to go by where
             // events were lost. The scripts have it on a whole stream.
             _ => {}
         }
@@ -100,27 +100,7 @@ fn one_run(seed: u64) {
     }
     w.run(180_000);
     for (name, meant) in names.iter().zip(meant) {
-        let why = w.why(name);
-        if w.running(name) != meant {
-            let of = Scene::subject(name);
-            for it in w.decided().iter().filter(|it| it.subject == of) {
-                log.push(format!(
-                    "{} {} {:?} {:?}: {} => {}",
-                    it.at, it.id, it.action, it.outcome, it.why, it.result
-                ));
-            }
-            for event in w.engine().events_since(EngineTime(0)) {
-                log.push(format!("{} {} {:?}", event.at.0, event.name, event.action));
-            }
-        }
-        let calls = w.calls().len();
-        assert_eq!(
-            w.running(name),
-            meant,
-            "seed {seed}: {name} is {:?} ({why}), {calls} calls\n{}",
-            w.state(name),
-            log.join("\n")
-        );
+        assert_eq!(w.running(name), meant, "seed {seed}: {name}\n{}", w.take_story());
     }
     let charged = w
         .records()

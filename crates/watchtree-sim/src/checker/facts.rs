@@ -397,8 +397,8 @@ impl HostFacts {
                     }
                 }
             }
-            Observation::EventTaken { id, at: stamp, .. } => {
-                let told = |c: &&mut ContainerFacts| c.now.id == *id && c.stop_event == *stamp;
+            Observation::EventTaken { event, .. } => {
+                let told = |c: &&mut ContainerFacts| c.now.id == event.id && c.stop_event == event.at;
                 if let Some(c) = self.containers.values_mut().find(told) {
                     c.stop_told = true;
                 }

@@ -13,7 +13,7 @@
 use super::facts::{EXCUSED_FOR, HostFacts};
 use super::reported::Broken;
 use crate::log::{Observation, StartedBy};
-use watchtree_core::container::io::{EngineCall, Record};
+use watchtree_core::container::io::{EngineCall, Performed, Record};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::supervisor::RestartPolicy;
 use watchtree_core::time::{Duration, Moment};
@@ -34,8 +34,8 @@ pub(super) fn check(host: &mut HostFacts, now: Moment, what: &Observation) -> Re
             host.reported.post(now, &host.journal, *by, id, *call)
         }
         Observation::Arrived { id, call, .. } => arrived(host, now, id, *call),
-        Observation::Finished { by, carried_out, .. } => {
-            host.reported.finished(now, *by, *carried_out);
+        Observation::Finished { by, answer, .. } => {
+            host.reported.finished(now, *by, *answer == Ok(Performed::Done));
             Ok(())
         }
         Observation::Lost { by, .. } => {

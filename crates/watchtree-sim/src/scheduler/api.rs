@@ -112,8 +112,8 @@ pub(super) fn event_arrives(world: &mut World, h: usize, number: u64, event: Eng
         return;
     }
     if world.hosts[h].child.runs() {
-        let (id, at) = (event.id.clone(), event.at);
-        world.saw(Observation::EventTaken { host: h, id, at });
+        let event = event.clone();
+        world.saw(Observation::EventTaken { host: h, event });
     }
     to_child(world, h, Duration::ZERO, ContainerInput::Event(event));
 }
@@ -262,12 +262,8 @@ fn call_answered(world: &mut World, h: usize, asker: Asker, result: Result<Perfo
         return;
     };
     let by = (epoch, ticket);
-    let carried_out = result == Ok(Performed::Done);
-    world.saw(Observation::Finished {
-        host: h,
-        by,
-        carried_out,
-    });
+    let answer = result.clone();
+    world.saw(Observation::Finished { host: h, by, answer });
     if world.hosts[h].api.keeps_answers {
         return;
     }

@@ -9,12 +9,14 @@ use crate::scheduler::world::World;
 use crate::state::clock::Clock;
 use crate::state::engine::{Check, Engine, EngineSettings, Program, Spec, Timing};
 use std::collections::BTreeMap;
-use watchtree_core::container::ContainerSettings;
 use watchtree_core::container::io::RestartPolicy;
+use watchtree_core::container::{ContainerSettings, HealMode};
 use watchtree_core::id::{NodeName, Tier};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::{Duration, Moment};
 
+/// How long the machine of the one exact host has been up.
+const UPTIME: Duration = Duration::from_secs(10_000);
 /// How often it is looked at how long something lasts.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
@@ -33,6 +35,25 @@ pub(crate) fn populate(world: &mut World, fleet: Fleet) {
         world.after(by, SimEvent::Start(Node::Host(h)));
     }
     world.after(TICK, SimEvent::Tick);
+}
+
+/// Puts one host into the world whose engine takes the same times in each run, without a container and without watchdogs:
+/// they are to heal everything.
+pub(crate) fn populate_exact(world: &mut World) {
+    let name = NodeName::new("h1").expect("a plain name");
+    let clock = Clock::new(0, world.now.saturating_sub(UPTIME));
+    let engine = Engine::new(EngineSettings {
+        live_restore: false,
+        stop_before_die: true,
+        timing: Timing::Exact,
+    });
+    let settings = ContainerSettings {
+        heal: HealMode::All,
+        ..settings(&name, 0, &clock)
+    };
+    let mut host = Host::new(name, clock, engine, settings, 1000);
+    host.has_watchdog = false;
+    world.hosts.push(host);
 }
 
 /// Has the faults happen at their times; from `calm_from` on none begins.
@@ -70,9 +91,13 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
         let age = world.rng.millis(60_000, 90_000);
         engine.create_running(world.now, spec, age);
     }
-    let watchdog = NodeName::new(&format!("{name}.docker.watchdog")).expect("a short plain name");
-    let who = lifecycle::identity(watchdog, Tier::Container, h as u64, clock.boot_id(), 0);
-    let subject = SubjectId::new(&format!("{name}/docker")).expect("a short plain path");
-    let settings = ContainerSettings::new(who, subject);
+    let settings = settings(&name, h as u64, &clock);
     Host::new(name, clock, engine, settings, 1000 * (h as u32 + 1))
+}
+
+fn settings(host: &NodeName, machine: u64, clock: &Clock) -> ContainerSettings {
+    let watchdog = NodeName::new(&format!("{host}.docker.watchdog")).expect("a short plain name");
+    let who = lifecycle::identity(watchdog, Tier::Container, machine, clock.boot_id(), 0);
+    let subject = SubjectId::new(&format!("{host}/docker")).expect("a short plain path");
+    ContainerSettings::new(who, subject)
 }

@@ -174,7 +174,7 @@ pub(crate) fn start_child(world: &mut World, h: usize) {
 }
 
 /// kill -9.
-pub(super) fn kill(world: &mut World, node: Node) {
+pub(crate) fn kill(world: &mut World, node: Node) {
     match node {
         Node::Manager => {
             world.manager.kill();

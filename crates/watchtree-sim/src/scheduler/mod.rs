@@ -23,7 +23,6 @@ mod wires;
 mod world;
 
 pub(crate) use event::SimEvent;
-pub(crate) use host::Host;
 pub use orders::Wish;
 pub use sabotage::Bug;
 pub(crate) use world::Delays;
