@@ -263,6 +263,12 @@ impl Scene {
         self.world.engine(0).process_exits(now, place, code);
     }
 
+    /// The container's init is killed for memory, or a child of it.
+    pub fn out_of_memory(&mut self, name: &str, init: bool) {
+        let (now, place) = (self.world.now, self.place(name));
+        self.world.engine(0).out_of_memory(now, place, init);
+    }
+
     /// Its next end is logged nowhere, or is again.
     pub fn lose_next_die(&mut self, name: &str, lose: bool) {
         let place = self.place(name);

@@ -12,6 +12,7 @@
 //! | `5s`, `250ms`, `10m`, `until called` | time passes: so much, or until the watchdog has called its engine |
 //! | `docker start web`, `stop`, `restart`, `kill -s HUP`, `rm -f`, `pause`, `rename web new`, … | what a person types |
 //! | `web exits 1`, `web runs for 500ms`, `web runs on`, `web ignores TERM` | its program, from now on |
+//! | `web runs out of memory`, `a child of web runs out of memory` | the kernel kills it for memory |
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `watchdog killed`, `started`, `frozen`, `thawed` | the container-watchdog's process |
@@ -88,6 +89,8 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
     match words {
         [who, "exits", code] => w.crash(who, number(code)),
         [who, "runs", "for", lasts] => w.dies_after_start(who, Some(length(lasts).as_millis() as u64)),
+        [who, "runs", "out", "of", "memory"] => w.out_of_memory(who, true),
+        ["a", "child", "of", who, "runs", "out", "of", "memory"] => w.out_of_memory(who, false),
         [who, "runs", "on"] => w.dies_after_start(who, None),
         [who, "ignores", "TERM"] => w.ignores_term(who),
         [who, "fails", "to", "start:", words @ ..] => w.refuses(who, Some(&words.join(" "))),

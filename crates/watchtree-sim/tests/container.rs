@@ -3,7 +3,7 @@
 
 use expect_test::expect;
 use watchtree_core::container::io::{Record, RestartPolicy};
-use watchtree_core::decision::ActionKind;
+use watchtree_core::decision::{ActionKind, Decision};
 use watchtree_core::time::Duration;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes, same, story};
@@ -29,6 +29,60 @@ fn a_crash_is_healed_in_the_same_turn_and_verified() {
         0.127  seen     web: start
         5.126  decided  start web: succeeded, a new life stays up since 5.00 s
         5.126  told     web OK: running
+    "#]]);
+}
+
+#[test]
+fn an_end_for_memory_is_told_as_one() {
+    story(&["web"], "web runs out of memory, 10s").tells(expect![[r#"
+        0.000  happens  web runs out of memory
+        0.003  seen     web: oom
+        0.003  seen     web: die, exit code 137
+        0.003  decided  start web: exited (137, out of memory), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start web
+        0.003  told     web REPAIRING: being started
+        0.124  done     start web → done
+        0.126  decided  start web: verifying, a new life was seen
+        0.126  told     web STARTING: started; it must stay up to count as repaired
+        0.127  seen     web: start
+        5.126  decided  start web: succeeded, a new life stays up since 5.00 s
+        5.126  told     web OK: running
+    "#]]);
+}
+
+/// A child's end is none of the container, and an end by a person is theirs.
+#[test]
+fn memory_is_named_where_it_ended_the_container() {
+    let play = |script: &str| {
+        let mut w = Scene::with(&["web"]);
+        w.does(script).does("4ms");
+        let told = |it: &Decision| {
+            let evidence: Vec<&str> = it.evidence.iter().map(|it| it.kind.as_str()).collect();
+            format!("{}\n  by {}", it.why, evidence.join(", "))
+        };
+        w.decided().last().map_or("no decision".into(), told)
+    };
+    let cases = [
+        "web runs out of memory",
+        "a child of web runs out of memory",
+        "a child of web runs out of memory, 1s, web exits 1",
+        "a child of web runs out of memory, 10s, docker kill web, 100ms",
+        "watchdog killed, web runs out of memory, events lost, watchdog started, 4s",
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        web runs out of memory:
+        exited (137, out of memory), nobody stopped it: start it, restart 1 in a row
+          by exited, out_of_memory, nobody_stopped_it
+        a child of web runs out of memory: no decision
+        a child of web runs out of memory, 1s, web exits 1:
+        exited (1), nobody stopped it: start it, restart 1 in a row
+          by exited, nobody_stopped_it
+        a child of web runs out of memory, 10s, docker kill web, 100ms:
+        stopped by a person: signal 9 was sent through the engine 0.02 s before it ended
+          by exited, operator_stop
+        watchdog killed, web runs out of memory, events lost, watchdog started, 4s:
+        exited (137, out of memory), nobody stopped it: start it, restart 1 in a row
+          by exited, out_of_memory, nobody_stopped_it, new_incarnation
     "#]]);
 }
 

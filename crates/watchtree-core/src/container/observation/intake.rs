@@ -46,7 +46,7 @@ impl ContainerObservation {
                 }
                 self.signals.record_stop(event.at);
             }
-            EventAction::Oom if self.began() <= event.at => self.oom = true,
+            EventAction::Oom if self.began() <= event.at => self.oom = Some(event.at),
             EventAction::Health(health) if self.began() <= event.at => self.health = health,
             _ => {}
         }
@@ -83,7 +83,7 @@ impl ContainerObservation {
         self.born_at = None;
         self.end = None;
         self.health = Health::None;
-        self.oom = false;
+        self.oom = None;
         self.flag = ManualStopFlag::NotAsked;
         self.backoff = EngineBackoff::None;
         self.uncertain = false;

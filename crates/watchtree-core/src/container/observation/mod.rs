@@ -26,6 +26,11 @@ use asked::Inspection;
 
 /// Signals that end a process politely or not, whatever the container's stop signal is: INT, QUIT, KILL, TERM.
 const STOP_SIGNALS: [u32; 4] = [2, 3, 9, 15];
+/// Exit code of a process that SIGKILL ended, by whoever sent it: the kernel too where memory ran out.
+const EXIT_BY_SIGKILL: i64 = 137;
+/// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms). Without that event its mark must
+/// do, which some engines set for a child's end too.
+const OUT_OF_MEMORY_BEFORE_END: Duration = Duration::from_secs(3);
 /// An event may be stamped a little later than the end it leads to.
 const STAMP_SLACK: Duration = Duration::from_millis(500);
 /// The signal that ends a container which names no other.
@@ -93,7 +98,8 @@ pub(crate) struct ContainerObservation {
     die_code: i64,
     signals: SignalHistory,
     health: Health,
-    oom: bool,
+    /// When memory ran out in this incarnation, of the container or of a child.
+    oom: Option<EngineTime>,
     flag: ManualStopFlag,
     backoff: EngineBackoff,
     uncertain: bool,
@@ -206,9 +212,13 @@ impl ContainerObservation {
         self.status() == Status::Running && self.health == Health::Unhealthy
     }
 
-    /// The kernel killed it for memory.
-    pub(crate) fn was_out_of_memory(&self) -> bool {
-        self.oom || self.view.as_ref().is_some_and(|view| view.oom_killed)
+    /// The kernel killed it for memory: not one of its children, after which it went on.
+    pub(crate) fn ended_out_of_memory(&self) -> bool {
+        let told = match self.oom {
+            Some(at) => self.ended() <= at.plus(OUT_OF_MEMORY_BEFORE_END),
+            None => self.view.as_ref().is_some_and(|view| view.oom_killed),
+        };
+        told && self.exit_code() == EXIT_BY_SIGKILL
     }
 
     /// The stop signals and stops seen, for saying which of them are ours.

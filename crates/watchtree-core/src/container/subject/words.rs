@@ -15,7 +15,7 @@ pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown
 }
 
 pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -> Shown {
-    let exit = it.exit_code();
+    let exit = exit_code(it);
     let (state, why) = if it.was_stopped_after_end() {
         let why = "stopped while the engine was about to restart it: a stop was carried out";
         (State::Stopped, why.to_string())
@@ -31,7 +31,14 @@ pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -
 
 /// How it ended, in words.
 pub(super) fn how(it: &ContainerObservation) -> String {
-    format!("exited ({})", it.exit_code())
+    format!("exited ({})", exit_code(it))
+}
+
+fn exit_code(it: &ContainerObservation) -> String {
+    match it.ended_out_of_memory() {
+        true => format!("{}, out of memory", it.exit_code()),
+        false => it.exit_code().to_string(),
+    }
 }
 
 pub(super) fn end_evidence(now: Moment, it: &ContainerObservation) -> impl Iterator<Item = Evidence> {
@@ -44,7 +51,7 @@ pub(super) fn end_evidence(now: Moment, it: &ContainerObservation) -> impl Itera
     let words = format!("exit code {} after {}, seen {seen}", it.exit_code(), seconds(lasted));
     let at = it.ended_at(now);
     let memory = it
-        .was_out_of_memory()
+        .ended_out_of_memory()
         .then(|| Evidence::new(EvidenceKind::OutOfMemory, at, "the kernel killed it for memory"));
     [Evidence::new(EvidenceKind::Exited, at, words)]
         .into_iter()
