@@ -6,6 +6,28 @@ use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes, same, story};
 use watchtree_sim::state::engine::OnSignal;
 
+#[test]
+fn what_a_person_does_to_a_running_one_is_theirs() {
+    let cases = [
+        "docker pause a, 1m",
+        "docker pause a, 1m, docker unpause a, 10s",
+        "docker pause a, 1s, a is unhealthy, 1m",
+        "docker pause a, 1s, docker stop a, 1m",
+        "docker restart a, 10s",
+        "a ignores TERM, docker restart a, 20s",
+        "docker rename a b, 10s, docker stop b, 1m",
+        "docker exec a kill 15, 10s",
+        "docker exec a kill 9, 10s",
+    ];
+    outcomes(cases, |script: &str| Scene::with(&["a"]).does(script).outcome()).tells(expect![[r#"
+        docker pause a, 1m | docker pause a, 1s, a is unhealthy, 1m: no call; a paused STOPPED
+        docker pause a, 1m, docker unpause a, 10s | docker restart a, 10s | a ignores TERM, docker restart a, 20s | docker exec a kill 9, 10s: no call; a running OK
+        docker pause a, 1s, docker stop a, 1m: no call; a exited STOPPED
+        docker rename a b, 10s, docker stop b, 1m: no call; b exited STOPPED
+        docker exec a kill 15, 10s: start a; a running OK
+    "#]]);
+}
+
 /// Whether it is removed at its end, or is a `docker compose run`.
 #[test]
 fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
