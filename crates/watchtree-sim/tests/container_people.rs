@@ -28,6 +28,22 @@ fn what_a_person_does_to_a_running_one_is_theirs() {
     "#]]);
 }
 
+/// The engine is too busy to be inspected, and the next try of a repair is due meanwhile.
+#[test]
+fn a_pause_counts_from_its_event_on() {
+    let mut w = Scene::with(&["a"]);
+    w.does("a is unhealthy, 3s, a is unhealthy, 2100ms").story_begins();
+    w.api().late_inspects(3);
+    w.does("docker pause a, 30s").tells(expect![[r#"
+        0.000  happens  docker pause a
+        0.003  seen     a: pause
+        0.003  decided  stop then start a: overruled, it was paused
+        0.003  told     a STOPPED: a person paused it
+        5.003  told     watchdog degraded, engine: the engine did not answer in time
+        9.904  told     watchdog no longer degraded, engine
+    "#]]);
+}
+
 /// Whether it is removed at its end, or is a `docker compose run`.
 #[test]
 fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {

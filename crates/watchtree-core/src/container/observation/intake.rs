@@ -46,11 +46,22 @@ impl ContainerObservation {
                 }
                 self.signals.record_stop(event.at);
             }
+            EventAction::Pause if live && self.began() <= event.at => self.runs_as(RunState::Running, RunState::Paused),
+            EventAction::Unpause if live && self.began() <= event.at => {
+                self.runs_as(RunState::Paused, RunState::Running)
+            }
             EventAction::Oom if self.began() <= event.at => self.oom = Some(event.at),
             EventAction::Health(health) if self.began() <= event.at => self.health = health,
             _ => {}
         }
         true
+    }
+
+    /// A person's pause counts from its event on, however long the next inspection takes. A replayed one may be over by now.
+    fn runs_as(&mut self, before: RunState, after: RunState) {
+        if let Some(view) = self.view.as_mut().filter(|view| view.run == before) {
+            view.run = after;
+        }
     }
 
     /// Stamped before the life it came in.
