@@ -104,7 +104,7 @@ pub enum Observation {
     EngineReady { host: usize },
     /// What is true of a container has changed.
     Container { host: usize, place: usize, now: Snapshot },
-    /// A container began a life.
+    /// A container was started.
     Started { host: usize, place: usize, by: StartedBy },
     /// A person acted; `event` tells of it.
     Person {
@@ -178,7 +178,7 @@ pub enum Observation {
     SaidGoodbye { host: usize, goodbye: Goodbye },
 
     // --- between the nodes ---
-    /// The path between a host and the manager carries frames and looks, or not.
+    /// The path between a host and the manager carries frames and probes, or not.
     Path { host: usize, open: bool },
     /// The host's frames are held back, or not any more.
     HeldBack { host: usize, held: bool },

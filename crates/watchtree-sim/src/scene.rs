@@ -134,7 +134,7 @@ impl Scene {
             self.story.read(&self.world, &seen);
             self.seen.push(seen);
         }
-        self.story.look(&self.world);
+        self.story.read_shown(&self.world);
     }
 
     /// The story begins here.
@@ -200,6 +200,12 @@ impl Scene {
     /// The engine, to act on; what comes of it is heard when time passes.
     pub fn engine(&mut self) -> &mut Engine {
         self.world.engine(0)
+    }
+
+    /// The daemon of the engine is killed, terminated or started now.
+    pub fn dockerd(&mut self, act: impl FnOnce(&mut Engine, Moment) -> bool) {
+        let now = self.world.now;
+        act(self.world.engine(0), now);
     }
 
     /// It is as if the container had been made otherwise; an `update` tells of it.

@@ -17,13 +17,14 @@
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `watchdog killed`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
+//! | `dockerd killed`, `terminated`, `started` | the engine's daemon |
 //! | `stream cut`, `stream silent`, `events lost` | the event stream; the engine's memory of events |
 //! | `retry web`, `hold web 60s`, `release web` | the `watchtree` command, on this machine |
 //!
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::Verb;
+use crate::state::engine::{Engine, Verb};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{Health, RestartPolicy};
@@ -105,6 +106,9 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["watchdog", "thawed"] => w.thaw(),
         ["host-watchdog", "killed"] => w.kill_host_watchdog(),
         ["power", "lost", "for", lasts] => w.power_cut(length(lasts)),
+        ["dockerd", "killed"] => w.dockerd(|engine, _| engine.daemon_killed()),
+        ["dockerd", "terminated"] => w.dockerd(Engine::daemon_terminated),
+        ["dockerd", "started"] => w.dockerd(Engine::daemon_started),
         ["stream", "cut"] => w.cut_stream(),
         ["stream", "silent"] => w.deafen_stream(),
         ["events", "lost"] => w.engine().forget_events(),

@@ -160,7 +160,7 @@ impl Story {
     }
 
     /// What the watchdog of the first host shows by now, where that differs from what it showed before.
-    pub(crate) fn look(&mut self, world: &World) {
+    pub(crate) fn read_shown(&mut self, world: &World) {
         let (at, host) = (world.now(), &world.hosts[0]);
         for answer in host.local_answers.iter().skip(self.answers) {
             let text = match answer.result {

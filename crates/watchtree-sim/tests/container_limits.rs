@@ -178,7 +178,7 @@ fn a_lost_answer_is_followed_by_an_inspect_and_the_call_is_never_posted_again() 
     "#]]);
 }
 
-/// A stream that is lost for good looks like an engine that went, and may be a ring that was too small.
+/// A stream that is lost for good is like that of an engine that went, and may be a ring that was too small.
 #[test]
 fn a_lost_start_is_followed_by_an_inspect_when_the_events_are_lost_too() {
     let mut w = Scene::with(&["a"]);

@@ -1,4 +1,4 @@
-//! The container role against the model engine under random acts: people, crashes, illness, and its own deaths, freezes
+//! The container role against the model engine under random acts: people, crashes, failing checks, and its own deaths, freezes
 //! and broken streams. After the noise stops, what people stopped is down, everything else runs, and no budget was broken.
 //! A failing run is replayed by its seed: `WATCHTREE_SEED=17 cargo nextest run -p watchtree-sim seeds`.
 
@@ -83,7 +83,7 @@ fn one_run(seed: u64) {
             500 + dice.roll(20_000)
         });
         if deaf {
-            // A life that begins and ends between two lists, with no event of it, cannot be known of.
+            // An incarnation that begins and ends between two lists, with no event of it, cannot be known of.
             w.run(12_000);
         }
         if thaw_at.is_some_and(|at| at <= w.now()) {
@@ -114,7 +114,7 @@ fn one_run(seed: u64) {
     );
 }
 
-/// Known to fail: a person's SIGKILL of the life before, whose event is replayed while our own stop is under way, is taken for
+/// Known to fail: a person's SIGKILL of the incarnation before, whose event is replayed while our own stop is under way, is taken for
 /// one that falls into that stop.
 const KNOWN: [u64; 1] = [195];
 

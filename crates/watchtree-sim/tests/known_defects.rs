@@ -3,11 +3,14 @@
 //! The gate's seeds leave these faults out, or excuse what follows from them (`HostFacts::is_known_defect`). A row here fails
 //! when the defect is gone, and when another rule breaks: then it leaves this table, and its fault goes into the gate.
 
+use expect_test::expect;
 use std::collections::BTreeSet;
 use watchtree_core::time::Duration;
 use watchtree_sim::rng::Rng;
 use watchtree_sim::run::{Also, Plan, run};
+use watchtree_sim::scene::Scene;
 use watchtree_sim::scheduler::fault::{Fault, Which};
+use watchtree_sim::script::{Script, outcomes, story};
 
 const SEEDS: u64 = 24;
 const NOW: Duration = Duration::ZERO;
@@ -166,4 +169,40 @@ fn the_same_runs_without_a_fault_are_green() {
         };
         assert_eq!(run(seed, plan).broken, None);
     }
+}
+
+/// The same as scripts, each the shortest that shows its defect: how it ends today. `web` is to run in all of them.
+#[test]
+fn the_shortest_scripts() {
+    let scripts = [
+        "dockerd killed, 5s, dockerd started, 1m",
+        "dockerd terminated, 5s, watchdog killed, dockerd started, 5s, watchdog started, 1m",
+        "watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m",
+        "watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m",
+    ];
+    let play = |script: &str| Scene::with(&["web"]).does(script).outcome();
+    outcomes(scripts, play).tells(expect![[r#"
+        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 5s, watchdog killed, dockerd started, 5s, watchdog started, 1m | watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m: no call; web exited STOPPED
+        watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m: no call; shop exited UNKNOWN
+    "#]]);
+}
+
+/// The new daemon's TERM sets the manual-stop flag, and its events are forgotten with the old one.
+#[test]
+fn the_story_of_a_killed_daemon() {
+    story(&["web"], "dockerd killed, 5s, dockerd started, 1m").tells(expect![[r#"
+        0.000  happens  dockerd killed
+        0.000  happens  dockerd ends
+        0.000  seen     the event stream ends
+        0.001  told     watchdog degraded, stream: the engine went
+        0.004  told     watchdog degraded, engine: connection refused: is the engine running?
+        5.000  happens  dockerd started
+        6.020  happens  dockerd answers
+        7.015  seen     the event stream opens
+        7.015  told     watchdog no longer degraded, stream
+        7.017  told     watchdog no longer degraded, engine
+        7.019  told     web SUSPECT: exited (143); waits until the event stream is whole again
+        9.021  decided  web: stopped by a person: the engine has marked it as stopped by a person; operator_intent blocked
+        9.021  told     web STOPPED: stopped by a person: the engine has marked it as stopped by a person
+    "#]]);
 }

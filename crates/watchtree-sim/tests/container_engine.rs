@@ -1,0 +1,53 @@
+//! The container role while its engine is stopped or started, or loses its machine: what the engine ended is no person's.
+//! What it does wrong there is in known_defects.rs.
+
+use expect_test::expect;
+use watchtree_sim::scene::Scene;
+use watchtree_sim::script::{Script, outcomes, story};
+
+#[test]
+fn a_stopped_daemon_is_no_person() {
+    story(&["web"], "dockerd terminated, 5s, dockerd started, 15s").tells(expect![[r#"
+        0.000  happens  dockerd terminated
+        0.003  seen     web: kill, signal 15
+        0.004  told     watchdog degraded, engine: connection refused: is the engine running?
+        0.023  seen     web: stop
+        0.025  happens  dockerd ends
+        0.025  seen     the event stream ends
+        0.026  told     watchdog degraded, stream: the engine went
+        5.000  happens  dockerd started
+        6.000  happens  dockerd answers
+        6.016  told     watchdog no longer degraded, engine
+        6.018  told     web SUSPECT: exited (143); waits until the event stream is whole again
+        7.040  seen     the event stream opens
+        7.040  told     watchdog no longer degraded, stream
+        9.042  decided  start web: exited (143), nobody stopped it: start it, restart 1 in a row
+        9.042  done     start web
+        9.042  told     web REPAIRING: being started
+        9.163  done     start web → done
+        9.166  seen     web: start
+        9.168  decided  start web: verifying, a new life was seen
+        9.168  told     web STARTING: started; it must stay up to count as repaired
+        14.166 decided  start web: succeeded, a new life stays up since 5.00 s
+        14.166 told     web OK: running
+    "#]]);
+}
+
+/// `web` has no policy, the engine starts `db` by its own, and `idle` was stopped by a person.
+#[test]
+fn what_the_engine_or_its_machine_ended_is_started_and_what_a_person_stopped_is_not() {
+    let cases = [
+        "dockerd terminated, 5s, dockerd started, 1m",
+        "watchdog killed, dockerd terminated, 5s, dockerd started, 5s, watchdog started, 1m",
+        "power lost for 20s, 22s, watchdog started, 1m",
+    ];
+    let play = |script: &str| {
+        let mut w = Scene::with(&["web", "db", "idle"]);
+        w.does("docker update --restart unless-stopped db, docker stop idle, 5m")
+            .does(script)
+            .outcome()
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        dockerd terminated, 5s, dockerd started, 1m | watchdog killed, dockerd terminated, 5s, dockerd started, 5s, watchdog started, 1m | power lost for 20s, 22s, watchdog started, 1m: start web; web running OK; db running OK; idle exited STOPPED
+    "#]]);
+}
