@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 const OWED: &[(&str, &str, usize)] = &[
     ("arguments", "crates/watchtree-core/src/backend/frames.rs", 1),
     ("import cycles", "crates/watchtree-core/src/backend.rs", 1),
-    ("import cycles", "crates/watchtree-core/src/container/io.rs", 1),
     ("role sizes", "crates/watchtree-core/src/container/agent.rs", 1),
     ("scattered impl", "crates/watchtree-core/src/backend.rs", 1),
     (

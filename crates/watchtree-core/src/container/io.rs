@@ -11,27 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use super::record::{Record, Recovered};
-
-/// Nanoseconds since 1970 on the *engine's* clock, as in `timeNano` and `StartedAt`. Ordered among themselves only.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub struct EngineTime(pub u64);
-
-impl EngineTime {
-    /// That much later.
-    #[must_use]
-    pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
-    }
-
-    /// That much earlier.
-    #[must_use]
-    pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
-    }
-}
-
-/// A container's full id: 64 hex digits.
-pub type ContainerId = String;
+pub use super::stamps::{ContainerId, EngineTime};
 
 /// Names one engine call from the decision to its answer. Unique within an epoch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]

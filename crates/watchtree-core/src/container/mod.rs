@@ -14,7 +14,7 @@
 //! | `fleet` | all containers with their supervisors: takes in, reconciles, hands out |
 //! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
 //!
-//! Each file imports only those above it, but for `io`, `record`, `settings` and `labels`, which all may use.
+//! Each file imports only those above it, but for `stamps`, `record`, `io`, `settings` and `labels`, which all may use.
 
 mod agent;
 mod classifier;
@@ -32,6 +32,7 @@ pub mod record;
 mod recovery;
 mod repair;
 pub mod settings;
+mod stamps;
 mod status;
 mod subject;
 

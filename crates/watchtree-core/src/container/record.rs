@@ -3,7 +3,7 @@
 //! The journal makes three promises: a repair that was begun is known after a kill -9 at any moment (so it is neither
 //! forgotten nor doubled), budgets survive, and so does what was meant to run.
 
-use crate::container::io::{ContainerId, EngineTime};
+use crate::container::stamps::{ContainerId, EngineTime};
 use crate::decision::Decision;
 use crate::id::BootId;
 use crate::subject::{Incarnation, SubjectId};
