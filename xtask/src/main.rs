@@ -82,6 +82,9 @@ enum Command {
         /// At least so many mutants, unless there are fewer.
         #[arg(long, default_value_t = 150, value_name = "COUNT")]
         sample: usize,
+        /// Writes the score into docs/mutants.md.
+        #[arg(long)]
+        record: bool,
     },
     /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
@@ -116,7 +119,7 @@ fn main() -> ExitCode {
         Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
-        Command::Mutants { seed, sample } => mutants::run(seed, sample),
+        Command::Mutants { seed, sample, record } => mutants::run(mutants::Plan { seed, sample, record }),
         Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {

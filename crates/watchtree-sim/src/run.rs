@@ -24,6 +24,18 @@ const GRACE_MAX: Duration = Duration::from_secs(900);
 /// Steps of that wait.
 const STEP: Duration = Duration::from_secs(30);
 
+/// How many seeds a test tries: all, or no more than `WATCHTREE_SEEDS_MAX` says. Mutation testing has a few tried in each of
+/// many runs.
+///
+/// # Panics
+/// It says no number.
+pub fn seeds(all: u64) -> u64 {
+    let most = std::env::var("WATCHTREE_SEEDS_MAX").ok();
+    most.map_or(all, |text| {
+        all.min(text.parse().expect("WATCHTREE_SEEDS_MAX is a number"))
+    })
+}
+
 /// What a run did.
 #[derive(Clone, Debug)]
 pub struct Report {

@@ -3,7 +3,7 @@
 //!
 //! Replay one seed: `cargo run -p watchtree-sim --example seeds -- 1234 1234`.
 
-use watchtree_sim::run::{Plan, run};
+use watchtree_sim::run::{Plan, run, seeds};
 use watchtree_sim::scheduler::fault::{Counts, PROMISED};
 
 const SHARD: u64 = 500;
@@ -11,7 +11,7 @@ const SHARD: u64 = 500;
 fn shard(number: u64) -> Counts {
     let mut counts = Counts::new();
     let first = number * SHARD + 1;
-    for seed in first..first + SHARD {
+    for seed in first..first + seeds(SHARD) {
         let report = run(seed, Plan::default());
         assert_eq!(report.broken, None, "{:#?}", report.story);
         for (kind, count) in report.counts {
@@ -26,7 +26,11 @@ fn shard(number: u64) -> Counts {
 fn every_rule_is_kept_0() {
     let counts = shard(0);
     let missing: Vec<_> = PROMISED.iter().filter(|kind| !counts.contains_key(*kind)).collect();
-    assert!(missing.is_empty(), "never happened in {SHARD} seeds: {missing:?}");
+    let complete = seeds(SHARD) == SHARD;
+    assert!(
+        !complete || missing.is_empty(),
+        "never happened in {SHARD} seeds: {missing:?}"
+    );
 }
 
 #[test]
