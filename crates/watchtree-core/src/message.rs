@@ -40,6 +40,21 @@ pub struct Header {
 impl Header {
     /// Most hops.
     pub const HOPS_MAX: u8 = 8;
+
+    /// The header of a frame to the direct neighbour that is sent in the slot it is for.
+    pub fn new(origin: &NodeIdentity, seq: u64, sent: Moment) -> Self {
+        Self {
+            origin: origin.name.clone(),
+            target: None,
+            boot_id: origin.boot_id,
+            agent_epoch: origin.agent_epoch,
+            seq,
+            sent,
+            slot: sent,
+            hops_left: Self::HOPS_MAX,
+            trace: 0,
+        }
+    }
 }
 
 /// A frame: header and message.

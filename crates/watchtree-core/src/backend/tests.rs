@@ -1,38 +1,29 @@
 //! Sessions: what the manager's and the host's own tests do not reach.
 
 use super::*;
-use crate::id::{AgentEpoch, BootId, MachineId, NodeId};
+use crate::fixture::{self, name, subject};
+use crate::id::{AgentEpoch, BootId, Tier};
 use crate::message::{Digest, Report};
-use crate::subject::SubjectKind;
+use crate::subject::{SubjectId, SubjectKind};
 use crate::tree::unknown;
 use crate::verdict::{State, Verdict};
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
 mod names;
-
-fn name(text: &str) -> NodeName {
-    NodeName::new(text).unwrap()
-}
-
-fn subject(text: &str) -> SubjectId {
-    SubjectId::new(text).unwrap()
-}
 
 fn ms(ms: u64) -> Moment {
     Moment::from_millis(ms)
 }
 
 fn identity(text: &str, tier: Tier) -> NodeIdentity {
-    NodeIdentity {
-        name: name(text),
-        tier,
-        node_id: NodeId([1; 16]),
-        machine_id: MachineId([1; 16]),
-        boot_id: BootId([1; 16]),
-        agent_epoch: AgentEpoch(3),
-        version: "1".to_string(),
-    }
+    fixture::identity(text, tier, 3)
+}
+
+/// The header of a frame of h1, in its first known life.
+fn header(now: Moment, seq: u64) -> Header {
+    Header::new(&identity("h1", Tier::Host), seq, now)
 }
 
 fn backend() -> Backend {
@@ -107,17 +98,7 @@ impl Script {
     /// h1 says this; what it is answered, in short.
     fn says(&mut self, now: Moment, message: Message) -> Vec<String> {
         self.seq += 1;
-        let header = Header {
-            origin: name("h1"),
-            target: None,
-            boot_id: BootId([1; 16]),
-            agent_epoch: AgentEpoch(3),
-            seq: self.seq,
-            sent: now,
-            slot: now,
-            hops_left: 8,
-            trace: 0,
-        };
+        let header = header(now, self.seq);
         self.frame(now, "h1", Envelope { header, message })
     }
 
@@ -143,7 +124,7 @@ impl Script {
 
     fn book(&self) -> Vec<String> {
         let child = self.backend.child(&name("h1")).unwrap();
-        child.book.iter().map(|verdict| verdict.subject.to_string()).collect()
+        child.book().iter().map(|verdict| verdict.subject.to_string()).collect()
     }
 }
 
@@ -271,15 +252,8 @@ fn a_slot_in_the_future_buys_no_life() {
     let mut script = Script::joined();
     script.seq += 1;
     let header = Header {
-        origin: name("h1"),
-        target: None,
-        boot_id: BootId([1; 16]),
-        agent_epoch: AgentEpoch(3),
-        seq: script.seq,
-        sent: ms(500),
         slot: ms(1_000_000),
-        hops_left: 8,
-        trace: 0,
+        ..header(ms(500), script.seq)
     };
     assert_eq!(
         script.frame(
@@ -364,17 +338,7 @@ fn a_refused_clone_gets_its_refusal_and_the_node_its_orders() {
         agent_epoch: AgentEpoch(4),
         ..identity("h1", Tier::Host)
     };
-    let header = Header {
-        origin: name("h1"),
-        target: None,
-        boot_id: BootId([2; 16]),
-        agent_epoch: AgentEpoch(4),
-        seq: 1,
-        sent: ms(9),
-        slot: ms(9),
-        hops_left: 8,
-        trace: 0,
-    };
+    let header = Header::new(&copied, 1, ms(9));
     let peer = Peer {
         name: name("h1"),
         connection: 2,
@@ -395,7 +359,7 @@ fn a_refused_clone_gets_its_refusal_and_the_node_its_orders() {
 #[test]
 fn a_child_with_too_many_subjects_is_told_so_and_asked_for_no_snapshot_without_end() {
     let mut script = Script::joined();
-    let names: Vec<String> = (0..=crate::tree::SUBJECTS_PER_CHILD_MAX)
+    let names: Vec<String> = (0..=SUBJECTS_PER_CHILD_MAX)
         .map(|number| format!("h1/d/c{number}"))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -413,7 +377,7 @@ fn a_child_with_too_many_subjects_is_told_so_and_asked_for_no_snapshot_without_e
         script.says(ms(1), report(1, &names)),
         ["ReportAck { number: 1 }", "too_many_subjects"]
     );
-    assert_eq!(script.book().len(), crate::tree::SUBJECTS_PER_CHILD_MAX);
+    assert_eq!(script.book().len(), SUBJECTS_PER_CHILD_MAX);
     let answers: Vec<_> = [1, 3, 5, 7, 9, 11]
         .into_iter()
         .flat_map(|n| script.says(ms(500 * n), beat(n, 42)))
@@ -471,17 +435,7 @@ fn an_older_epoch_of_the_same_boot_is_refused() {
         agent_epoch: AgentEpoch(2),
         ..identity("h1", Tier::Host)
     };
-    let header = Header {
-        origin: name("h1"),
-        target: None,
-        boot_id: BootId([1; 16]),
-        agent_epoch: AgentEpoch(2),
-        seq: 1,
-        sent: ms(10_000),
-        slot: ms(10_000),
-        hops_left: 8,
-        trace: 0,
-    };
+    let header = Header::new(&old, 1, ms(10_000));
     assert_eq!(
         script.frame(
             ms(10_000),

@@ -181,8 +181,8 @@ fn ping_doubted(now: Moment, pid: u32, until: Moment, around: &Around<'_>) -> As
 /// is installed, also where that is newer than we are: an upgrade in two steps.
 fn is_to_be_replaced(process: &ChildProcess, now: Moment, around: &Around<'_>) -> Option<String> {
     let session = around.session.filter(|_| process.is_adopted())?;
-    let build = &session.hello.identity.version;
-    let is_busy = session.book.iter().any(|verdict| verdict.state == State::Repairing);
+    let build = &session.hello().identity.version;
+    let is_busy = session.book().iter().any(|verdict| verdict.state == State::Repairing);
     // A child that has just said Hello has not reported its repairs yet.
     let has_reported = process.joined()? + around.policy.child_beat * 3 <= now;
     let is_other = build != around.build && !is_busy && has_reported;
@@ -339,7 +339,7 @@ impl Subject for ChildProcess {
                 over(Outcome::Failed, why)
             }
             Phase::Live { pid } | Phase::Doubted { pid, .. } => {
-                let build = around.session.map_or("", |session| &session.hello.identity.version);
+                let build = around.session.map_or("", |session| &session.hello().identity.version);
                 let result = format!("process {pid} of build {build} said Hello");
                 over(Outcome::Succeeded, result)
             }

@@ -318,7 +318,7 @@ impl Children {
         let Some(session) = self.backend.child(process.node()) else {
             return false;
         };
-        let id = &session.hello.identity;
+        let id = &session.hello().identity;
         let is_first = process.joined().is_none();
         process.said_hello(now, watchdog_incarnation(id.boot_id, id.agent_epoch)) && is_first
     }

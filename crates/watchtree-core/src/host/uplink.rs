@@ -217,11 +217,11 @@ impl Uplink {
     fn verdict_of_child(&self, by: Observer<'_>, engine: &WatchedEngine, session: Option<&Session>) -> Verdict {
         let (process, shown) = (engine.process(), engine.supervision().reported());
         let life = session.map(|session| {
-            let id = &session.hello.identity;
+            let id = &session.hello().identity;
             watchdog_incarnation(id.boot_id, id.agent_epoch)
         });
         let subject = process.subject().clone();
-        let said = session.and_then(|session| session.book.get(&subject));
+        let said = session.and_then(|session| session.book().get(&subject));
         let mut verdict = Verdict {
             state: shown.state(),
             why: shown.why().to_string(),
@@ -263,7 +263,7 @@ impl Uplink {
             why,
             evidence,
         } = engine.monitor().verdict();
-        let said = session.and_then(|session| session.book.get(&subject));
+        let said = session.and_then(|session| session.book().get(&subject));
         let incarnation = said.map(|said| said.incarnation.clone()).unwrap_or_default();
         let mut verdict = Verdict {
             state,
@@ -300,7 +300,7 @@ impl Uplink {
             return;
         }
         let session = backend.child(engine.process().node());
-        let Some(reported) = session.and_then(|session| session.book.get(subject)) else {
+        let Some(reported) = session.and_then(|session| session.book().get(subject)) else {
             return;
         };
         let verdict = masked(reported, engine.unwatched_because());
@@ -312,7 +312,7 @@ impl Uplink {
         let Some(session) = backend.child(engine.process().node()) else {
             return;
         };
-        for verdict in session.book.iter() {
+        for verdict in session.book().iter() {
             self.pass_on(now, engine, backend, &verdict.subject);
         }
     }
@@ -342,7 +342,7 @@ impl Uplink {
             let Some(session) = children.session(engine) else {
                 continue;
             };
-            let named: BTreeSet<&SubjectId> = session.book.iter().map(|verdict| &verdict.subject).collect();
+            let named: BTreeSet<&SubjectId> = session.book().iter().map(|verdict| &verdict.subject).collect();
             let shown = self.frontend.verdicts().map(|verdict| &verdict.subject);
             let below = shown.filter(|subject| subject.is_within(engine.process().scope()));
             let gone: Vec<SubjectId> = below.filter(|subject| !named.contains(subject)).cloned().collect();

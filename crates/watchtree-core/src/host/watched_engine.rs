@@ -176,7 +176,7 @@ impl WatchedEngine {
         ChildView {
             engine: self.process.engine().to_string(),
             pid: self.process.pid(),
-            version: session.map(|session| session.hello.identity.version.clone()),
+            version: session.map(|session| session.hello().identity.version.clone()),
             revivals: self.restarts,
             last_heard: session
                 .and_then(|session| session.newest())

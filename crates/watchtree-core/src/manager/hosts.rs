@@ -104,7 +104,7 @@ impl Hosts {
 
     /// A host said Hello.
     pub(super) fn joined(&mut self, now: Moment, child: &Child, new_life: bool, desk: &mut Desk) -> Option<HostChange> {
-        let hello = &child.hello;
+        let hello = child.hello();
         let name = hello.identity.name.clone();
         let known = KnownHost {
             identity: hello.identity.clone(),
@@ -136,8 +136,8 @@ impl Hosts {
 
     /// A sign of life was taken. Well hosts cost nothing here: their timer asks for the freshness when it fires.
     pub(super) fn heard(&mut self, now: Moment, child: &Child, desk: &mut Desk) -> Option<HostChange> {
-        let name = &child.hello.identity.name;
-        if self.get(name)?.is_well() || child.left.is_some() || !child.is_fresh(now) {
+        let name = &child.hello().identity.name;
+        if self.get(name)?.is_well() || child.has_left() || !child.is_fresh(now) {
             return None;
         }
         self.judge(now, name, desk, HostMonitor::hear);

@@ -98,7 +98,7 @@ impl Incidents {
     /// Verdicts of a host changed or are gone.
     pub(super) fn changed(&mut self, around: &mut Around<'_>, name: &NodeName, change: &BookChange) {
         for (subject, before) in &change.changed {
-            let Some(verdict) = around.fleet.child(name).and_then(|child| child.book.get(subject)) else {
+            let Some(verdict) = around.fleet.child(name).and_then(|child| child.book().get(subject)) else {
                 continue;
             };
             if let Some(news) = state_change(*before, verdict) {
@@ -161,7 +161,7 @@ impl Incidents {
             let finding = Finding {
                 verdict: host.verdict(),
                 is_unconfirmed: host.is_unconfirmed(),
-                touched: around.fleet.child(name).map_or(0, |child| child.book.len()),
+                touched: around.fleet.child(name).map_or(0, |child| child.book().len()),
             };
             if self.register.is_open(scope) {
                 if let Some(told) = self.register.update(finding) {
@@ -229,7 +229,7 @@ impl Incidents {
     fn evaluate_open(&mut self, around: &mut Around<'_>, name: &NodeName) {
         let Some(host) = around.fleet.host(name) else { return };
         for subject in self.register.within(host.scope()) {
-            let has = |child: &Child| child.book.get(&subject).is_some();
+            let has = |child: &Child| child.book().get(&subject).is_some();
             if subject == *host.scope() {
                 continue;
             }
@@ -243,7 +243,7 @@ impl Incidents {
 
     fn evaluate_below(&mut self, around: &mut Around<'_>, name: &NodeName, top: &SubjectId) {
         let Some(child) = around.fleet.child(name) else { return };
-        let below = child.book.within(top).filter(|verdict| verdict.subject != *top);
+        let below = child.book().within(top).filter(|verdict| verdict.subject != *top);
         for verdict in below.filter(|verdict| verdict.state.is_incident()) {
             self.evaluate(around, name, &verdict.subject, STILL_ILL_AFTER);
         }
@@ -255,7 +255,7 @@ impl Incidents {
         let Some(child) = around.fleet.believed(name).filter(|_| !is_host(name)) else {
             return;
         };
-        let Some(verdict) = child.book.get(subject) else {
+        let Some(verdict) = child.book().get(subject) else {
             self.pending.cancel(subject);
             return self.ended(around, name, subject, "it is gone");
         };
@@ -302,9 +302,9 @@ impl Incidents {
     fn waited(&mut self, around: &mut Around<'_>, name: &NodeName, subject: &SubjectId) {
         let Some(child) = around.fleet.child(name) else { return };
         let is_open = self.register.is_open(subject);
-        match child.book.get(subject) {
+        match child.book().get(subject) {
             // A book that is not whole yet, or a watchdog that does not see its subjects just now, says nothing.
-            None if is_open && !(child.book_is_whole() && is_seen(&child.book, subject)) => {
+            None if is_open && !(child.book_is_whole() && is_seen(child.book(), subject)) => {
                 self.pending.begin(subject, around.now + GONE_AFTER);
             }
             None => self.ended(around, name, subject, "it is gone"),
@@ -332,7 +332,7 @@ impl Incidents {
         let Some(child) = owner.and_then(|name| around.fleet.believed(name)) else {
             return;
         };
-        let reported = child.book.get(subject);
+        let reported = child.book().get(subject);
         // A record may come long after the fact: what became well since then is no incident.
         let is_overtaken = reported.is_some_and(|verdict| {
             is_over(verdict.state) && verdict.observer == decision.id.node && decision.at <= verdict.since
@@ -342,7 +342,7 @@ impl Incidents {
             return;
         }
         let is_ill = reported.is_some_and(|verdict| verdict.state.is_incident());
-        let Some(base) = reported.or_else(|| child.book.iter().next()).cloned() else {
+        let Some(base) = reported.or_else(|| child.book().iter().next()).cloned() else {
             return;
         };
         let mut evidence = decision.evidence.clone();

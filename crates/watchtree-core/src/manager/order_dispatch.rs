@@ -175,7 +175,7 @@ impl OrderDispatch {
             incarnation: ask.incarnation.clone(),
             verb: ask.verb.clone(),
             term: self.term,
-            boot_id: child.hello.identity.boot_id,
+            boot_id: child.hello().identity.boot_id,
             expires: child.its_now(now)? + self.lives,
             asked_by: ask.asked_by.clone(),
         })

@@ -32,7 +32,7 @@ pub(super) fn targets(fleet: FleetView<'_>, subject: &SubjectId) -> Result<Targe
     };
     let engine = subject.as_str().split('/').nth(1);
     let is_host = engine.is_none();
-    let is_known = is_host || child.book.within(subject).next().is_some() || subject.last() == "@agent";
+    let is_known = is_host || child.book().within(subject).next().is_some() || subject.last() == "@agent";
     if !is_known {
         return Err(AskError::UnknownSubject);
     }
@@ -47,7 +47,10 @@ pub(super) fn targets(fleet: FleetView<'_>, subject: &SubjectId) -> Result<Targe
     if is_host || is_engine || is_watchdog {
         nodes.insert(via.clone());
     }
-    let engines = child.book.iter().filter(|verdict| verdict.kind == SubjectKind::Engine);
+    let engines = child
+        .book()
+        .iter()
+        .filter(|verdict| verdict.kind == SubjectKind::Engine);
     let names = engines.map(|verdict| verdict.subject.last());
     for name in names.filter(|name| !is_watchdog && engine.is_none_or(|engine| *name == engine)) {
         nodes.extend(NodeName::new(&format!("{via}.{name}.watchdog")).ok());

@@ -102,7 +102,7 @@ impl TreeReader<'_> {
     ) -> Option<SubjectId> {
         let nothing = Book::default();
         let child = self.fleet.child(name);
-        let book = child.map_or(&nothing, |child| &child.book);
+        let book = child.map_or(&nothing, |child| child.book());
         let (scope, own_word) = (host.scope(), host.own_word(book));
         let masked_by_host = own_word.filter(|verdict| masks(verdict.state)).map(|_| scope);
         let mut last = after;

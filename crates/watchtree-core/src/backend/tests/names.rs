@@ -33,17 +33,7 @@ fn a_decision_in_the_name_of_a_node_elsewhere_is_refused() {
     let mut script = Script::joined();
     // Another host whose name begins like a node below h1.
     let neighbour = Envelope {
-        header: Header {
-            origin: name("h1.example"),
-            target: None,
-            boot_id: BootId([1; 16]),
-            agent_epoch: AgentEpoch(3),
-            seq: 1,
-            sent: ms(0),
-            slot: ms(0),
-            hops_left: 8,
-            trace: 0,
-        },
+        header: Header::new(&identity("h1.example", Tier::Host), 1, ms(0)),
         message: hello(identity("h1.example", Tier::Host)),
     };
     assert_eq!(script.frame(ms(0), "h1.example", neighbour), ["welcome"]);

@@ -276,7 +276,7 @@ fn a_wiped_state_folder_is_not_locked_out() {
         fresh,
     );
     assert_eq!(
-        world.manager.host(&name("h1")).unwrap().hello.identity.node_id,
+        world.manager.host(&name("h1")).unwrap().hello().identity.node_id,
         NodeId([42; 16])
     );
 }
