@@ -70,34 +70,10 @@ impl DecisionLog {
 mod tests {
     //! The log's limits.
     use super::*;
-    use crate::decision::{ActionKind, Outcome};
-    use crate::id::NodeName;
-    use crate::subject::Incarnation;
-    use crate::time::{Moment, WallTime};
+    use crate::decision::Outcome;
+    use crate::fixture::decision;
     use alloc::format;
-    use alloc::string::String;
     use alloc::vec::Vec;
-
-    fn decision(subject: &str, count: u64) -> Decision {
-        Decision {
-            id: DecisionId {
-                node: NodeName::new("n").unwrap(),
-                epoch: 1,
-                count,
-            },
-            at: Moment::ZERO,
-            wall: WallTime(0),
-            subject: SubjectId::new(subject).unwrap(),
-            incarnation: Incarnation::default(),
-            evidence: Vec::new(),
-            guards: Vec::new(),
-            action: ActionKind::None,
-            budget_left: None,
-            outcome: Outcome::NotTaken,
-            why: String::new(),
-            result: String::new(),
-        }
-    }
 
     #[test]
     fn a_record_with_the_same_id_replaces_the_older() {

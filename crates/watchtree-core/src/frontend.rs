@@ -13,38 +13,34 @@
 //!   ▲   Hello, again every 2 s  ◀───────────────────┘
 //!   └────────────────── Down ───────────────────────┘      beats flow in Greeting and Joined, the rest in Joined
 //! ```
-//!
-//! Beats keep a grid: each slot is the one before plus the interval. After a stall the missed slots are skipped (the
-//! beat's number grows by them), never sent in a burst.
 
-mod frames;
+mod beats;
+mod events;
 mod io;
+mod parent;
 
 pub use io::{FrontendInput, FrontendNotice, FrontendSettings};
 
 use crate::decision::Decision;
-use crate::id::{AgentEpoch, BootId, NodeName};
-use crate::message::{Beat, Digest, Envelope, Goodbye, Header, Hello, Look, Message, Report};
+use crate::id::NodeName;
+use crate::message::{Beat, BeatAck, Digest, Envelope, Goodbye, Header, Hello, Look, Message, Report, Welcome};
 use crate::order::OrderAnswer;
 use crate::report::Reports;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use crate::verdict::{ObserverHealth, Verdict};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use beats::BeatGrid;
+use events::EventOutbox;
+use parent::Parent;
 
-/// Most decision records that wait for the parent.
-pub const OUTBOX_DECISIONS_MAX: usize = 1024;
-/// Most decision records in one frame.
-const EVENTS_PER_FRAME_MAX: usize = 32;
 /// A Hello is repeated after this time without a Welcome.
 const HELLO_AGAIN: Duration = Duration::from_secs(2);
-/// Shortest and longest beat interval a parent may ask for.
-const BEAT_EVERY_MIN: Duration = Duration::from_millis(20);
-const BEAT_EVERY_MAX: Duration = Duration::from_secs(60);
-/// Shortest time between two frames with events.
-const EVENTS_GAP: Duration = Duration::from_millis(20);
+/// Most figures of a beat, and most addresses of a Hello.
+const FIGURES_MAX: usize = 16;
+const ADDRESSES_MAX: usize = 4;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
@@ -58,26 +54,13 @@ pub struct Frontend {
     settings: FrontendSettings,
     phase: Phase,
     seq: u64,
-    beat_every: Duration,
-    parent_silence: Duration,
-    next_slot: Moment,
-    beat_number: u64,
-    /// When the parent was heard last, or the link came up.
-    heard: Option<Moment>,
-    silent: bool,
-    /// When a frame of ours was refused last, while the role counts that as a trouble.
-    refused_at: Option<Moment>,
+    beats: BeatGrid,
+    parent: Parent,
     round_trip: Duration,
     reports: Reports,
-    report_sent: Option<(u64, u64, Moment)>,
-    outbox: VecDeque<Decision>,
-    outbox_dropped: u64,
-    events_sent: Option<(u64, Vec<Decision>, u64)>,
-    events_not_before: Moment,
+    events: EventOutbox,
     health: ObserverHealth,
     figures: Vec<(String, u64)>,
-    parent_seq: BTreeMap<NodeName, (BootId, AgentEpoch, u64)>,
-    refused: u64,
     out: VecDeque<Envelope>,
     notices: VecDeque<FrontendNotice>,
 }
@@ -85,29 +68,18 @@ pub struct Frontend {
 impl Frontend {
     /// A frontend whose link is down.
     pub fn new(settings: FrontendSettings, now: Moment) -> Self {
-        let beat_every = settings.beat_wanted.clamp(BEAT_EVERY_MIN, BEAT_EVERY_MAX);
+        let beats = BeatGrid::new(now, settings.beat_wanted);
         Self {
             settings,
             phase: Phase::Down,
             seq: 0,
-            beat_every,
-            parent_silence: beat_every * 10,
-            next_slot: now,
-            beat_number: 0,
-            heard: None,
-            silent: false,
-            refused_at: None,
+            parent: Parent::new(beats.every() * 10),
+            beats,
             round_trip: Duration::ZERO,
             reports: Reports::new(),
-            report_sent: None,
-            outbox: VecDeque::new(),
-            outbox_dropped: 0,
-            events_sent: None,
-            events_not_before: now,
+            events: EventOutbox::new(),
             health: ObserverHealth(0),
             figures: Vec::new(),
-            parent_seq: BTreeMap::new(),
-            refused: 0,
             out: VecDeque::new(),
             notices: VecDeque::new(),
         }
@@ -117,55 +89,59 @@ impl Frontend {
     pub fn handle(&mut self, now: Moment, input: FrontendInput) {
         match input {
             FrontendInput::Up => {
-                self.heard = Some(now);
+                self.parent.up(now);
                 self.greet(now);
             }
             FrontendInput::Down { why } => {
                 // The link says this once per reason, also where it never was up: a parent that was never there is named.
                 self.phase = Phase::Down;
-                self.heard = None;
-                self.refused_at = None;
+                self.parent.down();
                 self.notices.push_back(FrontendNotice::Lost(why));
             }
-            FrontendInput::NotSent { seq } => self.not_sent(seq),
-            FrontendInput::Received(envelope) => self.received(now, envelope),
+            // A report is repeated when the link is up again or its repeat is due.
+            FrontendInput::NotSent { seq } => self.events.not_sent(seq),
+            FrontendInput::Received(envelope) => {
+                if self.takes(now, &envelope.header) {
+                    self.obey(now, envelope.message);
+                }
+            }
         }
         self.pump(now);
     }
 
     /// Beats, repeats and notices what has become due.
     pub fn handle_timeout(&mut self, now: Moment) {
-        if self.next_slot <= now {
-            self.beat(now);
+        if let Some(slot) = self.beats.pop_due(now) {
+            self.beat(now, slot);
         }
         if let Phase::Greeting { again } = self.phase
             && again <= now
         {
             self.greet(now);
         }
-        self.check_silence(now);
+        self.notices.extend(self.parent.check_silence(now));
         self.pump(now);
     }
 
     /// When `handle_timeout` wants to be called next.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let mut next = self.next_slot;
-        match self.phase {
-            Phase::Greeting { again } => next = next.min(again),
-            Phase::Joined => {
-                if let Some((_, _, again)) = self.report_sent {
-                    next = next.min(again);
-                }
-                if !self.outbox.is_empty() {
-                    next = next.min(self.events_not_before);
-                }
-            }
-            Phase::Down => {}
+        let of_phase = match self.phase {
+            Phase::Down => [None, None],
+            Phase::Greeting { again } => [Some(again), None],
+            Phase::Joined => [self.reports.repeat_at(), self.events.due()],
+        };
+        let always = [Some(self.beats.next_slot()), self.parent.silent_from()];
+        always.into_iter().chain(of_phase).flatten().min()
+    }
+
+    /// Whether a frame with this header is a new one; it counts as heard then. For a driver that reads a frame itself (an order,
+    /// whose signature it checks): a replay of it is refused like any other.
+    pub fn takes(&mut self, now: Moment, header: &Header) -> bool {
+        let is_new = self.parent.takes(header);
+        if is_new {
+            self.notices.extend(self.parent.heard(now));
         }
-        if let (Some(heard), false) = (self.heard, self.silent) {
-            next = next.min(heard + self.parent_silence);
-        }
-        Some(next)
+        is_new
     }
 
     /// The next frame to hand to the link.
@@ -196,15 +172,7 @@ impl Frontend {
     /// Puts a decision record into the outbox; one with the same id is replaced. When the outbox is full the oldest is
     /// dropped and counted.
     pub fn event(&mut self, now: Moment, decision: Decision) {
-        if let Some(waiting) = self.outbox.iter_mut().rev().find(|it| it.id == decision.id) {
-            *waiting = decision;
-        } else {
-            if OUTBOX_DECISIONS_MAX <= self.outbox.len() {
-                self.outbox.pop_front();
-                self.outbox_dropped += 1;
-            }
-            self.outbox.push_back(decision);
-        }
+        self.events.put(decision);
         self.pump(now);
     }
 
@@ -234,7 +202,7 @@ impl Frontend {
 
     /// How well this node is: goes with every beat. At most 16 figures are kept.
     pub fn set_health(&mut self, health: ObserverHealth, mut figures: Vec<(String, u64)>) {
-        figures.truncate(16);
+        figures.truncate(FIGURES_MAX);
         self.health = health;
         self.figures = figures;
     }
@@ -271,17 +239,17 @@ impl Frontend {
 
     /// Frames from the parent that were refused (replays), and decision records dropped from the full outbox.
     pub fn counters(&self) -> (u64, u64) {
-        (self.refused, self.outbox_dropped)
+        (self.parent.not_taken(), self.events.dropped())
     }
 
     fn greet(&mut self, now: Moment) {
         if self.phase == Phase::Down {
-            self.next_slot = now;
+            self.beats.restart(now);
         }
         self.phase = Phase::Greeting {
             again: now + HELLO_AGAIN,
         };
-        self.report_sent = None;
+        self.reports.restart();
         let hello = Hello {
             identity: self.settings.identity.clone(),
             minor_min: 0,
@@ -290,51 +258,91 @@ impl Frontend {
             scope: self.settings.scope.clone(),
             digest: self.reports.digest(),
             beat_wanted: self.settings.beat_wanted,
-            look_at: self.settings.look_at.iter().take(4).cloned().collect(),
+            look_at: self.settings.look_at.iter().take(ADDRESSES_MAX).cloned().collect(),
         };
-        self.push(now, now, Message::Hello(hello));
+        self.send(now, Message::Hello(hello));
     }
 
-    fn beat(&mut self, now: Moment) {
-        let every = u64::try_from(self.beat_every.as_micros()).unwrap_or(u64::MAX).max(1);
-        let missed = now.as_micros().saturating_sub(self.next_slot.as_micros()) / every;
-        let slot = self.next_slot + Duration::from_micros(missed.saturating_mul(every));
-        self.beat_number += missed + 1;
-        self.next_slot = slot + self.beat_every;
-        if self.phase == Phase::Down {
-            return;
-        }
+    fn beat(&mut self, now: Moment, slot: Moment) {
         let beat = Beat {
-            number: self.beat_number,
+            number: self.beats.number(),
             health: self.health,
             figures: self.figures.clone(),
             digest: self.reports.digest(),
             round_trip: self.round_trip,
         };
-        self.push(now, slot, Message::Beat(beat));
+        self.send_in_slot(now, slot, Message::Beat(beat));
     }
 
-    fn check_silence(&mut self, now: Moment) {
-        let Some(heard) = self.heard else { return };
-        if !self.silent && heard + self.parent_silence <= now {
-            self.silent = true;
-            self.notices.push_back(FrontendNotice::ParentSilent(now - heard));
+    fn obey(&mut self, now: Moment, message: Message) {
+        match message {
+            Message::Welcome(welcome) => self.welcomed(now, welcome),
+            Message::ReHello { .. } => self.greet(now),
+            Message::BeatAck(ack) => {
+                self.measure(now, ack);
+                self.accepted(now);
+            }
+            Message::Ping { nonce } => {
+                let health = self.health;
+                self.send(now, Message::Pong { nonce, health });
+            }
+            Message::ReportAck { number } => {
+                self.reports.acknowledged(number);
+                self.accepted(now);
+            }
+            Message::SnapshotRequest => self.snapshot(now),
+            Message::Order(order) => self.notices.push_back(FrontendNotice::Order(order)),
+            Message::ProbeRequest {
+                nonce,
+                target,
+                address,
+                within,
+            } => {
+                self.notices.push_back(FrontendNotice::ProbeRequest {
+                    nonce,
+                    target,
+                    address,
+                    within,
+                });
+            }
+            Message::Refused { reason, detail, .. } => {
+                self.parent.refused(now);
+                self.notices.push_back(FrontendNotice::Refused(reason, detail));
+            }
+            // A parent says none of these.
+            Message::Hello(_)
+            | Message::Beat(_)
+            | Message::Pong { .. }
+            | Message::Report(_)
+            | Message::Events { .. }
+            | Message::OrderResult(_)
+            | Message::Snapshot { .. }
+            | Message::Goodbye(_)
+            | Message::ProbeResult { .. } => self.parent.strayed(),
         }
     }
 
-    fn not_sent(&mut self, seq: u64) {
-        if self.report_sent.is_some_and(|(_, sent, _)| sent == seq) {
-            // Repeated when the link is up again or the repeat is due.
+    fn welcomed(&mut self, now: Moment, welcome: Welcome) {
+        if self.phase == Phase::Down {
             return;
         }
-        if let Some((_, decisions, dropped)) = self.events_sent.take_if(|(sent, _, _)| *sent == seq) {
-            self.outbox_dropped += dropped;
-            for decision in decisions.into_iter().rev() {
-                let newer = self.outbox.iter().any(|it| it.id == decision.id);
-                if !newer && self.outbox.len() < OUTBOX_DECISIONS_MAX {
-                    self.outbox.push_front(decision);
-                }
-            }
+        self.phase = Phase::Joined;
+        self.reports.restart();
+        self.beats.set_every(now, welcome.beat_every);
+        self.parent.welcomed(welcome.parent_silence.max(self.beats.every()));
+        self.notices.push_back(FrontendNotice::Joined {
+            parent: welcome.identity.name,
+            term: welcome.term,
+        });
+    }
+
+    fn accepted(&mut self, now: Moment) {
+        self.notices.extend(self.parent.accepted(now, self.beats.every()));
+    }
+
+    fn measure(&mut self, now: Moment, ack: BeatAck) {
+        if ack.number <= self.beats.number() && ack.sent_echo <= now {
+            self.round_trip = (now - ack.sent_echo).saturating_sub(ack.held);
         }
     }
 
@@ -364,51 +372,28 @@ impl Frontend {
         if self.phase != Phase::Joined {
             return;
         }
-        if self.report_sent.is_none_or(|(_, _, again)| again <= now) {
-            self.report_sent = None;
-            if let Some(report) = self.reports.next_report() {
-                let number = report.number;
-                self.push(now, now, Message::Report(report));
-                let again = now + (self.beat_every * 2).max(Duration::from_secs(1));
-                self.report_sent = Some((number, self.seq, again));
-            }
+        let repeat = (self.beats.every() * 2).max(Duration::from_secs(1));
+        if let Some(report) = self.reports.pop_due(now, repeat) {
+            self.send(now, Message::Report(report));
         }
-        if !self.outbox.is_empty() && self.events_not_before <= now {
-            let count = self.outbox.len().min(EVENTS_PER_FRAME_MAX);
-            let decisions: Vec<Decision> = self.outbox.drain(..count).collect();
-            let dropped = core::mem::take(&mut self.outbox_dropped);
-            self.push(
-                now,
-                now,
-                Message::Events {
-                    decisions: decisions.clone(),
-                    dropped,
-                },
-            );
-            self.events_sent = Some((self.seq, decisions, dropped));
-            self.events_not_before = now + EVENTS_GAP;
+        if let Some(events) = self.events.pop_due(now, self.seq + 1) {
+            self.send(now, events);
         }
     }
 
-    /// Sends a message that means nothing before a Hello.
+    /// Sends a message, which would mean nothing before a Hello.
     fn send(&mut self, now: Moment, message: Message) {
-        if self.phase != Phase::Down {
-            self.push(now, now, message);
-        }
+        self.send_in_slot(now, now, message);
     }
 
-    fn push(&mut self, now: Moment, slot: Moment, message: Message) {
+    fn send_in_slot(&mut self, now: Moment, slot: Moment, message: Message) {
+        if self.phase == Phase::Down {
+            return;
+        }
         self.seq += 1;
         let header = Header {
-            origin: self.settings.identity.name.clone(),
-            target: None,
-            boot_id: self.settings.identity.boot_id,
-            agent_epoch: self.settings.identity.agent_epoch,
-            seq: self.seq,
-            sent: now,
             slot,
-            hops_left: Header::HOPS_MAX,
-            trace: 0,
+            ..Header::new(&self.settings.identity, self.seq, now)
         };
         self.out.push_back(Envelope { header, message });
     }

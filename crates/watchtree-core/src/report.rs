@@ -13,6 +13,7 @@
 use crate::hash::{FNV1A_BASIS, fnv1a};
 use crate::message::{Digest, Report};
 use crate::subject::{Incarnation, SubjectId};
+use crate::time::{Duration, Moment};
 use crate::verdict::{State, Verdict};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::ToString;
@@ -60,6 +61,8 @@ pub struct Reports {
     carried: VecDeque<(u64, Vec<(SubjectId, u64)>)>,
     versions: u64,
     numbers: u64,
+    /// The report under way: its number, and when it is repeated.
+    sent: Option<(u64, Moment)>,
     digest: u64,
 }
 
@@ -115,14 +118,30 @@ impl Reports {
         }
     }
 
-    /// True while something is not acknowledged.
-    pub fn is_pending(&self) -> bool {
-        !self.pending.is_empty()
+    /// The next report, if one is due: the first at once, the same changes again after `repeat` without an acknowledgement.
+    pub fn pop_due(&mut self, now: Moment, repeat: Duration) -> Option<Report> {
+        if self.sent.is_some_and(|(_, again)| now < again) {
+            return None;
+        }
+        self.sent = None;
+        let report = self.next_report()?;
+        self.sent = Some((report.number, now + repeat));
+        Some(report)
+    }
+
+    /// When the report under way is to be repeated.
+    pub fn repeat_at(&self) -> Option<Moment> {
+        self.sent.map(|(_, again)| again)
+    }
+
+    /// A session begins: what is not acknowledged is due at once.
+    pub fn restart(&mut self) {
+        self.sent = None;
     }
 
     /// A report of the oldest unacknowledged changes, at most [`Report::VERDICTS_MAX`] of them; `None` if there are none.
     /// Asking again repeats what is still unacknowledged under a new number.
-    pub fn next_report(&mut self) -> Option<Report> {
+    fn next_report(&mut self) -> Option<Report> {
         if self.pending.is_empty() {
             return None;
         }
@@ -150,6 +169,7 @@ impl Reports {
 
     /// The parent took that report. Unknown numbers change nothing.
     pub fn acknowledged(&mut self, number: u64) {
+        self.sent.take_if(|(sent, _)| *sent <= number);
         let Some(place) = self.carried.iter().position(|(known, _)| *known == number) else {
             return;
         };
@@ -207,7 +227,6 @@ mod tests {
     use super::*;
     use crate::id::NodeName;
     use crate::subject::SubjectKind;
-    use crate::time::Moment;
     use crate::verdict::{Level, ObserverHealth};
 
     fn verdict(name: &str, state: State) -> Verdict {
@@ -238,7 +257,6 @@ mod tests {
         let second = reports.next_report().unwrap();
         assert_eq!(second.verdicts[0].state, State::Down);
         reports.acknowledged(second.number);
-        assert!(!reports.is_pending());
         reports.acknowledged(second.number);
         assert_eq!(reports.next_report(), None);
     }

@@ -1,24 +1,13 @@
 //! The child's side of a session: what the roles' own tests do not reach.
 
 use super::*;
-use crate::id::{MachineId, NodeId, NodeIdentity, Tier};
-use crate::message::{Capabilities, Welcome};
+use crate::fixture::identity;
+use crate::id::Tier;
+use crate::message::Capabilities;
 use alloc::string::ToString;
 
 fn ms(ms: u64) -> Moment {
     Moment::from_millis(ms)
-}
-
-fn identity(text: &str, tier: Tier) -> NodeIdentity {
-    NodeIdentity {
-        name: NodeName::new(text).unwrap(),
-        tier,
-        node_id: NodeId([1; 16]),
-        machine_id: MachineId([1; 16]),
-        boot_id: BootId([1; 16]),
-        agent_epoch: AgentEpoch(1),
-        version: "1".to_string(),
-    }
 }
 
 struct Script {
@@ -29,7 +18,7 @@ struct Script {
 impl Script {
     fn greeting() -> Self {
         let settings = FrontendSettings {
-            identity: identity("h1", Tier::Host),
+            identity: identity("h1", Tier::Host, 1),
             capabilities: Capabilities(0),
             scope: SubjectId::new("h1").unwrap(),
             beat_wanted: Duration::from_millis(500),
@@ -46,7 +35,7 @@ impl Script {
     fn joined() -> Self {
         let mut script = Self::greeting();
         let welcome = Welcome {
-            identity: identity("manager", Tier::Manager),
+            identity: identity("manager", Tier::Manager, 1),
             minor: 0,
             capabilities: Capabilities(0),
             beat_every: Duration::from_millis(500),
@@ -62,23 +51,13 @@ impl Script {
 
     fn hears(&mut self, now: Moment, message: Message) {
         self.parent_seq += 1;
-        let header = Header {
-            origin: NodeName::new("manager").unwrap(),
-            target: None,
-            boot_id: BootId([1; 16]),
-            agent_epoch: AgentEpoch(1),
-            seq: self.parent_seq,
-            sent: now,
-            slot: now,
-            hops_left: 8,
-            trace: 0,
-        };
+        let header = Header::new(&identity("manager", Tier::Manager, 1), self.parent_seq, now);
         self.frontend
             .handle(now, FrontendInput::Received(Envelope { header, message }));
     }
 
     fn acks(&mut self, now: Moment) {
-        let ack = crate::message::BeatAck {
+        let ack = BeatAck {
             number: 0,
             sent_echo: ms(0),
             held: Duration::ZERO,

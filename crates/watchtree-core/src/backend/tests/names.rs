@@ -3,25 +3,8 @@
 use super::*;
 
 fn decided_by(node: &str) -> Message {
-    use crate::decision::{ActionKind, Decision, DecisionId, Outcome};
-    let decision = Decision {
-        id: DecisionId {
-            node: name(node),
-            epoch: 1,
-            count: 1,
-        },
-        at: Moment::ZERO,
-        wall: crate::time::WallTime(0),
-        subject: subject("h1/docker/web"),
-        incarnation: crate::subject::Incarnation::default(),
-        evidence: Vec::new(),
-        guards: Vec::new(),
-        action: ActionKind::None,
-        budget_left: None,
-        outcome: Outcome::NotTaken,
-        why: "x".to_string(),
-        result: String::new(),
-    };
+    let mut decision = fixture::decision("h1/docker/web", 1);
+    decision.id.node = name(node);
     Message::Events {
         decisions: vec![decision],
         dropped: 0,
