@@ -4,6 +4,7 @@ use crate::id::NodeName;
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Moment, WallTime};
 use crate::verdict::Evidence;
+use crate::words::words;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,120 +27,57 @@ impl fmt::Display for DecisionId {
     }
 }
 
-/// The guards an action must pass. Each is in the record with its answer, also one that was not asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum Guard {
-    /// Is healing switched on for this subject (label, configuration, observe-only)?
-    Enabled,
-    /// Did a person or a tool of theirs stop it?
-    OperatorIntent,
-    /// Is it known why it stopped?
-    KnownCause,
-    /// Is it meant to run (not finished, one-off, auto-removed)?
-    MeantToRun,
-    /// Does somebody else own it or is the engine about to restart it itself?
-    EngineFirst,
-    /// Is its project being deployed?
-    Deploy,
-    /// Is it held?
-    Hold,
-    /// Is the host going down?
-    HostShutdown,
-    /// Is another repair of it under way?
-    InFlight,
-    /// Is it still inside its grace?
-    Grace,
-    /// Has the back-off run out?
-    Backoff,
-    /// Is budget left?
-    Budget,
-    /// Was the observer itself well?
-    Observer,
-    /// Is the evidence strong enough for this action?
-    Level,
-    /// Is the order genuine, fresh, and about this incarnation?
-    OrderValid,
-}
-
-impl Guard {
-    /// All guards, for tables.
-    pub const ALL: [Self; 15] = [
-        Self::Enabled,
-        Self::OperatorIntent,
-        Self::KnownCause,
-        Self::MeantToRun,
-        Self::EngineFirst,
-        Self::Deploy,
-        Self::Hold,
-        Self::HostShutdown,
-        Self::InFlight,
-        Self::Grace,
-        Self::Backoff,
-        Self::Budget,
-        Self::Observer,
-        Self::Level,
-        Self::OrderValid,
-    ];
-
-    /// snake_case word: on the wire, in the journal and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::OperatorIntent => "operator_intent",
-            Self::KnownCause => "known_cause",
-            Self::MeantToRun => "meant_to_run",
-            Self::EngineFirst => "engine_first",
-            Self::Deploy => "deploy",
-            Self::Hold => "hold",
-            Self::HostShutdown => "host_shutdown",
-            Self::InFlight => "in_flight",
-            Self::Grace => "grace",
-            Self::Backoff => "backoff",
-            Self::Budget => "budget",
-            Self::Observer => "observer",
-            Self::Level => "level",
-            Self::OrderValid => "order_valid",
-        }
-    }
-
-    /// The guard of that word; a word of a newer version is `None`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|guard| guard.as_str() == word)
+words! {
+    /// The guards an action must pass. Each is in the record with its answer, also one that was not asked.
+    pub enum Guard {
+        /// Is healing switched on for this subject (label, configuration, observe-only)?
+        Enabled = "enabled",
+        /// Did a person or a tool of theirs stop it?
+        OperatorIntent = "operator_intent",
+        /// Is it known why it stopped?
+        KnownCause = "known_cause",
+        /// Is it meant to run (not finished, one-off, auto-removed)?
+        MeantToRun = "meant_to_run",
+        /// Does somebody else own it or is the engine about to restart it itself?
+        EngineFirst = "engine_first",
+        /// Is its project being deployed?
+        Deploy = "deploy",
+        /// Is it held?
+        Hold = "hold",
+        /// Is the host going down?
+        HostShutdown = "host_shutdown",
+        /// Is another repair of it under way?
+        InFlight = "in_flight",
+        /// Is it still inside its grace?
+        Grace = "grace",
+        /// Has the back-off run out?
+        Backoff = "backoff",
+        /// Is budget left?
+        Budget = "budget",
+        /// Was the observer itself well?
+        Observer = "observer",
+        /// Is the evidence strong enough for this action?
+        Level = "level",
+        /// Is the order genuine, fresh, and about this incarnation?
+        OrderValid = "order_valid",
     }
 }
 
-/// How a guard answered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum GuardVerdict {
-    /// It was asked and has no objection.
-    Passed,
-    /// It was asked and stopped the action.
-    Blocked,
-    /// It would have been in the way, but somebody set it aside: the detail says who.
-    Waived,
-    /// It was not asked: the detail says why.
-    NotAsked,
+words! {
+    /// How a guard answered.
+    pub enum GuardVerdict {
+        /// It was asked and has no objection.
+        Passed = "passed",
+        /// It was asked and stopped the action.
+        Blocked = "blocked",
+        /// It would have been in the way, but somebody set it aside: the detail says who.
+        Waived = "waived",
+        /// It was not asked: the detail says why.
+        NotAsked = "not_asked",
+    }
 }
 
 impl GuardVerdict {
-    /// All verdicts, for tables.
-    pub const ALL: [Self; 4] = [Self::Passed, Self::Blocked, Self::Waived, Self::NotAsked];
-
-    /// snake_case word: on the wire, in the journal and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Blocked => "blocked",
-            Self::Waived => "waived",
-            Self::NotAsked => "not_asked",
-        }
-    }
-
-    /// The verdict of that word; a word of a newer version is `None`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|verdict| verdict.as_str() == word)
-    }
-
     /// The verdict of a record that says only whether the action could go on, or has a word that is not known here.
     pub fn from_word_or_pass(word: &str, pass: bool) -> Self {
         let plain = if pass { Self::Passed } else { Self::Blocked };
@@ -188,103 +126,43 @@ impl GuardAnswer {
     }
 }
 
-/// What was done, or would have been done.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum ActionKind {
-    /// Start a container that exited.
-    Start,
-    /// Stop a hung or unhealthy container, look whether a person interfered, start it.
-    StopThenStart,
-    /// Kill and start again a watchdog (child process).
-    ReviveWatchdog,
-    /// Send an alert to a human.
-    Escalate,
-    /// Send an order down.
-    SendOrder,
-    /// Set or end a hold.
-    Hold,
-    /// Take a host out of the tree.
-    Forget,
-    /// No action is called for; the record says why.
-    None,
-}
-
-impl ActionKind {
-    /// All kinds, for tables.
-    pub const ALL: [Self; 8] = [
-        Self::Start,
-        Self::StopThenStart,
-        Self::ReviveWatchdog,
-        Self::Escalate,
-        Self::SendOrder,
-        Self::Hold,
-        Self::Forget,
-        Self::None,
-    ];
-
-    /// snake_case word: on the wire, in the journal and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::StopThenStart => "stop_then_start",
-            Self::ReviveWatchdog => "revive_watchdog",
-            Self::Escalate => "escalate",
-            Self::SendOrder => "send_order",
-            Self::Hold => "hold",
-            Self::Forget => "forget",
-            Self::None => "none",
-        }
-    }
-
-    /// The kind of that word; a word of a newer version is `None`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+words! {
+    /// What was done, or would have been done.
+    pub enum ActionKind {
+        /// Start a container that exited.
+        Start = "start",
+        /// Stop a hung or unhealthy container, look whether a person interfered, start it.
+        StopThenStart = "stop_then_start",
+        /// Kill and start again a watchdog (child process).
+        ReviveWatchdog = "revive_watchdog",
+        /// Send an alert to a human.
+        Escalate = "escalate",
+        /// Send an order down.
+        SendOrder = "send_order",
+        /// Set or end a hold.
+        Hold = "hold",
+        /// Take a host out of the tree.
+        Forget = "forget",
+        /// No action is called for; the record says why.
+        None = "none",
     }
 }
 
-/// How a decision ended. A record is sent again with the same id when this changes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum Outcome {
-    /// A guard stopped the action, or none was called for.
-    NotTaken,
-    /// Written down; being performed.
-    UnderWay,
-    /// Performed; the new incarnation is being watched.
-    Verifying,
-    /// A new incarnation was seen and stayed.
-    Succeeded,
-    /// It was performed and did not help, or the engine refused it.
-    Failed,
-    /// A person's stop, kill or rm fell into it, and wins.
-    Overruled,
-}
-
-impl Outcome {
-    /// All outcomes, for tables.
-    pub const ALL: [Self; 6] = [
-        Self::NotTaken,
-        Self::UnderWay,
-        Self::Verifying,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Overruled,
-    ];
-
-    /// snake_case word: on the wire, in the journal and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotTaken => "not_taken",
-            Self::UnderWay => "under_way",
-            Self::Verifying => "verifying",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Overruled => "overruled",
-        }
-    }
-
-    /// The outcome of that word; a word of a newer version is `None`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+words! {
+    /// How a decision ended. A record is sent again with the same id when this changes.
+    pub enum Outcome {
+        /// A guard stopped the action, or none was called for.
+        NotTaken = "not_taken",
+        /// Written down; being performed.
+        UnderWay = "under_way",
+        /// Performed; the new incarnation is being watched.
+        Verifying = "verifying",
+        /// A new incarnation was seen and stayed.
+        Succeeded = "succeeded",
+        /// It was performed and did not help, or the engine refused it.
+        Failed = "failed",
+        /// A person's stop, kill or rm fell into it, and wins.
+        Overruled = "overruled",
     }
 }
 

@@ -34,3 +34,4 @@ pub mod supervisor;
 pub mod time;
 pub mod tree;
 pub mod verdict;
+mod words;

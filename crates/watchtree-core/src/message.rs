@@ -5,7 +5,7 @@
 //! the same clock and the same boot.
 
 use crate::decision::Decision;
-use crate::id::{AgentEpoch, BootId, NodeIdentity, NodeName, Tier};
+use crate::id::{AgentEpoch, BootId, NodeIdentity, NodeName};
 use crate::order::{Order, OrderAnswer, SignedOrder};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment};
@@ -176,16 +176,11 @@ impl Capabilities {
     /// Sends reports and snapshots.
     pub const REPORTS: u64 = 1;
     /// Takes orders.
-    pub const ORDERS: u64 = 1 << 1;
+    pub const ORDERS: u64 = 2;
     /// Can look at a neighbour (ProbeRequest).
-    pub const PROBES: u64 = 1 << 2;
+    pub const PROBES: u64 = 4;
     /// Sends decision records.
-    pub const EVENTS: u64 = 1 << 3;
-
-    /// True if all of `bits` are there.
-    pub const fn has(self, bits: u64) -> bool {
-        self.0 & bits == bits
-    }
+    pub const EVENTS: u64 = 8;
 }
 
 /// A digest over (subject, incarnation, state) of everything a node reports, with the algorithm by name, so that both
@@ -334,12 +329,8 @@ pub struct OrderFrame {
     pub checked: Result<Order, OrderAnswer>,
 }
 
-/// The tier's usual child, for the fields that depend on it.
-pub const fn default_beat(tier: Tier) -> Duration {
-    match tier {
-        Tier::Manager | Tier::Relay | Tier::Host | Tier::Container | Tier::Service => Duration::from_millis(500),
-    }
-}
+/// How often a node would like to beat; its parent decides.
+pub const BEAT_WANTED: Duration = Duration::from_millis(500);
 
 /// The life a watchdog's own subject is in.
 pub fn watchdog_incarnation(boot_id: BootId, epoch: AgentEpoch) -> Incarnation {

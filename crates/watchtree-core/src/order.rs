@@ -7,6 +7,7 @@
 use crate::id::{BootId, NodeName};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment};
+use crate::words::words;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -72,65 +73,29 @@ pub struct Order {
     pub asked_by: String,
 }
 
-/// Why an order was refused. Each has a word on the wire.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum OrderRefusal {
-    /// Signed by a key this node does not trust.
-    UnknownKey,
-    /// The signature does not fit the bytes.
-    BadSignature,
-    /// The bytes are no order of this version.
-    Undecodable,
-    /// It is for somebody else.
-    WrongTarget,
-    /// It is of another boot of this machine.
-    OtherBoot,
-    /// It came too late.
-    Expired,
-    /// A manager of a later term has spoken.
-    StaleTerm,
-    /// The subject has another life by now.
-    OtherIncarnation,
-    /// No such subject here.
-    UnknownSubject,
-    /// The verb does not fit (a hold longer than allowed, a retry of something that is well).
-    NotApplicable,
-}
-
-impl OrderRefusal {
-    /// All, for tables.
-    pub const ALL: [Self; 10] = [
-        Self::UnknownKey,
-        Self::BadSignature,
-        Self::Undecodable,
-        Self::WrongTarget,
-        Self::OtherBoot,
-        Self::Expired,
-        Self::StaleTerm,
-        Self::OtherIncarnation,
-        Self::UnknownSubject,
-        Self::NotApplicable,
-    ];
-
-    /// snake_case word: on the wire and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownKey => "unknown_key",
-            Self::BadSignature => "bad_signature",
-            Self::Undecodable => "undecodable",
-            Self::WrongTarget => "wrong_target",
-            Self::OtherBoot => "other_boot",
-            Self::Expired => "expired",
-            Self::StaleTerm => "stale_term",
-            Self::OtherIncarnation => "other_incarnation",
-            Self::UnknownSubject => "unknown_subject",
-            Self::NotApplicable => "not_applicable",
-        }
-    }
-
-    /// The refusal of that word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.as_str() == word)
+words! {
+    /// Why an order was refused. Each has a word on the wire.
+    pub enum OrderRefusal {
+        /// Signed by a key this node does not trust.
+        UnknownKey = "unknown_key",
+        /// The signature does not fit the bytes.
+        BadSignature = "bad_signature",
+        /// The bytes are no order of this version.
+        Undecodable = "undecodable",
+        /// It is for somebody else.
+        WrongTarget = "wrong_target",
+        /// It is of another boot of this machine.
+        OtherBoot = "other_boot",
+        /// It came too late.
+        Expired = "expired",
+        /// A manager of a later term has spoken.
+        StaleTerm = "stale_term",
+        /// The subject has another life by now.
+        OtherIncarnation = "other_incarnation",
+        /// No such subject here.
+        UnknownSubject = "unknown_subject",
+        /// The verb does not fit (a hold longer than allowed, a retry of something that is well).
+        NotApplicable = "not_applicable",
     }
 }
 

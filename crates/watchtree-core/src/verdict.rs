@@ -5,32 +5,23 @@
 use crate::id::NodeName;
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::time::Moment;
+use crate::words::words;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// How strong the evidence is. Actions are bound to levels.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum Level {
-    /// Nothing is known.
-    #[default]
-    None,
-    /// A missed freshness point, a disconnect: probe and tell, nothing else.
-    Weak,
-    /// Several rounds of confirmation from outside: an incident, nothing irreversible.
-    Strong,
-    /// The kernel or the engine said so, or the subject itself.
-    Certain,
-}
-
-impl Level {
-    /// Lower-case word, as in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Weak => "weak",
-            Self::Strong => "strong",
-            Self::Certain => "certain",
-        }
+words! {
+    /// How strong the evidence is. Actions are bound to levels.
+    #[derive(Default)]
+    pub enum Level {
+        /// Nothing is known.
+        #[default]
+        None = "none",
+        /// A missed freshness point, a disconnect: probe and tell, nothing else.
+        Weak = "weak",
+        /// Several rounds of confirmation from outside: an incident, nothing irreversible.
+        Strong = "strong",
+        /// The kernel or the engine said so, or the subject itself.
+        Certain = "certain",
     }
 }
 
@@ -98,113 +89,53 @@ impl State {
     }
 }
 
-/// What kind of fact an [`Evidence`] is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum EvidenceKind {
-    /// The init process of a container ended (exit code in the detail).
-    Exited,
-    /// The kernel killed it for memory.
-    OutOfMemory,
-    /// A stop signal, a stop, kill or rm by somebody else was seen, or the engine's own mark of one.
-    OperatorStop,
-    /// The event stream was unbroken and showed nobody stopping it.
-    NobodyStoppedIt,
-    /// The event stream had a gap.
-    StreamBroken,
-    /// The state of its health check.
-    HealthCheck,
-    /// The engine restarted it by its own policy.
-    EngineRestart,
-    /// A new incarnation was seen.
-    NewIncarnation,
-    /// A freshness point passed without a beat (which slot, how late in the detail).
-    MissedSlot,
-    /// The transport reported a disconnect: a hint.
-    Disconnected,
-    /// A Ping on the link was or was not answered.
-    Ping,
-    /// Its kernel answered from outside (TCP accepted or refused, ICMP).
-    KernelAnswers,
-    /// Its kernel was asked from outside and did not answer.
-    KernelSilent,
-    /// A look from outside could not be made (no rights, no address, NAT): nothing is known by it.
-    NoLook,
-    /// It said goodbye.
-    Goodbye,
-    /// The kernel says its process is gone (pidfd).
-    ProcessGone,
-    /// A probe of an engine, with its answer or its deadline.
-    EngineProbe,
-    /// A figure of a host (load, memory, disk, lag).
-    HostHealth,
-    /// What the journal remembered.
-    Journal,
-    /// An order or a person's request.
-    Order,
-    /// Bad input: a label, a configuration, a frame.
-    BadInput,
-    /// The observer's own state (it was frozen, its disk is full).
-    Observer,
-}
-
-impl EvidenceKind {
-    /// All kinds, for tables.
-    pub const ALL: [Self; 22] = [
-        Self::Exited,
-        Self::OutOfMemory,
-        Self::OperatorStop,
-        Self::NobodyStoppedIt,
-        Self::StreamBroken,
-        Self::HealthCheck,
-        Self::EngineRestart,
-        Self::NewIncarnation,
-        Self::MissedSlot,
-        Self::Disconnected,
-        Self::Ping,
-        Self::KernelAnswers,
-        Self::KernelSilent,
-        Self::NoLook,
-        Self::Goodbye,
-        Self::ProcessGone,
-        Self::EngineProbe,
-        Self::HostHealth,
-        Self::Journal,
-        Self::Order,
-        Self::BadInput,
-        Self::Observer,
-    ];
-
-    /// snake_case word: on the wire, in the journal and in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Exited => "exited",
-            Self::OutOfMemory => "out_of_memory",
-            Self::OperatorStop => "operator_stop",
-            Self::NobodyStoppedIt => "nobody_stopped_it",
-            Self::StreamBroken => "stream_broken",
-            Self::HealthCheck => "health_check",
-            Self::EngineRestart => "engine_restart",
-            Self::NewIncarnation => "new_incarnation",
-            Self::MissedSlot => "missed_slot",
-            Self::Disconnected => "disconnected",
-            Self::Ping => "ping",
-            Self::KernelAnswers => "kernel_answers",
-            Self::KernelSilent => "kernel_silent",
-            Self::NoLook => "no_look",
-            Self::Goodbye => "goodbye",
-            Self::ProcessGone => "process_gone",
-            Self::EngineProbe => "engine_probe",
-            Self::HostHealth => "host_health",
-            Self::Journal => "journal",
-            Self::Order => "order",
-            Self::BadInput => "bad_input",
-            Self::Observer => "observer",
-        }
-    }
-
-    /// The kind of that word; a word of a newer version is `None`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+words! {
+    /// What kind of fact an [`Evidence`] is.
+    pub enum EvidenceKind {
+        /// The init process of a container ended (exit code in the detail).
+        Exited = "exited",
+        /// The kernel killed it for memory.
+        OutOfMemory = "out_of_memory",
+        /// A stop signal, a stop, kill or rm by somebody else was seen, or the engine's own mark of one.
+        OperatorStop = "operator_stop",
+        /// The event stream was unbroken and showed nobody stopping it.
+        NobodyStoppedIt = "nobody_stopped_it",
+        /// The event stream had a gap.
+        StreamBroken = "stream_broken",
+        /// The state of its health check.
+        HealthCheck = "health_check",
+        /// The engine restarted it by its own policy.
+        EngineRestart = "engine_restart",
+        /// A new incarnation was seen.
+        NewIncarnation = "new_incarnation",
+        /// A freshness point passed without a beat (which slot, how late in the detail).
+        MissedSlot = "missed_slot",
+        /// The transport reported a disconnect: a hint.
+        Disconnected = "disconnected",
+        /// A Ping on the link was or was not answered.
+        Ping = "ping",
+        /// Its kernel answered from outside (TCP accepted or refused, ICMP).
+        KernelAnswers = "kernel_answers",
+        /// Its kernel was asked from outside and did not answer.
+        KernelSilent = "kernel_silent",
+        /// A look from outside could not be made (no rights, no address, NAT): nothing is known by it.
+        NoLook = "no_look",
+        /// It said goodbye.
+        Goodbye = "goodbye",
+        /// The kernel says its process is gone (pidfd).
+        ProcessGone = "process_gone",
+        /// A probe of an engine, with its answer or its deadline.
+        EngineProbe = "engine_probe",
+        /// A figure of a host (load, memory, disk, lag).
+        HostHealth = "host_health",
+        /// What the journal remembered.
+        Journal = "journal",
+        /// An order or a person's request.
+        Order = "order",
+        /// Bad input: a label, a configuration, a frame.
+        BadInput = "bad_input",
+        /// The observer's own state (it was frozen, its disk is full).
+        Observer = "observer",
     }
 }
 

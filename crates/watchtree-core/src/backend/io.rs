@@ -6,6 +6,7 @@ use crate::order::OrderAnswer;
 use crate::subject::SubjectId;
 use crate::time::Duration;
 use crate::verdict::State;
+use crate::words::words;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -81,64 +82,31 @@ pub struct BackendPolicy {
     pub term: u64,
 }
 
-/// Why a frame was refused. Each has a word on the wire.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum Refusal {
-    /// `header.origin` or the identity is not the authenticated name.
-    StolenName,
-    /// Two living nodes show one name.
-    Clone,
-    /// An older life of the same node.
-    StaleEpoch,
-    /// `seq` did not grow: a replay or a duplicate.
-    ReplayedSeq,
-    /// The frame's header and its identity contradict each other, or its slot is later than its sending.
-    BadHeader,
-    /// This node is not expected here (tier, name).
-    NotAdmitted,
-    /// A subject outside the child's scope.
-    OutOfScope,
-    /// No common minor version.
-    NoCommonVersion,
-    /// A message that only parents send.
-    WrongDirection,
-    /// More subjects than a child may report.
-    TooManySubjects,
-    /// It could not be decoded.
-    Undecodable,
-}
-
-impl Refusal {
-    /// All, for tables.
-    pub const ALL: [Self; 11] = [
-        Self::StolenName,
-        Self::Clone,
-        Self::StaleEpoch,
-        Self::ReplayedSeq,
-        Self::BadHeader,
-        Self::NotAdmitted,
-        Self::OutOfScope,
-        Self::NoCommonVersion,
-        Self::WrongDirection,
-        Self::TooManySubjects,
-        Self::Undecodable,
-    ];
-
-    /// snake_case word: on the wire, in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::StolenName => "stolen_name",
-            Self::Clone => "clone",
-            Self::StaleEpoch => "stale_epoch",
-            Self::ReplayedSeq => "replayed_seq",
-            Self::BadHeader => "bad_header",
-            Self::NotAdmitted => "not_admitted",
-            Self::OutOfScope => "out_of_scope",
-            Self::NoCommonVersion => "no_common_version",
-            Self::WrongDirection => "wrong_direction",
-            Self::TooManySubjects => "too_many_subjects",
-            Self::Undecodable => "undecodable",
-        }
+words! {
+    /// Why a frame was refused. Each has a word on the wire.
+    pub enum Refusal {
+        /// `header.origin` or the identity is not the authenticated name.
+        StolenName = "stolen_name",
+        /// Two living nodes show one name.
+        Clone = "clone",
+        /// An older life of the same node.
+        StaleEpoch = "stale_epoch",
+        /// `seq` did not grow: a replay or a duplicate.
+        ReplayedSeq = "replayed_seq",
+        /// The frame's header and its identity contradict each other, or its slot is later than its sending.
+        BadHeader = "bad_header",
+        /// This node is not expected here (tier, name).
+        NotAdmitted = "not_admitted",
+        /// A subject outside the child's scope.
+        OutOfScope = "out_of_scope",
+        /// No common minor version.
+        NoCommonVersion = "no_common_version",
+        /// A message that only parents send.
+        WrongDirection = "wrong_direction",
+        /// More subjects than a child may report.
+        TooManySubjects = "too_many_subjects",
+        /// It could not be decoded.
+        Undecodable = "undecodable",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::io::EngineTime;
 use crate::id::{BootId, NodeIdentity};
-use crate::message::default_beat;
+use crate::message::BEAT_WANTED;
 use crate::subject::SubjectId;
 use crate::supervisor::{FleetPolicy, RestartPolicy};
 use crate::time::{Duration, Moment, WallTime};
@@ -64,7 +64,6 @@ pub struct ContainerSettings {
 impl ContainerSettings {
     /// The shipped values for that node and engine.
     pub fn new(identity: NodeIdentity, engine: SubjectId) -> Self {
-        let beat_wanted = default_beat(identity.tier);
         Self {
             identity,
             engine,
@@ -79,7 +78,7 @@ impl ContainerSettings {
             start_deadline: Duration::from_secs(30),
             stop_bound: Duration::from_secs(5),
             back_within: Duration::from_secs(10),
-            beat_wanted,
+            beat_wanted: BEAT_WANTED,
             look_at: Vec::new(),
             seed: 0,
             wall_at_zero: WallTime(0),
