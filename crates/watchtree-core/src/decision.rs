@@ -194,3 +194,44 @@ pub struct Decision {
     /// What came of it, in words; empty while nothing has.
     pub result: String,
 }
+
+#[cfg(test)]
+mod tests {
+    //! Names, and what a guard's word means.
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn only_the_guard_that_blocks_lets_nothing_pass() {
+        let pass = GuardVerdict::ALL.map(GuardVerdict::lets_pass);
+        assert_eq!(pass, [true, false, true, true]);
+        assert!(GuardAnswer::passed(Guard::Hold, "").lets_pass());
+        assert!(!GuardAnswer::blocked(Guard::Hold, "").lets_pass());
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_or_contradicts_counts_for_nothing() {
+        let cases = [
+            ("waived", true, GuardVerdict::Waived),
+            ("blocked", false, GuardVerdict::Blocked),
+            ("waived", false, GuardVerdict::Blocked),
+            ("blocked", true, GuardVerdict::Passed),
+            ("newer", true, GuardVerdict::Passed),
+            ("", false, GuardVerdict::Blocked),
+        ];
+        for (word, pass, verdict) in cases {
+            assert_eq!(GuardVerdict::from_word_or_pass(word, pass), verdict, "{word} {pass}");
+        }
+    }
+
+    #[test]
+    fn its_name_is_node_epoch_and_count() {
+        let node = NodeName::new("h1.docker.watchdog").unwrap();
+        let id = DecisionId {
+            node,
+            epoch: 7,
+            count: 42,
+        };
+        assert_eq!(id.to_string(), "h1.docker.watchdog:7:42");
+    }
+}

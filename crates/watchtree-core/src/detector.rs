@@ -91,15 +91,6 @@ impl Detector {
         self.newest
     }
 
-    /// By how much the newest sign was later than the fastest of the window: what the path or a queue added.
-    pub fn delay(&self) -> Duration {
-        let Some((slot, received)) = self.newest else {
-            return Duration::ZERO;
-        };
-        self.ours(slot)
-            .map_or(Duration::ZERO, |earliest| received.since(earliest))
-    }
-
     fn offset(&self) -> Option<i64> {
         self.samples.iter().map(|sample| sample.offset).min()
     }

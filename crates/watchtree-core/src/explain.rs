@@ -104,4 +104,21 @@ mod tests {
         assert_eq!(log.of(&one).count(), DecisionLog::PER_SUBJECT_MAX);
         assert_eq!(log.of(&one).last().map(|d| d.id.count), Some(10_999));
     }
+
+    #[test]
+    fn as_many_as_have_room_are_kept_and_the_oldest_goes_first() {
+        let mut log = DecisionLog::default();
+        let total = DecisionLog::TOTAL_MAX as u64;
+        let counts = |log: &DecisionLog| -> Vec<u64> {
+            log.of(&SubjectId::new("h/d/0").unwrap())
+                .map(|it| it.id.count)
+                .collect()
+        };
+        for count in 0..total {
+            log.put(decision(&format!("h/d/{}", count % 2048), count));
+        }
+        assert_eq!(counts(&log), [0, 2048]);
+        log.put(decision("h/d/new", total));
+        assert_eq!(counts(&log), [2048]);
+    }
 }

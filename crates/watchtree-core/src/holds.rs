@@ -150,4 +150,24 @@ mod tests {
         assert_eq!(holds.hold(now, &id("h/more"), second), Err(HoldError::TooMany));
         assert!(holds.hold(now, &id("h/7"), second).is_ok(), "it replaces one");
     }
+
+    #[test]
+    fn the_longest_one_is_taken_and_what_is_refused_is_said() {
+        let mut holds = Holds::default();
+        assert!(holds.hold(Moment::ZERO, &id("h"), Verb::HOLD_MAX).is_ok());
+        assert_eq!(Verb::HOLD_MAX.as_secs(), 604_800);
+        assert_eq!(format!("{}", HoldError::Length), "a hold lasts between 1 s and 7 days");
+        assert_eq!(format!("{}", HoldError::TooMany), "there are 256 holds already");
+    }
+
+    #[test]
+    fn holds_of_before_a_restart_are_taken_up_as_far_as_there_is_room() {
+        let mut holds = Holds::default();
+        for i in 0..=Holds::COUNT_MAX as u64 {
+            holds.restore(id(&format!("h/{i}")), Moment::from_millis(i));
+        }
+        assert_eq!(holds.iter().count(), Holds::COUNT_MAX);
+        assert_eq!(holds.on(&id("h/255")), Some((&id("h/255"), Moment::from_millis(255))));
+        assert_eq!(holds.on(&id("h/256")), None);
+    }
 }

@@ -336,3 +336,15 @@ pub const BEAT_WANTED: Duration = Duration::from_millis(500);
 pub fn watchdog_incarnation(boot_id: BootId, epoch: AgentEpoch) -> Incarnation {
     Incarnation(alloc::format!("{boot_id}+{}", epoch.0))
 }
+
+#[cfg(test)]
+mod tests {
+    //! Words of lives, bits of capabilities.
+    use super::*;
+
+    #[test]
+    fn a_watchdog_lives_as_long_as_its_boot_and_its_epoch() {
+        let life = watchdog_incarnation(BootId([0xa1; 16]), AgentEpoch(3));
+        assert_eq!(life.0, "a1".repeat(16) + "+3");
+    }
+}

@@ -279,6 +279,8 @@ mod tests {
         assert_eq!(refused.subject.as_str(), "h1/docker/@watchdog");
         assert_eq!((refused.action, refused.outcome), (ActionKind::None, Outcome::NotTaken));
         assert!(!refused.guards[0].lets_pass());
+        let why = "ann asked to hold h1/docker/web: refused (expired)";
+        assert_eq!((refused.why.as_str(), refused.result.as_str()), (why, "words"));
         let taken = inbox.draft(Moment::ZERO, &order(), &answer(Ok(())), ActionKind::Hold);
         let taken = recorder.record(Moment::ZERO, taken);
         assert_eq!(
@@ -305,6 +307,7 @@ mod tests {
             Order { id, ..order() }
         };
         assert!(inbox.answered(&ask(0)).is_none());
+        assert!(inbox.answered(&ask(1)).is_some());
         assert_eq!(inbox.answered(&ask(256)).map(|it| it.detail.as_str()), Some("256"));
     }
 }

@@ -176,17 +176,26 @@ mod tests {
         let draft = Draft::new(subject, ActionKind::Start, "it crashed: start it")
             .evidence(evidence)
             .guards(vec![GuardAnswer::passed(Guard::Hold, "not held")])
+            .incarnation(Incarnation("c@t".into()))
             .budget_left(4)
+            .result("so far")
             .outcome(Outcome::UnderWay);
         let decision = recorder.record(Moment::from_millis(3000), draft);
         assert_eq!(
             (decision.wall, decision.id.epoch, decision.id.count),
             (WallTime(52_000), 3, 1)
         );
+        assert_eq!(
+            (decision.incarnation.0.as_str(), decision.budget_left),
+            ("c@t", Some(4))
+        );
+        assert_eq!(decision.result, "so far");
         recorder.close(decision.clone(), Outcome::Succeeded, "it stays up");
+        recorder.update(&decision);
         assert_eq!(recorder.poll().as_ref(), Some(&decision));
         let closed = recorder.poll().unwrap();
-        assert_eq!((closed.id, closed.outcome), (decision.id, Outcome::Succeeded));
+        assert_eq!((closed.id, closed.outcome), (decision.id.clone(), Outcome::Succeeded));
+        assert_eq!(recorder.poll(), Some(decision));
         assert_eq!(recorder.poll(), None);
     }
 
@@ -199,5 +208,13 @@ mod tests {
         let draft = Draft::new(subject, ActionKind::None, "").evidence(facts);
         assert_eq!(draft.evidence.first().map(|it| it.at), Some(Moment::from_millis(4)));
         assert_eq!(draft.evidence.len(), Evidence::COUNT_MAX);
+    }
+
+    #[test]
+    fn labels_follow_from_the_last_reading_of_the_wall_clock() {
+        let mut recorder = recorder();
+        assert_eq!(recorder.wall(Moment::from_millis(500)), WallTime(49_500));
+        recorder.set_wall(Moment::from_millis(2000), WallTime(90_000));
+        assert_eq!(recorder.wall(Moment::from_millis(2500)), WallTime(90_500));
     }
 }

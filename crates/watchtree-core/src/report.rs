@@ -285,4 +285,50 @@ mod tests {
         // FNV-1a-64 of "h/d/a\0c@t\0OK", computed by an independent program: pins the wire's meaning.
         assert_eq!(digest_of(&direct[1..]).value, 0x9351_ccd4_ef6c_e7f9);
     }
+
+    #[test]
+    fn a_report_is_repeated_until_it_is_acknowledged() {
+        let (ms, repeat) = (Moment::from_millis, Duration::from_secs(1));
+        let number = |report: Option<Report>| report.map(|it| it.number);
+        let mut reports = Reports::new();
+        reports.set(verdict("h/d/a", State::Ok));
+        assert_eq!(
+            (number(reports.pop_due(ms(0), repeat)), reports.repeat_at()),
+            (Some(1), Some(ms(1000)))
+        );
+        reports.set(verdict("h/d/b", State::Ok));
+        assert_eq!(reports.pop_due(ms(999), repeat), None, "one at a time");
+        assert_eq!(number(reports.pop_due(ms(1000), repeat)), Some(2));
+        reports.acknowledged(1);
+        assert_eq!(reports.repeat_at(), Some(ms(2000)), "the second is under way");
+        reports.restart();
+        assert_eq!(number(reports.pop_due(ms(1001), repeat)), Some(3));
+        reports.acknowledged(3);
+        assert_eq!((reports.repeat_at(), reports.pop_due(ms(9000), repeat)), (None, None));
+        assert_eq!(
+            reports.get(&SubjectId::new("h/d/b").unwrap()),
+            Some(&verdict("h/d/b", State::Ok))
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_for_an_absent_parent_is_bounded() {
+        let mut reports = Reports::new();
+        for i in 0..=GONE_MAX {
+            let name = alloc::format!("h/d/{i}");
+            reports.set(verdict(&name, State::Ok));
+            reports.remove(&SubjectId::new(&name).unwrap());
+        }
+        let first = reports.next_report().unwrap();
+        assert_eq!(first.gone[0].as_str(), "h/d/1", "the oldest is forgotten, no more");
+        // An answer that comes after so many repeats is not understood any more.
+        for _ in 1..CARRIED_MAX {
+            reports.next_report().unwrap();
+        }
+        let newest = reports.next_report().unwrap();
+        reports.acknowledged(first.number);
+        assert_eq!(reports.next_report().unwrap().gone, newest.gone);
+        reports.acknowledged(first.number + 2);
+        assert_eq!(reports.next_report().unwrap().gone[0].as_str(), "h/d/65");
+    }
 }

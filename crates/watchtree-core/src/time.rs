@@ -96,3 +96,37 @@ pub fn seconds(time: Duration) -> String {
 /// Milliseconds since 1970 in UTC: a label. It may jump; nothing but labels and ages across a reboot come from it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct WallTime(pub u64);
+
+#[cfg(test)]
+mod tests {
+    //! Limits and words.
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn it_stops_at_both_ends_of_the_clock() {
+        let ms = Moment::from_millis;
+        assert_eq!(ms(1500) - ms(500), Duration::from_secs(1));
+        assert_eq!(ms(500) - ms(1500), Duration::ZERO);
+        assert_eq!(ms(500).saturating_sub(Duration::from_millis(1)), ms(499));
+        assert_eq!(ms(500).saturating_sub(Duration::from_secs(1)), Moment::ZERO);
+        assert_eq!(ms(1) + Duration::MAX, Moment::FAR_FUTURE);
+        let mut moment = ms(1);
+        moment += Duration::from_millis(2);
+        assert_eq!(moment, ms(3));
+    }
+
+    #[test]
+    fn people_read_seconds() {
+        assert_eq!(Moment::from_micros(12_034_999).to_string(), "12.034");
+        for (millis, words) in [
+            (0, "0.00 s"),
+            (129, "0.12 s"),
+            (9999, "9.99 s"),
+            (10_000, "10 s"),
+            (12_999, "12 s"),
+        ] {
+            assert_eq!(seconds(Duration::from_millis(millis)), words);
+        }
+    }
+}

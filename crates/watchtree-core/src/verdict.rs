@@ -216,3 +216,33 @@ impl Verdict {
     /// Most remarks of one verdict.
     pub const REMARKS_MAX: usize = 8;
 }
+
+#[cfg(test)]
+mod tests {
+    //! Which states are incidents; how long evidence may be.
+    use super::*;
+
+    #[test]
+    fn the_worst_states_and_an_unhealthy_one_are_incidents() {
+        use State::{
+            AgentLost, Degraded, Down, GivenUp, Ok, Repairing, Stopped, Suspect, Unhealthy, Unknown, Unreachable,
+        };
+        assert!(
+            [Unhealthy, AgentLost, Unreachable, Down, GivenUp]
+                .into_iter()
+                .all(State::is_incident)
+        );
+        let others = [Ok, Stopped, Unknown, Degraded, Suspect, Repairing];
+        assert!(!others.into_iter().any(State::is_incident));
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_two_characters() {
+        // Letters before the two bytes of an `ä`, and the length that is kept.
+        for (letters, kept) in [(0, 2), (509, 511), (510, 512), (511, 511), (512, 512), (600, 512)] {
+            let detail = "x".repeat(letters) + "ä";
+            let evidence = Evidence::new(EvidenceKind::Ping, Moment::ZERO, detail);
+            assert_eq!(evidence.detail.len(), kept, "{letters}");
+        }
+    }
+}

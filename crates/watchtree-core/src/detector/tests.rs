@@ -77,7 +77,7 @@ fn a_lasting_longer_way_is_learnt_within_the_window() {
     for i in 40..40 + WINDOW_SAMPLES as u64 {
         detector.heard(ms(500 * i), ms(100_602 + 500 * i));
     }
-    assert_eq!(detector.delay(), Duration::ZERO);
+    assert_eq!(detector.ours(ms(500 * 71)), Some(ms(100_602 + 500 * 71)));
 }
 
 #[test]
@@ -113,4 +113,54 @@ fn health_falls_with_stalls_and_heals_a_point_a_second() {
     assert_eq!(watch.health(ms(1000)), ObserverHealth(6));
     assert_eq!(watch.health(ms(3000)), ObserverHealth(4));
     assert_eq!(watch.health(ms(60_000)), ObserverHealth(0));
+}
+
+#[test]
+fn moments_of_one_clock_are_told_on_the_other() {
+    let detector = after_beats(10);
+    assert_eq!(detector.ours(ms(700)), Some(ms(100_702)));
+    assert_eq!(detector.theirs(ms(100_702)), Some(ms(700)));
+    assert_eq!(detector.newest(), Some((ms(4500), ms(104_502))));
+    let silent = Detector::new(BEAT, MARGIN);
+    assert_eq!(
+        (silent.ours(ms(1)), silent.theirs(ms(1)), silent.newest()),
+        (None, None, None)
+    );
+}
+
+/// How many samples a second sign makes, so long after the first on both clocks.
+#[test]
+fn there_is_one_sample_per_half_interval_of_both_clocks() {
+    for (slot, received, samples) in [
+        (250, 250, 2),
+        (249, 250, 1),
+        (250, 249, 1),
+        (0, 250, 1),
+        (250, 0, 1),
+        (900, 900, 2),
+    ] {
+        let mut detector = Detector::new(BEAT, MARGIN);
+        detector.heard(ms(1000), ms(5000));
+        detector.heard(ms(1000 + slot), ms(5000 + received));
+        assert_eq!(detector.samples.len(), samples, "{slot} {received}");
+    }
+}
+
+#[test]
+fn clocks_that_are_too_far_apart_are_as_far_apart_as_can_be() {
+    assert_eq!(difference(Moment::FAR_FUTURE, Moment::ZERO), i64::MAX);
+    assert_eq!(difference(Moment::ZERO, Moment::FAR_FUTURE), i64::MIN);
+    assert_eq!(difference(ms(1), ms(3)), -2000);
+}
+
+#[test]
+fn a_stall_of_a_second_weighs_three_times_as_much() {
+    for (gap, health) in [(999, 1), (1000, 3), (5000, 3)] {
+        let mut local = LocalHealth::new(ms(0), Duration::from_secs(2));
+        local.stalled(ms(7000), Duration::from_millis(gap));
+        assert_eq!(
+            (local.health(ms(7000)), local.settled_at()),
+            (ObserverHealth(health), ms(9000))
+        );
+    }
 }

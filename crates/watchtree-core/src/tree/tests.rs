@@ -101,3 +101,16 @@ fn a_book_is_bounded() {
     assert!(book.put(verdict("h1/d/more", State::Ok)).is_none());
     assert!(book.put(verdict("h1/d/7", State::Down)).is_some());
 }
+
+#[test]
+fn a_book_says_what_it_holds() {
+    let mut book = Book::default();
+    assert!(book.is_empty() && book.get(&SubjectId::new("h1").unwrap()).is_none());
+    assert_eq!(book.put(verdict("h1", State::Ok)), Some(Before(None)));
+    assert_eq!(book.put(verdict("h1", State::Down)), Some(Before(Some(State::Ok))));
+    book.put(verdict("h1/d", State::Ok));
+    assert_eq!((book.len(), book.is_empty()), (2, false));
+    let h1 = SubjectId::new("h1").unwrap();
+    assert_eq!(book.get(&h1).map(|it| it.state), Some(State::Down));
+    assert!(book.remove(&h1) && !book.remove(&h1));
+}
