@@ -256,3 +256,165 @@ impl Child {
         self.ping = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Lives, the past and clones; what a new session keeps; Pongs.
+    use super::*;
+    use crate::fixture::{identity, name, subject};
+    use crate::id::{AgentEpoch, BootId, NodeId, Tier};
+    use crate::message::Capabilities;
+    use alloc::vec::Vec;
+
+    const BEAT: Duration = Duration::from_millis(500);
+    const MARGIN: Duration = Duration::from_secs(1);
+
+    fn ms(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    fn peer(connection: u64) -> Peer {
+        let name = name("h1");
+        Peer { name, connection }
+    }
+
+    fn detector() -> Detector {
+        Detector::new(BEAT, MARGIN)
+    }
+
+    /// h1 with the last byte of node id and boot, and the epoch.
+    fn life(node: u8, boot: u8, epoch: u64) -> NodeIdentity {
+        NodeIdentity {
+            node_id: NodeId([node; 16]),
+            boot_id: BootId([boot; 16]),
+            agent_epoch: AgentEpoch(epoch),
+            ..identity("h1", Tier::Host, 0)
+        }
+    }
+
+    fn hello(identity: NodeIdentity) -> Hello {
+        Hello {
+            identity,
+            minor_min: 0,
+            minor_max: 0,
+            capabilities: Capabilities(0),
+            scope: subject("h1"),
+            digest: Digest::default(),
+            beat_wanted: BEAT,
+            look_at: Vec::new(),
+        }
+    }
+
+    /// Of node 1 in boot 1 and epoch 5, heard with frame 10 at 100 s of ours and 0 s of its own.
+    fn child() -> Child {
+        let mut child = Child::new(hello(life(1, 1, 5)), peer(1), detector());
+        child.heard(ms(100_000), peer(1), &Header::new(&life(1, 1, 5), 10, ms(0)));
+        child
+    }
+
+    #[test]
+    fn a_hello_is_told_from_a_clone_and_from_the_past() {
+        let (stale, replay) = (Some(Refusal::StaleEpoch), Some(Refusal::ReplayedSeq));
+        // Node, boot, epoch and seq of the Hello; how it is refused while the known one is alive, and when it is silent.
+        let cases = [
+            (1, 1, 5, 11, None, None),
+            (1, 1, 5, 10, replay, replay),
+            (1, 1, 6, 1, None, None),
+            (1, 1, 4, 11, stale, stale),
+            (1, 2, 6, 1, Some(Refusal::Clone), None),
+            (1, 2, 4, 1, Some(Refusal::Clone), None),
+            (2, 1, 5, 11, Some(Refusal::Clone), None),
+            (2, 1, 4, 1, Some(Refusal::Clone), None),
+            (2, 2, 5, 1, Some(Refusal::Clone), None),
+        ];
+        for (node, boot, epoch, seq, alive, silent) in cases {
+            let id = life(node, boot, epoch);
+            let header = Header::new(&id, seq, ms(0));
+            let refusal = |child: &Child, now| child.check_hello(now, &header, &id).err().map(|it| it.refusal);
+            let mut child = child();
+            assert_eq!(refusal(&child, ms(101_499)), alive, "{id:?} {seq}");
+            assert_eq!(refusal(&child, ms(101_500)), silent, "{id:?} {seq}");
+            child.leave(Goodbye::HostShutdown);
+            assert_eq!(
+                refusal(&child, ms(100_001)),
+                silent,
+                "who has left is not alive: {id:?} {seq}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_is_of_the_session_of_the_past_or_of_a_life_unknown() {
+        // Boot, epoch and seq; whether the session is asked, and what it says.
+        let cases = [
+            (1, 5, 11, true, None),
+            (1, 5, 10, true, Some(Refusal::ReplayedSeq)),
+            (1, 4, 11, true, Some(Refusal::StaleEpoch)),
+            (1, 6, 1, false, None),
+            (2, 5, 11, false, None),
+            (2, 6, 11, false, None),
+        ];
+        for (boot, epoch, seq, is_in_session, refusal) in cases {
+            let header = Header::new(&life(1, boot, epoch), seq, ms(0));
+            let child = child();
+            assert_eq!(child.is_in_session(&header), is_in_session, "{boot} {epoch}");
+            if is_in_session {
+                assert_eq!(child.check_frame(&header).err().map(|it| it.refusal), refusal);
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_session_keeps_what_is_still_true() {
+        // Who says Hello; whether it is a new life, and whether the clock is the same.
+        let cases = [
+            (life(1, 1, 5), false, true),
+            (life(1, 1, 6), true, true),
+            (life(1, 2, 6), true, false),
+            (life(2, 1, 5), true, false),
+        ];
+        for (id, is_new_life, is_same_clock) in cases {
+            let mut old = child();
+            old.leave(Goodbye::HostShutdown);
+            old.told_term();
+            old.pinged(ms(100_000), 7);
+            assert!(old.has_left() && old.is_term_unheard());
+            assert_eq!(old.is_new_life(&id), is_new_life, "{id:?}");
+            let mut new = old.greeted(hello(id.clone()), peer(2), detector());
+            assert_eq!((&new.hello().identity, new.peer()), (&id, &peer(2)));
+            assert!(!new.has_left() && !new.is_term_unheard(), "{id:?}");
+            assert_eq!(new.newest().is_some(), is_same_clock, "{id:?}");
+            assert_eq!(new.last_seq, if is_new_life { 0 } else { 10 });
+            let header = Header::new(&id, 11, ms(1));
+            assert_eq!(new.pong(ms(100_001), &header, 7, MARGIN), !is_new_life, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_pong_counts_once_and_in_time() {
+        // The nonce, how long it took, whether it is an answer.
+        for (nonce, took, counts) in [(7, 0, true), (7, 1000, true), (7, 1001, false), (8, 0, false)] {
+            let mut child = child();
+            child.pinged(ms(200_000), 7);
+            let header = Header::new(&life(1, 1, 5), 11, ms(50_000));
+            let mut pong = || child.pong(ms(200_000 + took), &header, nonce, MARGIN);
+            assert_eq!((pong(), pong()), (counts, false), "{nonce} {took}");
+            let until = counts.then_some(ms(200_000 + took + 1500)).or(Some(ms(101_500)));
+            assert_eq!(child.fresh_until(), until, "it alone says how the clocks stand");
+        }
+    }
+
+    #[test]
+    fn its_clock_is_told_on_ours_until_the_life_is_over() {
+        let mut child = child();
+        assert_eq!(child.newest(), Some((ms(0), ms(100_000))));
+        assert_eq!(child.its_now(ms(100_700)), Some(ms(700)));
+        assert_eq!(child.our_moment(ms(700)), Some(ms(100_700)));
+        child.pinged(ms(100_000), 7);
+        child.life_ended(detector());
+        assert_eq!((child.newest(), child.its_now(ms(100_700))), (None, None));
+        let first = Header::new(&life(1, 1, 5), 1, ms(0));
+        assert!(child.check_frame(&first).is_ok(), "frames are counted anew");
+        assert!(!child.pong(ms(100_001), &first, 7, MARGIN));
+    }
+}

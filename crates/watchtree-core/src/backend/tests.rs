@@ -12,6 +12,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 mod names;
+mod sessions;
 
 fn ms(ms: u64) -> Moment {
     Moment::from_millis(ms)
