@@ -3,12 +3,12 @@
 //! ```text
 //!        ┌─────────────────────────────────────────────────────────────────────────────┐
 //!        ▼                                                                             │
-//!   drain inbox ─▶ own stall? report it ─▶ handle_timeout ─▶ execute effects ─▶ pulse, pet ─▶ wait ≤ 250 ms
+//!   own stall? report it ─▶ drain inbox ─▶ handle_timeout ─▶ execute effects ─▶ pulse, pet ─▶ wait ≤ 250 ms
 //! ```
 //!
-//! Contract: in each turn waiting inputs come before the input that reports a stall of this process, and that before any
-//! deadline; so no subject is judged by time in which this process did not run. Deadlines are compared with the clock, not
-//! with how long the loop slept. Executing an effect never awaits: slow work runs in a task that answers through the inbox. The
+//! Contract: in each turn the input that reports a stall of this process comes before every input that waited during it, and
+//! those before any deadline; so nothing that waited is taken for what happens just now, and no subject is judged by time in
+//! which this process did not run. Deadlines are compared with the clock, not with how long the loop slept. Executing an effect never awaits: slow work runs in a task that answers through the inbox. The
 //! systemd watchdog and `/livez` are fed here only, so they prove that *this* loop turns.
 //!
 //! Does not know roles, sockets or files.
@@ -150,24 +150,9 @@ where
         stop_by: None,
     };
     state.notifier.ready();
+    let mut came = None;
     loop {
-        let began = state.clock.now();
-        let gap = state.gap(began);
-        if gap.is_some() {
-            tokio::time::sleep(SETTLE).await;
-        }
-        for _ in 0..parts.inbox.len() {
-            match parts.inbox.try_recv() {
-                Ok(input) => machine.handle(state.clock.now(), input),
-                Err(_) => break,
-            }
-        }
-        if let Some(gap) = gap {
-            tracing::warn!(gap_ms = gap.as_millis(), "this process did not run for a while");
-            if let Some(input) = (parts.stalled)(gap) {
-                machine.handle(state.clock.now(), input);
-            }
-        }
+        state.take_in(machine, &mut parts, came).await;
         machine.handle_timeout(state.clock.now());
         while let Some(effect) = machine.poll_effect() {
             if executor.execute(state.clock.now(), effect).is_break() {
@@ -193,9 +178,10 @@ where
             tracing::warn!("the machine did not end in time; leaving the rest to the journal");
             return Ended::Cut;
         }
-        if let ControlFlow::Break(ended) = state.wait(machine, executor, &mut parts).await {
-            return ended;
-        }
+        came = match state.wait(machine, executor, &mut parts).await {
+            ControlFlow::Continue(input) => input,
+            ControlFlow::Break(ended) => return ended,
+        };
     }
 }
 
@@ -223,13 +209,35 @@ impl Loop {
         (STALL < gap).then_some(gap)
     }
 
-    /// Waits for the next input, signal, read, deadline or tick, and takes what came.
+    /// Hands over a stall, if there was one, then `came`, which ended the wait, then everything else that waits.
+    async fn take_in<M: Machine>(&mut self, machine: &mut M, parts: &mut Drive<M>, came: Option<M::Input>) {
+        let began = self.clock.now();
+        if let Some(gap) = self.gap(began) {
+            tokio::time::sleep(SETTLE).await;
+            tracing::warn!(gap_ms = gap.as_millis(), "this process did not run for a while");
+            if let Some(input) = (parts.stalled)(gap) {
+                machine.handle(self.clock.now(), input);
+            }
+        }
+        if let Some(input) = came {
+            machine.handle(self.clock.now(), input);
+        }
+        for _ in 0..parts.inbox.len() {
+            match parts.inbox.try_recv() {
+                Ok(input) => machine.handle(self.clock.now(), input),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Waits for the next input, signal, read, deadline or tick. Returns the input: it may have waited during a stall, of
+    /// which the machine must hear first.
     async fn wait<M: Machine, P: Execute<M>>(
         &mut self,
-        machine: &mut M,
+        machine: &M,
         executor: &mut P,
         parts: &mut Drive<M>,
-    ) -> ControlFlow<Ended> {
+    ) -> ControlFlow<Ended, Option<M::Input>> {
         let now = self.clock.now();
         // At least a millisecond: a deadline that has become due meanwhile must not turn into a spinning loop.
         let until = machine
@@ -246,9 +254,8 @@ impl Loop {
                 SignalRequest::Stop => {
                     tracing::info!("asked to stop");
                     self.notifier.stopping();
-                    let now = self.clock.now();
-                    self.stop_by = Some(now + parts.stop_within);
-                    machine.handle(now, (parts.stop)());
+                    self.stop_by = Some(self.clock.now() + parts.stop_within);
+                    return ControlFlow::Continue(Some((parts.stop)()));
                 }
                 SignalRequest::Reload => {
                     executor.reload(self.clock.now());
@@ -256,7 +263,7 @@ impl Loop {
                 }
             },
             input = parts.inbox.recv() => match input {
-                Some(input) => machine.handle(self.clock.now(), input),
+                Some(input) => return ControlFlow::Continue(Some(input)),
                 None => return ControlFlow::Break(Ended::InboxClosed),
             },
             Some(read) = parts.reads.recv() => read(machine),
@@ -264,7 +271,7 @@ impl Loop {
                 parts.pulse.lagged(self.clock.now().since(now + until));
             }
         }
-        ControlFlow::Continue(())
+        ControlFlow::Continue(None)
     }
 }
 
@@ -338,8 +345,17 @@ mod tests {
         toy
     }
 
+    /// A machine that really stands still here is told of that as well.
+    fn first_stall_only(toy: &mut Toy) {
+        let mut stalls = 0;
+        toy.told.retain(|told| {
+            stalls += usize::from(told == "stalled");
+            told != "stalled" || stalls == 1
+        });
+    }
+
     #[tokio::test]
-    async fn what_waits_comes_first_then_the_stall_then_the_deadline() {
+    async fn a_stall_comes_first_then_what_waits_then_the_deadline() {
         let mut toy = run(&["arm", "freeze"], |effect, inputs| match effect {
             "freeze" => {
                 // The process stands still; evidence arrives meanwhile, and the deadline passes.
@@ -350,13 +366,26 @@ mod tests {
             _ => {}
         })
         .await;
-        // A machine that really stands still here is told of that as well.
-        let mut stalls = 0;
-        toy.told.retain(|told| {
-            stalls += usize::from(told == "stalled");
-            told != "stalled" || stalls == 1
-        });
-        assert_eq!(toy.told, ["arm", "freeze", "evidence", "stalled", "timeout", "stop"]);
+        first_stall_only(&mut toy);
+        assert_eq!(toy.told, ["arm", "freeze", "stalled", "evidence", "timeout", "stop"]);
+    }
+
+    #[tokio::test]
+    async fn a_stall_while_it_waits_comes_before_the_input_that_ends_the_wait() {
+        let mut toy = run(&["arm"], |effect, inputs| {
+            if effect == "rang" {
+                let inputs = inputs.clone();
+                // Another task of the same thread: while it stands still, the loop that waits does as well.
+                tokio::spawn(async move {
+                    std::thread::sleep(STALL + Duration::from_millis(100));
+                    inputs.try_send("evidence").expect("there is room");
+                    inputs.try_send("stop").expect("there is room");
+                });
+            }
+        })
+        .await;
+        first_stall_only(&mut toy);
+        assert_eq!(toy.told, ["arm", "timeout", "stalled", "evidence", "stop"]);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! A daemon's process in the simulated world: it runs, freezes, dies and starts again around a core machine.
 //!
-//! This is the synchronous twin of `watchtree-runtime`'s drive loop and keeps its order: what waits is handed in first,
-//! then the own stall, then what has become due. Moments passed in are the world's; the machine sees its own boot's clock.
+//! This is the synchronous twin of `watchtree-runtime`'s drive loop and keeps its order: the own stall is told
+//! first, then what waited, then what has become due. Moments passed in are the world's; the machine sees its own boot's clock.
 
 use super::clock::{local, world};
 use watchtree_core::machine::Machine;
@@ -71,17 +71,17 @@ impl<M: Machine> Process<M> {
         ran
     }
 
-    /// SIGCONT: drains what waited, tells the stall where it was long, lets due things happen. How long it was.
+    /// SIGCONT: tells the stall where it was long, drains what waited, lets due things happen. How long it was.
     pub fn thaw(&mut self, now: Moment, stalled: impl FnOnce(Duration) -> M::Input) -> Option<Duration> {
         let since = self.frozen_since.take()?;
         let machine = self.machine.as_mut()?;
         let at = local(self.zero, now);
-        for input in self.waiting.drain(..) {
-            machine.handle(at, input);
-        }
         let gap = now.since(since);
         if STALL_MIN < gap {
             machine.handle(at, stalled(gap));
+        }
+        for input in self.waiting.drain(..) {
+            machine.handle(at, input);
         }
         machine.handle_timeout(at);
         Some(gap)
