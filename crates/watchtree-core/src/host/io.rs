@@ -115,7 +115,7 @@ fn child_restart() -> RestartPolicy {
         half_open_within_budget: false,
         ..RestartLimits::default()
     };
-    RestartPolicy::new(limits).unwrap_or_default()
+    RestartPolicy::new(limits).expect("these constants are a policy")
 }
 
 /// The children of one host do not share a budget: each stands alone.
@@ -127,7 +127,7 @@ fn child_fleet() -> FleetPolicy {
         },
         ..FleetLimits::default()
     };
-    FleetPolicy::new(limits).unwrap_or_default()
+    FleetPolicy::new(limits).expect("these constants are a policy")
 }
 
 /// A look at an engine. Reporting only: nothing is repaired by it.
