@@ -22,11 +22,6 @@ const OWED: &[(&str, &str, usize)] = &[
         "crates/watchtree-core/src/container/repair/answers.rs",
         1,
     ),
-    (
-        "scattered impl",
-        "crates/watchtree-core/src/container/subject/exits.rs",
-        1,
-    ),
     ("scattered impl", "crates/watchtree-core/src/supervisor/policy.rs", 1),
 ];
 

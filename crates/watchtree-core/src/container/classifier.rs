@@ -36,7 +36,7 @@ pub(crate) struct ExitCase<'a> {
 
 /// Evidence that is missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Evident {
+pub(crate) enum Missing {
     /// Time alone brings it, or what is being asked already.
     Time,
     /// A fresh inspection.
@@ -47,20 +47,25 @@ pub(crate) enum Evident {
     Replay,
 }
 
-/// What is known of an exit.
+/// The class of an exit, why, and the fact that shows it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Classified {
-    /// Its class, why, and the fact that shows it.
-    Known {
-        class: ExitClass,
-        why: String,
-        fact: Evidence,
-        /// One of many of one cause, for all that is known.
-        correlated: bool,
-    },
-    /// Not before this evidence is there, or this moment.
-    Need(Evident, Moment, &'static str),
+pub(crate) struct Known {
+    pub(crate) class: ExitClass,
+    pub(crate) why: String,
+    pub(crate) fact: Evidence,
+    /// One of many of one cause, for all that is known.
+    pub(crate) correlated: bool,
 }
+
+/// Not classified before this evidence is there, or this moment; why, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Need {
+    pub(crate) missing: Missing,
+    pub(crate) until: Moment,
+    pub(crate) why: &'static str,
+}
+
+type Classified = Result<Known, Need>;
 
 impl ExitCase<'_> {
     /// Who or what ended it?
@@ -84,7 +89,7 @@ impl ExitCase<'_> {
         }
         if let Some(until) = self.continuity.gap_until() {
             let why = "waits until the event stream is whole again";
-            return Classified::Need(Evident::Time, until, why);
+            return need(Missing::Time, until, why);
         }
         let ended_at = it.ended_at(now);
         let odd = it.odd_intent(ended_at);
@@ -117,7 +122,7 @@ impl ExitCase<'_> {
             ended_at + EVENT_ON_THE_WAY
         };
         if now < settled {
-            return Classified::Need(Evident::Time, settled, "finding out whether somebody stopped it");
+            return need(Missing::Time, settled, "finding out whether somebody stopped it");
         }
         if !it.ended_by_event() {
             // Its event never came: the stream loses events, and a person's stop may be among them. If the engine still
@@ -125,15 +130,15 @@ impl ExitCase<'_> {
             let whole = self.continuity.whole_since();
             let why = "its event never came: asking for the events again";
             if whole < ended_at + EVENT_ON_THE_WAY {
-                return Classified::Need(Evident::Replay, now + EVENT_ON_THE_WAY, why);
+                return need(Missing::Replay, now + EVENT_ON_THE_WAY, why);
             }
             if now < whole + REPLAYED_WITHIN {
-                return Classified::Need(Evident::Time, whole + REPLAYED_WITHIN, why);
+                return need(Missing::Time, whole + REPLAYED_WITHIN, why);
             }
         }
         if !self.continuity.is_live(ended_at) && !it.was_inspected_since(ended_at) {
             let why = "its end is old news: inspecting whether it is still so";
-            return Classified::Need(Evident::Inspection, now + FLAG_WITHIN, why);
+            return need(Missing::Inspection, now + FLAG_WITHIN, why);
         }
         let detail = if it.ended_by_event() {
             "no stop signal was seen on an unbroken event stream"
@@ -147,13 +152,13 @@ impl ExitCase<'_> {
     pub(crate) fn classify_by_flag(&self, now: Moment, foreign: Option<String>) -> Classified {
         let settled = self.observation.ended_at(now) + self.settle;
         if now < settled {
-            return Classified::Need(Evident::Time, settled, "events may be missing: settling");
+            return need(Missing::Time, settled, "events may be missing: settling");
         }
         let why = "events may be missing: asking the engine's manual-stop flag";
         let answer = match self.observation.flag() {
-            ManualStopFlag::NotAsked => return Classified::Need(Evident::Flag, now + FLAG_WITHIN, why),
+            ManualStopFlag::NotAsked => return need(Missing::Flag, now + FLAG_WITHIN, why),
             ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => {
-                return Classified::Need(Evident::Time, at + FLAG_WITHIN, why);
+                return need(Missing::Time, at + FLAG_WITHIN, why);
             }
             ManualStopFlag::Asked(_) => None,
             ManualStopFlag::Known(answer) => answer,
@@ -213,22 +218,26 @@ impl ExitCase<'_> {
     }
 }
 
+fn need(missing: Missing, until: Moment, why: &'static str) -> Classified {
+    Err(Need { missing, until, why })
+}
+
 fn known(now: Moment, class: ExitClass, kind: EvidenceKind, why: &str) -> Classified {
-    Classified::Known {
+    Ok(Known {
         class,
         why: why.to_string(),
         fact: Evidence::new(kind, now, why),
         correlated: false,
-    }
+    })
 }
 
 fn crash(now: Moment, detail: &str, correlated: bool) -> Classified {
-    Classified::Known {
+    Ok(Known {
         class: ExitClass::Crash,
         why: "nobody stopped it".to_string(),
         fact: Evidence::new(EvidenceKind::NobodyStoppedIt, now, detail),
         correlated,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -279,7 +288,7 @@ mod tests {
         (observation, continuity)
     }
 
-    fn class(now: u64, observation: &ContainerObservation, continuity: &EventContinuity) -> Result<ExitClass, Evident> {
+    fn class(now: u64, observation: &ContainerObservation, continuity: &EventContinuity) -> Result<ExitClass, Missing> {
         let life = observation.incarnation();
         let case = ExitCase {
             observation,
@@ -287,10 +296,7 @@ mod tests {
             memory: Some((&life, Desired::Running)),
             settle: SETTLE,
         };
-        match case.classify(at(now)) {
-            Classified::Known { class, .. } => Ok(class),
-            Classified::Need(what, ..) => Err(what),
-        }
+        case.classify(at(now)).map(|it| it.class).map_err(|need| need.missing)
     }
 
     #[test]
@@ -316,10 +322,10 @@ mod tests {
         ] {
             let (mut it, continuity) = scene(false);
             it.take(at(2500), &event(6000, EventAction::Die { exit_code: 1 }), true);
-            assert_eq!(class(2500, &it, &continuity), Err(Evident::Time), "settling");
-            assert_eq!(class(4500, &it, &continuity), Err(Evident::Flag));
+            assert_eq!(class(2500, &it, &continuity), Err(Missing::Time), "settling");
+            assert_eq!(class(4500, &it, &continuity), Err(Missing::Flag));
             it.ask_flag(at(4500));
-            assert_eq!(class(4501, &it, &continuity), Err(Evident::Time));
+            assert_eq!(class(4501, &it, &continuity), Err(Missing::Time));
             assert!(it.flag_read(flag));
             assert_eq!(class(4502, &it, &continuity), Ok(expected));
         }
@@ -336,7 +342,7 @@ mod tests {
             ..it.view().unwrap().clone()
         };
         it.absorb(at(5001), view);
-        assert_eq!(class(5001, &it, &continuity), Err(Evident::Time));
-        assert_eq!(class(6001, &it, &continuity), Err(Evident::Replay));
+        assert_eq!(class(5001, &it, &continuity), Err(Missing::Time));
+        assert_eq!(class(6001, &it, &continuity), Err(Missing::Replay));
     }
 }

@@ -116,6 +116,13 @@ impl Labels {
         }
     }
 
+    /// How long `/stop` gives it: a label, its own, or the default; whole seconds, rounded up.
+    pub(crate) fn stop_secs(&self, own: Option<Duration>, default: Duration) -> u32 {
+        let timeout = self.stop_timeout.or(own).unwrap_or(default);
+        let secs = timeout.as_secs() + u64::from(timeout.subsec_nanos() != 0);
+        u32::try_from(secs).unwrap_or(u32::MAX)
+    }
+
     /// May it be started when it has crashed? `Err` says why not.
     ///
     /// # Errors

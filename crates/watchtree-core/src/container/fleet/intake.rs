@@ -189,10 +189,12 @@ impl ContainerFleet {
             return false;
         };
         let Watched { subject, supervisor } = watched;
-        match subject.classify_signal(supervisor.repair_mut(), it, (event.at, signal), came) {
-            SignalSeen::Own => return false,
-            SignalSeen::Odd => return it.has_odd_stop_of(now),
-            SignalSeen::Foreign => {}
+        let (at, is_recovering) = (event.at, subject.recovering().is_some());
+        let stop = StopEvent { at, signal, came };
+        match take_stop_event(stop, it, supervisor.repair_mut(), is_recovering) {
+            SignalOrigin::Repair => return false,
+            SignalOrigin::Odd => return it.has_odd_stop_of(now),
+            SignalOrigin::Foreign => {}
         }
         let supervision = supervisor.supervision_mut();
         let Some(signal) = signal else {
@@ -206,8 +208,7 @@ impl ContainerFleet {
         // The machine goes down and its engine stops every container: that is no wish to remember after the boot.
         if !climate.hands_off {
             subject.foreign_signal(now, it, supervision);
-            let (id, at) = (event.id.clone(), event.at);
-            let subject = sid;
+            let (subject, id) = (sid, event.id.clone());
             out.journal(Record::StopSeen {
                 subject,
                 id,
@@ -264,7 +265,7 @@ impl ContainerFleet {
                 .entry(sid.clone())
                 .or_insert_with(|| Watched::new(sid.clone()));
             if taken_up_by.is_some() {
-                watched.subject.forget_signal();
+                watched.subject.present_mut().forget_signal();
                 watched.supervisor.supervision_mut().clear_exit();
             }
             watched.subject.set_labels(labels);
@@ -333,7 +334,7 @@ impl ContainerFleet {
         } else {
             self.calls.close(ticket);
         }
-        let Some(Watched { subject, supervisor }) = self.watched.get_mut(&sid) else {
+        let Some(Watched { supervisor, .. }) = self.watched.get_mut(&sid) else {
             return;
         };
         self.dirty.insert(sid.clone());
@@ -344,7 +345,7 @@ impl ContainerFleet {
         let lost = repair.lost_call().map(|call| (call, repair.incarnation().clone()));
         let commands: Vec<Command> = acts
             .into_iter()
-            .map(|act| subject.command(now, repair, act, &self.settings))
+            .map(|act| Command::of(&sid, now, repair, act, &self.settings))
             .collect();
         if let Some((call, life)) = lost {
             let why = format!(

@@ -27,7 +27,9 @@ use crate::container::record::{OpenRepair, RepairStep};
 use crate::container::recovery;
 use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
-use crate::container::subject::{Around, Command, ContainerSubject, SignalSeen, own_exit};
+use crate::container::subject::{
+    Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit, take_stop_event,
+};
 use crate::deadlines::Deadlines;
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::holds::Holds;
@@ -276,13 +278,13 @@ impl ContainerFleet {
             return;
         }
         let mut queue = VecDeque::new();
-        let Some(Watched { subject, supervisor }) = self.watched.get_mut(sid) else {
+        let Some(Watched { supervisor, .. }) = self.watched.get_mut(sid) else {
             return;
         };
         if let Some(repair) = supervisor.repair() {
             let why = repair.overruled().unwrap_or("the container is gone").to_string();
             let step = super::repair::Act::Journal(RepairStep::Ended);
-            let step = subject.command(now, repair, step, &self.settings);
+            let step = Command::of(sid, now, repair, step, &self.settings);
             let mut outputs = Outputs::new(&mut self.recorder, &mut queue);
             outputs.command(step);
             supervisor.abandon(Outcome::Overruled, &why, &mut outputs);
@@ -371,7 +373,7 @@ impl ContainerFleet {
         if supervisor.repair().is_some() {
             return;
         }
-        let count = subject.count_engine_restarts(it);
+        let count = subject.present_mut().count_engine_restarts(it);
         if count == 0 {
             return;
         }
@@ -411,7 +413,7 @@ impl ContainerFleet {
         }
         let incarnation = match self.inventory.observation_of(sid) {
             Some(it) => it.incarnation(),
-            None => subject.life().clone(),
+            None => subject.present().incarnation().clone(),
         };
         Some(Verdict {
             subject: sid.clone(),

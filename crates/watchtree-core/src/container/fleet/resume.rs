@@ -46,15 +46,11 @@ impl ContainerFleet {
             return;
         };
         let repair = recovery::resume(now, open, stops_first, it, &self.settings);
-        let Watched { subject, supervisor } = watched;
+        let supervisor = &mut watched.supervisor;
         let mut queue = VecDeque::new();
         if *id != open.id {
-            let ended = subject.command(
-                now,
-                &repair,
-                crate::container::repair::Act::Journal(RepairStep::Ended),
-                &self.settings,
-            );
+            let ended = crate::container::repair::Act::Journal(RepairStep::Ended);
+            let ended = Command::of(sid, now, &repair, ended, &self.settings);
             supervisor.resume(decision, repair);
             let mut outputs = Outputs::new(&mut self.recorder, &mut queue);
             outputs.command(ended);

@@ -1,6 +1,15 @@
-//! What a role knows around one container, and what a container wants done. Plain data and references.
+//! What a role knows around one container, and what a container wants done. Decides nothing.
 
-use super::*;
+use crate::container::classifier::Missing;
+use crate::container::continuity::EventContinuity;
+use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
+use crate::container::observation::ContainerObservation;
+use crate::container::repair::{Act, Repair, Scene};
+use crate::container::settings::ContainerSettings;
+use crate::subject::SubjectId;
+use crate::supervisor::{Outputs, RestartPolicy};
+use crate::time::{Duration, Moment};
+use alloc::string::String;
 
 /// What a role knows around one container.
 pub(crate) struct Around<'a> {
@@ -36,12 +45,73 @@ pub(crate) enum Command {
     },
 }
 
-/// What a stop signal of somebody else, or of ours, turned out to be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SignalSeen {
-    /// Of an incarnation before, or of a clock that was set back.
-    Odd,
-    /// Of a stop of ours.
-    Own,
-    Foreign,
+pub(super) type Out<'o> = Outputs<'o, Command>;
+
+impl Command {
+    /// A repair's act.
+    pub(crate) fn of(
+        subject: &SubjectId,
+        now: Moment,
+        repair: &Repair,
+        act: Act,
+        settings: &ContainerSettings,
+    ) -> Self {
+        let id = repair.id().clone();
+        match act {
+            Act::Inspect => Self::Inspect(id),
+            Act::Post { ticket, call, within } => Self::Post {
+                ticket,
+                id,
+                call,
+                within,
+            },
+            Act::Journal(step) => Self::Journal(Record::Repair {
+                subject: subject.clone(),
+                id,
+                incarnation: repair.incarnation().clone(),
+                step,
+                last_event: repair.last_event(),
+                at: now,
+                boot_id: settings.identity.boot_id,
+                stop_timeout_secs: repair.stop_secs(),
+            }),
+        }
+    }
+}
+
+impl Around<'_> {
+    /// Asks for an inspection, unless one is under way.
+    pub(super) fn inspect(&mut self, now: Moment, out: &mut Out<'_>) {
+        if self.observation.begin_inspection(now) {
+            out.command(Command::Inspect(self.observation.id().clone()));
+        }
+    }
+
+    /// Asks for that evidence.
+    pub(super) fn ask_for(&mut self, now: Moment, missing: Missing, out: &mut Out<'_>) {
+        match missing {
+            Missing::Time => {}
+            Missing::Inspection => self.inspect(now, out),
+            Missing::Flag => {
+                self.observation.ask_flag(now);
+                out.command(Command::ReadFlag(self.observation.id().clone()));
+            }
+            Missing::Replay => out.command(Command::Replay),
+        }
+    }
+
+    /// What its repair sees.
+    pub(super) fn scene(&self, grace: Duration) -> Scene<'_> {
+        Scene {
+            observation: self.observation,
+            gap_until: self.continuity.gap_until(),
+            newest_event: self.continuity.newest(),
+            deploy_until: self.deploy_until,
+            is_leaving: self.is_leaving,
+            ticket: self.ticket,
+            start_deadline: self.settings.start_deadline,
+            verify: self.policy.verify,
+            grace,
+        }
+    }
 }

@@ -1,83 +1,123 @@
-//! From an end to its record: has it classified, and turns missing evidence into commands. Does not know who classifies, nor
-//! what follows.
+//! From an end to its record: has it classified, or says which evidence is missing. Does not ask for evidence, and does not
+//! know what follows.
 
-use super::*;
+use super::around::Around;
+use super::wishes::Wishes;
+use super::words::{end_evidence, how};
+use crate::container::classifier::{ExitCase, Need};
+use crate::container::observation::{ContainerObservation, Status};
+use crate::container::record::RepairStep;
+use crate::container::repair::Repair;
+use crate::decision::Outcome;
+use crate::supervisor::{ExitClass, ExitRecord, Supervision};
+use crate::time::Moment;
+use crate::verdict::{Evidence, EvidenceKind};
+use alloc::string::ToString;
+use alloc::vec;
 
-impl ContainerSubject {
-    pub(super) fn on_down(
-        &mut self,
-        now: Moment,
-        around: &mut Around<'_>,
-        supervision: &mut Supervision,
-        out: &mut Out<'_>,
-    ) -> Assessment {
-        around.observation.date_end(now);
-        let life = around.observation.incarnation();
-        if supervision.exit().is_none_or(|exit| *exit.incarnation() != life) {
-            match self.exit_case(around).classify(now) {
-                Classified::Need(what, until, why) => {
-                    return self.pend(now, around, (what, until, why), supervision, out);
-                }
-                Classified::Known {
-                    class,
-                    why,
-                    fact,
-                    correlated,
-                } => {
-                    let it = &*around.observation;
-                    let exit = ExitRecord::new(life, class, it.ended_at(now), how(it), why);
-                    let evidence = end_evidence(now, it).chain([fact]).collect();
-                    supervision.set_exit(exit.with_evidence(evidence).correlated(correlated));
-                }
-            }
-        }
-        if let Some(pending) = self.on_backoff_end(now, around, supervision, out) {
-            return pending;
-        }
-        if supervision.exit().is_some_and(|exit| !exit.class().may_be_retried()) {
-            self.wish(around.observation, Desired::Stopped, out);
-        }
-        Assessment::Down
+/// Has the end of its incarnation classified, once; and again where new evidence may show another class.
+///
+/// # Errors
+/// The evidence that is missing.
+pub(super) fn classify_end(
+    now: Moment,
+    around: &mut Around<'_>,
+    wishes: &Wishes,
+    supervision: &mut Supervision,
+) -> Result<(), Need> {
+    around.observation.date_end(now);
+    let incarnation = around.observation.incarnation();
+    if supervision.exit().is_none_or(|exit| *exit.incarnation() != incarnation) {
+        let known = exit_case(around, wishes).classify(now)?;
+        let it = &*around.observation;
+        let exit = ExitRecord::new(incarnation, known.class, it.ended_at(now), how(it), known.why);
+        let evidence = end_evidence(now, it).chain([known.fact]).collect();
+        supervision.set_exit(exit.with_evidence(evidence).correlated(known.correlated));
     }
+    reclassify_after_backoff(now, around, wishes, supervision)
+}
 
-    /// The engine was to restart it and ended its back-off without a start: a person's act?
-    pub(super) fn on_backoff_end(
-        &mut self,
-        now: Moment,
-        around: &mut Around<'_>,
-        supervision: &mut Supervision,
-        out: &mut Out<'_>,
-    ) -> Option<Assessment> {
-        let exit = supervision.exit().filter(|_| supervision.waiver().is_none())?;
-        if !self.exit_case(around).backoff_ended(now, exit) {
-            return None;
-        }
-        around.observation.backoff_ended();
-        match self.exit_case(around).classify_by_flag(now, None) {
-            Classified::Need(what, until, why) => Some(self.pend(now, around, (what, until, why), supervision, out)),
-            Classified::Known { class, why, fact, .. } => {
-                let why = match class {
-                    ExitClass::Crash => return None,
-                    ExitClass::CannotTell => {
-                        "the engine ended its back-off without a start, and its mark cannot be read".to_string()
-                    }
-                    _ => why,
-                };
-                if let Some(exit) = supervision.exit_mut() {
-                    exit.reclassify(class, why, fact);
-                }
-                None
-            }
-        }
+/// The engine was to restart it and ended its back-off without a start: a person's act?
+fn reclassify_after_backoff(
+    now: Moment,
+    around: &mut Around<'_>,
+    wishes: &Wishes,
+    supervision: &mut Supervision,
+) -> Result<(), Need> {
+    if supervision.waiver().is_some() {
+        return Ok(());
     }
-
-    pub(super) fn exit_case<'c>(&'c self, around: &'c Around<'_>) -> ExitCase<'c> {
-        let memory = self.desired.as_ref().filter(|(id, _, _)| id == around.observation.id());
-        ExitCase {
-            observation: around.observation,
-            continuity: around.continuity,
-            memory: memory.map(|(_, life, desired)| (life, *desired)),
-            settle: around.settings.settle,
+    let Some(exit) = supervision.exit_mut() else {
+        return Ok(());
+    };
+    if !exit_case(around, wishes).backoff_ended(now, exit) {
+        return Ok(());
+    }
+    around.observation.backoff_ended();
+    let known = exit_case(around, wishes).classify_by_flag(now, None)?;
+    let why = match known.class {
+        ExitClass::Crash => return Ok(()),
+        ExitClass::CannotTell => {
+            "the engine ended its back-off without a start, and its mark cannot be read".to_string()
         }
+        _ => known.why,
+    };
+    exit.reclassify(known.class, why, known.fact);
+    Ok(())
+}
+
+fn exit_case<'c>(around: &'c Around<'_>, wishes: &'c Wishes) -> ExitCase<'c> {
+    ExitCase {
+        observation: around.observation,
+        continuity: around.continuity,
+        memory: wishes.of(around.observation.id()),
+        settle: around.settings.settle,
+    }
+}
+
+/// A stop of ours has left it down: that end was ours, and it is still meant to run.
+pub(crate) fn own_exit(now: Moment, it: &ContainerObservation, fact: Evidence, supervision: &mut Supervision) {
+    if it.status() == Status::Down {
+        let (class, at) = (ExitClass::Crash, it.ended_at(now));
+        let exit = ExitRecord::new(it.incarnation(), class, at, how(it), "our own stop");
+        supervision.set_exit(exit.own_stop().with_evidence(vec![fact]));
+    }
+}
+
+/// A person ended it during a repair of ours; why, in words.
+pub(super) fn operator_exit(now: Moment, it: &ContainerObservation, why: &str, supervision: &mut Supervision) {
+    if it.status() == Status::Down {
+        let exit = ExitRecord::new(it.incarnation(), ExitClass::Operator, it.ended_at(now), how(it), why);
+        let evidence = vec![Evidence::new(EvidenceKind::OperatorStop, now, why)];
+        supervision.set_exit(exit.with_evidence(evidence));
+    }
+}
+
+/// A repair is over: what it leaves behind. Returns the step to write down.
+pub(super) fn after_repair(
+    now: Moment,
+    repair: &Repair,
+    (outcome, result): (Outcome, &str),
+    it: &ContainerObservation,
+    supervision: &mut Supervision,
+) -> RepairStep {
+    if outcome != Outcome::Failed {
+        return RepairStep::Ended;
+    }
+    if repair.stops_first() && it.incarnation() == *repair.incarnation() && supervision.exit().is_none() {
+        let why = "a repair of ours stopped it and could not start it";
+        own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision);
+    }
+    let Some(exit) = supervision.exit_mut() else {
+        return RepairStep::Ended;
+    };
+    // Starting it again can never work, only making it anew can: the container whose network it joins is gone. One that
+    // is only down just now comes back, and then the start works.
+    if result.contains("No such container") {
+        exit.set_unrecoverable(Some(result.to_string()));
+    }
+    match exit.is_own_stop() && exit.incarnation() == repair.incarnation() {
+        true => RepairStep::LeftDown,
+        false => RepairStep::Ended,
     }
 }

@@ -1,11 +1,155 @@
-//! The guards of a container before a start, and before a stop that a start follows, in order. Each is a pure answer from
-//! what is known. Those of budget, back-off and place are the supervisor's.
+//! The guards of a container before a start, and before a stop that a start follows, in order: answers from what is known.
+//! Those of budget, back-off and place are the supervisor's. Has no effects: where a guard needs a fresh inspection, it says so.
 
-use super::*;
+use super::around::Around;
+use super::present::PresentIncarnation;
+use super::words::enabled;
+use crate::container::inventory::runs_once;
+use crate::container::labels::Labels;
+use crate::decision::Guard;
+use crate::supervisor::{Admission, Block, ExitRecord, GuardResult, Supervision};
+use crate::time::{Duration, Moment, seconds};
+use crate::verdict::State;
+use alloc::format;
 
-impl ContainerSubject {
+/// The engine's own restart policy gets this long for the first restart.
+const ENGINE_FIRST: Duration = Duration::from_secs(2);
+/// An inspection may get no answer: then it is asked for again.
+const INSPECT_AGAIN: Duration = Duration::from_secs(5);
+/// A stop by a person may be given any time to end well (`docker stop --time 120`), and no event tells how much: a stop of
+/// ours would cut it short. Not for ever: the signal may have meant something else (QUIT: a thread dump).
+const STOP_PATIENCE: Duration = Duration::from_secs(600);
+
+/// What the guards of one container ask.
+pub(super) struct ContainerGuards<'a> {
+    pub(super) now: Moment,
+    pub(super) labels: &'a Labels,
+    pub(super) present: &'a PresentIncarnation,
+    pub(super) around: &'a Around<'a>,
+    pub(super) supervision: &'a Supervision,
+    /// The startup grace of the present incarnation.
+    pub(super) grace: Duration,
+}
+
+impl ContainerGuards<'_> {
+    /// Asks the guards before a start. True if a fresh inspection is wanted.
+    pub(super) fn before_start(&self, admission: &mut Admission) -> bool {
+        let (supervision, waiver) = (self.supervision, self.supervision.waiver());
+        let Some(exit) = supervision.exit() else { return false };
+        admission.ask(Guard::OperatorIntent, || supervision.guard_exit(Guard::OperatorIntent));
+        admission.ask(Guard::MeantToRun, || supervision.guard_exit(Guard::MeantToRun));
+        admission.ask(Guard::Enabled, || {
+            enabled(self.labels.heals_crash(self.around.settings.heal), State::Down)
+        });
+        if exit.class().wants_restart() {
+            admission.ask_unless_waived(Guard::KnownCause, waiver, || supervision.guard_exit(Guard::KnownCause));
+        } else {
+            let asked_by = exit.asked_by();
+            admission.ask_unless_waived(Guard::KnownCause, asked_by, || {
+                supervision.guard_exit(Guard::KnownCause)
+            });
+            if let Some(why) = exit.unrecoverable() {
+                let block = || Block::new(why, State::GivenUp).into();
+                admission.ask_unless_waived(Guard::KnownCause, waiver, block);
+            }
+        }
+        if let Some(owner) = &self.around.network_away {
+            let why = format!("it joins the network of {owner}, which does not run: waits for it");
+            admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, State::Down).into());
+        }
+        let wants_inspection = self.ask_engine_first(admission);
+        self.ask_common(admission);
+        wants_inspection
+    }
+
+    /// Asks the guards before a stop of what runs. True if a fresh inspection is wanted.
+    pub(super) fn before_stop(&self, admission: &mut Admission) -> bool {
+        let (now, around) = (self.now, self.around);
+        let heals = self.labels.heals_unhealthy(around.settings.heal);
+        admission.ask(Guard::Enabled, || enabled(heals, State::Unhealthy));
+        // What a stop would end, no start brings back: not even where a person asked for a retry.
+        admission.ask(Guard::MeantToRun, || {
+            match around.observation.view().and_then(runs_once) {
+                Some(why) => Block::new(why, State::Unhealthy).into(),
+                None => GuardResult::pass("it is meant to be kept up"),
+            }
+        });
+        let continuity = around.continuity;
+        let is_old = !continuity.is_live(now) && !around.observation.was_inspected_since(continuity.whole_since());
+        let gap = continuity.gap_until();
+        let wants_inspection = admission.is_open() && gap.is_none() && is_old;
+        admission.ask(Guard::KnownCause, || {
+            let block = |why: &str, until| Block::new(why, State::Unhealthy).until(until).quietly().into();
+            match gap {
+                Some(until) => block("waits until the event stream is whole again", until),
+                None if is_old => block("old news: inspecting whether it is still so", now + INSPECT_AGAIN),
+                None => GuardResult::pass("it was seen to be so just now"),
+            }
+        });
+        self.ask_being_stopped(admission);
+        admission.ask_unless_waived(Guard::Grace, self.supervision.waiver(), || {
+            let until = self.present.since() + self.grace;
+            if now < until {
+                let why = format!("inside its grace of {} after the start", seconds(self.grace));
+                return Block::new(why, State::Unhealthy).until(until).keyed("").into();
+            }
+            GuardResult::pass("its grace is over")
+        });
+        self.ask_common(admission);
+        wants_inspection
+    }
+
+    /// A container with a restart policy gets its first restart from the engine. True if a fresh inspection is wanted.
+    fn ask_engine_first(&self, admission: &mut Admission) -> bool {
+        let (now, waiver, it) = (self.now, self.supervision.waiver(), &*self.around.observation);
+        let until = self.supervision.exit().map_or(now, ExitRecord::at) + ENGINE_FIRST;
+        let is_due = until <= now;
+        let is_outdated = is_due && !it.was_inspected_since(until);
+        let restarts = it.engine_restarts();
+        let wants_inspection = admission.is_open() && restarts && is_outdated && waiver.is_none();
+        admission.ask_unless_waived(Guard::EngineFirst, waiver, || {
+            let wait = Block::new("the engine's own restart policy goes first", State::Repairing).quietly();
+            match (restarts, is_due, is_outdated) {
+                (false, ..) => GuardResult::pass("the engine will not restart it"),
+                (true, false, _) => wait.until(until).into(),
+                (true, true, true) => wait.until(now + INSPECT_AGAIN).into(),
+                (true, true, false) => {
+                    GuardResult::pass("the engine has a restart policy for it and did not act on it")
+                }
+            }
+        });
+        wants_inspection
+    }
+
+    /// Is somebody stopping it just now? A retry that was asked for since waives what goes beyond the ordinary time of a
+    /// stop, and no more.
+    fn ask_being_stopped(&self, admission: &mut Admission) {
+        let (now, it, signal_at) = (self.now, &*self.around.observation, self.present.signal_at());
+        let ordinary = it.stop_window();
+        let patience = if it.has_foreign_signal() {
+            ordinary.max(STOP_PATIENCE)
+        } else {
+            ordinary
+        };
+        let waiver = self.supervision.waiver();
+        let is_ordinary = signal_at.is_some_and(|at| now < at + ordinary);
+        let until = signal_at.map(|at| match waiver {
+            Some(_) if is_ordinary => at + ordinary,
+            _ => at + patience,
+        });
+        let waiver = waiver.filter(|_| !is_ordinary);
+        admission.ask_unless_waived(Guard::OperatorIntent, waiver, || match until {
+            Some(until) if now < until => {
+                let why = "somebody sent it a stop signal, and it may be ending as it should";
+                Block::new(why, State::Unhealthy).until(until).into()
+            }
+            _ => GuardResult::pass("nobody is stopping it"),
+        });
+    }
+
     /// Guards of every action on it: is anything else in the way?
-    pub(super) fn ask_common(around: &Around<'_>, now: Moment, admission: &mut Admission) {
+    fn ask_common(&self, admission: &mut Admission) {
+        let around = self.around;
         admission.ask(Guard::Observer, || {
             if around.is_leaving {
                 let why = "this watchdog is about to stop; its successor goes on";
@@ -21,7 +165,7 @@ impl ContainerSubject {
         });
         admission.ask(Guard::Hold, || match &around.hold {
             Some((by, until)) => {
-                let why = format!("held for {} more (hold on {by})", seconds(*until - now));
+                let why = format!("held for {} more (hold on {by})", seconds(*until - self.now));
                 Block::new(why, State::Down).until(*until).keyed("").into()
             }
             None => GuardResult::pass("not held"),
@@ -34,146 +178,137 @@ impl ContainerSubject {
             GuardResult::pass("no call of ours is under way")
         });
     }
+}
 
-    pub(super) fn guards_before_start(
-        &self,
-        now: Moment,
-        around: &mut Around<'_>,
-        supervision: &Supervision,
-        admission: &mut Admission,
-        out: &mut Out<'_>,
-    ) {
-        let Some(exit) = supervision.exit() else { return };
-        let waiver = supervision.waiver();
-        admission.ask(Guard::OperatorIntent, || supervision.guard_exit(Guard::OperatorIntent));
-        admission.ask(Guard::MeantToRun, || supervision.guard_exit(Guard::MeantToRun));
-        admission.ask(Guard::Enabled, || {
-            enabled(self.labels.heals_crash(around.settings.heal), State::Down)
-        });
-        if exit.class().wants_restart() {
-            admission.ask_unless_waived(Guard::KnownCause, waiver, || supervision.guard_exit(Guard::KnownCause));
-        } else {
-            let asked_by = exit.asked_by();
-            admission.ask_unless_waived(Guard::KnownCause, asked_by, || {
-                supervision.guard_exit(Guard::KnownCause)
-            });
-            if let Some(why) = exit.unrecoverable() {
-                let block = || Block::new(why, State::GivenUp).into();
-                admission.ask_unless_waived(Guard::KnownCause, waiver, block);
-            }
-        }
-        if let Some(owner) = &around.network_away {
-            let why = format!("it joins the network of {owner}, which does not run: waits for it");
-            admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, State::Down).into());
-        }
-        self.ask_engine_first(now, around, supervision, admission, out);
-        Self::ask_common(around, now, admission);
+#[cfg(test)]
+mod tests {
+    //! Which guard blocks, and when an inspection is wanted.
+    use super::*;
+    use crate::container::continuity::EventContinuity;
+    use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction, RestartPolicy, RunState, Ticket};
+    use crate::container::observation::ContainerObservation;
+    use crate::container::settings::{ContainerSettings, HealMode};
+    use crate::fixture::{identity, subject};
+    use crate::id::Tier;
+    use crate::supervisor::ExitClass;
+    use alloc::string::ToString;
+
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
     }
 
-    /// A container with a restart policy gets its first restart from the engine.
-    pub(super) fn ask_engine_first(
-        &self,
-        now: Moment,
-        around: &mut Around<'_>,
-        supervision: &Supervision,
-        admission: &mut Admission,
-        out: &mut Out<'_>,
-    ) {
-        let (waiver, it) = (supervision.waiver(), &*around.observation);
-        let until = supervision.exit().map_or(now, ExitRecord::at) + ENGINE_FIRST;
-        let is_due = until <= now;
-        let is_outdated = is_due && !it.was_inspected_since(until);
-        let restarts = it.engine_restarts();
-        let inspects = admission.is_open() && restarts && is_outdated && waiver.is_none();
-        admission.ask_unless_waived(Guard::EngineFirst, waiver, || {
-            let wait = Block::new("the engine's own restart policy goes first", State::Repairing).quietly();
-            match (restarts, is_due, is_outdated) {
-                (false, ..) => GuardResult::pass("the engine will not restart it"),
-                (true, false, _) => wait.until(until).into(),
-                (true, true, true) => wait.until(now + INSPECT_AGAIN).into(),
-                (true, true, false) => {
-                    GuardResult::pass("the engine has a restart policy for it and did not act on it")
-                }
+    /// One that the engine restarts by its policy, inspected at 3 s; events are whole since 2 s.
+    struct Case {
+        settings: ContainerSettings,
+        labels: Labels,
+        observation: ContainerObservation,
+        continuity: EventContinuity,
+        present: PresentIncarnation,
+        supervision: Supervision,
+    }
+
+    impl Case {
+        fn new(run: RunState) -> Self {
+            let mut settings = ContainerSettings::new(identity("c", Tier::Container, 1), subject("h/d"));
+            settings.heal = HealMode::All;
+            let mut continuity = EventContinuity::new(at(0), None, SETTLE);
+            continuity.opened(at(0));
+            assert!(continuity.settle(at(2000)).is_some());
+            let mut observation = ContainerObservation::new("c1".to_string(), at(0));
+            observation.absorb(
+                at(3000),
+                ContainerView {
+                    run,
+                    started_at: EngineTime(1),
+                    started_at_text: "1".to_string(),
+                    restart_policy: RestartPolicy::Always,
+                    stop_signal: 15,
+                    ..ContainerView::default()
+                },
+            );
+            Self {
+                labels: Labels::read(&alloc::collections::BTreeMap::new(), &settings),
+                settings,
+                observation,
+                continuity,
+                present: PresentIncarnation::default(),
+                supervision: Supervision::default(),
             }
-        });
-        if inspects {
-            Self::inspect(around, now, out);
+        }
+
+        /// The guard that blocks, and whether an inspection is wanted.
+        fn asked(&mut self, now: Moment, is_down: bool, is_busy: bool) -> (Option<Guard>, bool) {
+            let around = Around {
+                settings: &self.settings,
+                observation: &mut self.observation,
+                continuity: &self.continuity,
+                policy: self.settings.policy,
+                deploy_until: None,
+                hold: None,
+                network_away: None,
+                is_leaving: false,
+                is_busy,
+                ticket: Ticket(1),
+            };
+            let guards = ContainerGuards {
+                now,
+                labels: &self.labels,
+                present: &self.present,
+                around: &around,
+                supervision: &self.supervision,
+                grace: Duration::ZERO,
+            };
+            let mut admission = Admission::default();
+            let wants_inspection = match is_down {
+                true => guards.before_start(&mut admission),
+                false => guards.before_stop(&mut admission),
+            };
+            (admission.finish().err().map(|it| it.guard()), wants_inspection)
         }
     }
 
-    pub(super) fn guards_before_stop(
-        &self,
-        now: Moment,
-        around: &mut Around<'_>,
-        supervision: &Supervision,
-        admission: &mut Admission,
-        out: &mut Out<'_>,
-    ) {
-        let waiver = supervision.waiver();
-        let heals = self.labels.heals_unhealthy(around.settings.heal);
-        admission.ask(Guard::Enabled, || enabled(heals, State::Unhealthy));
-        // What a stop would end, no start brings back: not even where a person asked for a retry.
-        admission.ask(Guard::MeantToRun, || {
-            match around.observation.view().and_then(runs_once) {
-                Some(why) => Block::new(why, State::Unhealthy).into(),
-                None => GuardResult::pass("it is meant to be kept up"),
-            }
-        });
-        let continuity = around.continuity;
-        let is_old = !continuity.is_live(now) && !around.observation.was_inspected_since(continuity.whole_since());
-        let gap = continuity.gap_until();
-        let inspects = admission.is_open() && gap.is_none() && is_old;
-        admission.ask(Guard::KnownCause, || {
-            let block = |why: &str, until| Block::new(why, State::Unhealthy).until(until).quietly().into();
-            match gap {
-                Some(until) => block("waits until the event stream is whole again", until),
-                None if is_old => block("old news: inspecting whether it is still so", now + INSPECT_AGAIN),
-                None => GuardResult::pass("it was seen to be so just now"),
-            }
-        });
-        if inspects {
-            Self::inspect(around, now, out);
-        }
-        self.ask_being_stopped(now, around.observation, waiver, admission);
-        let grace = self.grace(around, supervision);
-        admission.ask_unless_waived(Guard::Grace, waiver, || {
-            let until = self.life_since + grace;
-            if now < until {
-                let why = format!("inside its grace of {} after the start", seconds(grace));
-                return Block::new(why, State::Unhealthy).until(until).keyed("").into();
-            }
-            GuardResult::pass("its grace is over")
-        });
-        Self::ask_common(around, now, admission);
+    #[test]
+    fn the_engine_goes_first_and_is_inspected_before_it_is_held_to_have_done_nothing() {
+        let mut case = Case::new(RunState::Exited);
+        let life = case.observation.incarnation();
+        let exit = ExitRecord::new(life, ExitClass::Crash, at(2500), "exited (1)", "nobody stopped it");
+        case.supervision.set_exit(exit);
+        assert_eq!(case.asked(at(4499), true, false), (Some(Guard::EngineFirst), false));
+        assert_eq!(case.asked(at(4500), true, false), (Some(Guard::EngineFirst), true));
+        case.observation.begin_inspection(at(4500));
+        let view = case.observation.view().unwrap().clone();
+        case.observation.absorb(at(4501), view);
+        assert_eq!(case.asked(at(4502), true, false), (None, false));
+        assert_eq!(case.asked(at(4502), true, true), (Some(Guard::InFlight), false));
     }
 
-    /// Is somebody stopping it just now? A retry that was asked for since waives what goes beyond the ordinary time of a
-    /// stop, and no more.
-    pub(super) fn ask_being_stopped(
-        &self,
-        now: Moment,
-        it: &ContainerObservation,
-        waiver: Option<&str>,
-        admission: &mut Admission,
-    ) {
-        let ordinary = it.stop_window();
-        let patience = if it.has_foreign_signal() {
-            ordinary.max(STOP_PATIENCE)
-        } else {
-            ordinary
+    #[test]
+    fn what_somebody_is_stopping_is_not_stopped_by_us() {
+        let mut case = Case::new(RunState::Running);
+        assert_eq!(case.asked(at(3000), false, false), (None, false));
+        let kill = EngineEvent {
+            at: EngineTime(2),
+            id: "c1".to_string(),
+            name: "web".to_string(),
+            compose: None,
+            action: EventAction::Kill { signal: 15 },
         };
-        let is_ordinary = self.signal_at.is_some_and(|at| now < at + ordinary);
-        let until = self.signal_at.map(|at| match waiver {
-            Some(_) if is_ordinary => at + ordinary,
-            _ => at + patience,
-        });
-        let waiver = waiver.filter(|_| !is_ordinary);
-        admission.ask_unless_waived(Guard::OperatorIntent, waiver, || match until {
-            Some(until) if now < until => {
-                let why = "somebody sent it a stop signal, and it may be ending as it should";
-                Block::new(why, State::Unhealthy).until(until).into()
-            }
-            _ => GuardResult::pass("nobody is stopping it"),
-        });
+        assert!(case.observation.take(at(3000), &kill, true));
+        case.present.saw_signal(at(3000));
+        let intent = (Some(Guard::OperatorIntent), false);
+        assert_eq!(case.asked(at(602_999), false, false), intent, "it may have any time");
+        assert_eq!(case.asked(at(603_000), false, false), (None, false));
+    }
+
+    #[test]
+    fn what_was_seen_before_a_gap_is_inspected_before_a_stop() {
+        let mut case = Case::new(RunState::Running);
+        case.continuity.broke(at(4000), false);
+        assert_eq!(case.asked(at(4000), false, false), (Some(Guard::KnownCause), false));
+        case.continuity.opened(at(4000));
+        assert!(case.continuity.settle(at(6000)).is_some());
+        assert_eq!(case.asked(at(6000), false, false), (Some(Guard::KnownCause), true));
     }
 }

@@ -1,95 +1,110 @@
-//! Whose signal it was, and what a signal of somebody else means for the container. Does not know what is done about it.
+//! Whose a stop signal is: of a repair of ours, or of somebody else. Does not know what follows.
 
-use super::*;
+use crate::container::io::EngineTime;
+use crate::container::observation::ContainerObservation;
+use crate::container::repair::Repair;
+use crate::time::Moment;
 
-impl ContainerSubject {
-    /// A stop signal was sent to its container, or a stop was carried out (`signal` = `None`), and its event came; `came` =
-    /// when, if it came live. Ours, or a person's?
-    pub(crate) fn classify_signal(
-        &self,
-        repair: Option<&mut Repair>,
-        it: &mut ContainerObservation,
-        (at, signal): (crate::container::io::EngineTime, Option<u32>),
-        came: Option<Moment>,
-    ) -> SignalSeen {
-        let repair = repair.filter(|repair| repair.id() == it.id());
-        let is_stale = at < it.began() && (signal.is_none() || it.view().is_some());
-        // While our own stop is under way, the order of arrival tells what the stamp cannot.
-        let in_order = signal.is_some() && came.is_some() && repair.as_ref().is_some_and(|it| it.is_stopping());
-        if (is_stale && !in_order) || self.recovering.is_some() {
-            if repair.is_some() {
-                it.forget_odd_stop();
-            }
-            return SignalSeen::Odd;
+/// The event of a stop signal, or of a stop that was carried out (`signal` = `None`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct StopEvent {
+    pub(crate) at: EngineTime,
+    pub(crate) signal: Option<u32>,
+    /// When it came, if it came live.
+    pub(crate) came: Option<Moment>,
+}
+
+/// Where such an event comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SignalOrigin {
+    /// Of an incarnation before, or of a clock that was set back.
+    Odd,
+    /// It fell into a repair of ours, which knows its own.
+    Repair,
+    Foreign,
+}
+
+/// Where an event of a stop comes from. A repair that it falls into takes it for its own, or is overruled by it.
+/// `is_recovering` = a repair of before a restart of ours is not yet taken up: that tells whose it is.
+pub(crate) fn take_stop_event(
+    event: StopEvent,
+    it: &mut ContainerObservation,
+    repair: Option<&mut Repair>,
+    is_recovering: bool,
+) -> SignalOrigin {
+    let repair = repair.filter(|repair| repair.id() == it.id());
+    let origin = match is_recovering {
+        true => SignalOrigin::Odd,
+        false => classify_signal(event, it, repair.as_deref()),
+    };
+    let Some(repair) = repair else {
+        return origin;
+    };
+    if origin == SignalOrigin::Odd {
+        it.forget_odd_stop();
+        return origin;
+    }
+    match event.signal {
+        Some(signal) if repair.takes_signal(event.at, signal, event.came) => {
+            it.forget_odd_stop();
+            it.signals_mut().claim_newest_signal();
         }
-        let own = match (repair, signal) {
-            (None, _) => return SignalSeen::Foreign,
-            (Some(repair), Some(signal)) => repair.takes_signal(at, signal, came),
-            (Some(repair), None) => repair.takes_stop(at, came),
+        Some(_) => return SignalOrigin::Foreign,
+        None if repair.takes_stop(event.at, event.came) => it.signals_mut().claim_newest_stop(),
+        // A stop that is not ours has overruled the repair: that says it all.
+        None => {}
+    }
+    origin
+}
+
+/// Pure; `repair` = the one of this container that is under way.
+fn classify_signal(event: StopEvent, it: &ContainerObservation, repair: Option<&Repair>) -> SignalOrigin {
+    let is_signal = event.signal.is_some();
+    let is_stale = event.at < it.began() && (!is_signal || it.view().is_some());
+    // While our own stop is under way, the order of arrival tells what the stamp cannot.
+    let in_order = is_signal && event.came.is_some() && repair.is_some_and(Repair::is_stopping);
+    match repair {
+        _ if is_stale && !in_order => SignalOrigin::Odd,
+        Some(_) => SignalOrigin::Repair,
+        None => SignalOrigin::Foreign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A signal of now, and one of an earlier clock, with and without a repair.
+    use super::*;
+    use crate::container::io::ContainerView;
+    use crate::container::own_stop::OwnStop;
+    use crate::subject::Incarnation;
+    use crate::time::Duration;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_stamp_of_before_the_incarnation_is_odd_unless_our_stop_is_under_way() {
+        let (id, now) = ("c1".to_string(), Moment::ZERO);
+        let mut it = ContainerObservation::new(id.clone(), now);
+        let view = ContainerView {
+            started_at: EngineTime(100),
+            ..ContainerView::default()
         };
-        match (own, signal) {
-            (true, Some(_)) => {
-                it.forget_odd_stop();
-                it.signals_mut().claim_newest_signal();
-                SignalSeen::Own
-            }
-            (true, None) => {
-                it.signals_mut().claim_newest_stop();
-                SignalSeen::Own
-            }
-            // A stop that is not ours has overruled the repair: that says it all.
-            (false, None) => SignalSeen::Own,
-            (false, Some(_)) => SignalSeen::Foreign,
-        }
-    }
-
-    /// Somebody else's stop signal came: what was decided before it is to be decided anew.
-    pub(crate) fn foreign_signal(&mut self, now: Moment, it: &ContainerObservation, supervision: &mut Supervision) {
-        self.signal_at = Some(now);
-        // What a person asked for before this is not what they want now.
-        supervision.drop_waiver();
-        if it.foreign_stop().is_some() {
-            supervision.clear_exit();
-        }
-    }
-
-    /// The event stream ended just now: a stop seen within that time may have been the engine's own, going down.
-    pub(crate) fn doubt_recent_stop(
-        &mut self,
-        now: Moment,
-        within: Duration,
-        it: &mut ContainerObservation,
-        supervision: &mut Supervision,
-    ) -> Option<Record> {
-        let recent = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < within);
-        let class = supervision.exit().map(ExitRecord::class);
-        // An end of before this process is as old as the signal that led to it.
-        let ended = it.end().filter(|end| end.by_event).map(|end| end.at).or(self.signal_at);
-        // Only what is known by signals can be classified anew from them, should the stream prove whole.
-        if class == Some(ExitClass::Operator) && recent(ended) && it.foreign_stop().is_some() {
-            it.set_uncertain(true);
-            supervision.clear_exit();
-            return match self.desired {
-                Some((_, _, Desired::Stopped)) => self.invalidate(),
-                _ => None,
+        it.absorb(now, view);
+        let start = Repair::start(id.clone(), Incarnation::default(), now);
+        let own = OwnStop::new(EngineTime(0), 15, Duration::ZERO);
+        let stop = Repair::stop_then_start(id, Incarnation::default(), own, 0);
+        let classes = |at, signal, came| {
+            let event = StopEvent {
+                at: EngineTime(at),
+                signal,
+                came,
             };
-        }
-        if recent(self.signal_at) {
-            it.set_uncertain(true);
-        }
-        None
-    }
-
-    /// Events may have been lost: that it ran before says nothing about who ended it since.
-    pub(crate) fn events_lost(&mut self) -> Option<Record> {
-        match &self.desired {
-            Some((_, life, Desired::Running)) if !life.0.is_empty() => self.invalidate(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn invalidate(&mut self) -> Option<Record> {
-        let (id, _, _) = self.desired.take()?;
-        self.desire(id, Incarnation::default(), Desired::Running)
+            [None, Some(&start), Some(&stop)].map(|repair| classify_signal(event, &it, repair))
+        };
+        let (odd, ours, foreign) = (SignalOrigin::Odd, SignalOrigin::Repair, SignalOrigin::Foreign);
+        assert_eq!(classes(200, Some(15), Some(now)), [foreign, ours, ours]);
+        assert_eq!(classes(200, None, None), [foreign, ours, ours]);
+        assert_eq!(classes(50, Some(15), Some(now)), [odd, odd, ours]);
+        assert_eq!(classes(50, Some(15), None), [odd, odd, odd], "replayed");
+        assert_eq!(classes(50, None, Some(now)), [odd, odd, odd]);
     }
 }

@@ -1,6 +1,14 @@
 //! What is said of a container, and the facts in words. Knows no rule.
 
-use super::*;
+use crate::container::io::Health;
+use crate::container::labels::Labels;
+use crate::container::observation::ContainerObservation;
+use crate::subject::Incarnation;
+use crate::supervisor::{Block, GuardResult, Shown, Supervision};
+use crate::time::{Duration, Moment, seconds};
+use crate::verdict::{Evidence, EvidenceKind, State};
+use alloc::format;
+use alloc::string::{String, ToString};
 
 pub(super) fn enabled(answer: Result<&'static str, &'static str>, shown: State) -> GuardResult {
     match answer {
@@ -12,6 +20,16 @@ pub(super) fn enabled(answer: Result<&'static str, &'static str>, shown: State) 
 pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown {
     let evidence = supervision.exit().map(|exit| exit.evidence().to_vec());
     Shown::new(state, why).evidence(evidence.unwrap_or_default())
+}
+
+pub(super) fn running(it: &ContainerObservation, labels: &Labels) -> Shown {
+    let (state, why) = match it.health() {
+        Health::Starting => (State::Starting, "running, health check starting"),
+        _ if !labels.remarks.is_empty() => (State::Degraded, "running, with a bad label"),
+        Health::Healthy => (State::Ok, "running, healthy"),
+        Health::None | Health::Unhealthy => (State::Ok, "running"),
+    };
+    Shown::new(state, why)
 }
 
 pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -> Shown {
