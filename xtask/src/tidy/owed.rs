@@ -14,11 +14,6 @@ const OWED: &[(&str, &str, usize)] = &[
     ),
     (
         "scattered impl",
-        "crates/watchtree-core/src/container/observation/intake.rs",
-        1,
-    ),
-    (
-        "scattered impl",
         "crates/watchtree-core/src/container/repair/answers.rs",
         1,
     ),

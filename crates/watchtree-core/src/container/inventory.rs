@@ -343,7 +343,7 @@ impl Inventory {
 /// The subject a container belongs to: compose project, service and number, else its name. `None` while compose has it
 /// under a temporary name: whoever that is, it is not to be started.
 fn subject_of(engine: &SubjectId, view: &ContainerView) -> Option<SubjectId> {
-    if ContainerObservation::is_temporary_name(&view.name) {
+    if is_temporary_name(&view.name) {
         return None;
     }
     let label = |key: &str| view.labels.get(key).map(String::as_str).filter(|text| !text.is_empty());
@@ -358,6 +358,12 @@ fn subject_of(engine: &SubjectId, view: &ContainerView) -> Option<SubjectId> {
         }
         _ => Some(engine.outer_child(&view.name)),
     }
+}
+
+/// True for a name that compose gives for a while: `<12 hex digits>_NAME`.
+pub(crate) fn is_temporary_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    12 < bytes.len() && bytes[12] == b'_' && bytes[..12].iter().all(u8::is_ascii_hexdigit)
 }
 
 /// `docker compose run`: ends when its command ends.
@@ -432,5 +438,18 @@ mod tests {
         assert_eq!(it.empty_until(Moment::ZERO, &web), None, "nothing is listed yet");
         it.listed(Moment::ZERO, &BTreeSet::new());
         assert_eq!(it.empty_until(Moment::ZERO, &web), Some(Moment::ZERO + EMPTY_FOR));
+    }
+
+    #[test]
+    fn compose_gives_temporary_names() {
+        let names = [
+            "0123456789ab_web",
+            "0123456789ab_",
+            "web",
+            "0123456789abc_web",
+            "0123456789zz_web",
+        ];
+        let temporary: Vec<bool> = names.map(is_temporary_name).to_vec();
+        assert_eq!(temporary, [true, true, false, false, false]);
     }
 }

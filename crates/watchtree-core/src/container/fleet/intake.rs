@@ -125,7 +125,7 @@ impl ContainerFleet {
     }
 
     pub(super) fn react(&mut self, now: Moment, event: &EngineEvent, climate: Climate<'_>, out: &mut Outbox) {
-        let is_temporary = ContainerObservation::is_temporary_name(&event.name);
+        let is_temporary = is_temporary_name(&event.name);
         let Some(it) = self.inventory.get_mut(&event.id) else {
             return;
         };

@@ -15,7 +15,7 @@ mod resume;
 
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_calls::EngineCalls;
-use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory};
+use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineCall, EngineError, EngineEvent, EventAction, ListEntry,
     Performed, Record, Recovered, RunState, Ticket,

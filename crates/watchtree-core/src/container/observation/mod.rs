@@ -7,67 +7,37 @@
 //! the event. Does not know its subject, nor what follows from what it knows.
 
 mod asked;
-mod intake;
+mod present;
+mod seen;
+mod set_back;
 mod signals;
+mod status;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub(crate) use asked::{FLAG_WITHIN, ManualStopFlag};
+pub(crate) use present::{EngineBackoff, SeenEnd};
 pub(crate) use signals::SignalHistory;
+pub(crate) use status::Status;
 
-use super::io::{ContainerId, ContainerView, EngineTime, Health, RestartPolicy, RunState};
-
+use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RestartPolicy, RunState};
 use crate::subject::Incarnation;
-use crate::time::{Duration, Moment, seconds};
-use alloc::collections::VecDeque;
-use alloc::format;
-use alloc::string::{String, ToString};
+use crate::time::{Duration, Moment};
+use alloc::string::String;
 use asked::Inspection;
+use present::Present;
+use seen::SeenEvents;
+use set_back::SET_BACK;
+use times::EventTimes;
 
-/// Signals that end a process politely or not, whatever the container's stop signal is: INT, QUIT, KILL, TERM.
-const STOP_SIGNALS: [u32; 4] = [2, 3, 9, 15];
 /// Exit code of a process that SIGKILL ended, by whoever sent it: the kernel too where memory ran out.
 const EXIT_BY_SIGKILL: i64 = 137;
 /// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms). Without that event its mark must
 /// do, which some engines set for a child's end too.
 const OUT_OF_MEMORY_BEFORE_END: Duration = Duration::from_secs(3);
-/// An event may be stamped a little later than the end it leads to.
-const STAMP_SLACK: Duration = Duration::from_millis(500);
 /// The signal that ends a container which names no other.
 const STOP_SIGNAL_DEFAULT: u32 = 15;
-
-/// What the container does now, all sources considered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Status {
-    Unknown,
-    Created,
-    Running,
-    Paused,
-    /// The engine waits out its own back-off.
-    Backoff,
-    Down,
-    Removing,
-}
-
-/// The engine's wait before it restarts it by its policy, after the last end.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum EngineBackoff {
-    #[default]
-    None,
-    /// An inspection showed it.
-    Seen,
-    /// It ended without a start; the manual-stop flag tells who ended it.
-    Ended,
-}
-
-/// An end as it became known.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct SeenEnd {
-    /// When it became known.
-    pub(crate) at: Moment,
-    /// By its event, not only by an inspection.
-    pub(crate) by_event: bool,
-}
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -83,27 +53,10 @@ pub(crate) struct ContainerObservation {
     first_seen: Moment,
     /// When it was last known to run, by arrival.
     alive_at: Option<Moment>,
-    /// When the start event of this incarnation arrived.
-    born_at: Option<Moment>,
-    end: Option<SeenEnd>,
-    last_start: EngineTime,
-    last_die: EngineTime,
-    /// When those two events arrived.
-    start_seen: Moment,
-    die_seen: Moment,
-    /// A stop signal or stop, and a `die`, that came live and yet are stamped before this incarnation began: the engine's
-    /// clock was set back.
-    odd_stop: Option<(Moment, String)>,
-    odd_die: Option<Moment>,
-    die_code: i64,
+    times: EventTimes,
+    present: Present,
     signals: SignalHistory,
-    health: Health,
-    /// When memory ran out in this incarnation, of the container or of a child.
-    oom: Option<EngineTime>,
-    flag: ManualStopFlag,
-    backoff: EngineBackoff,
-    uncertain: bool,
-    seen: VecDeque<(EngineTime, String)>,
+    seen: SeenEvents,
 }
 
 impl ContainerObservation {
@@ -122,6 +75,162 @@ impl ContainerObservation {
             it.signals.record_signal(at, signal);
         }
         it
+    }
+
+    /// Takes an event; false if it was taken before. `live` = it tells of the present, it is not replayed.
+    pub(crate) fn take(&mut self, now: Moment, event: &EngineEvent, live: bool) -> bool {
+        if !self.seen.take(event.at, event.action.word()) {
+            return false;
+        }
+        if !matches!(event.action, EventAction::Rename { .. }) && self.name.is_empty() {
+            self.name.clone_from(&event.name);
+        }
+        match event.action {
+            EventAction::Start if self.times.start() < event.at => self.started(now, event.at),
+            EventAction::Start if live && event.at.plus(SET_BACK) < self.times.start() => {
+                self.started_anew(now, event.at)
+            }
+            EventAction::Die { exit_code } if self.times.die() < event.at && self.began() <= event.at => {
+                self.times.died(now, event.at, exit_code);
+                if self.status() == Status::Down {
+                    let at = self.ended_at(now);
+                    self.present.end = Some(SeenEnd { at, by_event: true });
+                }
+            }
+            EventAction::Die { .. } if live && self.is_odd(event.at) => self.present.set_back.saw_die(now),
+            EventAction::Kill { signal } => {
+                if live && self.is_odd(event.at) && self.is_stop_signal(signal) {
+                    self.present.set_back.saw_signal(now, signal);
+                }
+                self.signals.record_signal(event.at, signal);
+            }
+            EventAction::Stop => {
+                if live && self.is_odd(event.at) {
+                    self.present.set_back.saw_stop(now);
+                }
+                self.signals.record_stop(event.at);
+            }
+            EventAction::Pause if live && self.began() <= event.at => self.runs_as(RunState::Running, RunState::Paused),
+            EventAction::Unpause if live && self.began() <= event.at => {
+                self.runs_as(RunState::Paused, RunState::Running)
+            }
+            EventAction::Oom if self.began() <= event.at => self.present.oom = Some(event.at),
+            EventAction::Health(health) if self.began() <= event.at => self.present.health = health,
+            _ => {}
+        }
+        true
+    }
+
+    /// A person's pause counts from its event on, however long the next inspection takes. A replayed one may be over by now.
+    fn runs_as(&mut self, before: RunState, after: RunState) {
+        if let Some(view) = self.view.as_mut().filter(|view| view.run == before) {
+            view.run = after;
+        }
+    }
+
+    /// Stamped before the life it came in.
+    fn is_odd(&self, at: EngineTime) -> bool {
+        self.view.is_some() && at.plus(SET_BACK) < self.began()
+    }
+
+    /// Its stamp is of a clock that was set back: those of before tell nothing of this incarnation.
+    fn started_anew(&mut self, now: Moment, at: EngineTime) {
+        self.times.started(now, at);
+        self.times.forget_die();
+        self.signals.clear();
+        self.begin_incarnation(now);
+    }
+
+    fn started(&mut self, now: Moment, at: EngineTime) {
+        self.times.started(now, at);
+        let view_is_newer = self.view.as_ref().is_some_and(|view| at <= view.started_at);
+        if !view_is_newer && self.times.die() < at {
+            self.begin_incarnation(now);
+        }
+    }
+
+    fn begin_incarnation(&mut self, now: Moment) {
+        self.present = Present {
+            born_at: Some(now),
+            ..Present::default()
+        };
+        self.is_current = false;
+        self.alive_at = Some(now);
+    }
+
+    /// No inspection came of the request under way.
+    pub(crate) fn inspection_failed(&mut self) {
+        self.inspection.end();
+    }
+
+    /// What an inspection under way will show is perhaps outdated.
+    pub(crate) fn outdate_inspection(&mut self) {
+        self.inspection.outdate();
+    }
+
+    /// Takes the answer of the inspection under way.
+    pub(crate) fn absorb(&mut self, now: Moment, view: ContainerView) {
+        let asked = self.inspection.end().unwrap_or(now);
+        let is_other = self
+            .view
+            .as_ref()
+            .is_none_or(|old| old.started_at_text != view.started_at_text);
+        // An inspection asked for before the start event may still show the one before it.
+        let outdated = view.started_at < self.times.start() && self.present.born_at.is_some_and(|born| asked < born);
+        if is_other && !outdated {
+            let before = core::mem::take(&mut self.present);
+            // The start event of this incarnation came before the inspection: what it told stays.
+            if before.born_at.is_some() && !self.is_current {
+                let Present {
+                    born_at, end, health, ..
+                } = before;
+                self.present = Present {
+                    born_at,
+                    end,
+                    health,
+                    ..Present::default()
+                };
+            }
+        }
+        // A later incarnation with an earlier beginning.
+        let set_back = |old: &ContainerView| view.started_at.plus(SET_BACK) < old.started_at;
+        if EngineTime(0) < view.started_at && self.view.as_ref().is_some_and(set_back) {
+            self.signals.clear();
+        }
+        self.times.drop_future(asked, &view);
+        self.is_current = !outdated;
+        self.name.clone_from(&view.name);
+        self.view_asked = asked;
+        self.present.health = if matches!(view.run, RunState::Running | RunState::Paused) {
+            view.health
+        } else {
+            Health::None
+        };
+        self.view = Some(view);
+        match self.status() {
+            Status::Running | Status::Paused | Status::Backoff => {
+                self.alive_at = Some(asked);
+                if self.status() == Status::Running {
+                    self.present.end = None;
+                    // It runs all the same: that end was of the incarnation before.
+                    self.present.set_back.saw_running(asked);
+                }
+                if self.status() == Status::Backoff {
+                    self.present.backoff = EngineBackoff::Seen;
+                }
+            }
+            Status::Down => {
+                // Its event may have come before we knew of any incarnation it could end.
+                let event = EngineTime(0) < self.times.die() && self.view_began() <= self.times.die();
+                let first = SeenEnd {
+                    at: self.present.set_back.died().unwrap_or(now),
+                    by_event: false,
+                };
+                let end = self.present.end.get_or_insert(first);
+                end.by_event |= event || self.present.set_back.died().is_some();
+            }
+            Status::Unknown | Status::Created | Status::Removing => {}
+        }
     }
 
     pub(crate) fn id(&self) -> &ContainerId {
@@ -178,43 +287,43 @@ impl ContainerObservation {
 
     /// When the start event of this incarnation arrived.
     pub(crate) fn born_at(&self) -> Option<Moment> {
-        self.born_at
+        self.present.born_at
     }
 
     /// The end of the last incarnation, as it became known.
     pub(crate) fn end(&self) -> Option<SeenEnd> {
-        self.end
+        self.present.end
     }
 
     /// When its end became known; `now` if that is only now.
     pub(crate) fn ended_at(&self, now: Moment) -> Moment {
-        self.end.map_or(now, |end| end.at)
+        self.present.end.map_or(now, |end| end.at)
     }
 
     pub(crate) fn ended_by_event(&self) -> bool {
-        self.end.is_some_and(|end| end.by_event)
+        self.present.end.is_some_and(|end| end.by_event)
     }
 
     /// Notes an end that no event and no inspection has dated.
     pub(crate) fn date_end(&mut self, now: Moment) {
-        self.end.get_or_insert(SeenEnd {
+        self.present.end.get_or_insert(SeenEnd {
             at: now,
             by_event: false,
         });
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.health
+        self.present.health
     }
 
     /// True for one that runs while its health check fails.
     pub(crate) fn is_unhealthy(&self) -> bool {
-        self.status() == Status::Running && self.health == Health::Unhealthy
+        self.status() == Status::Running && self.present.health == Health::Unhealthy
     }
 
     /// The kernel killed it for memory: not one of its children, after which it went on.
     pub(crate) fn ended_out_of_memory(&self) -> bool {
-        let told = match self.oom {
+        let told = match self.present.oom {
             Some(at) => self.ended() <= at.plus(OUT_OF_MEMORY_BEFORE_END),
             None => self.view.as_ref().is_some_and(|view| view.oom_killed),
         };
@@ -227,93 +336,68 @@ impl ContainerObservation {
     }
 
     pub(crate) fn flag(&self) -> ManualStopFlag {
-        self.flag
+        self.present.flag
     }
 
     pub(crate) fn ask_flag(&mut self, now: Moment) {
-        self.flag = ManualStopFlag::Asked(now);
+        self.present.flag = ManualStopFlag::Asked(now);
     }
 
     /// The flag was read. False if nobody had asked.
     pub(crate) fn flag_read(&mut self, value: Option<bool>) -> bool {
-        let asked = matches!(self.flag, ManualStopFlag::Asked(_));
+        let asked = matches!(self.present.flag, ManualStopFlag::Asked(_));
         if asked {
-            self.flag = ManualStopFlag::Known(value);
+            self.present.flag = ManualStopFlag::Known(value);
         }
         asked
     }
 
     pub(crate) fn backoff(&self) -> EngineBackoff {
-        self.backoff
+        self.present.backoff
     }
 
     /// The engine's back-off ended without a start. What the flag said of the end before says nothing of the time since.
     pub(crate) fn backoff_ended(&mut self) {
-        if self.backoff == EngineBackoff::Seen {
-            self.flag = ManualStopFlag::NotAsked;
+        if self.present.backoff == EngineBackoff::Seen {
+            self.present.flag = ManualStopFlag::NotAsked;
         }
-        self.backoff = EngineBackoff::Ended;
+        self.present.backoff = EngineBackoff::Ended;
     }
 
     /// Its operator stop was seen just before the engine itself went: perhaps the engine's own.
     pub(crate) fn is_uncertain(&self) -> bool {
-        self.uncertain
+        self.present.uncertain
     }
 
     pub(crate) fn set_uncertain(&mut self, uncertain: bool) {
-        self.uncertain = uncertain;
+        self.present.uncertain = uncertain;
     }
 
     /// A stop of an earlier clock came at that moment.
     pub(crate) fn has_odd_stop_of(&self, now: Moment) -> bool {
-        self.odd_stop.as_ref().is_some_and(|(at, _)| *at == now)
+        self.present.set_back.has_stop_of(now)
     }
 
     /// That stop was ours.
     pub(crate) fn forget_odd_stop(&mut self) {
-        self.odd_stop = None;
+        self.present.set_back.forget_stop();
     }
 
     /// A `die` came that is stamped before this incarnation began.
     pub(crate) fn has_odd_end(&self) -> bool {
-        self.odd_die.is_some()
+        self.present.set_back.died().is_some()
     }
 
     pub(crate) fn status(&self) -> Status {
-        let Some(view) = &self.view else { return Status::Unknown };
-        let began = self.began();
-        match view.run {
-            RunState::Removing => Status::Removing,
-            RunState::Restarting => {
-                // Only a look made after the end tells of the engine's back-off for that end.
-                let stale = self.end.is_some_and(|end| self.view_asked < end.at)
-                    || (self.last_die < self.last_start && self.born_at.is_some_and(|born| self.view_asked < born));
-                match (stale, began < self.last_die) {
-                    (false, _) => Status::Backoff,
-                    (true, true) => Status::Down,
-                    (true, false) => Status::Running,
-                }
-            }
-            RunState::Running | RunState::Paused if began < self.last_die => Status::Down,
-            RunState::Running => Status::Running,
-            RunState::Paused => Status::Paused,
-            RunState::Exited | RunState::Dead => {
-                let is_older = view.finished_at.max(self.last_die).max(view.started_at) < self.last_start;
-                if is_older && self.view_asked <= self.start_seen {
-                    Status::Running
-                } else {
-                    Status::Down
-                }
-            }
-            RunState::Created if self.last_die < self.last_start => Status::Running,
-            RunState::Created if EngineTime(0) < self.last_die => Status::Down,
-            RunState::Created => Status::Created,
+        match &self.view {
+            Some(view) => status::status((view, self.view_asked), &self.times, &self.present),
+            None => Status::Unknown,
         }
     }
 
     /// When the present or last incarnation began, on the engine's clock.
     pub(crate) fn began(&self) -> EngineTime {
-        self.started_at().max(self.last_start)
+        self.started_at().max(self.times.start())
     }
 
     /// When it was started, as the last inspection says; 0 = never.
@@ -324,7 +408,7 @@ impl ContainerObservation {
     /// When it ended.
     pub(crate) fn ended(&self) -> EngineTime {
         let finished = self.view.as_ref().map_or(EngineTime(0), |view| view.finished_at);
-        self.last_die.max(if self.began() <= finished {
+        self.times.die().max(if self.began() <= finished {
             finished
         } else {
             EngineTime(0)
@@ -333,8 +417,8 @@ impl ContainerObservation {
 
     pub(crate) fn exit_code(&self) -> i64 {
         match &self.view {
-            Some(view) if self.last_die <= view.finished_at && view.run != RunState::Running => view.exit_code,
-            _ if EngineTime(0) < self.last_die => self.die_code,
+            Some(view) if self.times.die() <= view.finished_at && view.run != RunState::Running => view.exit_code,
+            _ if EngineTime(0) < self.times.die() => self.times.die_code(),
             Some(view) => view.exit_code,
             None => 0,
         }
@@ -359,7 +443,7 @@ impl ContainerObservation {
 
     /// True for a signal that means "end": its own stop signal, INT, QUIT, KILL or TERM.
     pub(crate) fn is_stop_signal(&self, signal: u32) -> bool {
-        signal == self.stop_signal() || STOP_SIGNALS.contains(&signal)
+        signals::ends(signal, self.stop_signal())
     }
 
     /// The number of its stop signal.
@@ -379,18 +463,7 @@ impl ContainerObservation {
         // just the same, and none can be older than the end before it.
         let (ended, window) = (self.ended(), self.stop_window());
         let since = self.view_began().max(ended.minus(window));
-        let mut signals = self.signals.foreign(since);
-        if let Some(it) = signals.find(|it| self.is_stop_signal(it.signal) && it.at <= ended.plus(STAMP_SLACK)) {
-            let before = Duration::from_nanos(ended.0.saturating_sub(it.at.0));
-            return Some(format!(
-                "signal {} was sent through the engine {} before it ended",
-                it.signal,
-                seconds(before)
-            ));
-        }
-        // However long after the end: the engine carries out a stop of what has ended only to end its own back-off.
-        let stopped = self.signals.has_foreign_stop(since);
-        stopped.then(|| "a stop was carried out through the engine".to_string())
+        self.signals.foreign_stop(since, ended, self.stop_signal())
     }
 
     /// Was a stop carried out after its end, by somebody else?
@@ -400,27 +473,18 @@ impl ContainerObservation {
 
     /// The engine's clock was set back in this incarnation: did a stop arrive that may have ended it? Stamps cannot tell.
     pub(crate) fn odd_intent(&self, died_at: Moment) -> Option<String> {
-        let stop = self
-            .odd_stop
-            .as_ref()
-            .filter(|(at, _)| died_at <= *at + self.stop_window());
-        let before = || {
-            let why = "a stop signal was sent through the engine before its clock was set back";
-            (self.odd_die.is_some() && self.has_foreign_signal()).then(|| why.to_string())
-        };
-        stop.map(|(_, why)| why.clone()).or_else(before)
+        let set_back = &self.present.set_back;
+        set_back.intent(died_at, self.stop_window(), self.has_foreign_signal())
     }
 
     /// A stop signal in this incarnation that is too old to have caused an end by itself, or that has not led to one yet.
     pub(crate) fn has_foreign_signal(&self) -> bool {
-        let mut foreign = self.signals.foreign(self.view_began());
-        foreign.any(|it| self.is_stop_signal(it.signal))
+        self.signals.has_foreign_signal(self.view_began(), self.stop_signal())
     }
 
     /// A signal of another meaning than "end" was sent in this incarnation.
     pub(crate) fn has_other_signal(&self) -> bool {
-        let mut sent = self.signals.since(self.view_began());
-        sent.any(|it| !self.is_stop_signal(it.signal))
+        self.signals.has_other_signal(self.view_began(), self.stop_signal())
     }
 
     fn view_began(&self) -> EngineTime {
@@ -428,11 +492,5 @@ impl ContainerObservation {
             Some(view) if self.is_current => view.started_at,
             _ => self.began(),
         }
-    }
-
-    /// `Some(a name)` while compose has it under a temporary name: `<12 hex digits>_NAME`.
-    pub(crate) fn is_temporary_name(name: &str) -> bool {
-        let bytes = name.as_bytes();
-        12 < bytes.len() && bytes[12] == b'_' && bytes[..12].iter().all(u8::is_ascii_hexdigit)
     }
 }

@@ -1,7 +1,7 @@
 //! What a few events and inspections make of an observation.
 use super::*;
 use crate::container::io::{EngineEvent, EventAction};
-use alloc::vec::Vec;
+use alloc::format;
 
 fn at(ms: u64) -> Moment {
     Moment::from_millis(ms)
@@ -103,17 +103,4 @@ fn the_flag_is_known_only_where_it_was_asked_for_and_a_new_incarnation_forgets_i
     assert!(it.flag_read(Some(true)) && it.flag() == ManualStopFlag::Known(Some(true)));
     it.take(at(40), &event(3000, EventAction::Start), true);
     assert_eq!(it.flag(), ManualStopFlag::NotAsked);
-}
-
-#[test]
-fn compose_gives_temporary_names() {
-    let names = [
-        "0123456789ab_web",
-        "0123456789ab_",
-        "web",
-        "0123456789abc_web",
-        "0123456789zz_web",
-    ];
-    let temporary: Vec<bool> = names.map(ContainerObservation::is_temporary_name).to_vec();
-    assert_eq!(temporary, [true, true, false, false, false]);
 }

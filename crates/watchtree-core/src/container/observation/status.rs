@@ -1,0 +1,79 @@
+//! What a container does now, from the last inspection of it and the events since. Pure.
+
+use super::present::Present;
+use super::times::EventTimes;
+use crate::container::io::{ContainerView, EngineTime, RunState};
+use crate::time::Moment;
+
+/// What the container does now, all sources considered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Status {
+    Unknown,
+    Created,
+    Running,
+    Paused,
+    /// The engine waits out its own back-off.
+    Backoff,
+    Down,
+    Removing,
+}
+
+/// By an inspection that was asked for at that moment.
+pub(super) fn status((view, asked): (&ContainerView, Moment), times: &EventTimes, present: &Present) -> Status {
+    let began = view.started_at.max(times.start());
+    match view.run {
+        RunState::Removing => Status::Removing,
+        RunState::Restarting => {
+            // Only an inspection after the end tells of the engine's back-off for that end.
+            let stale = present.end.is_some_and(|end| asked < end.at)
+                || (times.die() < times.start() && present.born_at.is_some_and(|born| asked < born));
+            match (stale, began < times.die()) {
+                (false, _) => Status::Backoff,
+                (true, true) => Status::Down,
+                (true, false) => Status::Running,
+            }
+        }
+        RunState::Running | RunState::Paused if began < times.die() => Status::Down,
+        RunState::Running => Status::Running,
+        RunState::Paused => Status::Paused,
+        RunState::Exited | RunState::Dead => {
+            let is_older = view.finished_at.max(times.die()).max(view.started_at) < times.start();
+            if is_older && asked <= times.start_came() {
+                Status::Running
+            } else {
+                Status::Down
+            }
+        }
+        RunState::Created if times.die() < times.start() => Status::Running,
+        RunState::Created if EngineTime(0) < times.die() => Status::Down,
+        RunState::Created => Status::Created,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! An answer that overtook an event, or the other way.
+    use super::*;
+
+    #[test]
+    fn the_later_of_an_inspection_and_an_event_decides() {
+        let (at, stamp) = (Moment::from_millis, EngineTime);
+        let view = |run| ContainerView {
+            run,
+            started_at: stamp(100),
+            finished_at: stamp(50),
+            ..ContainerView::default()
+        };
+        let (mut times, present) = (EventTimes::default(), Present::default());
+        times.started(at(20), stamp(200));
+        let of = |run, asked, times: &EventTimes| status((&view(run), at(asked)), times, &present);
+        assert_eq!(of(RunState::Exited, 20, &times), Status::Running, "started since");
+        assert_eq!(of(RunState::Exited, 21, &times), Status::Down, "ended since");
+        assert_eq!(of(RunState::Created, 10, &times), Status::Running);
+        times.died(at(30), stamp(300), 1);
+        for run in [RunState::Running, RunState::Paused, RunState::Created] {
+            assert_eq!(of(run, 25, &times), Status::Down);
+        }
+        assert_eq!(of(RunState::Restarting, 40, &times), Status::Backoff);
+    }
+}
