@@ -24,7 +24,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{Engine, Verb};
+use crate::state::engine::{Engine, Verb, Version};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{Health, RestartPolicy};
@@ -193,6 +193,12 @@ macro_rules! cases {
     ($($plain:ty)*) => { $(impl Case for $plain { fn name(&self) -> String { self.to_string() } })* };
 }
 cases!(&str bool i32 i64 u32 u64);
+
+impl Case for Version {
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
+}
 
 impl<T> Case for (&str, T) {
     fn name(&self) -> String {

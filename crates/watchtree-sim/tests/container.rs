@@ -7,6 +7,7 @@ use watchtree_core::decision::{ActionKind, Decision};
 use watchtree_core::time::Duration;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes, same, story};
+use watchtree_sim::state::engine::Version;
 
 #[test]
 fn a_crash_is_healed_in_the_same_turn_and_verified() {
@@ -96,9 +97,9 @@ fn what_a_person_stops_stays_stopped() {
         "docker rm -f a",
     ];
     let play = |stop: &str| {
-        same([true, false], |stop_before_die| {
+        same([Version::V26_1, Version::V20_10], |version| {
             let mut w = Scene::with(&["a"]);
-            w.engine().set_stop_before_die(stop_before_die);
+            w.engine().set_version(version);
             w.remake("a", |it| it.stop_signal = stop.contains("QUIT").then_some(3));
             let stopped = w.does(stop).does("1m").outcome();
             if w.state("a").is_none() {
@@ -230,9 +231,9 @@ fn a_crash_loop_reaches_its_limit_within_its_bound_and_is_retried_half_open() {
 #[test]
 fn an_unhealthy_one_is_stopped_and_started() {
     let play = |script: &str| {
-        same([true, false], |stop_before_die| {
+        same([Version::V26_1, Version::V20_10], |version| {
             let mut w = Scene::with(&["a"]);
-            w.engine().set_stop_before_die(stop_before_die);
+            w.engine().set_version(version);
             let at_once = w.does(script).outcome();
             format!("{at_once}, then {}", w.does("18s").outcome())
         })
@@ -276,10 +277,10 @@ fn slow_to_stop() -> Scene {
 #[test]
 fn a_persons_act_during_our_repair_wins() {
     let play = |act: &str| {
-        same([true, false], |stop_before_die| {
+        same([Version::V26_1, Version::V20_10], |version| {
             same(["0ms", "1ms", "5ms", "500ms", "2900ms", "2999ms"], |after| {
                 let mut w = slow_to_stop();
-                w.engine().set_stop_before_die(stop_before_die);
+                w.engine().set_version(version);
                 w.does("stream cut, 6s, a is unhealthy unseen, a is touched, until called");
                 w.does(after).does(act).does("30s").outcome()
             })

@@ -78,10 +78,10 @@ fn one_whose_network_is_gone_for_good_reaches_its_limit() {
             5.503  done     start app
             5.503  told     app REPAIRING: being started
             5.503  told     vpn UNKNOWN: its container was removed; a successor may come
-            5.507  done     start app → refused, 409 joining network namespace of container: No such container: 76706e00
-            5.508  decided  start app: failed, the engine refused the start (409): joining network namespace of container: No such container: 76706e00
-            5.508  decided  app: exited (1): the engine refused the start (409): joining network namespace of container: No such container: 76706e00; known_cause blocked
-            5.508  told     app GIVEN UP: exited (1): the engine refused the start (409): joining network namespace of container: No such container: 76706e00
+            5.507  done     start app → refused, 404 No such container: 76706e00
+            5.508  decided  start app: failed, the engine refused the start (404): No such container: 76706e00
+            5.508  decided  app: exited (1): the engine refused the start (404): No such container: 76706e00; known_cause blocked
+            5.508  told     app GIVEN UP: exited (1): the engine refused the start (404): No such container: 76706e00
             10.503 told     vpn is gone
         "#]]);
 }

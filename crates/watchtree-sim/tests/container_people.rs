@@ -4,7 +4,7 @@
 use expect_test::expect;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes, same, story};
-use watchtree_sim::state::engine::OnSignal;
+use watchtree_sim::state::engine::{OnSignal, Version};
 
 #[test]
 fn what_a_person_does_to_a_running_one_is_theirs() {
@@ -232,7 +232,8 @@ fn our_own_stop_is_no_persons_after_a_refused_start_and_our_death() {
             w.does(&format!(
                 "docker update --restart {policy} a, 6s, a fails to start: driver failed"
             ));
-            w.engine().set_stop_before_die(code == 0);
+            w.engine()
+                .set_version(if code == 0 { Version::V26_1 } else { Version::V20_10 });
             w.does("a is unhealthy");
             // One try within the repair, one more by the guards.
             while w.calls().len() < 3 {

@@ -8,6 +8,7 @@ use watchtree_core::supervisor::{Allowance, FleetLimits, FleetPolicy, RestartLim
 use watchtree_sim::run;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::Script;
+use watchtree_sim::state::engine::Version;
 
 struct Dice(u64);
 
@@ -30,7 +31,10 @@ fn one_run(seed: u64) {
         ..all
     })
     .expect("a policy");
-    w.engine().set_stop_before_die(dice.roll(2) == 0);
+    w.engine().set_version(match dice.roll(2) {
+        0 => Version::V26_1,
+        _ => Version::V20_10,
+    });
     names.iter().for_each(|name| w.create(name, |_| {}));
     w.run(60_000);
     w.start_agent();

@@ -19,7 +19,7 @@ impl Bench {
     fn new(set: impl FnOnce(&mut EngineSettings)) -> Self {
         let mut settings = EngineSettings {
             live_restore: false,
-            stop_before_die: false,
+            version: Version::V20_10,
             timing: Timing::Exact,
         };
         set(&mut settings);
@@ -209,8 +209,8 @@ fn a_daemon_killed_and_started() {
         bench.says(if live_restore {
             expect![[r#"
                 0 daemon ended
-                2000 daemon ready
                 2120 always (Start)
+                2120 daemon ready
                 21000 no Running pid true exit 0 restarts 0 flag Some(false) ""
                 21000 always Running pid true exit 0 restarts 0 flag Some(false) ""
                 21000 unless Running pid true exit 0 restarts 0 flag Some(false) ""
@@ -228,8 +228,8 @@ fn a_daemon_killed_and_started() {
                 1028 no (Stop)
                 1028 unless (Stop)
                 1028 failure (Stop)
-                2028 daemon ready
                 2148 always (Start)
+                2148 daemon ready
                 21000 no Exited pid false exit 0 restarts 0 flag Some(true) ""
                 21000 always Running pid true exit 0 restarts 0 flag Some(false) ""
                 21000 unless Exited pid false exit 0 restarts 0 flag Some(true) ""
@@ -268,9 +268,9 @@ fn a_daemon_terminated_and_started() {
         1028 a (Stop)
         1028 no (Stop)
         1028 daemon ended
-        3000 daemon ready
         3120 a (Start)
         3120 stopped (Start)
+        3120 daemon ready
         4000 a Running pid true exit 0 restarts 0 flag Some(false) ""
         4000 no Exited pid false exit 143 restarts 0 flag Some(false) ""
         4000 stopped Running pid true exit 0 restarts 0 flag Some(false) ""
@@ -290,8 +290,8 @@ fn a_machine_without_power() {
     ["a", "no"].into_iter().for_each(|name| bench.inspect(name));
     bench.says(expect![[r#"
         0 daemon ended
-        6000 daemon ready
         6120 a (Start)
+        6120 daemon ready
         7000 a Running pid true exit 0 restarts 0 flag Some(false) ""
         7000 no Exited pid false exit 255 restarts 0 flag Some(false) ""
     "#]]);
@@ -344,17 +344,17 @@ fn starts_that_are_refused() {
         103 answer Err(Refused { status: 409, message: "cannot join network of a non running container: aa" })
         1100 app Created pid false exit 128 restarts 0 flag Some(false) "cannot join network of a non running container: aa"
         1103 answer Err(Refused { status: 400, message: "invalid mount config for type \"bind\": bind source path does not exist: /data" })
-        2100 db Created pid false exit 128 restarts 0 flag Some(false) "invalid mount config for type \"bind\": bind source path does not exist: /data"
-        2103 answer Err(Refused { status: 404, message: "exec: \"nosuch\": executable file not found in $PATH" })
+        2100 db Created pid false exit 0 restarts 0 flag Some(false) ""
+        2220 answer Err(Refused { status: 400, message: "exec: \"nosuch\": executable file not found in $PATH" })
         3100 bad Created pid false exit 127 restarts 0 flag Some(false) "exec: \"nosuch\": executable file not found in $PATH"
         3220 vpn (Start)
         3220 answer Ok(Done)
         3300 vpn (Kill { signal: 9 })
-        3303 answer Err(Refused { status: 500, message: "driver failed programming external connectivity on endpoint web: Bind for 0.0.0.0:80 failed: port is already allocated" })
+        3303 answer Err(Refused { status: 500, message: "driver failed programming external connectivity on endpoint web (20000000ed0c0000000000000000000000000000000000000000000000000000): Bind for 0.0.0.0:80 failed: port is already allocated" })
         3320 vpn (Die { exit_code: 137 })
         3328 vpn (Destroy)
         3331 answer Ok(Done)
-        3420 answer Err(Refused { status: 409, message: "joining network namespace of container: No such container: aa" })
+        3420 answer Err(Refused { status: 404, message: "No such container: aa" })
     "#]]);
 }
 

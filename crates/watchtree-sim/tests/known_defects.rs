@@ -176,13 +176,13 @@ fn the_same_runs_without_a_fault_are_green() {
 fn the_shortest_scripts() {
     let scripts = [
         "dockerd killed, 5s, dockerd started, 1m",
-        "dockerd terminated, 5s, watchdog killed, dockerd started, 5s, watchdog started, 1m",
+        "dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m",
         "watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m",
         "watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m",
     ];
     let play = |script: &str| Scene::with(&["web"]).does(script).outcome();
     outcomes(scripts, play).tells(expect![[r#"
-        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 5s, watchdog killed, dockerd started, 5s, watchdog started, 1m | watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m: no call; web exited STOPPED
+        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m | watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m: no call; web exited STOPPED
         watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m: no call; shop exited UNKNOWN
     "#]]);
 }

@@ -48,6 +48,7 @@ pub(super) fn subscribe(world: &mut World, h: usize, since: Option<EngineTime>) 
 fn close_stream(world: &mut World, h: usize) {
     let (number, open) = world.hosts[h].subscription;
     world.hosts[h].subscription = (number + 1, false);
+    world.hosts[h].engine.set_stream_open(false);
     if open {
         world.saw(Observation::StreamClosed { host: h });
     }
@@ -79,6 +80,7 @@ pub(super) fn stream_opens(world: &mut World, h: usize, number: u64, since: Opti
         return to_child(world, h, Duration::ZERO, ContainerInput::StreamEnded { why });
     }
     world.hosts[h].subscription.1 = true;
+    world.hosts[h].engine.set_stream_open(true);
     world.saw(Observation::StreamOpened { host: h });
     to_child(world, h, Duration::ZERO, ContainerInput::StreamOpened);
     let remembered = since.map(|since| world.hosts[h].engine.events_since(since));

@@ -7,7 +7,7 @@ use crate::scheduler::host::Host;
 use crate::scheduler::lifecycle;
 use crate::scheduler::world::World;
 use crate::state::clock::Clock;
-use crate::state::engine::{Check, Engine, EngineSettings, Program, Spec, Timing};
+use crate::state::engine::{Check, Engine, EngineSettings, Program, Spec, Timing, Version};
 use std::collections::BTreeMap;
 use watchtree_core::container::io::RestartPolicy;
 use watchtree_core::container::{ContainerSettings, HealMode};
@@ -44,7 +44,7 @@ pub(crate) fn populate_exact(world: &mut World) {
     let clock = Clock::new(0, world.now.saturating_sub(UPTIME));
     let engine = Engine::new(EngineSettings {
         live_restore: false,
-        stop_before_die: true,
+        version: Version::V26_1,
         timing: Timing::Exact,
     });
     let settings = ContainerSettings {
@@ -71,7 +71,7 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
     let clock = Clock::new(h as u64, world.now.saturating_sub(uptime));
     let mut engine = Engine::new(EngineSettings {
         live_restore: false,
-        stop_before_die: h == 1,
+        version: if h == 1 { Version::V26_1 } else { Version::V20_10 },
         timing: Timing::Drawn(world.rng.fork()),
     });
     for i in 0..containers {

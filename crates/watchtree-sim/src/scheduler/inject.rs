@@ -15,6 +15,8 @@ use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
+/// A daemon that was asked to end has ended: the patience of its stops, and that of 26.1 with its clients.
+const ENGINE_ENDS_WITHIN: Duration = Duration::from_secs(17);
 /// Compose gives the old container ten seconds, which a well one does not need.
 const COMPOSE_STOPS: Duration = Duration::from_millis(200);
 
@@ -354,7 +356,7 @@ fn of_engine(world: &mut World, fault: Fault) -> bool {
         Fault::EngineTerm { host, lasts } => {
             let ends = world.hosts[host].powered && world.engine(host).daemon_terminated(now);
             if ends {
-                world.after(lasts + Duration::from_secs(12), SimEvent::EngineStarts(host));
+                world.after(lasts + ENGINE_ENDS_WITHIN, SimEvent::EngineStarts(host));
             }
             ends
         }

@@ -132,6 +132,8 @@ pub(super) struct Container<V, A> {
     pub(super) restarting: bool,
     /// Checks of this life are scheduled.
     pub(super) checking: bool,
+    /// Exit code and output of the last check of this life; -1 = it did not come to one.
+    pub(super) last_check: Option<(i64, String)>,
     /// The engine backs off that long after each end; `None` = as it does.
     pub(super) backoff: Option<Duration>,
     /// Next start by a watchdog takes that long.
@@ -159,6 +161,7 @@ impl<V, A> Container<V, A> {
             manually_stopped: false,
             restarting: false,
             checking: false,
+            last_check: None,
             backoff: None,
             slow: None,
         }
@@ -219,6 +222,7 @@ impl<V, A> Container<V, A> {
         self.view.started_at = at;
         self.view.started_at_text = format!("T{}", at.0);
         self.view.health_streak = 0;
+        self.last_check = None;
         self.view.health = match self.spec.check {
             Some(_) => Health::Starting,
             None => Health::None,

@@ -6,7 +6,7 @@
 //!    │                                  killed, power lost   │ started
 //!    └──────────────────────────────────────────────────────▶│
 //!   Up ◀─────────── Starting: what is found alive is stopped (and marked) ◀┘
-//!                   or adopted (live-restore), then the policies start what is theirs
+//!                   or adopted (live-restore), then the policies start what is theirs, then the API is served
 //! ```
 //!
 //! What is in its memory ends with it: the ring, back-offs, policies called off, calls under way. What is on disk stays.
@@ -50,7 +50,7 @@ pub(super) fn terminated(k: &mut Kernel, now: Moment) -> bool {
     }
     k.daemon = DaemonState::Ending;
     if k.settings.live_restore {
-        return killed(k);
+        return true;
     }
     for i in 0..k.containers.len() {
         if !k.containers[i].removed && k.containers[i].counts_as_running() {
@@ -110,34 +110,43 @@ pub(super) fn progress(k: &mut Kernel, now: Moment) {
     let all_stopped = k.containers.iter().all(|c| c.removed || c.stopping.is_empty());
     match k.daemon {
         DaemonState::Ending => {
-            let all_said = !k
-                .agenda
-                .values()
-                .any(|due| matches!(due, Due::StopDone(..) | Due::Log(..)));
-            if all_stopped && all_said {
-                killed(k);
+            let all_said = !has_due(k, |due| matches!(due, Due::StopDone(..) | Due::Log(..)));
+            if all_stopped && all_said && !has_due(k, |due| matches!(due, Due::DaemonEnds)) {
+                let waits = k.settings.version.waits_for_clients();
+                match k.stream_open && !waits.is_zero() {
+                    true => k.later(now + waits, Due::DaemonEnds),
+                    false => drop(killed(k)),
+                }
             }
         }
         DaemonState::Starting if all_stopped => {
-            if !k
-                .agenda
-                .values()
-                .any(|due| matches!(due, Due::Restored | Due::StopDone(..)))
-            {
+            if !has_due(k, |due| matches!(due, Due::Restored | Due::StopDone(..))) {
                 let takes = k.settings.timing.takes(Work::Restore);
                 k.later(now + takes, Due::Restored);
             }
         }
+        DaemonState::StartingContainers => serves_when_all_started(k),
         DaemonState::Starting | DaemonState::Up | DaemonState::Down => {}
     }
 }
 
-/// All that was found is stopped or adopted: the policies start what is theirs, and the API is served.
+fn has_due(k: &Kernel, is: impl Fn(&Due) -> bool) -> bool {
+    k.agenda.values().any(is)
+}
+
+fn serves_when_all_started(k: &mut Kernel) {
+    if !has_due(k, |due| matches!(due, Due::StartDone(_, Asker::Daemon))) {
+        k.daemon = DaemonState::Up;
+        k.out.push(Out::DaemonReady);
+    }
+}
+
+/// All that was found is stopped or adopted: the policies start what is theirs.
 pub(super) fn restored(k: &mut Kernel, now: Moment) {
     if k.daemon != DaemonState::Starting {
         return;
     }
-    k.daemon = DaemonState::Up;
+    k.daemon = DaemonState::StartingContainers;
     for i in 0..k.containers.len() {
         let c = &mut k.containers[i];
         let down = c.view.run == RunState::Exited;
@@ -151,5 +160,4 @@ pub(super) fn restored(k: &mut Kernel, now: Moment) {
             start::work_on_start(k, now, i, Asker::Daemon);
         }
     }
-    k.out.push(Out::DaemonReady);
 }

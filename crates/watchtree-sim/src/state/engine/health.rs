@@ -1,12 +1,13 @@
 //! Health checks: run one after another, each scheduled after the one before has ended; an event only where the status
 //! changes. A check that cannot be run counts as failed, as the engine counts it.
 //!
-//! Where the result of the next runs is that of the last ones, no further run is scheduled: nothing would come of it but
-//! places in the ring.
+//! Where the result of the next runs is that of the last ones, they are not logged, and where they pass, none is scheduled:
+//! nothing would come of it but places in the ring.
 
 use super::event::Action;
 use super::kernel::{Due, Kernel};
 use super::spec::CheckResult;
+use super::timing::Work;
 use watchtree_core::container::io::{EventAction, Health, RunState};
 use watchtree_core::time::Moment;
 
@@ -21,24 +22,26 @@ pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {
     let slow = c.hung || check.result == CheckResult::TimesOut;
     let takes = check.interval + if slow { check.timeout } else { std::time::Duration::ZERO };
     let life = c.life;
+    let takes = takes + k.settings.timing.takes(Work::Check);
     k.later(now + takes, Due::CheckEnds(i, life));
 }
 
-/// What a run of its check comes to: `Err` = it failed, with its output.
-fn result_of(k: &Kernel, i: usize) -> Result<(), String> {
+/// What a run of its check comes to: `Err` = it failed, with its exit code (-1 = it came to none) and its output.
+fn result_of(k: &Kernel, i: usize) -> Result<(), (i64, String)> {
     let c = &k.containers[i];
     let timeout = c.spec.check.as_ref().map_or(0, |check| check.timeout.as_millis());
     let timed_out = format!("Health check exceeded timeout ({timeout}ms)");
     if let Some(words) = &k.exec_broken {
-        return Err(words.clone());
+        return Err((-1, words.clone()));
     }
     if c.hung {
-        return Err(timed_out);
+        return Err((-1, timed_out));
     }
     match c.spec.check.as_ref().map(|check| &check.result) {
         None | Some(CheckResult::Passes) => Ok(()),
-        Some(CheckResult::Fails(_, output) | CheckResult::CannotRun(output)) => Err(output.clone()),
-        Some(CheckResult::TimesOut) => Err(timed_out),
+        Some(CheckResult::Fails(code, output)) => Err((*code, output.clone())),
+        Some(CheckResult::CannotRun(words)) => Err((-1, words.clone())),
+        Some(CheckResult::TimesOut) => Err((-1, timed_out)),
     }
 }
 
@@ -51,10 +54,12 @@ pub(super) fn check_ends(k: &mut Kernel, now: Moment, i: usize, life: u64) {
     if k.containers[i].view.run != RunState::Running || k.containers[i].removed {
         return;
     }
-    k.log_event(now, i, Action::ExecCreate);
-    k.log_event(now, i, Action::ExecStart);
     let outcome = result_of(k, i);
-    k.log_event(now, i, Action::ExecDie(i64::from(outcome.is_err())));
+    if k.containers[i].view.health != Health::Unhealthy || outcome.is_ok() {
+        k.log_event(now, i, Action::ExecCreate);
+        k.log_event(now, i, Action::ExecStart);
+        k.log_event(now, i, Action::ExecDie(i64::from(outcome.is_err())));
+    }
     let c = &mut k.containers[i];
     let Some(check) = &c.spec.check else { return };
     let (retries, start_period) = (check.retries, check.start_period);
@@ -63,8 +68,10 @@ pub(super) fn check_ends(k: &mut Kernel, now: Moment, i: usize, life: u64) {
         Ok(()) => {
             (c.view.health_streak, c.view.health) = (0, Health::Healthy);
             c.view.health_output.clear();
+            c.last_check = Some((0, String::new()));
         }
-        Err(output) => {
+        Err((code, output)) => {
+            c.last_check = Some((code, output.clone()));
             let counts = before != Health::Starting || start_period <= now.since(c.born);
             c.view.health_streak += u32::from(counts);
             c.view.health_output = output;
@@ -73,13 +80,12 @@ pub(super) fn check_ends(k: &mut Kernel, now: Moment, i: usize, life: u64) {
             }
         }
     }
-    let (health, failing) = (c.view.health, 0 < c.view.health_streak);
+    let health = c.view.health;
     if health != before {
         k.event(now, i, EventAction::Health(health));
         k.changed(i);
     }
-    let settled = (health == Health::Unhealthy && failing) || (health == Health::Healthy && !failing);
-    if !settled || result_of(k, i).is_err() != failing {
+    if health != Health::Healthy || result_of(k, i).is_err() {
         check_again(k, now, i);
     }
 }

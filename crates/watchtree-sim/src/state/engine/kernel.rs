@@ -74,13 +74,45 @@ pub enum Out {
     DaemonReady,
 }
 
+/// Which engine it is, where they differ.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Version {
+    /// Docker 20.10
+    V20_10,
+    /// Docker 26.1
+    V26_1,
+}
+
+impl Version {
+    /// The end of a stopped container is logged as `stop`, then `die`.
+    pub(super) fn stop_before_die(self) -> bool {
+        self == Self::V26_1
+    }
+
+    /// The network of a container that was made without one.
+    pub(super) fn network_mode(self) -> &'static str {
+        match self {
+            Self::V20_10 => "default",
+            Self::V26_1 => "bridge",
+        }
+    }
+
+    /// How long the daemon waits at its end for clients that are still connected.
+    pub(super) fn waits_for_clients(self) -> Duration {
+        match self {
+            Self::V20_10 => Duration::ZERO,
+            Self::V26_1 => Duration::from_secs(5),
+        }
+    }
+}
+
 /// Settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
     /// `--live-restore`
     pub live_restore: bool,
-    /// The end is logged as 26.1 does it: `stop` before `die`.
-    pub stop_before_die: bool,
+    /// Which engine it is.
+    pub version: Version,
     /// How long things take.
     pub timing: Timing,
 }
@@ -94,6 +126,8 @@ pub(super) enum DaemonState {
     Down,
     /// It restores the containers: no connection is answered.
     Starting,
+    /// It starts those that its policies start; the API is served when they are.
+    StartingContainers,
 }
 
 /// Something the engine will do later.
@@ -115,6 +149,8 @@ pub(super) enum Due {
     CheckEnds(usize, u64),
     /// The daemon has nothing left to restore.
     Restored,
+    /// The daemon has closed what was open, and ends.
+    DaemonEnds,
 }
 
 /// See the top of this file.
@@ -137,6 +173,8 @@ pub(super) struct Kernel {
     /// Every `exec` of this engine fails with these words.
     pub(super) exec_broken: Option<String>,
     pub(super) flag_readable: bool,
+    /// A client reads the events.
+    pub(super) stream_open: bool,
     /// The next end of this container is logged by nobody.
     pub(super) lose_die: Option<usize>,
 }
@@ -165,6 +203,7 @@ impl Kernel {
             taken_ports: BTreeSet::new(),
             exec_broken: None,
             flag_readable: true,
+            stream_open: false,
             lose_die: None,
         }
     }

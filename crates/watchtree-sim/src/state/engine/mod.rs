@@ -21,7 +21,7 @@ mod timing;
 
 pub use container::Snapshot;
 pub use event::{Action, LoggedEvent, RING_EVENTS_MAX};
-pub use kernel::{Asker, EngineSettings, Out, Verb, true_wall_ns};
+pub use kernel::{Asker, EngineSettings, Out, Verb, Version, true_wall_ns};
 pub use spec::{Check, CheckResult, OnSignal, Program, Spec};
 pub use timing::{Timing, Work};
 
@@ -91,6 +91,7 @@ impl Engine {
             Due::PolicyStarts(i, life) => start::policy_starts(k, now, i, life),
             Due::CheckEnds(i, life) => health::check_ends(k, now, i, life),
             Due::Restored => daemon::restored(k, now),
+            Due::DaemonEnds => drop(daemon::killed(k)),
         }
     }
 
@@ -160,6 +161,21 @@ impl Engine {
     pub fn manual_stop_flag(&self, id: &str) -> Option<bool> {
         let i = self.find(id).filter(|_| self.kernel.flag_readable)?;
         Some(self.kernel.containers[i].manually_stopped)
+    }
+
+    /// `HostConfig.NetworkMode`, as inspect says it of the container at that place.
+    pub fn network_mode(&self, place: usize) -> String {
+        let spec = &self.kernel.containers[place].spec;
+        match (&spec.joins, spec.networks.first()) {
+            (Some(other), _) => format!("container:{other}"),
+            (None, Some(network)) => network.clone(),
+            (None, None) => self.kernel.settings.version.network_mode().into(),
+        }
+    }
+
+    /// Exit code (-1 = it came to none) and output of the last health check of the container at that place.
+    pub fn last_check(&self, place: usize) -> Option<(i64, String)> {
+        self.kernel.containers[place].last_check.clone()
     }
 
     /// Remembered events from `since` on, oldest first.
@@ -276,8 +292,11 @@ impl Engine {
         if init {
             stop::process_ended(&mut self.kernel, now, place, 137);
         }
-        // 20.10 notes it for a child's death too.
-        self.kernel.containers[place].view.oom_killed = true;
+        // 26.1 notes it for a child's death too.
+        if init || self.kernel.settings.version == Version::V26_1 {
+            self.kernel.containers[place].view.oom_killed = true;
+            self.kernel.changed(place);
+        }
         true
     }
 
@@ -404,9 +423,9 @@ impl Engine {
         self.kernel.log.remembers(max);
     }
 
-    /// `stop` events come before `die`, or after it.
-    pub fn set_stop_before_die(&mut self, before: bool) {
-        self.kernel.settings.stop_before_die = before;
+    /// It is that engine from here on.
+    pub fn set_version(&mut self, version: Version) {
+        self.kernel.settings.version = version;
     }
 
     // --- the daemon and the machine ---
@@ -421,6 +440,11 @@ impl Engine {
         let was_up = daemon::terminated(&mut self.kernel, now);
         daemon::progress(&mut self.kernel, now);
         was_up
+    }
+
+    /// Somebody reads its events, or nobody does any more.
+    pub fn set_stream_open(&mut self, open: bool) {
+        self.kernel.stream_open = open;
     }
 
     /// The daemon starts. True if none was there.

@@ -15,7 +15,7 @@ use watchtree_core::time::{Duration, Moment};
 /// The name is taken.
 pub(super) fn create(k: &mut Kernel, now: Moment, mut spec: Spec) -> Result<usize, EngineError> {
     if let Some(other) = k.find_name(&spec.name) {
-        return Err(name_taken(k, &spec.name, other));
+        return Err(text::refused(409, name_taken(k, &spec.name, other)));
     }
     if spec.id.is_empty() {
         spec.id = format!("{:064x}", 0xc0de_0000_0000_u64 + k.containers.len() as u64);
@@ -45,13 +45,12 @@ pub(super) fn create_running(k: &mut Kernel, now: Moment, spec: Spec, age: Durat
     i
 }
 
-fn name_taken(k: &Kernel, name: &str, other: usize) -> EngineError {
+fn name_taken(k: &Kernel, name: &str, other: usize) -> String {
     let id = &k.containers[other].view.id;
-    let message = format!(
+    format!(
         "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) \
          that container to be able to reuse that name."
-    );
-    text::refused(409, message)
+    )
 }
 
 pub(super) fn pause(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
@@ -93,8 +92,8 @@ pub(super) fn resumed(k: &mut Kernel, now: Moment, i: usize) {
 
 pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker: Asker) {
     if let Some(other) = k.find_name(&name) {
-        let taken = name_taken(k, &name, other);
-        return k.answer(asker, Err(taken));
+        let message = format!("Error when allocating new name: {}", name_taken(k, &name, other));
+        return k.answer(asker, Err(text::refused(409, message)));
     }
     k.containers[i].spec.name.clone_from(&name);
     let old_name = std::mem::replace(&mut k.containers[i].view.name, name);

@@ -7,12 +7,20 @@ use super::timing::Work;
 use watchtree_core::container::io::{EngineError, EventAction, Performed, RunState};
 use watchtree_core::time::Moment;
 
-/// A start that cannot be: the engine's words, the exit code it leaves, and whether the manual-stop flag was cleared
-/// before it was found.
+/// A start that cannot be: the engine's words and what it leaves.
 struct Refusal {
     error: EngineError,
-    exit_code: i64,
+    /// The exit code it leaves; `None` = it is found before the engine notes anything, its words too.
+    exit_code: Option<i64>,
+    /// The manual-stop flag was cleared before it was found.
     flag_cleared: bool,
+}
+
+impl Refusal {
+    /// Found by the runtime, after as long as a start takes: the command cannot be run.
+    fn by_runtime(&self) -> bool {
+        matches!(self.exit_code, Some(126 | 127))
+    }
 }
 
 pub(super) fn begin_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
@@ -45,8 +53,8 @@ pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker)
     c.starting = true;
     let slow = matches!(asker, Asker::Watchdog { .. }).then(|| c.slow.take()).flatten();
     let takes = match refusal(k, i) {
-        Some(_) => k.settings.timing.takes(Work::Answer),
-        None => slow.unwrap_or(usual),
+        Some(refusal) if !refusal.by_runtime() => k.settings.timing.takes(Work::Answer),
+        _ => slow.unwrap_or(usual),
     };
     k.later(now + takes, Due::StartDone(i, asker));
 }
@@ -95,7 +103,7 @@ fn started(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
 /// What a refused start leaves: the engine's words and a code, no event; a policy gives up.
 fn start_failed(k: &mut Kernel, now: Moment, i: usize, asker: Asker, refusal: Refusal) {
     let c = &mut k.containers[i];
-    if let EngineError::Refused { message, .. } = &refusal.error {
+    if let (EngineError::Refused { message, .. }, Some(_)) = (&refusal.error, refusal.exit_code) {
         c.view.error.clone_from(message);
     }
     if asker == Asker::Policy {
@@ -104,8 +112,11 @@ fn start_failed(k: &mut Kernel, now: Moment, i: usize, asker: Asker, refusal: Re
         c.manually_stopped = false;
         c.reset_manager();
     }
-    if c.view.exit_code == 0 || (126..=127).contains(&refusal.exit_code) {
-        c.view.exit_code = refusal.exit_code;
+    if let Some(code) = refusal
+        .exit_code
+        .filter(|_| c.view.exit_code == 0 || refusal.by_runtime())
+    {
+        c.view.exit_code = code;
     }
     k.changed(i);
 }
@@ -114,11 +125,14 @@ fn refusal(k: &Kernel, i: usize) -> Option<Refusal> {
     let c = &k.containers[i];
     let early = |error| Refusal {
         error,
-        exit_code: 128,
+        exit_code: Some(128),
         flag_cleared: false,
     };
     if let Some(path) = c.spec.mounts.iter().find(|path| k.missing_mounts.contains(*path)) {
-        return Some(early(text::no_mount(path)));
+        return Some(Refusal {
+            exit_code: None,
+            ..early(text::no_mount(path))
+        });
     }
     if let Some(name) = c.spec.networks.iter().find(|name| k.missing_networks.contains(*name)) {
         return Some(early(text::no_network(name)));
@@ -135,11 +149,13 @@ fn refusal(k: &Kernel, i: usize) -> Option<Refusal> {
         return Some(early(error));
     }
     let (exit_code, message) = c.spec.program.cannot_start.clone()?;
-    let status = if exit_code == 127 { 404 } else { 400 };
-    let status = if (126..=127).contains(&exit_code) { status } else { 500 };
+    let error = match exit_code {
+        126 | 127 => text::no_command(k.settings.version, &message),
+        _ => text::refused(500, message),
+    };
     Some(Refusal {
-        error: text::refused(status, message),
-        exit_code,
+        error,
+        exit_code: Some(exit_code),
         flag_cleared: true,
     })
 }
@@ -151,9 +167,11 @@ fn port_refused(k: &Kernel, i: usize) -> Option<EngineError> {
         others.any(|(k, it)| k != i && it.alive && it.spec.ports.contains(port))
     };
     let (mut ports, name) = (c.spec.ports.iter(), &c.view.name);
+    // An id that differs from all others.
+    let endpoint: String = c.view.id.chars().rev().collect();
     ports.find_map(|port| match (other_has(port), k.taken_ports.contains(port)) {
-        (true, _) => Some(text::port_allocated(name, *port)),
-        (_, true) => Some(text::port_in_use(name, *port)),
+        (true, _) => Some(text::port_allocated(name, &endpoint, *port)),
+        (_, true) => Some(text::port_in_use(name, &endpoint, *port)),
         _ => None,
     })
 }

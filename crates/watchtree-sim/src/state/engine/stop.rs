@@ -84,8 +84,8 @@ pub(super) fn patience_over(k: &mut Kernel, now: Moment, i: usize, life: u64, as
 pub(super) fn begin_kill(k: &mut Kernel, now: Moment, i: usize, signal: u32, asker: Asker) {
     let c = &mut k.containers[i];
     if !c.counts_as_running() {
-        let message = format!("Cannot kill container: {0}: Container {0} is not running", c.view.id);
-        return k.answer(asker, Err(text::refused(409, message)));
+        let error = text::cannot_kill(k.settings.version, &c.view.id);
+        return k.answer(asker, Err(error));
     }
     if signal == 9 {
         let then = AfterStop::Killed;
@@ -104,11 +104,8 @@ pub(super) fn begin_remove(k: &mut Kernel, now: Moment, i: usize, force: bool, a
         return k.answer(asker, Ok(Performed::Done));
     }
     if !force {
-        let message = format!(
-            "You cannot remove a running container {}. Stop the container before attempting removal or force remove",
-            c.view.id
-        );
-        return k.answer(asker, Err(text::refused(409, message)));
+        let error = text::cannot_remove(k.settings.version, &c.view.id, &c.view.name);
+        return k.answer(asker, Err(error));
     }
     let then = AfterStop::Remove;
     c.stopping.push(Stopping { asker, then });
@@ -126,8 +123,7 @@ pub(super) fn removed(k: &mut Kernel, now: Moment, i: usize) {
 /// A process has ended: the daemon sees it, or will when there is one.
 pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i64) {
     let at = k.stamp(now);
-    let sees = matches!(k.daemon, DaemonState::Up | DaemonState::Ending | DaemonState::Starting);
-    if !sees {
+    if k.daemon == DaemonState::Down {
         let c = &mut k.containers[i];
         (c.alive, c.unseen_end, c.changed) = (false, Some((exit_code, at)), now);
         return k.changed(i);
@@ -146,7 +142,7 @@ pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i6
     }
     k.changed(i);
     let die = EventAction::Die { exit_code };
-    if k.settings.stop_before_die && !k.containers[i].stopping.is_empty() {
+    if k.settings.version.stop_before_die() && !k.containers[i].stopping.is_empty() {
         settle_stops(k, now, i);
         let late = k.settings.timing.takes(Work::LateDie);
         k.later(now + late, Due::Log(i, die));
@@ -163,7 +159,7 @@ pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i6
 /// The stops that waited for its end go on.
 fn settle_stops(k: &mut Kernel, now: Moment, i: usize) {
     for stopping in std::mem::take(&mut k.containers[i].stopping) {
-        let late = match (k.settings.stop_before_die, stopping.then) {
+        let late = match (k.settings.version.stop_before_die(), stopping.then) {
             (true, AfterStop::Answer | AfterStop::Restart) => Duration::ZERO,
             _ => k.settings.timing.takes(Work::LateStop),
         };
