@@ -1,0 +1,51 @@
+//! The engine model against what real engines said: each row of `tests/engine-truth/` is played on the model, and every
+//! answer, error text, event, inspect field and time must be as recorded, within the tolerance of `compare`.
+//!
+//! A row that the player cannot play is a failure.
+
+mod compare;
+mod compose;
+mod known;
+mod player;
+mod rows;
+mod settings;
+mod words;
+
+use compare::{Difference, compare};
+use player::Player;
+use rows::{Act, Recording};
+use std::collections::BTreeMap;
+
+fn differences(table: &BTreeMap<String, Vec<String>>, recording: &Recording) -> Vec<Difference> {
+    let said: Vec<&str> = recording
+        .steps()
+        .iter()
+        .filter_map(|step| step["act"].as_str())
+        .collect();
+    let lines = table.get(&recording.row).map(Vec::as_slice).unwrap_or_default();
+    if said != lines {
+        return vec![Difference {
+            engine: recording.engine.clone(),
+            row: recording.row.clone(),
+            place: "the acts are not those of rows.json: record it anew".into(),
+            recorded: said.join(", "),
+            model: lines.join(", "),
+        }];
+    }
+    let acts: Vec<Act> = said.into_iter().map(Act::parse).collect();
+    let played = Player::new(recording).play(&acts);
+    compare(recording, &acts, &played)
+}
+
+#[test]
+fn the_model_says_what_engines_said() {
+    let (table, recordings) = (rows::table(), rows::recordings());
+    assert!(
+        200 <= recordings.len(),
+        "only {} recordings were found",
+        recordings.len()
+    );
+    let found: Vec<Difference> = recordings.iter().flat_map(|it| differences(&table, it)).collect();
+    let told = known::unknown(&found);
+    assert!(told.is_empty(), "{} differences:\n{}", told.len(), told.join("\n"));
+}
