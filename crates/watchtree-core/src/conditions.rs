@@ -1,7 +1,7 @@
 //! What is wrong with a watchdog itself, by what it is about: the only writer of conditions, in every role.
 //!
-//! A condition is news when it turns bad, turns good again, or is bad in other words. Numbers in the words change with
-//! every look; they alone are no news. Does not know who is told.
+//! A condition is news when it turns bad, turns good again, or is bad in other words. Numbers among the words change with
+//! every look; they alone are no news, but a name that differs in a digit is another name. Does not know who is told.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -58,10 +58,25 @@ impl Conditions {
     }
 }
 
-/// True if two texts differ in their digits at most.
-fn same_but_numbers(one: &str, other: &str) -> bool {
-    let words = |text: &'_ str| -> String { text.chars().filter(|it| !it.is_ascii_digit()).collect() };
-    words(one) == words(other)
+/// True if two texts differ in numbers at most. A number stands alone, with a unit or without (`5 %`, `1.5 s`, `12ms`); the
+/// digits of a name (`db2`, `web-1`, `10.0.0.7:22`) tell it from others.
+pub fn same_but_numbers(one: &str, other: &str) -> bool {
+    let words = str::split_whitespace;
+    words(one).map(around_number).eq(words(other).map(around_number))
+}
+
+/// What stands before and after the number of a word; the whole word if it is a name.
+fn around_number(word: &str) -> (&str, &str) {
+    let start = word.find(char::is_alphanumeric).unwrap_or(word.len());
+    let (before, rest) = word.split_at(start);
+    let digits = |text: &str| text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+    let whole = digits(rest);
+    let fraction = rest[whole..].strip_prefix('.').map_or(0, digits);
+    let after = &rest[whole + if fraction == 0 { 0 } else { fraction + 1 }..];
+    if whole == 0 || after.contains(|it: char| it.is_ascii_digit()) {
+        return (word, "");
+    }
+    (before, after)
 }
 
 #[cfg(test)]
@@ -82,6 +97,37 @@ mod tests {
         assert!(is_news(Err("it cannot be read")));
         assert!(is_news(Ok("fine again")));
         assert!(!is_news(Ok("fine")));
+    }
+
+    #[test]
+    fn a_number_is_no_news_and_a_name_is() {
+        let same = [
+            ("5 % are free", "95.5 % are free"),
+            ("silent for 12ms", "silent for 1.5ms"),
+            ("exited (137, again)", "exited (1, again)"),
+            ("before 1012.345: so", "before 7: so"),
+            ("the 5.", "the 12."),
+        ];
+        let other = [
+            ("child db1 hangs", "child db2 hangs"),
+            ("shop-web-1 hangs", "shop-web-2 hangs"),
+            ("h1/docker/app/1", "h1/docker/app/2"),
+            ("10.0.0.1 is silent", "10.0.0.2 is silent"),
+            ("10.0:22 is silent", "10.0:23 is silent"),
+            ("build 29.1.3", "build 29.1.4"),
+            ("5 s", "5 h"),
+            ("5s", "5h"),
+            ("(5 s", "5 s"),
+            ("5", "5 again"),
+            ("5 s", "many s"),
+            ("5.", "5.5"),
+        ];
+        for (one, two) in same {
+            assert!(same_but_numbers(one, two), "{one} | {two}");
+        }
+        for (one, two) in other {
+            assert!(!same_but_numbers(one, two), "{one} | {two}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use watchtree_core::conditions::same_but_numbers;
 use watchtree_core::time::{Duration, Moment};
 
 /// What is degraded now. Clones show the same.
@@ -88,7 +89,12 @@ impl Logged {
     /// `Some(hidden lines before it)` if a line shall be written.
     fn admit(&mut self, now: Moment, state: Option<&String>) -> Option<u64> {
         // A figure that moves (`load 15.4`, `silent for 8 s`) is no news; other words are.
-        if self.state.as_deref().map(without_digits) == state.map(|why| without_digits(why)) {
+        let is_same = match (&self.state, state) {
+            (None, None) => true,
+            (Some(logged), Some(why)) => same_but_numbers(logged, why),
+            _ => false,
+        };
+        if is_same {
             return None;
         }
         if Duration::from_secs(60) <= now.since(self.at) {
@@ -104,10 +110,6 @@ impl Logged {
     }
 }
 
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +120,8 @@ mod tests {
         let at = Moment::from_millis(100_000);
         assert_eq!(logged.admit(at, Some(&"load 15.4 on 2 processors".into())), Some(0));
         assert_eq!(logged.admit(at, Some(&"load 9 on 2 processors".into())), None);
-        assert_eq!(logged.admit(at, Some(&"disk / is full".into())), Some(0));
+        assert_eq!(logged.admit(at, Some(&"disk /dev/sda1 is full".into())), Some(0));
+        assert_eq!(logged.admit(at, Some(&"disk /dev/sda2 is full".into())), Some(0));
     }
 
     #[test]
