@@ -15,7 +15,11 @@ use super::io::{ChildExit, ChildSignal};
 use crate::id::NodeName;
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::Moment;
+use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
+
+/// Most ends that wait for the answers to their starts; a lost answer leaves one.
+const EARLY_ENDS_MAX: usize = 8;
 
 /// Where a process stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,8 +72,8 @@ pub(super) struct ChildProcess {
     adopted: bool,
     /// The newest end that nobody has looked at.
     end: Option<ProcessEnd>,
-    /// An end that was told before the answer to its start.
-    early: Option<(u32, ProcessEnd)>,
+    /// Ends that were told before the answers to their starts, in the order they came.
+    early: VecDeque<(u32, ProcessEnd)>,
 }
 
 impl ChildProcess {
@@ -86,7 +90,7 @@ impl ChildProcess {
             left: false,
             adopted: false,
             end: None,
-            early: None,
+            early: VecDeque::new(),
         }
     }
 
@@ -181,12 +185,17 @@ impl ChildProcess {
 
     /// The driver has answered; a new process is to say Hello until then.
     pub(super) fn started(&mut self, result: Result<u32, String>, until: Moment) {
+        // The answer to a start that was repeated: what runs goes on.
+        if self.joined.is_some() || (self.pid().is_some() && result.is_err()) {
+            return;
+        }
         self.end = None;
         match result {
             Ok(pid) => {
                 self.phase = Phase::Greeting { pid, until };
                 self.adopted = false;
-                if let Some((_, end)) = self.early.take().filter(|(gone, _)| *gone == pid) {
+                let place = self.early.iter().rposition(|(gone, _)| *gone == pid);
+                if let Some((_, end)) = place.and_then(|place| self.early.remove(place)) {
                     self.ended(end);
                 }
             }
@@ -202,8 +211,11 @@ impl ChildProcess {
             self.ended(end);
             return true;
         }
-        if let Phase::Starting { .. } = self.phase {
-            self.early = Some((pid, end));
+        if self.joined.is_none() {
+            if EARLY_ENDS_MAX <= self.early.len() {
+                self.early.pop_front();
+            }
+            self.early.push_back((pid, end));
         }
         false
     }
@@ -228,6 +240,7 @@ impl ChildProcess {
         self.joined.get_or_insert(now);
         self.incarnation = incarnation;
         self.left = false;
+        self.early.clear();
         true
     }
 
@@ -325,6 +338,61 @@ mod tests {
             process.started(Ok(7), at(1));
             assert_eq!(process.phase(), phase);
         }
+    }
+
+    #[test]
+    fn ends_of_two_processes_wait_for_the_answers_to_their_starts() {
+        let mut process = process();
+        process.start(at(60_000));
+        process.start(at(120_000));
+        for pid in [7, 8] {
+            assert!(!process.exited(pid, ChildExit::Code(pid as i32), String::new()));
+        }
+        for pid in [7, 8] {
+            process.started(Ok(pid), at(1));
+            let exit = ChildExit::Code(pid as i32);
+            assert!(matches!(process.take_end(), Some(ProcessEnd::Exited { exit: it, .. }) if it == exit));
+            assert_eq!(process.phase(), Phase::Absent, "{pid}");
+        }
+        process.start(at(60_000));
+        for pid in 0..100 {
+            process.exited(pid, ChildExit::Unknown, String::new());
+        }
+        assert_eq!(process.early.len(), EARLY_ENDS_MAX);
+        process.started(Ok(99), at(1));
+        assert!(process.is_absent(), "the newest ends are kept");
+    }
+
+    #[test]
+    fn a_life_that_is_proven_forgets_the_ends_before_it() {
+        for (early, late) in [(9, 1), (1, 9)] {
+            let mut process = process();
+            process.start(at(60_000));
+            process.exited(early, ChildExit::Unknown, String::new());
+            process.started(Ok(7), at(1));
+            assert!(process.said_hello(at(200), Incarnation::default()));
+            process.exited(late, ChildExit::Unknown, String::new());
+            process.exited(7, ChildExit::Unknown, String::new());
+            process.start(at(60_000));
+            process.started(Ok(9), at(1));
+            assert_eq!(process.pid(), Some(9), "another process of that number");
+        }
+    }
+
+    #[test]
+    fn the_answer_to_a_repeated_start_ends_nothing_that_runs() {
+        let mut process = live();
+        for result in [Ok(8), Err("no file".to_string())] {
+            process.started(result, at(1));
+            assert_eq!(process.phase(), Phase::Live { pid: 7 });
+        }
+        process.exited(7, ChildExit::Unknown, String::new());
+        process.start(at(60_000));
+        process.started(Ok(8), at(1));
+        process.started(Err("no file".to_string()), at(1));
+        assert_eq!((process.pid(), process.take_end()), (Some(8), None));
+        process.started(Ok(9), at(1));
+        assert_eq!(process.pid(), Some(9), "neither has said Hello: the newest");
     }
 
     #[test]
