@@ -33,6 +33,7 @@ pub use reported::{ReportedState, Shown};
 pub use subject::{Assessment, Ill, Progress, Subject};
 pub use supervision::{Limit, Place, Supervision};
 
+use crate::conditions::same_but_numbers;
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::recorder::Draft;
 use crate::subject::{Incarnation, SubjectId};
@@ -313,15 +314,7 @@ impl<S: Subject> Supervisor<S> {
         let Some(exit) = self.supervision.exit().cloned() else {
             return Err(Shown::new(State::Down, "it has ended"));
         };
-        if let Some((why, every)) = exit.unfit() {
-            let limit = Limit::unfit(turn.now, why, every);
-            if self.supervision.limit().is_none() {
-                let draft = limit_draft(turn.subject.id().clone(), &limit)
-                    .incarnation(exit.incarnation().clone())
-                    .evidence(exit.evidence().to_vec());
-                self.reach(turn.now, limit, draft, turn.out);
-            }
-        }
+        self.follow_newest(turn, &exit);
         if exit.wants_restart() {
             return Ok(Case {
                 ill: Ill::Down,
@@ -339,6 +332,23 @@ impl<S: Subject> Supervisor<S> {
             turn.out.record(turn.now, draft);
         }
         Err(shown.evidence(exit.evidence().to_vec()))
+    }
+
+    /// The newest end alone says whether it cannot run for now, and why.
+    fn follow_newest(&mut self, turn: &mut Turn<'_, '_, S>, exit: &ExitRecord) {
+        let unfit = self.supervision.limit().filter(|limit| limit.is_unfit());
+        match (exit.unfit(), unfit) {
+            (Some((why, _)), Some(limit)) if same_but_numbers(why, limit.why()) => (),
+            (Some((why, every)), _) => {
+                let limit = Limit::unfit(turn.now, why, every);
+                let draft = limit_draft(turn.subject.id().clone(), &limit)
+                    .incarnation(exit.incarnation().clone())
+                    .evidence(exit.evidence().to_vec());
+                self.reach(turn.now, limit, draft, turn.out);
+            }
+            (None, Some(_)) => self.supervision.lift_limit(),
+            (None, None) => (),
+        }
     }
 
     /// Asks the guards of the kind, then those of every kind.
