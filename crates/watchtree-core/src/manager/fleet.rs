@@ -211,20 +211,37 @@ impl Fleet {
 
     /// What follows from a change of a host: first for the view as a whole, then for incidents.
     fn follow(&mut self, step: &mut Step<'_>, change: Option<HostChange>) {
-        let Some(change) = change else { return };
-        self.check_view(step);
-        match &change {
-            HostChange::Well(name) => {
-                self.with_incidents(step, |incidents, around| incidents.host_is_well(around, name));
+        match change {
+            None => (),
+            Some(HostChange::Well(name)) => {
+                self.check_view(step);
+                self.with_incidents(step, |incidents, around| incidents.host_is_well(around, &name));
             }
-            HostChange::Masked(name) => {
-                let may_open = !self.partition.is_cut_off();
-                self.record_suppressed(step, name);
-                self.with_incidents(step, |incidents, around| {
-                    incidents.host_is_masked(around, name, may_open);
-                });
+            Some(HostChange::Masked(name)) => {
+                self.check_view(step);
+                self.host_is_masked(step, &name);
+            }
+            Some(HostChange::StillLost(name)) => {
+                let host = self.hosts.get(&name);
+                if host.is_some_and(|host| !self.incidents().is_open(host.scope())) {
+                    self.host_is_masked(step, &name);
+                }
             }
         }
+    }
+
+    fn host_is_masked(&mut self, step: &mut Step<'_>, name: &NodeName) {
+        let may_open = !self.partition.is_cut_off();
+        self.record_suppressed(step, name);
+        self.with_incidents(step, |incidents, around| {
+            incidents.host_is_masked(around, name, may_open);
+        });
+    }
+
+    /// How often the view as a whole was weighed.
+    #[cfg(test)]
+    pub(super) const fn weighed(&self) -> usize {
+        self.partition.weighed
     }
 
     /// Most of the view silent at once: then it is we who are cut off, and no host is blamed. Hosts that are still lost when

@@ -29,8 +29,10 @@ const PROBE_SLACK: Duration = Duration::from_millis(100);
 pub(super) enum HostChange {
     /// It is heard again: what it says of those below counts.
     Well(NodeName),
-    /// It is lost, still or anew, or has left: what it said of those below is masked.
+    /// It is lost, or lost in another way, or has left: what it said of those below is masked.
     Masked(NodeName),
+    /// It was probed again and is lost as before: nothing of the view has changed.
+    StillLost(NodeName),
 }
 
 /// See the file's head.
@@ -299,12 +301,13 @@ impl Hosts {
             self.probe(now, name, sessions, desk);
             return None;
         }
-        if let Some((result, rounds)) = concluded {
-            self.judge(now, name, desk, |monitor, observer| {
-                monitor.conclude(observer, &result, rounds)
-            });
-        }
         self.arm(name, Some(now + self.policy.look_again));
+        let Some((result, rounds)) = concluded else {
+            return Some(HostChange::StillLost(name.clone()));
+        };
+        self.judge(now, name, desk, |monitor, observer| {
+            monitor.conclude(observer, &result, rounds)
+        });
         Some(HostChange::Masked(name.clone()))
     }
 

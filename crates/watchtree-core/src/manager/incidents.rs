@@ -13,6 +13,7 @@
 
 use super::desk::Desk;
 use super::fleet_view::FleetView;
+use super::host_monitor::HostMonitor;
 use super::incident_register::{Finding, IncidentRegister};
 use super::io::ManagerEffect;
 use super::pending::Pending;
@@ -83,15 +84,18 @@ impl Incidents {
     /// could not read the store opened one anew. Both have been told, so the older one needs an end.
     pub(super) fn restore(&mut self, around: &mut Around<'_>, open: Vec<Incident>) {
         let owners = open.iter().filter_map(|old| around.fleet.owner(&old.subject));
-        let well = owners.filter(|(_, host)| host.is_well());
-        let well: BTreeSet<NodeName> = well.map(|(name, _)| name.clone()).collect();
+        let owners: BTreeSet<NodeName> = owners.map(|(name, _)| name.clone()).collect();
         let newer = self.register.take_open();
         for incident in open.into_iter().chain(newer) {
             self.close(around, &incident.subject, "a newer incident tells of the same");
             self.register.restore(incident);
         }
-        for name in &well {
-            self.host_is_well(around, name);
+        for name in &owners {
+            if around.fleet.host(name).is_some_and(HostMonitor::is_well) {
+                self.host_is_well(around, name);
+            } else if around.fleet.host(name).is_some_and(HostMonitor::is_lost) {
+                self.host_is_masked(around, name, false);
+            }
         }
     }
 

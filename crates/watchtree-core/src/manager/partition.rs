@@ -52,6 +52,8 @@ pub(super) struct Partition {
     hosts_min: usize,
     percent: usize,
     is_cut_off: bool,
+    #[cfg(test)]
+    pub(super) weighed: usize,
 }
 
 impl Partition {
@@ -61,6 +63,8 @@ impl Partition {
             hosts_min,
             percent: percent as usize,
             is_cut_off: false,
+            #[cfg(test)]
+            weighed: 0,
         }
     }
 
@@ -70,6 +74,10 @@ impl Partition {
 
     /// Takes the view as it is now; true if the conclusion has changed.
     pub(super) fn update(&mut self, share: ViewShare, anybody_is_unreachable: impl FnOnce() -> bool) -> bool {
+        #[cfg(test)]
+        {
+            self.weighed += 1;
+        }
         let most = self.is_most(share);
         let is_cut_off = most && (self.is_cut_off || anybody_is_unreachable());
         core::mem::replace(&mut self.is_cut_off, is_cut_off) != is_cut_off

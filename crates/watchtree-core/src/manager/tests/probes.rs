@@ -148,3 +148,18 @@ fn a_later_silence_takes_the_place_of_no_look() {
     assert_eq!(incident(&world).level, Level::Strong);
     assert_eq!(world.told.len(), told, "{:?}", world.told);
 }
+
+#[test]
+fn a_lost_host_that_is_probed_again_does_not_weigh_the_view_again() {
+    let mut world = World::of(3);
+    world.host("h1").cut = true;
+    kernel(&mut world, Look::Silent("nothing".to_string()));
+    world.run_ms(6000);
+    let (weighed, looked) = (world.manager.fleet.weighed(), world.looked);
+    world.run_ms(600_000);
+    assert!(looked + 100 < world.looked, "it is probed again and again");
+    assert_eq!(world.manager.fleet.weighed(), weighed);
+    world.host("h1").cut = false;
+    world.run_ms(3000);
+    assert_eq!(world.manager.fleet.weighed(), weighed + 1, "it is heard");
+}
