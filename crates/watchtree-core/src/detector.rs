@@ -135,6 +135,8 @@ pub struct LocalHealth {
     /// Thousandths of a health point, so that healthy time heals smoothly: one point a second.
     illness_milli: u64,
     healed_at: Moment,
+    /// When the last stall was noticed: what was due before is late by that one.
+    noticed_at: Moment,
 }
 
 impl LocalHealth {
@@ -148,6 +150,7 @@ impl LocalHealth {
             settled_at: now + settle,
             illness_milli: 0,
             healed_at: now,
+            noticed_at: now,
         }
     }
 
@@ -155,13 +158,19 @@ impl LocalHealth {
     pub fn stalled(&mut self, now: Moment, gap: Duration) {
         self.heal(now);
         self.settled_at = self.settled_at.max(now + self.settle);
-        let points = if gap < Duration::from_secs(1) { 1000 } else { 3000 };
+        let is_known = now.saturating_sub(gap) < core::mem::replace(&mut self.noticed_at, now);
+        let points = match gap {
+            _ if is_known => 0,
+            gap if gap < Duration::from_secs(1) => 1000,
+            _ => 3000,
+        };
         self.illness_milli = (self.illness_milli + points).min(u64::from(ObserverHealth::MAX) * 1000);
     }
 
-    /// To be called with what was due when the clock said `now`. True if that was so late that it is a stall.
+    /// To be called with what was due when the clock said `now`, before anything that waited is taken. True if that was so
+    /// late that it is a stall; one stall counts once, also where it is told as well.
     pub fn woke(&mut self, now: Moment, due: Moment) -> bool {
-        let late = now.since(due);
+        let late = now.since(due.max(self.noticed_at));
         if late <= Self::LATE {
             return false;
         }

@@ -108,10 +108,12 @@ fn a_stall_of_our_own_forbids_judging_for_a_whole_window() {
 fn health_falls_with_stalls_and_heals_a_point_a_second() {
     let mut watch = LocalHealth::new(ms(0), Duration::from_secs(2));
     assert_eq!(watch.health(ms(0)), ObserverHealth(0));
-    watch.stalled(ms(1000), Duration::from_secs(5));
-    watch.stalled(ms(1000), Duration::from_secs(5));
-    assert_eq!(watch.health(ms(1000)), ObserverHealth(6));
-    assert_eq!(watch.health(ms(3000)), ObserverHealth(4));
+    watch.stalled(ms(6000), Duration::from_secs(5));
+    watch.stalled(ms(11_000), Duration::from_secs(5));
+    assert_eq!(watch.health(ms(11_000)), ObserverHealth(3));
+    watch.stalled(ms(12_000), Duration::from_millis(999));
+    assert_eq!(watch.health(ms(12_000)), ObserverHealth(3));
+    assert_eq!(watch.health(ms(14_000)), ObserverHealth(1));
     assert_eq!(watch.health(ms(60_000)), ObserverHealth(0));
 }
 
@@ -163,4 +165,17 @@ fn a_stall_of_a_second_weighs_three_times_as_much() {
             (ObserverHealth(health), ms(9000))
         );
     }
+}
+
+#[test]
+fn a_stall_that_is_noticed_and_told_counts_once() {
+    let mut watch = LocalHealth::new(ms(0), Duration::from_secs(2));
+    assert!(watch.woke(ms(9000), ms(4000)));
+    watch.stalled(ms(9010), Duration::from_secs(5));
+    assert!(
+        !watch.woke(ms(9020), ms(4000)),
+        "what was due before is late by that stall"
+    );
+    assert_eq!(watch.health(ms(9000)), ObserverHealth(3));
+    assert!(!watch.may_judge(ms(11_009)) && watch.may_judge(ms(11_010)));
 }

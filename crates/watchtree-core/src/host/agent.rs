@@ -167,8 +167,18 @@ impl HostAgent {
         }
     }
 
+    /// What is due has waited for too long: this process did not run. Nothing that waited meanwhile may be taken before.
+    fn notice_stall(&mut self, now: Moment) {
+        if let Some(due) = self.next_deadline()
+            && self.local.woke(now, due)
+        {
+            self.after_stall(now, now.since(due));
+        }
+    }
+
     /// This process did not run for that long: nobody is judged before a whole healthy window.
     fn after_stall(&mut self, now: Moment, gap: Duration) {
+        self.health.restart_waiting(now);
         let settled = self.local.settled_at();
         self.children.extend_deadlines(settled);
         let gap = gap.as_millis();
@@ -244,6 +254,7 @@ impl Machine for HostAgent {
     type Effect = HostEffect;
 
     fn handle(&mut self, now: Moment, input: HostInput) {
+        self.notice_stall(now);
         match input {
             HostInput::Link(input) => self.uplink.handle(now, input),
             HostInput::Children(input) => self.children.handle(now, input),
@@ -312,12 +323,10 @@ impl Machine for HostAgent {
     }
 
     fn handle_timeout(&mut self, now: Moment) {
-        let Some(due) = self.next_deadline().filter(|due| *due <= now) else {
+        if self.next_deadline().is_none_or(|due| now < due) {
             return;
-        };
-        if self.local.woke(now, due) {
-            self.after_stall(now, now.since(due));
         }
+        self.notice_stall(now);
         self.settle_if_due(now);
         self.expire_holds(now);
         for name in self.children.due(now, self.local.settled_at()) {

@@ -54,6 +54,11 @@ impl HostHealth {
         self.newest = Some((now, figures));
     }
 
+    /// After a stall of the observer: the waiting for figures begins anew.
+    pub(super) fn restart_waiting(&mut self, now: Moment) {
+        self.asked = self.asked.map(|_| now);
+    }
+
     /// For how long figures have been waited for, if that is too long.
     pub(super) fn overdue(&self, now: Moment) -> Option<Duration> {
         let waited = self.asked.map(|asked| now.since(asked));
