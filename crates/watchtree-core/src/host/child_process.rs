@@ -124,6 +124,15 @@ impl ChildProcess {
         self.phase == Phase::Absent
     }
 
+    /// It beats, or may still answer that it lives.
+    pub(super) fn is_heard(&self, now: Moment) -> bool {
+        match self.phase {
+            Phase::Live { .. } => true,
+            Phase::Doubted { until, .. } => now < until,
+            Phase::Absent | Phase::Starting { .. } | Phase::Greeting { .. } | Phase::Ending { .. } => false,
+        }
+    }
+
     /// A sign of life may change what is to be done: it was asked to answer, or waits to be replaced.
     pub(super) fn is_awaited(&self) -> bool {
         self.adopted || matches!(self.phase, Phase::Doubted { .. })
@@ -181,6 +190,11 @@ impl ChildProcess {
     pub(super) fn start(&mut self, until: Moment) {
         self.phase = Phase::Starting { until };
         self.joined = None;
+    }
+
+    /// The driver has not answered in time, and is not asked again.
+    pub(super) fn start_is_lost(&mut self) {
+        self.phase = Phase::Absent;
     }
 
     /// The driver has answered; a new process is to say Hello until then.

@@ -41,6 +41,8 @@ pub(super) struct Around<'a> {
     pub(super) settled: Moment,
     /// Until when a hold keeps repairs away.
     pub(super) held_until: Option<Moment>,
+    /// Living ones of a former life of this daemon are still being looked for.
+    pub(super) is_searching: bool,
     /// The machine is going down.
     pub(super) is_going_down: bool,
     /// The build of this daemon.
@@ -90,10 +92,11 @@ pub(super) fn request_end(
     }
 }
 
-/// Asks again where nothing came of what was asked for: a signal, a start.
-pub(super) fn repeat_if_late(process: &mut ChildProcess, now: Moment, out: &mut Out<'_>) {
+/// Asks again where nothing came of what was asked for: a signal, and a start if another one is wanted at all.
+pub(super) fn repeat_if_late(process: &mut ChildProcess, now: Moment, may_start: bool, out: &mut Out<'_>) {
     match process.phase() {
-        Phase::Starting { until } if until <= now => request_start(process, now, out),
+        Phase::Starting { until } if until <= now && may_start => request_start(process, now, out),
+        Phase::Starting { until } if until <= now => process.start_is_lost(),
         Phase::Ending { until, .. } if until <= now => {
             request_end(process, now, ChildSignal::Kill, SIGNAL_AGAIN, out);
         }
@@ -126,7 +129,7 @@ fn catch_up(process: &mut ChildProcess, now: Moment, around: &Around<'_>, out: &
     if now < around.settled && process.until().is_some_and(|until| until <= now) {
         process.extend_deadlines(around.settled);
     }
-    repeat_if_late(process, now, out);
+    repeat_if_late(process, now, !around.is_going_down, out);
 }
 
 /// When a live one is to be looked at again.
@@ -257,6 +260,7 @@ impl Subject for ChildProcess {
             Phase::Absent | Phase::Ending { .. } => State::Repairing,
         };
         admission.ask(Guard::Observer, || match ill {
+            _ if around.is_searching => Block::new("living ones are still being looked for", meanwhile).into(),
             Ill::Running => GuardResult::pass("this daemon ran without a stall for a whole window"),
             Ill::Down => GuardResult::Skip(String::from("the kernel said it")),
         });
@@ -305,11 +309,12 @@ impl Subject for ChildProcess {
         on: &mut Supervision,
         out: &mut Out<'_>,
     ) -> Progress {
+        catch_up(self, now, around, out);
+        if around.is_going_down && self.is_absent() {
+            let why = "nothing of it runs, and the machine is going down";
+            return over(Outcome::Overruled, String::from(why));
+        }
         if let (Restart::Ending, Phase::Absent) = (&*repair, self.phase()) {
-            if around.is_going_down {
-                let why = "it ended, and the machine is going down";
-                return over(Outcome::Overruled, String::from(why));
-            }
             *repair = Restart::Starting(self.take_end().map(|end| fact(now, &end)));
             request_start(self, now, out);
         }
@@ -320,7 +325,6 @@ impl Subject for ChildProcess {
             *repair = Restart::Greeting;
             return Progress::Restarted { result, fact };
         }
-        catch_up(self, now, around, out);
         let waits = |until, shown| Progress::Waits {
             until: Some(until),
             shown,

@@ -67,6 +67,8 @@ pub(super) struct Children {
     engines: BTreeMap<String, WatchedEngine>,
     fleet: FleetBudget,
     random: Random,
+    /// Living ones of a former life of this daemon are still being looked for.
+    is_searching: bool,
     is_stopping: bool,
     is_stopped: bool,
     is_going_down: bool,
@@ -101,6 +103,7 @@ impl Children {
             engines,
             fleet: FleetBudget::new(policy.child_fleet),
             random: Random::new(start.seed),
+            is_searching: true,
             is_stopping: false,
             is_stopped: false,
             is_going_down: false,
@@ -230,6 +233,7 @@ impl Children {
                 session: self.backend.child(engine.process().node()),
                 settled: by.settled,
                 held_until: by.holds.on(engine.process().subject()).map(|(_, until)| until),
+                is_searching: self.is_searching,
                 is_going_down: self.is_going_down,
                 build: &self.build,
             };
@@ -272,13 +276,17 @@ impl Children {
         out.record(now, draft);
     }
 
-    /// All living ones were found: the rest is started for the first time.
+    /// All living ones were found: what was never seen is started for the first time. A step of all is to follow.
     pub(super) fn start_missing(&mut self, now: Moment, out: &mut Outbox) {
+        let is_news = core::mem::replace(&mut self.is_searching, false);
+        if !is_news || self.is_stopping || self.is_going_down {
+            return;
+        }
         for name in self.names() {
             let Some(engine) = self.engines.get_mut(&name) else {
                 continue;
             };
-            if !self.is_stopping && !self.is_going_down && engine.process().is_absent() {
+            if engine.process().is_absent() && engine.supervision().exit().is_none() {
                 let outcomes = engine.start_first(now, out.recorder());
                 self.perform(now, &name, outcomes, out);
             }
@@ -349,10 +357,10 @@ impl Children {
         !core::mem::replace(&mut self.is_stopping, true)
     }
 
-    /// True once, when this daemon stops and all are gone.
+    /// True once, when this daemon stops and all are gone, also those that were still to be found.
     pub(super) fn take_stopped(&mut self) -> bool {
         let all_gone = self.engines.values().all(|engine| engine.process().is_absent());
-        let is_news = self.is_stopping && all_gone && !self.is_stopped;
+        let is_news = self.is_stopping && !self.is_searching && all_gone && !self.is_stopped;
         self.is_stopped |= is_news;
         is_news
     }

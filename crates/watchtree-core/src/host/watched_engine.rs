@@ -24,8 +24,20 @@ pub(super) struct WatchedEngine {
     monitor: EngineMonitor,
     wake: Option<Moment>,
     restarts: u64,
+    watch: Watch,
     /// Why nobody watches below, as it was last told.
     told_unwatched: Option<String>,
+}
+
+/// Whether its container-watchdog does its work.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Watch {
+    /// It starts, ends, or is being revived.
+    Unclear,
+    /// It is heard.
+    Heard,
+    /// It is not, and nobody revives it for now.
+    Missing(String),
 }
 
 impl WatchedEngine {
@@ -37,6 +49,7 @@ impl WatchedEngine {
             monitor: EngineMonitor::new(now, policy),
             wake: None,
             restarts: 0,
+            watch: Watch::Unclear,
             told_unwatched: None,
         }
     }
@@ -90,8 +103,9 @@ impl WatchedEngine {
             seed,
         };
         let mut out = Outputs::new(recorder, &mut queue);
-        let process = &mut self.process;
+        let (process, is_held) = (&mut self.process, around.held_until.is_some());
         self.wake = self.supervisor.step(now, process, &mut around, terms, &mut out);
+        self.watch = self.watch_at(now, is_held);
         let restarts = queue
             .iter()
             .filter(|it| matches!(it, Output::Command(ChildCommand::Start)));
@@ -110,14 +124,15 @@ impl WatchedEngine {
             Phase::Greeting { .. } | Phase::Live { .. } | Phase::Doubted { .. } => {
                 child_subject::request_end(process, now, ChildSignal::Terminate, within, out);
             }
-            Phase::Ending { .. } => child_subject::repeat_if_late(process, now, out),
-            // The driver's answer is still to come; then it is stopped.
-            Phase::Absent | Phase::Starting { .. } => (),
+            // A start that is answered in time is stopped then.
+            Phase::Starting { .. } | Phase::Ending { .. } => child_subject::repeat_if_late(process, now, false, out),
+            Phase::Absent => (),
         });
         self.wake = self.process.until().filter(|until| now < *until);
         if let Some(shown) = child_subject::shown_while_ending(&self.process) {
             self.supervisor.supervision_mut().show(now, shown);
         }
+        self.watch = self.watch_at(now, false);
         outcomes
     }
 
@@ -139,20 +154,33 @@ impl WatchedEngine {
         queue
     }
 
-    /// Why nobody watches below just now: its container-watchdog said goodbye, or is given up.
+    fn watch_at(&self, now: Moment, is_held: bool) -> Watch {
+        if self.process.is_heard(now) {
+            return Watch::Heard;
+        }
+        let held = || "its container-watchdog is not heard, and held".to_string();
+        let is_left_alone = is_held && self.supervisor.repair().is_none();
+        let limit = self.supervision().limit().map(|limit| limit.why().to_string());
+        let why = limit.or_else(|| is_left_alone.then(held));
+        why.map_or(Watch::Unclear, Watch::Missing)
+    }
+
+    /// Why nobody watches below just now: its container-watchdog said goodbye, or is missing.
     pub(super) fn unwatched_because(&self) -> Option<&str> {
-        let limit = self.supervision().limit().filter(|_| self.process.joined().is_none());
         let left = self.process.has_left().then_some("its container-watchdog said goodbye");
-        limit.map(|limit| limit.why()).or(left)
+        match &self.watch {
+            Watch::Missing(why) => Some(why),
+            Watch::Unclear | Watch::Heard => left,
+        }
     }
 
     /// Is something wrong with its container-watchdog? `None` while that is being found out.
     pub(super) fn condition(&self) -> Option<Result<String, String>> {
-        if let (Some(pid), Some(_)) = (self.process.pid(), self.process.joined()) {
-            return Some(Ok(format!("beats, process {pid}")));
+        match &self.watch {
+            Watch::Unclear => None,
+            Watch::Heard => self.process.pid().map(|pid| Ok(format!("beats, process {pid}"))),
+            Watch::Missing(why) => Some(Err(why.clone())),
         }
-        let limit = self.supervision().limit()?;
-        Some(Err(limit.why().to_string()))
     }
 
     /// True if [`Self::unwatched_because`] has changed since this was asked last.

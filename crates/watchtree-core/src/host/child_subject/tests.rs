@@ -41,6 +41,7 @@ impl Bench {
             session: None,
             settled: Moment::from_millis(self.settled_ms),
             held_until: None,
+            is_searching: false,
             is_going_down: self.is_going_down,
             build: "1",
         };

@@ -273,3 +273,151 @@ fn an_end_that_overtakes_the_answer_to_its_start_is_not_lost() {
     assert_eq!((world.count(" STARTED"), world.count("Kill")), (1, 0));
     assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
 }
+
+#[test]
+fn a_found_child_that_ends_before_all_were_found_is_revived_after_that_and_once() {
+    let mut world = World::new();
+    world.spawn(42, "1");
+    let engine = "docker".to_string();
+    world.feed(HostInput::ChildFound { engine, pid: 42 });
+    world.run_ms(1000);
+    world.kill(ChildExit::Signal(9));
+    world.run_ms(60_000);
+    assert_eq!(world.count(" STARTED"), 0);
+    world.feed(HostInput::ChildrenLookedFor);
+    world.run_ms(1000);
+    assert_eq!(world.count(" STARTED"), 1);
+    world.unfit = Some(ChildExit::Code(2));
+    world.kill(ChildExit::Code(2));
+    world.feed(HostInput::ChildrenLookedFor);
+    assert_eq!(world.count(" STARTED"), 1, "it says that it cannot run");
+}
+
+#[test]
+fn a_stop_waits_until_all_were_found_and_are_gone() {
+    for found in [true, false] {
+        let mut world = World::new();
+        world.feed(HostInput::Stop);
+        assert!(!world.stopped);
+        if found {
+            world.spawn(42, "1");
+            let engine = "docker".to_string();
+            world.feed(HostInput::ChildFound { engine, pid: 42 });
+        }
+        world.feed(HostInput::ChildrenLookedFor);
+        assert_eq!(world.stopped, !found);
+        world.run_ms(1000);
+        assert!(world.stopped);
+        assert_eq!(
+            (world.count("Terminate 42"), world.count(" STARTED")),
+            (usize::from(found), 0)
+        );
+    }
+}
+
+#[test]
+fn a_lost_start_is_not_repeated_by_a_daemon_or_a_machine_that_goes_down() {
+    for input in [None, Some(HostInput::HostShutdown), Some(HostInput::Stop)] {
+        let mut world = World::new();
+        world.host.handle(world.now, HostInput::ChildrenLookedFor);
+        // No process comes of the start.
+        while world.host.poll_effect().is_some() {}
+        let (is_going_down, stops) = (input.is_some(), input == Some(HostInput::Stop));
+        input.into_iter().for_each(|input| world.feed(input));
+        world.run_ms(59_000);
+        assert!(!world.stopped, "it may be answered yet");
+        world.run_ms(120_000);
+        assert_eq!(
+            (world.count(" STARTED"), world.stopped),
+            (usize::from(!is_going_down), stops)
+        );
+    }
+}
+
+#[test]
+fn a_hung_child_that_nobody_revives_is_shown_as_not_watched() {
+    for held in [false, true] {
+        let mut world = World::settled();
+        if held {
+            let lasts = Duration::from_secs(3000);
+            orders::give(&mut world, Verb::Hold { lasts }, "h1", 1);
+        } else {
+            for _ in 0..10 {
+                world.kill(ChildExit::Signal(9));
+                world.run_ms(15_000);
+            }
+        }
+        world.told.clear();
+        world.process().frozen = true;
+        world.run_ms(1600);
+        assert_eq!(world.state("h1/docker/web"), State::Ok, "it may answer yet");
+        world.run_ms(2000);
+        assert_eq!(world.state("h1/docker/web"), State::Unwatched, "held: {held}");
+        assert_eq!((world.count("child docker: ILL"), world.count("Kill")), (1, 0));
+        world.process().frozen = false;
+        world.run_ms(2000);
+        assert_eq!(world.state("h1/docker/web"), State::Ok, "held: {held}");
+        assert_eq!(world.count("child docker: ok"), 1);
+    }
+}
+
+#[test]
+fn the_newest_end_says_whether_a_child_can_run() {
+    let mut world = World::settled();
+    let why = |world: &World| world.host.children()[0].phase.clone();
+    for (code, words) in [(8, "another healer"), (2, "bad configuration"), (6, "no rights")] {
+        world.unfit = Some(ChildExit::Code(code));
+        match code {
+            8 => world.kill(ChildExit::Code(code)),
+            _ => world.run_ms(61_000),
+        }
+        assert!(why(&world).contains(words), "{code}: {}", why(&world));
+        assert_eq!(world.state("h1/docker/@watchdog"), State::GivenUp);
+    }
+    assert_eq!(world.count("decided escalate"), 3, "each once");
+    world.run_ms(240_000);
+    assert_eq!(world.count("decided escalate"), 3);
+    // It can run now, and crashes: its budget counts, and no word of before.
+    world.unfit = Some(ChildExit::Code(101));
+    world.run_ms(120_000);
+    assert!(why(&world).contains("10 restarts"), "{}", why(&world));
+    world.unfit = Some(ChildExit::Code(2));
+    world.run_ms(61_000);
+    assert!(why(&world).contains("bad configuration"), "{}", why(&world));
+}
+
+#[test]
+fn what_waited_during_a_stall_of_the_host_is_not_judged_by_the_time_before_it() {
+    for told in [true, false] {
+        let mut world = World::settled();
+        world.process().frozen = true;
+        world.run_ms(1600);
+        assert_eq!(world.state("h1/docker/@watchdog"), State::Suspect);
+        world.now += Duration::from_secs(20);
+        // An order waits before the child's sign of life, and makes the host look at every child.
+        orders::give(&mut world, Verb::Retry, "h1", 1);
+        if told {
+            let gap = Duration::from_secs(20);
+            world.feed(HostInput::Stalled { gap });
+        }
+        world.process().frozen = false;
+        world.run_ms(60_000);
+        assert_eq!((world.count("Kill"), world.count(" STARTED")), (0, 0), "told: {told}");
+        assert_eq!(world.count(" hangs"), 0);
+    }
+}
+
+#[test]
+fn figures_that_waited_during_a_stall_of_the_host_are_not_missed() {
+    let mut world = World::settled();
+    world.figures = None;
+    world.run_ms(3000);
+    world.now += Duration::from_secs(20);
+    let gap = Duration::from_secs(20);
+    world.feed(HostInput::Stalled { gap });
+    assert_eq!(world.state("h1"), State::Ok);
+    world.run_ms(9000);
+    assert_eq!(world.state("h1"), State::Ok);
+    world.run_ms(3000);
+    assert_eq!(world.state("h1"), State::Degraded, "now they are");
+}

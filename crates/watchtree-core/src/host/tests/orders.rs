@@ -286,7 +286,7 @@ fn release_and_retry_start_at_once() {
     assert_eq!(world.state("h1/docker/@watchdog"), State::Ok);
 }
 
-fn give(world: &mut World, verb: Verb, on: &str, id: u8) {
+pub(super) fn give(world: &mut World, verb: Verb, on: &str, id: u8) {
     let order = order(verb, on, id, world.now);
     world.feed(HostInput::Order(OrderInput { order, local: true }));
 }
