@@ -160,18 +160,16 @@ impl HostAgent {
             self.report_host(now);
             self.step_all(now);
         }
-        if local {
-            self.out.push(HostEffect::LocalAnswer(answer));
-        } else {
-            self.uplink.order_result(now, answer);
+        match local {
+            true => self.out.push(HostEffect::LocalAnswer(answer)),
+            false => self.uplink.order_result(now, answer),
         }
     }
 
-    /// What is due has waited for too long: this process did not run. Nothing that waited meanwhile may be taken before.
+    /// What is due came too late: this process did not run. Nothing that waited meanwhile may be taken before.
     fn notice_stall(&mut self, now: Moment) {
-        if let Some(due) = self.next_deadline()
-            && self.local.woke(now, due)
-        {
+        let due = self.next_deadline().unwrap_or(now);
+        if self.local.woke(now, due) {
             self.after_stall(now, now.since(due));
         }
     }
@@ -179,11 +177,10 @@ impl HostAgent {
     /// This process did not run for that long: nobody is judged before a whole healthy window.
     fn after_stall(&mut self, now: Moment, gap: Duration) {
         self.health.restart_waiting(now);
-        let settled = self.local.settled_at();
+        let (settled, gap) = (self.local.settled_at(), gap.as_millis());
         self.children.extend_deadlines(settled);
-        let gap = gap.as_millis();
-        let why = format!("did not run for {gap} ms: no child is judged before {settled}");
-        self.out.condition(SELF, Err(why));
+        let why = Err(format!("did not run for {gap} ms: no child is judged before {settled}"));
+        self.out.condition(SELF, why);
         self.report_host(now);
         self.step_all(now);
     }
@@ -191,8 +188,8 @@ impl HostAgent {
     /// A whole healthy window has passed since a stall.
     fn settle_if_due(&mut self, now: Moment) {
         if self.local.may_judge(now) && self.out.is_bad(SELF) {
-            let why = "judges again after a whole healthy window";
-            self.out.condition(SELF, Ok(why.to_string()));
+            self.out
+                .condition(SELF, Ok("judges again after a whole healthy window".to_string()));
             self.report_host(now);
         }
     }
@@ -323,15 +320,11 @@ impl Machine for HostAgent {
     }
 
     fn handle_timeout(&mut self, now: Moment) {
-        if self.next_deadline().is_none_or(|due| now < due) {
-            return;
-        }
         self.notice_stall(now);
         self.settle_if_due(now);
         self.expire_holds(now);
-        for name in self.children.due(now, self.local.settled_at()) {
-            self.step(now, &name);
-        }
+        let due = self.children.due(now, self.local.settled_at());
+        due.iter().for_each(|name| self.step(now, name));
         self.uplink.expire_unnamed(now, &self.children);
         self.children.probe(now, &mut self.out);
         self.health_due(now);
