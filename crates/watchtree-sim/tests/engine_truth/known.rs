@@ -4,19 +4,7 @@
 use crate::compare::Difference;
 
 /// Row, part of the place, and why.
-const KNOWN: &[(&str, &str, &str)] = &[
-    ("check-exit-1", "FailingStreak", BUSY),
-    ("check-exit-126", "FailingStreak", BUSY),
-    ("check-exit-127", "FailingStreak", BUSY),
-    ("check-times-out", "took_ms", BUSY),
-    ("check-flaps", "LastCheck", BUSY),
-    ("start-refused-joined-removed", "4 start db: answer.took_ms", BUSY),
-    ("stop-t0", "3 stop web t=0", BUSY),
-    ("stop-term-handler-20s-in-time", "2 start web: answer.took_ms", BUSY),
-];
-
-/// Only a time, or what follows from one.
-const BUSY: &str = "the recorded machine was busier, or idler, than in the middle of all rows";
+const KNOWN: &[(&str, &str, &str)] = &[];
 
 /// What is not known, and what is known and not so any more; one line each.
 pub(crate) fn unknown(found: &[Difference]) -> Vec<String> {

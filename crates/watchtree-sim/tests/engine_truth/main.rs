@@ -6,6 +6,7 @@
 mod compare;
 mod compose;
 mod known;
+mod planted;
 mod player;
 mod rows;
 mod settings;
@@ -48,4 +49,22 @@ fn the_model_says_what_engines_said() {
     let found: Vec<Difference> = recordings.iter().flat_map(|it| differences(&table, it)).collect();
     let told = known::unknown(&found);
     assert!(told.is_empty(), "{} differences:\n{}", told.len(), told.join("\n"));
+}
+
+#[test]
+fn a_planted_defect_turns_rows_red() {
+    let recordings = rows::recordings();
+    let planted = planted::PLANTED
+        .iter()
+        .map(|(name, spoil)| (name, planted::red(&recordings, *spoil)));
+    let others = planted::OTHERS
+        .iter()
+        .map(|(name, other)| (name, planted::red_as_other(&recordings, *other)));
+    let counts: Vec<String> = planted
+        .chain(others)
+        .map(|(name, red)| format!("{red:4} rows: {name}"))
+        .collect();
+    let unseen: Vec<&String> = counts.iter().filter(|it| it.starts_with("   0")).collect();
+    println!("{}", counts.join("\n"));
+    assert!(unseen.is_empty(), "no row sees: {unseen:?}");
 }

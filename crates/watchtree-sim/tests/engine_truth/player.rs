@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The middle of the recorded times from an order to the engine's word of an end.
 const SEEN: Duration = Duration::from_millis(60);
 /// The middle of the recorded times of a start.
-const START_MS: u64 = 400;
+const START_MS: u64 = 420;
 
 /// An event as it was heard, and in which step.
 #[derive(Clone, Debug)]

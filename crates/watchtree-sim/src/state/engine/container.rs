@@ -132,6 +132,8 @@ pub(super) struct Container<V, A> {
     pub(super) restarting: bool,
     /// Checks of this life are scheduled.
     pub(super) checking: bool,
+    /// When its last check ended, or its checks began: the next follow one by one from there.
+    pub(super) checked: Moment,
     /// Exit code and output of the last check of this life; -1 = it did not come to one.
     pub(super) last_check: Option<(i64, String)>,
     /// The engine backs off that long after each end; `None` = as it does.
@@ -161,6 +163,7 @@ impl<V, A> Container<V, A> {
             manually_stopped: false,
             restarting: false,
             checking: false,
+            checked: Moment::ZERO,
             last_check: None,
             backoff: None,
             slow: None,
@@ -210,6 +213,7 @@ impl<V, A> Container<V, A> {
     pub(super) fn lives(&mut self, now: Moment, at: EngineTime, pid: u32) {
         self.life += 1;
         self.born = now;
+        self.checked = now;
         self.changed = now;
         self.alive = true;
         self.hung = false;

@@ -91,7 +91,7 @@ pub(super) fn started(k: &mut Kernel, now: Moment) -> bool {
 fn restore(k: &mut Kernel, now: Moment, i: usize) {
     if k.containers[i].alive {
         if k.settings.live_restore {
-            return health::check_again(k, now, i);
+            return health::begin_checks(k, now, i);
         }
         // It is stopped as by anybody: the flag is set.
         return stop::stop_then(k, now, i, None, Asker::Daemon, AfterStop::Answer);

@@ -9,9 +9,16 @@ use super::kernel::{Due, Kernel};
 use super::spec::CheckResult;
 use super::timing::Work;
 use watchtree_core::container::io::{EventAction, Health, RunState};
-use watchtree_core::time::Moment;
+use watchtree_core::time::{Duration, Moment};
 
-/// Something changed that the checks of a container depend on: they run until the status is that of their result.
+/// The checks begin, as at a start: the first one comes after an interval.
+pub(super) fn begin_checks(k: &mut Kernel, now: Moment, i: usize) {
+    k.containers[i].checked = now;
+    check_again(k, now, i);
+}
+
+/// Something changed that the checks of a container depend on: they run, each in its turn, until the status is that of their
+/// result.
 pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {
     let c = &mut k.containers[i];
     let Some(check) = &c.spec.check else { return };
@@ -20,10 +27,13 @@ pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {
     }
     c.checking = true;
     let slow = c.hung || check.result == CheckResult::TimesOut;
-    let takes = check.interval + if slow { check.timeout } else { std::time::Duration::ZERO };
-    let life = c.life;
-    let takes = takes + k.settings.timing.takes(Work::Check);
-    k.later(now + takes, Due::CheckEnds(i, life));
+    let late = if slow { check.timeout } else { Duration::ZERO };
+    let (life, checked) = (c.life, c.checked);
+    let period = check.interval + k.settings.timing.takes(Work::Check);
+    // Those that were not played, as nothing came of them, are over.
+    let over = now.since(checked).as_micros() / period.as_micros().max(1);
+    let next = checked + period * u32::try_from(over + 1).unwrap_or(u32::MAX);
+    k.later(next + late, Due::CheckEnds(i, life));
 }
 
 /// What a run of its check comes to: `Err` = it failed, with its exit code (-1 = it came to none) and its output.
@@ -51,6 +61,7 @@ pub(super) fn check_ends(k: &mut Kernel, now: Moment, i: usize, life: u64) {
         return;
     }
     k.containers[i].checking = false;
+    k.containers[i].checked = now;
     if k.containers[i].view.run != RunState::Running || k.containers[i].removed {
         return;
     }

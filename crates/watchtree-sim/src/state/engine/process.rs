@@ -87,7 +87,7 @@ pub(super) fn resumed(k: &mut Kernel, now: Moment, i: usize) {
     (c.view.run, c.changed) = (RunState::Running, now);
     k.event(now, i, EventAction::Unpause);
     k.changed(i);
-    health::check_again(k, now, i);
+    health::begin_checks(k, now, i);
 }
 
 pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker: Asker) {

@@ -47,6 +47,7 @@ pub(super) fn policy_starts(k: &mut Kernel, now: Moment, i: usize, life: u64) {
 pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     let usual = match asker {
         Asker::Policy => k.settings.timing.takes(Work::PolicyStart),
+        _ if k.containers[i].view.joins.is_some() => k.settings.timing.takes(Work::StartJoined),
         _ => k.settings.timing.takes(Work::Start),
     };
     let c = &mut k.containers[i];

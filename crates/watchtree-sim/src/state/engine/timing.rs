@@ -8,6 +8,8 @@ use watchtree_core::time::Duration;
 pub enum Work {
     /// A `/start`.
     Start,
+    /// The same of one that joins the network of another.
+    StartJoined,
     /// A start by the engine's own policy, after the back-off.
     PolicyStart,
     /// A process reacts to a signal, and the engine sees its end.
@@ -42,9 +44,10 @@ impl Timing {
     /// How long that takes this time.
     pub(super) fn takes(&mut self, work: Work) -> Duration {
         let (low, high, exact, recorded) = match work {
-            Work::Start => (80, 500, 120, 400),
+            Work::Start => (80, 500, 120, 420),
+            Work::StartJoined => (80, 500, 120, 300),
             Work::PolicyStart => (80, 400, 120, 300),
-            Work::Exit => (20, 60, 20, 80),
+            Work::Exit => (20, 60, 20, 110),
             Work::LateDie => (3, 30, 5, 8),
             Work::LateStop => (3, 90, 8, 80),
             Work::Answer => (1, 4, 3, 3),
