@@ -214,10 +214,11 @@ mod tests {
             fleet.record_failure(at(n), &subject(1));
         }
         assert!(!fleet.is_correlated(at(10)));
-        for n in 0..4 {
+        for n in 0..5 {
             fleet.record_failure(at(10), &subject(10 + n));
         }
-        assert!(fleet.is_correlated(at(5000)));
-        assert!(!fleet.is_correlated(at(5010)), "the window is over");
+        for (ms, expected) in [(10, true), (5009, true), (5010, false)] {
+            assert_eq!(fleet.is_correlated(at(ms)), expected, "{ms} ms: the window is 5 s long");
+        }
     }
 }

@@ -255,6 +255,19 @@ fn a_failed_repair_waits_before_the_next() {
 }
 
 #[test]
+fn a_delay_says_which_restart_of_the_budget_it_puts_off() {
+    let mut bench = Bench::new(5);
+    bench.ends();
+    for next in 2..=5 {
+        assert_eq!(bench.after(2000).1, START);
+        bench.puppet.ends_with = Some(Outcome::Failed);
+        bench.after(10);
+        let why = bench.supervisor.supervision().reported().why();
+        assert!(why.contains(&format!("restart {next} of 5 in ")), "{why}");
+    }
+}
+
+#[test]
 fn a_hold_is_recorded_once_and_names_what_was_not_asked() {
     let mut bench = Bench::new(5);
     bench.ends();
