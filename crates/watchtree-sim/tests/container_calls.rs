@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 use watchtree_core::container::io::*;
+use watchtree_core::decision::{ActionKind, Decision};
 use watchtree_core::machine::Machine;
 use watchtree_core::supervisor::{FleetLimits, FleetPolicy};
 use watchtree_core::time::{Duration, Moment};
@@ -192,6 +193,27 @@ fn a_lost_start_is_followed_by_an_inspect_when_the_events_are_lost_too() {
     assert!(posts, "it is over, and did nothing");
 }
 
+/// What was said of the call that is lost was said; the answer only ends it.
+#[test]
+fn a_call_that_is_lost_is_recorded_once_whatever_comes_after_it() {
+    let late = [
+        ("done", Ok(Performed::Done)),
+        ("gone", Err(EngineError::NotFound)),
+    ];
+    for (name, answer) in late {
+        let mut w = Scene::with(&["a"]);
+        w.slow_start("a", 600_000);
+        w.does("a exits 1, 1s");
+        let (ticket, now) = (Ticket(1), w.moment());
+        let mut agent = w.take_agent();
+        for result in [Err(EngineError::Deadline), answer] {
+            agent.handle(now, ContainerInput::Performed { ticket, result });
+        }
+        let escalations = agent.decisions().filter(|it| it.action == ActionKind::Escalate);
+        assert_eq!(escalations.count(), 1, "{name}");
+    }
+}
+
 #[test]
 fn lost_answers_do_not_stop_the_healing_of_others() {
     let names = Scene::names(12);
@@ -211,9 +233,8 @@ fn lost_answers_do_not_stop_the_healing_of_others() {
     assert_eq!(w.calls().len(), parallel + 1);
 }
 
-/// A `/stop` with a long timeout holds its place for as long; a turn is waited for quietly at first.
-#[test]
-fn a_long_wait_for_a_turn_is_recorded() {
+/// One call at a time; `slow` takes 90 s to stop.
+fn one_place(others: &[&str]) -> Scene {
     let mut w = Scene::new();
     let limits = FleetLimits {
         parallel: 1,
@@ -223,8 +244,37 @@ fn a_long_wait_for_a_turn_is_recorded() {
     w.create("slow", |it| {
         (it.program, it.stop_timeout) = (Program::stubborn(), Some(Duration::from_secs(90)))
     });
-    w.create("b", |_| {});
+    others.iter().for_each(|name| w.create(name, |_| {}));
     w.watched()
+}
+
+#[test]
+fn a_place_goes_to_who_waits_longest() {
+    let mut w = one_place(&["a", "b", "c"]);
+    w.does("slow is unhealthy, 100ms, c exits 1, 10ms, a exits 1, 10ms, b exits 1, 100s");
+    expect!["stop -t 90 slow, start c, start slow, start a, start b; slow running OK; a running OK; b running OK; c running OK"].assert_eq(&w.outcome());
+}
+
+/// Who was held meanwhile, or ran again, waits anew: it is no long wait yet, and it comes after who waited all the while.
+#[test]
+fn who_is_held_or_runs_again_waits_for_a_place_no_more() {
+    outcomes(["hold b 60s, 65s", "docker start b, 65s, b exits 1, 5s"], |meanwhile| {
+        let mut w = one_place(&["b", "c"]);
+        w.does("slow is unhealthy, 100ms, b exits 1, 10ms, c exits 1, 5s");
+        w.does(meanwhile);
+        let waits = |it: &&Decision| it.subject.as_str() == "h1/docker/b" && it.why.contains("waits for its turn");
+        let long = w.decided().iter().filter(waits).count();
+        format!("{long} long waits, {}", w.does("30s").outcome())
+    })
+    .tells(expect![[r#"
+        hold b 60s, 65s | docker start b, 65s, b exits 1, 5s: 0 long waits, stop -t 90 slow, start c, start slow, start b; slow running OK; b running OK; c running OK
+    "#]]);
+}
+
+/// A `/stop` with a long timeout holds its place for as long; a turn is waited for quietly at first.
+#[test]
+fn a_long_wait_for_a_turn_is_recorded() {
+    one_place(&["b"])
         .does("slow is unhealthy, 100ms, b exits 1, 91s")
         .tells(expect![[r#"
             0.000  happens  slow is unhealthy

@@ -23,6 +23,21 @@ fn exited_at_first_sight_is_reported_only() {
     "#]]);
 }
 
+/// A label says how often, and the journal since when.
+#[test]
+fn a_limit_of_before_a_restart_is_told_by_the_policy_of_its_container() {
+    let mut w = Scene::new();
+    w.create("a", |it| _ = it.labels.insert("watchtree.budget".into(), "1/1m".into()));
+    let mut w = w.watched();
+    w.does("a runs for 500ms, a exits 1, 10s");
+    let before = w.why("a");
+    w.does("watchdog killed, watchdog started, 10s");
+    let after = w.why("a");
+    expect![[r#"
+        exited (1): given up: 1 restarts in 60 s are used up; a person is needed
+        exited (1): given up (1 restarts in 60 s are used up); one more try every 600 s"#]].assert_eq(&format!("{before}\n{after}"));
+}
+
 #[test]
 fn a_retry_does_not_wait_for_the_grace() {
     let mut w = Scene::with(&["a"]);

@@ -5,7 +5,8 @@
 
 use super::io::Ticket;
 use crate::subject::SubjectId;
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::time::Moment;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 #[derive(Clone, Debug)]
@@ -23,7 +24,8 @@ pub(crate) struct EngineCalls {
     calls: BTreeMap<Ticket, Call>,
     /// The newest call of each subject, while it is or may be under way.
     newest: BTreeMap<SubjectId, Ticket>,
-    queue: BTreeSet<SubjectId>,
+    /// Who waits for a place, and since when.
+    queue: BTreeMap<SubjectId, Moment>,
 }
 
 impl EngineCalls {
@@ -34,7 +36,7 @@ impl EngineCalls {
             places: places.max(1) as usize,
             calls: BTreeMap::new(),
             newest: BTreeMap::new(),
-            queue: BTreeSet::new(),
+            queue: BTreeMap::new(),
         }
     }
 
@@ -98,9 +100,14 @@ impl EngineCalls {
         self.in_time() < self.places
     }
 
-    /// The subject waits for a place.
-    pub(crate) fn wait(&mut self, subject: SubjectId) {
-        self.queue.insert(subject);
+    /// One more may begin that does not wait: those who do come first.
+    pub(crate) fn has_place_beside_queue(&self) -> bool {
+        self.in_time() + self.queue.len() < self.places
+    }
+
+    /// The subject waits for a place since then.
+    pub(crate) fn wait(&mut self, subject: SubjectId, since: Moment) {
+        self.queue.insert(subject, since);
     }
 
     /// The subject waits no more.
@@ -108,15 +115,17 @@ impl EngineCalls {
         self.queue.remove(subject);
     }
 
-    /// Everybody who waits, to be asked again while there is a place.
-    pub(crate) fn take_queue(&mut self) -> BTreeSet<SubjectId> {
-        core::mem::take(&mut self.queue)
+    /// Everybody who waits and since when, who came first first: to be asked again while there is a place.
+    pub(crate) fn take_queue(&mut self) -> Vec<(SubjectId, Moment)> {
+        let mut queue: Vec<_> = core::mem::take(&mut self.queue).into_iter().collect();
+        queue.sort_by_key(|(_, since)| *since);
+        queue
     }
 }
 
 #[cfg(test)]
 mod tests {
-    //! Places, lost calls, the newest call.
+    //! Places, lost calls, the newest call, the queue.
     use super::*;
 
     #[test]
@@ -135,6 +144,20 @@ mod tests {
         assert!(calls.is_busy(&web) && calls.subject_of(first).is_none());
         calls.close(second);
         assert!(!calls.is_busy(&web) && calls.in_time() == 0);
+    }
+
+    #[test]
+    fn who_waits_longest_is_asked_first_and_a_newcomer_after_all_of_them() {
+        let [a, b, c] = ["h/d/a", "h/d/b", "h/d/c"].map(|id| SubjectId::new(id).unwrap());
+        let mut calls = EngineCalls::new(3);
+        for (subject, ms) in [(&a, 30), (&b, 20), (&c, 10)] {
+            calls.wait(subject.clone(), Moment::from_millis(ms));
+        }
+        assert!(calls.has_place() && !calls.has_place_beside_queue());
+        calls.unqueue(&b);
+        assert!(calls.has_place_beside_queue());
+        let queue: Vec<_> = calls.take_queue().into_iter().map(|(subject, _)| subject).collect();
+        assert_eq!(queue, [c, a]);
     }
 
     #[test]

@@ -280,6 +280,7 @@ impl<S: Subject> Supervisor<S> {
                 Err(shown) => (shown, None),
             },
         };
+        self.supervision.leave_queue();
         self.supervision.show(turn.now, shown);
         Err(wake)
     }
@@ -372,6 +373,9 @@ impl<S: Subject> Supervisor<S> {
             });
         }
         admission.ask(Guard::Budget, || supervision.guard_fleet(now, turn.fleet));
+        if !admission.is_open() {
+            supervision.leave_queue();
+        }
         admission.ask(Guard::InFlight, || supervision.guard_place(now, turn.place));
         if reaches_limit {
             let limit = Limit::new(now, supervision::used_up(&policy), policy.half_open_every);

@@ -22,6 +22,8 @@ pub struct Limit {
     why: String,
     half_open_every: Duration,
     is_unfit: bool,
+    /// It is of before a restart of this watchdog: by which policy it was reached is not known yet.
+    is_remembered: bool,
 }
 
 impl Limit {
@@ -32,6 +34,7 @@ impl Limit {
             why: why.into(),
             half_open_every,
             is_unfit: false,
+            is_remembered: false,
         }
     }
 
@@ -40,6 +43,14 @@ impl Limit {
         Self {
             is_unfit: true,
             ..Self::new(since, why, half_open_every)
+        }
+    }
+
+    /// Reached before a restart of this watchdog, by a policy that is not known yet: see [`Supervision::apply_policy`].
+    pub fn remembered(since: Moment, policy: &RestartPolicy) -> Self {
+        Self {
+            is_remembered: true,
+            ..Self::new(since, used_up(policy), policy.half_open_every)
         }
     }
 
@@ -83,6 +94,13 @@ impl Supervision {
     pub fn restore(&mut self, restarts: impl IntoIterator<Item = Moment>, limit: Option<Limit>) {
         restarts.into_iter().for_each(|at| self.budget.record_restart(at));
         self.limit = limit;
+    }
+
+    /// Its policy is known now: that of a limit which was remembered as well.
+    pub fn apply_policy(&mut self, policy: &RestartPolicy) {
+        if let Some(limit) = self.limit.as_mut().filter(|limit| limit.is_remembered) {
+            *limit = Limit::new(limit.since, used_up(policy), policy.half_open_every);
+        }
     }
 
     /// Its restarts.
@@ -145,6 +163,11 @@ impl Supervision {
     /// Since when it waits for a place among the repairs under way.
     pub const fn queued_since(&self) -> Option<Moment> {
         self.queued_since
+    }
+
+    /// It does not wait for a place any more.
+    pub fn leave_queue(&mut self) {
+        self.queued_since = None;
     }
 
     /// A guard for what ended, by its class: may it be restarted at all? To be asked three times, in this order:
@@ -256,7 +279,7 @@ impl Supervision {
     /// Is there a place among the repairs under way? A wait that is longer than `long_wait` is no mere turn.
     pub(super) fn guard_place(&mut self, now: Moment, place: Place) -> GuardResult {
         if place.is_free {
-            self.queued_since = None;
+            self.leave_queue();
             return GuardResult::pass("a place among the repairs under way is free");
         }
         let long = *self.queued_since.get_or_insert(now) + place.long_wait;
@@ -337,13 +360,6 @@ impl Supervision {
         if let Some(exit) = &mut self.exit {
             exit.retry(asked_by);
         }
-    }
-}
-
-impl RestartPolicy {
-    /// The limit of this policy, as reached at that moment.
-    pub fn limit_reached(&self, since: Moment) -> Limit {
-        Limit::new(since, used_up(self), self.half_open_every)
     }
 }
 

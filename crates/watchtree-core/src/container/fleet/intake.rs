@@ -268,6 +268,8 @@ impl ContainerFleet {
                 watched.subject.present_mut().forget_signal();
                 watched.supervisor.supervision_mut().clear_exit();
             }
+            let policy = labels.policy(&self.policy);
+            watched.supervisor.supervision_mut().apply_policy(&policy);
             watched.subject.set_labels(labels);
             self.dirty.insert(sid);
         }
@@ -329,7 +331,8 @@ impl ContainerFleet {
         let Some(sid) = self.calls.subject_of(ticket).cloned() else {
             return;
         };
-        if result == Err(EngineError::Deadline) {
+        let is_lost = result == Err(EngineError::Deadline);
+        if is_lost {
             self.calls.lose(ticket);
         } else {
             self.calls.close(ticket);
@@ -342,7 +345,8 @@ impl ContainerFleet {
         let Some(acts) = repair.answered(now, ticket, result) else {
             return;
         };
-        let lost = repair.lost_call().map(|call| (call, repair.incarnation().clone()));
+        let lost = repair.lost_call().filter(|_| is_lost);
+        let lost = lost.map(|call| (call, repair.incarnation().clone()));
         let commands: Vec<Command> = acts
             .into_iter()
             .map(|act| Command::of(&sid, now, repair, act, &self.settings))

@@ -36,7 +36,9 @@ use crate::holds::Holds;
 use crate::random::mix;
 use crate::recorder::{DecisionRecorder, Draft};
 use crate::subject::{SubjectId, SubjectKind};
-use crate::supervisor::{ExitClass, FleetBudget, Output, Outputs, Place, RestartPolicy, Shown, Supervisor, Terms};
+use crate::supervisor::{
+    ExitClass, FleetBudget, Limit, Output, Outputs, Place, RestartPolicy, Shown, Supervisor, Terms,
+};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, Level, State, Verdict};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -139,7 +141,7 @@ impl ContainerFleet {
             let subject = ContainerSubject::remembered(sid.clone(), desired, last, signal_at, memory.repair);
             let mut supervisor = Supervisor::default();
             let limit = memory.given_up.map(|it| self.settings.moment_before(now, it));
-            let limit = limit.map(|since| self.policy_of(&subject).limit_reached(since));
+            let limit = limit.map(|since| Limit::remembered(since, &self.policy));
             supervisor.supervision_mut().restore(charges, limit);
             self.watched.insert(sid, Watched { subject, supervisor });
         }
@@ -205,11 +207,16 @@ impl ContainerFleet {
         while let Some(sid) = self.dirty.pop_first() {
             self.reconcile(now, &sid, climate, out);
         }
-        for sid in self.calls.take_queue() {
+        let queue = if self.calls.has_place() {
+            self.calls.take_queue()
+        } else {
+            Vec::new()
+        };
+        for (sid, since) in queue {
             if self.calls.has_place() {
                 self.reconcile(now, &sid, climate, out);
             } else {
-                self.calls.wait(sid);
+                self.calls.wait(sid, since);
             }
         }
         while let Some(sid) = self.dirty.pop_first() {
@@ -289,6 +296,7 @@ impl ContainerFleet {
             outputs.command(step);
             supervisor.abandon(Outcome::Overruled, &why, &mut outputs);
         }
+        supervisor.supervision_mut().leave_queue();
         let why = "its container was removed; a successor may come";
         supervisor.supervision_mut().show(now, Shown::new(State::Unknown, why));
         self.apply(now, sid, queue, out);
@@ -332,7 +340,7 @@ impl ContainerFleet {
             policy,
             fleet: &mut self.budget,
             place: Place {
-                is_free: self.calls.has_place(),
+                is_free: self.calls.has_place_beside_queue(),
                 under_way: self.calls.in_time(),
                 long_wait: self.settings.start_deadline,
             },
@@ -344,13 +352,13 @@ impl ContainerFleet {
         let had_repair = supervisor.repair().is_some();
         let mut outputs = Outputs::new(&mut self.recorder, &mut queue);
         let wake = supervisor.step(now, subject, &mut around, terms, &mut outputs);
-        let waits = supervisor.supervision().queued_since().is_some();
+        let queued_since = supervisor.supervision().queued_since();
         let is_over = had_repair && supervisor.repair().is_none();
         if let Some(at) = wake {
             self.deadlines.arm(sid.clone(), at);
         }
-        if waits {
-            self.calls.wait(sid.clone());
+        if let Some(since) = queued_since {
+            self.calls.wait(sid.clone(), since);
         }
         if is_over {
             self.count_engine_restarts(now, sid, id, &mut queue);
