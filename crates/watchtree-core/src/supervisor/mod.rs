@@ -156,8 +156,11 @@ impl<S: Subject> Supervisor<S> {
 
     fn reach(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
         out.push(Output::LimitReached(now));
-        out.record(now, draft);
+        let record = out.record(now, draft);
         self.supervision.reach_limit(limit);
+        // It says why nothing is done from now on: the guard that blocks for it is no news.
+        self.supervision
+            .is_news(Guard::Budget, &record.incarnation, supervision::AT_LIMIT);
     }
 
     /// The subject is gone: its repair is over.

@@ -15,6 +15,9 @@ use crate::verdict::State;
 use alloc::format;
 use alloc::string::{String, ToString};
 
+/// Tells the block by a limit that is reached from others of the same guard.
+pub(super) const AT_LIMIT: &str = "at its limit";
+
 /// The restart limit is reached: a person is needed, and one half-open retry is made every so often.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limit {
@@ -207,7 +210,7 @@ impl Supervision {
             if now < retry {
                 let every = seconds(limit.half_open_every);
                 let why = format!("given up ({}); one more try every {every}", limit.why);
-                return Block::new(why, State::GivenUp).until(retry).into();
+                return Block::new(why, State::GivenUp).until(retry).keyed(AT_LIMIT).into();
             }
             return GuardResult::pass("given up: this is the half-open retry");
         }

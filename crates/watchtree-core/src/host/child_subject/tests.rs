@@ -120,11 +120,7 @@ fn a_start_that_fails_ends_its_repair_and_makes_it_unfit() {
     bench
         .process
         .started(Err(String::from("no file")), Moment::from_millis(10_200));
-    assert_eq!(
-        bench.at(200).1,
-        ["failed", "not_taken", "not_taken"],
-        "failed, a person is told, the guard"
-    );
+    assert_eq!(bench.at(200).1, ["failed", "not_taken"], "failed, a person is told");
     let limit = bench.supervisor.supervision().limit().unwrap();
     assert_eq!(limit.why(), "container-watchdog of docker cannot be started: no file");
     assert_eq!(bench.at(60_199), (vec![], vec![]));
