@@ -7,6 +7,7 @@ use crate::container::stamps::{ContainerId, EngineTime};
 use crate::decision::Decision;
 use crate::id::BootId;
 use crate::subject::{Incarnation, SubjectId};
+use crate::supervisor::RestartBudget;
 use crate::time::{Moment, WallTime};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -177,10 +178,10 @@ impl Recovered {
     pub const ORDERS_MAX: usize = 256;
     /// Most remembered decisions.
     pub const DECISIONS_MAX: usize = 512;
-    /// Most remembered charges of one subject: more than any budget allows.
-    pub const CHARGES_MAX: usize = 128;
+    /// Most remembered charges of one subject: as many as a budget counts.
+    pub const CHARGES_MAX: usize = RestartBudget::RESTARTS_MAX;
     /// Most remembered charges of the host.
-    pub const HOST_CHARGES_MAX: usize = 512;
+    pub const HOST_CHARGES_MAX: usize = RestartBudget::RESTARTS_MAX;
     /// Most remembered subjects; records of further ones are dropped until some are gone.
     pub const SUBJECTS_MAX: usize = 8192;
 
@@ -334,4 +335,36 @@ pub struct OpenRepair {
     pub boot_id: BootId,
     /// Seconds given to `/stop`.
     pub stop_timeout_secs: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    //! What was charged is still charged after a restart.
+    use super::*;
+    use crate::supervisor::{Allowance, BUDGET_MAX};
+    use crate::time::Duration;
+
+    #[test]
+    fn the_largest_budget_survives_a_restart() {
+        let subject = SubjectId::new("h/d/web").unwrap();
+        let mut recovered = Recovered::default();
+        for n in 0..u64::from(BUDGET_MAX) {
+            recovered.apply(&Record::Charged {
+                subject: subject.clone(),
+                at: Moment::from_millis(n),
+                boot_id: BootId([0; 16]),
+                wall: WallTime(n),
+                mass: false,
+            });
+        }
+        let allowance = Allowance {
+            budget: BUDGET_MAX,
+            window: Duration::from_secs(600),
+        };
+        for charges in [&recovered.subjects[&subject].charges, &recovered.host_charges] {
+            let mut budget = RestartBudget::default();
+            charges.iter().for_each(|(at, ..)| budget.record_restart(*at));
+            assert_eq!(budget.left(Moment::from_millis(1000), allowance), 0);
+        }
+    }
 }

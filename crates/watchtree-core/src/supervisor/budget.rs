@@ -3,7 +3,7 @@
 //! A restart counts when it was begun by us or seen to be done by the engine. Pure arithmetic over moments; knows no
 //! subject. The policy is passed in, for labels and configuration may change it at any time.
 
-use super::policy::{Allowance, FleetPolicy, RestartPolicy};
+use super::policy::{Allowance, BUDGET_MAX, FleetPolicy, RestartPolicy};
 use crate::random::mix;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -16,15 +16,17 @@ pub struct RestartBudget {
 }
 
 impl RestartBudget {
-    /// Most restarts kept. Older ones count for no window.
-    pub const RESTARTS_MAX: usize = 512;
+    /// Most restarts kept, here and in a journal: no budget allows more.
+    pub const RESTARTS_MAX: usize = BUDGET_MAX as usize;
 
-    /// Takes one restart from the budget.
-    pub fn record_restart(&mut self, now: Moment) {
-        if Self::RESTARTS_MAX <= self.restarts.len() {
+    /// Takes one restart from the budget. They may come in any order: those of a boot before are dated by a wall clock that
+    /// may have been set.
+    pub fn record_restart(&mut self, at: Moment) {
+        let place = self.restarts.partition_point(|known| *known <= at);
+        self.restarts.insert(place, at);
+        if Self::RESTARTS_MAX < self.restarts.len() {
             self.restarts.pop_front();
         }
-        self.restarts.push_back(now);
     }
 
     /// Gives everything back.
@@ -190,6 +192,41 @@ mod tests {
         assert_eq!(budget.free_at(at(5000), none), Moment::FAR_FUTURE);
         budget.reset();
         assert_eq!((budget.left(at(5000), allowance), budget.last()), (5, None));
+    }
+
+    #[test]
+    fn restarts_count_in_whatever_order_they_are_remembered() {
+        let allowance = RestartLimits::default().allowance;
+        let policy = RestartPolicy::default();
+        let mut ordered = RestartBudget::default();
+        [0, 590_000, 595_000, 610_000]
+            .into_iter()
+            .for_each(|ms| ordered.record_restart(at(ms)));
+        for shuffled in [[595_000, 0, 610_000, 590_000], [610_000, 595_000, 590_000, 0]] {
+            let mut budget = RestartBudget::default();
+            shuffled.into_iter().for_each(|ms| budget.record_restart(at(ms)));
+            assert_eq!(budget.used(at(620_000), allowance.window), 3);
+            let three = Allowance { budget: 3, ..allowance };
+            assert_eq!(budget.free_at(at(620_000), three), at(1_190_000));
+            assert_eq!(budget.consecutive_failures(at(620_000), &policy), 3);
+            assert_eq!(budget, ordered);
+        }
+    }
+
+    #[test]
+    fn the_largest_budget_is_counted_to_its_end() {
+        let allowance = Allowance {
+            budget: BUDGET_MAX,
+            window: Duration::from_secs(600),
+        };
+        let mut budget = RestartBudget::default();
+        for n in 0..BUDGET_MAX {
+            assert_eq!(budget.left(at(n.into()), allowance), BUDGET_MAX - n);
+            budget.record_restart(at(n.into()));
+        }
+        assert_eq!(budget.left(at(1000), allowance), 0);
+        budget.record_restart(at(1000));
+        assert_eq!(budget.left(at(1001), allowance), 0);
     }
 
     #[test]

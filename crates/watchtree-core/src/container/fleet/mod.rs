@@ -137,7 +137,7 @@ impl ContainerFleet {
             }
             let observation = id.map(|id| ContainerObservation::remembered(id, now, seen));
             self.inventory.restore(sid.clone(), observation);
-            let (last, desired) = (charges.last().copied(), memory.desired);
+            let (last, desired) = (charges.iter().max().copied(), memory.desired);
             let subject = ContainerSubject::remembered(sid.clone(), desired, last, signal_at, memory.repair);
             let mut supervisor = Supervisor::default();
             let limit = memory.given_up.map(|it| self.settings.moment_before(now, it));
