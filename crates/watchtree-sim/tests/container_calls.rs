@@ -196,10 +196,7 @@ fn a_lost_start_is_followed_by_an_inspect_when_the_events_are_lost_too() {
 /// What was said of the call that is lost was said; the answer only ends it.
 #[test]
 fn a_call_that_is_lost_is_recorded_once_whatever_comes_after_it() {
-    let late = [
-        ("done", Ok(Performed::Done)),
-        ("gone", Err(EngineError::NotFound)),
-    ];
+    let late = [("done", Ok(Performed::Done)), ("gone", Err(EngineError::NotFound))];
     for (name, answer) in late {
         let mut w = Scene::with(&["a"]);
         w.slow_start("a", 600_000);

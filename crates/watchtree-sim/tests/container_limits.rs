@@ -7,7 +7,7 @@ use watchtree_core::message::OrderInput;
 use watchtree_core::order::Verb;
 use watchtree_core::time::Duration;
 use watchtree_sim::scene::Scene;
-use watchtree_sim::script::Script;
+use watchtree_sim::script::{Script, outcomes};
 use watchtree_sim::state::engine::{Check, Spec};
 
 #[test]
@@ -35,7 +35,8 @@ fn a_limit_of_before_a_restart_is_told_by_the_policy_of_its_container() {
     let after = w.why("a");
     expect![[r#"
         exited (1): given up: 1 restarts in 60 s are used up; a person is needed
-        exited (1): given up (1 restarts in 60 s are used up); one more try every 600 s"#]].assert_eq(&format!("{before}\n{after}"));
+        exited (1): given up (1 restarts in 60 s are used up); one more try every 600 s"#]]
+    .assert_eq(&format!("{before}\n{after}"));
 }
 
 #[test]
@@ -153,6 +154,34 @@ fn labels_decide_and_bad_ones_are_named() {
             plain exits 1, on exits 1, auto exits 1, 20s: start on; plain exited DOWN; on running DEGRADED; auto exited DOWN
             docker start auto, 20s, auto is unhealthy, 20s: stop -t 1 auto, start auto; plain exited DOWN; on running DEGRADED; auto running OK
         "#]]);
+}
+
+/// The engine's API takes whole seconds; who asks for part of one gets no less than that.
+#[test]
+fn a_stop_timeout_of_a_label_is_rounded_up() {
+    let play = |label: &str| {
+        let mut w = Scene::new();
+        w.create("a", |it| {
+            it.labels.insert("watchtree.stop-timeout".into(), label.into());
+        });
+        w.watched().does("a is unhealthy, 20s").outcome()
+    };
+    outcomes(["1500ms", "2s", "2001ms"], play).tells(expect![[r#"
+        1500ms | 2s: stop -t 2 a, start a; a running OK
+        2001ms: stop -t 3 a, start a; a running OK
+    "#]]);
+}
+
+/// The answer of `/readyz`.
+#[test]
+fn it_is_ready_once_it_has_listed_and_hears() {
+    let mut w = Scene::with(&["a"]);
+    let mut ready = |script: &str| w.does(script).agent().is_some_and(|agent| agent.is_ready());
+    assert!(ready("0s"));
+    assert!(!ready("dockerd killed, 1s"));
+    assert!(ready("dockerd started, 30s"));
+    assert!(!ready("watchdog killed, watchdog started"), "nothing is listed yet");
+    assert!(ready("30s"));
 }
 
 /// compose v2: a new one under a temporary name, the old one is stopped and removed, the new one takes its name.

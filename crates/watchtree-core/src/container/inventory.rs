@@ -452,4 +452,40 @@ mod tests {
         let temporary: Vec<bool> = names.map(is_temporary_name).to_vec();
         assert_eq!(temporary, [true, true, false, false, false]);
     }
+
+    #[test]
+    fn a_service_of_compose_is_one_subject_and_what_it_runs_once_is_another() {
+        let number = ("com.docker.compose.container-number", "1");
+        let compose = [
+            ("com.docker.compose.project", "shop"),
+            ("com.docker.compose.service", "web"),
+        ];
+        let engine = SubjectId::new("h/d").unwrap();
+        type Labels<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(&str, Labels<'_>, &str); 4] = [
+            ("all three labels", &[compose[0], compose[1], number], "h/d/shop/web/1"),
+            ("no number", &compose, "h/d/x"),
+            (
+                "an empty label",
+                &[compose[0], ("com.docker.compose.service", ""), number],
+                "h/d/x",
+            ),
+            (
+                "compose run",
+                &[compose[0], compose[1], number, ("com.docker.compose.oneoff", "True")],
+                "h/d/x",
+            ),
+        ];
+        for (case, labels, expected) in cases {
+            let view = ContainerView {
+                name: "x".into(),
+                labels: labels
+                    .iter()
+                    .map(|(key, value)| (key.to_string(), value.to_string()))
+                    .collect(),
+                ..ContainerView::default()
+            };
+            assert_eq!(subject_of(&engine, &view).unwrap().as_str(), expected, "{case}");
+        }
+    }
 }

@@ -130,3 +130,36 @@ fn next_step(now: Moment, open: &OpenRepair, stop_seen: bool, it: &ContainerObse
     };
     Step::AwaitEnd { until }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Steps of the journal.
+    use super::*;
+    use crate::container::io::EngineTime;
+    use crate::id::BootId;
+    use crate::subject::Incarnation;
+
+    #[test]
+    fn a_stop_is_under_way_until_the_start_is_posted() {
+        let steps = [
+            (RepairStep::StopPosted, true),
+            (RepairStep::StopAnswered, true),
+            (RepairStep::StartPosted, false),
+            (RepairStep::StartAnswered, false),
+            (RepairStep::Ended, false),
+            (RepairStep::LeftDown, false),
+        ];
+        for (step, expected) in steps {
+            let open = OpenRepair {
+                id: "c1".into(),
+                incarnation: Incarnation::default(),
+                step,
+                last_event: EngineTime(0),
+                at: Moment::ZERO,
+                boot_id: BootId::default(),
+                stop_timeout_secs: 10,
+            };
+            assert_eq!(was_stopping(&open), expected, "{step:?}");
+        }
+    }
+}
