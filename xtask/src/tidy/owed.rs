@@ -17,7 +17,6 @@ const OWED: &[(&str, &str, usize)] = &[
         "crates/watchtree-core/src/container/repair/answers.rs",
         1,
     ),
-    ("scattered impl", "crates/watchtree-core/src/supervisor/policy.rs", 1),
 ];
 
 /// The findings that are not owed, and the entries that are owed no more.
