@@ -112,7 +112,7 @@ impl Execute<ContainerAgent> for EffectExecutor {
             None => "well".to_owned(),
         };
         Some(format!(
-            "{words}; {} containers, {} starts, {} given up",
+            "{words}; {} containers, {} starts, restart limit reached {} times",
             agent.verdicts().count(),
             counters.starts,
             counters.given_up

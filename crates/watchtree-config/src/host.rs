@@ -154,11 +154,11 @@ pub struct Heal {
     pub stop_timeout: Span<0, 3_600_000>,
     /// After a start the health check is not held against it for this long; grows with each restart.
     pub grace: Span<0, 3_600_000>,
-    /// A new life must stay up this long to count as repaired.
+    /// A new incarnation must stay up this long to count as repaired.
     pub verify: Span<100, 600_000>,
     /// The container list is compared this often, whatever the events say.
     pub list_every: Span<1000, 10_000>,
-    /// A container that was given up is tried again this often.
+    /// A container whose restart limit is reached is tried again this often.
     pub retry_given_up: Span<60_000, 86_400_000>,
     /// Most repairs at one time on one engine.
     pub parallel: u32,

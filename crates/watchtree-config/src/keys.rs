@@ -313,7 +313,7 @@ pub const HOST: &[Key] = &[
         "[heal]",
         "retry_given_up",
         "\"10m\"",
-        "A container that was given up is tried once this often.",
+        "A container whose restart limit is reached is tried once this often.",
     ),
     key(
         "[heal]",

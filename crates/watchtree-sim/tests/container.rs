@@ -25,10 +25,10 @@ fn a_crash_is_healed_in_the_same_turn_and_verified() {
         0.003  done     start web
         0.003  told     web REPAIRING: being started
         0.124  done     start web → done
-        0.126  decided  start web: verifying, a new life was seen
+        0.126  decided  start web: verifying, a new incarnation was seen
         0.126  told     web STARTING: started; it must stay up to count as repaired
         0.127  seen     web: start
-        5.126  decided  start web: succeeded, a new life stays up since 5.00 s
+        5.126  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
         5.126  told     web OK: running
     "#]]);
 }
@@ -43,10 +43,10 @@ fn an_end_for_memory_is_told_as_one() {
         0.003  done     start web
         0.003  told     web REPAIRING: being started
         0.124  done     start web → done
-        0.126  decided  start web: verifying, a new life was seen
+        0.126  decided  start web: verifying, a new incarnation was seen
         0.126  told     web STARTING: started; it must stay up to count as repaired
         0.127  seen     web: start
-        5.126  decided  start web: succeeded, a new life stays up since 5.00 s
+        5.126  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
         5.126  told     web OK: running
     "#]]);
 }
@@ -131,7 +131,7 @@ fn a_hup_is_no_stop() {
         1.003  told     a REPAIRING: being started
         1.124  done     start a → done
         1.127  seen     a: start
-        1.129  decided  start a: verifying, a new life was seen
+        1.129  decided  start a: verifying, a new incarnation was seen
         1.129  told     a STARTING: started; it must stay up to count as repaired
     "#]]);
 }
@@ -152,7 +152,7 @@ fn a_hup_that_calls_the_engines_policy_off_is_no_stop() {
         62.005 done     start a
         62.126 done     start a → done
         62.129 seen     a: start
-        62.131 decided  start a: verifying, a new life was seen
+        62.131 decided  start a: verifying, a new incarnation was seen
         62.131 told     a STARTING: started; it must stay up to count as repaired
     "#]]);
 }
@@ -169,8 +169,8 @@ fn the_engine_goes_first_and_its_restarts_count() {
             0.000  happens  a exits 1
             0.003  seen     a: die, exit code 1
             0.003  told     a REPAIRING: exited (1): the engine's own restart policy goes first
-            0.005  decided  escalate a: 5 restarts in 600 s are used up and it ends again: give up, a person is needed; budget blocked
-            0.005  told     a GIVEN UP: exits again and again (1); given up, the engine goes on restarting it
+            0.005  decided  escalate a: 5 restarts in 600 s are used up and it ends again: restart limit reached, a person is needed; budget blocked
+            0.005  told     a GIVEN UP: exits again and again (1); restart limit reached, the engine goes on restarting it
             0.423  seen     a: start
             5.000  happens  a exits 1
             5.003  seen     a: die, exit code 1
@@ -248,7 +248,7 @@ fn an_unhealthy_one_is_stopped_and_started() {
 fn an_unhealthy_one_is_found_by_the_list_too() {
     story(&["web"], "web is unhealthy unseen, 12s").tells(expect![[r#"
         0.000  happens  web is unhealthy unseen
-        0.006  decided  stop then start web: unhealthy: stop it, look whether a person interferes, start it, restart 1 in a row
+        0.006  decided  stop then start web: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
         0.006  done     stop -t 10 web
         0.006  told     web REPAIRING: being stopped, to be started again
         0.010  seen     web: kill, signal 15
@@ -257,10 +257,10 @@ fn an_unhealthy_one_is_found_by_the_list_too() {
         0.035  seen     web: die, exit code 143
         0.035  done     start web
         0.156  done     start web → done
-        0.157  decided  stop then start web: verifying, a new life was seen
+        0.157  decided  stop then start web: verifying, a new incarnation was seen
         0.157  told     web STARTING: started; it must stay up to count as repaired
         0.159  seen     web: start
-        5.157  decided  stop then start web: succeeded, a new life stays up since 5.00 s
+        5.157  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
         5.157  told     web OK: running
     "#]]);
 }
@@ -332,7 +332,7 @@ fn a_die_that_never_arrived_is_healed_within_a_list_period() {
         3.010  told     web REPAIRING: being started
         3.131  done     start web → done
         3.134  seen     web: start
-        3.136  decided  start web: verifying, a new life was seen
+        3.136  decided  start web: verifying, a new incarnation was seen
         3.136  told     web STARTING: started; it must stay up to count as repaired
     "#]]);
 }

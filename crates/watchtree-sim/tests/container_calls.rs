@@ -118,11 +118,11 @@ fn a_start_whose_connection_broke_is_not_posted_again_where_it_was_done() {
         0.014  done     start a → no answer comes any more
         0.015  told     watchdog degraded, engine: the connection broke before the answer
         0.124  done     start a → done
-        0.126  decided  start a: verifying, a new life was seen
+        0.126  decided  start a: verifying, a new incarnation was seen
         0.126  told     a STARTING: started; it must stay up to count as repaired
         0.127  seen     a: start
         5.004  told     watchdog no longer degraded, engine
-        5.126  decided  start a: succeeded, a new life stays up since 5.00 s
+        5.126  decided  start a: succeeded, a new incarnation has stayed up for 5.00 s
         5.126  told     a OK: running
     "#]]);
 }
@@ -140,9 +140,9 @@ fn a_lost_answer_is_followed_by_an_inspect_and_the_call_is_never_posted_again() 
         0.124  done     start a → done
         0.127  seen     a: start
         30.003 done     start a → no answer comes any more
-        30.003 decided  escalate a: the engine did not answer /start in time: look, wait, never post it again; a person is needed; in_flight blocked: /start was posted and may still be under way in the engine
-        30.003 decided  start a: verifying, a new life was seen
-        30.003 decided  start a: succeeded, a new life stays up since 29 s
+        30.003 decided  escalate a: the engine did not answer /start in time: inspect, wait, never post it again; a person is needed; in_flight blocked: /start was posted and may still be under way in the engine
+        30.003 decided  start a: verifying, a new incarnation was seen
+        30.003 decided  start a: succeeded, a new incarnation has stayed up for 29 s
         30.003 told     a OK: running
     "#]]);
 }
@@ -276,7 +276,7 @@ fn a_long_wait_for_a_turn_is_recorded() {
         .tells(expect![[r#"
             0.000  happens  slow is unhealthy
             0.003  seen     slow: health_status unhealthy
-            0.003  decided  stop then start slow: unhealthy: stop it, look whether a person interferes, start it, restart 1 in a row
+            0.003  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
             0.003  done     stop -t 90 slow
             0.003  told     slow REPAIRING: being stopped, to be started again
             0.007  seen     slow: kill, signal 15
@@ -294,9 +294,9 @@ fn a_long_wait_for_a_turn_is_recorded() {
             90.149 done     start b → done
             90.152 seen     b: start
             90.153 done     start slow → done
-            90.154 decided  stop then start slow: verifying, a new life was seen
+            90.154 decided  stop then start slow: verifying, a new incarnation was seen
             90.154 told     slow STARTING: started; it must stay up to count as repaired
-            90.154 decided  start b: verifying, a new life was seen
+            90.154 decided  start b: verifying, a new incarnation was seen
             90.154 told     b STARTING: started; it must stay up to count as repaired
             90.156 seen     slow: start
         "#]]);

@@ -29,9 +29,9 @@ fn a_stopped_daemon_is_no_person() {
         10.038 told     web REPAIRING: being started
         10.159 done     start web → done
         10.162 seen     web: start
-        10.164 decided  start web: verifying, a new life was seen
+        10.164 decided  start web: verifying, a new incarnation was seen
         10.164 told     web STARTING: started; it must stay up to count as repaired
-        15.162 decided  start web: succeeded, a new life stays up since 5.00 s
+        15.162 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
         15.162 told     web OK: running
     "#]]);
 }

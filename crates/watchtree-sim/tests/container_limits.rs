@@ -34,8 +34,8 @@ fn a_limit_of_before_a_restart_is_told_by_the_policy_of_its_container() {
     w.does("watchdog killed, watchdog started, 10s");
     let after = w.why("a");
     expect![[r#"
-        exited (1): given up: 1 restarts in 60 s are used up; a person is needed
-        exited (1): given up (1 restarts in 60 s are used up); one more try every 600 s"#]]
+        exited (1): restart limit reached: 1 restarts in 60 s are used up; a person is needed
+        exited (1): restart limit reached (1 restarts in 60 s are used up); one half-open retry every 600 s"#]]
     .assert_eq(&format!("{before}\n{after}"));
 }
 
@@ -102,9 +102,9 @@ fn holds_keep_repairs_away_and_end_by_themselves() {
         60.000 told     a REPAIRING: being started
         60.121 done     start a → done
         60.124 seen     a: start
-        60.128 decided  start a: verifying, a new life was seen
+        60.128 decided  start a: verifying, a new incarnation was seen
         60.128 told     a STARTING: started; it must stay up to count as repaired
-        65.124 decided  start a: succeeded, a new life stays up since 5.00 s
+        65.124 decided  start a: succeeded, a new incarnation has stayed up for 5.00 s
         65.124 told     a OK: running
         70.000 happens  release zz
         70.000 decided  @watchdog: a test asked to release h1/docker/zz: refused (unknown_subject); order_valid blocked: unknown_subject: unknown_subject: h1/docker/zz is not known here, unknown_subject: h1/docker/zz is not known here
@@ -258,9 +258,9 @@ fn a_call_under_way_is_waited_for_before_an_orderly_end() {
         0.306  seen     the event stream opens
         0.309  seen     a: die, exit code 1
         0.309  seen     a: start
-        0.312  decided  start a: verifying, a new life was seen
+        0.312  decided  start a: verifying, a new incarnation was seen
         0.312  told     a STARTING: started; it must stay up to count as repaired
-        5.309  decided  start a: succeeded, a new life stays up since 5.00 s
+        5.309  decided  start a: succeeded, a new incarnation has stayed up for 5.00 s
         5.309  told     a OK: running
     "#]]);
 }

@@ -200,7 +200,7 @@ fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
         2.000  decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
         2.000  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
         2.000  told     the person: carried out; the budget of 1 subject(s) was given back; trying now
-        12.003 decided  stop then start a: unhealthy: stop it, look whether a person interferes, start it, restart 1 in a row; operator_intent waived: somebody sent it a stop signal, and it may be ending as it should; waived by a test
+        12.003 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row; operator_intent waived: somebody sent it a stop signal, and it may be ending as it should; waived by a test
         12.003 done     stop -t 10 a
         12.003 told     a REPAIRING: being stopped, to be started again
         12.007 seen     a: kill, signal 15
@@ -210,10 +210,10 @@ fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
         22.032 seen     a: die, exit code 137
         22.032 done     start a
         22.153 done     start a → done
-        22.154 decided  stop then start a: verifying, a new life was seen
+        22.154 decided  stop then start a: verifying, a new incarnation was seen
         22.154 told     a STARTING: started; it must stay up to count as repaired
         22.156 seen     a: start
-        27.154 decided  stop then start a: succeeded, a new life stays up since 5.00 s
+        27.154 decided  stop then start a: succeeded, a new incarnation has stayed up for 5.00 s
         27.154 told     a OK: running
     "#]]);
 }

@@ -32,10 +32,10 @@ fn a_crash_is_healed_here_and_told_there() {
             0.005  told     manager: h1/docker/web REPAIRING: being started
             0.124  done     start web → done
             0.127  seen     web: start
-            0.132  decided  start web: verifying, a new life was seen
+            0.132  decided  start web: verifying, a new incarnation was seen
             0.132  told     web STARTING: started; it must stay up to count as repaired
             0.140  told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            5.127  decided  start web: succeeded, a new life stays up since 5.00 s
+            5.127  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             5.127  told     web OK: running
             5.133  told     manager: h1/docker/web OK: running
         "#]]);
@@ -74,10 +74,10 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             23.728 told     manager: h1/docker/web REPAIRING: being started
             23.839 done     start web → done
             23.842 seen     web: start
-            23.844 decided  start web: verifying, a new life was seen
+            23.844 decided  start web: verifying, a new incarnation was seen
             23.844 told     web STARTING: started; it must stay up to count as repaired
             23.850 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            28.842 decided  start web: succeeded, a new life stays up since 5.00 s
+            28.842 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             28.842 told     web OK: running
             28.844 told     manager: h1/docker/web OK: running
         "#]]);
@@ -100,9 +100,9 @@ fn a_host_whose_watchdog_is_gone_is_agent_lost() {
             5.003  told     web REPAIRING: being started
             5.124  done     start web → done
             5.127  seen     web: start
-            5.132  decided  start web: verifying, a new life was seen
+            5.132  decided  start web: verifying, a new incarnation was seen
             5.132  told     web STARTING: started; it must stay up to count as repaired
-            10.127 decided  start web: succeeded, a new life stays up since 5.00 s
+            10.127 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             10.127 told     web OK: running
         "#]]);
 }

@@ -202,7 +202,7 @@ fn the_story_of_a_killed_daemon() {
         7.015  told     watchdog no longer degraded, stream
         7.017  told     watchdog no longer degraded, engine
         7.019  told     web SUSPECT: exited (143); waits until the event stream is whole again
-        9.021  decided  web: stopped by a person: the engine has marked it as stopped by a person; operator_intent blocked
-        9.021  told     web STOPPED: stopped by a person: the engine has marked it as stopped by a person
+        9.021  decided  web: stopped by a person: the engine's manual-stop flag is set; operator_intent blocked
+        9.021  told     web STOPPED: stopped by a person: the engine's manual-stop flag is set
     "#]]);
 }

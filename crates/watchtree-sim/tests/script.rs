@@ -24,9 +24,9 @@ fn a_story_tells_what_happened_was_seen_decided_done_and_told() {
         61.003 told     web REPAIRING: being started
         61.124 done     start web → done
         61.127 seen     web: start
-        61.129 decided  start web: verifying, a new life was seen
+        61.129 decided  start web: verifying, a new incarnation was seen
         61.129 told     web STARTING: started; it must stay up to count as repaired
-        66.127 decided  start web: succeeded, a new life stays up since 5.00 s
+        66.127 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
         66.127 told     web OK: running
     "#]]);
 }

@@ -165,16 +165,16 @@ impl ExitCase<'_> {
         };
         match (answer, foreign) {
             (Some(true), _) => {
-                let why = "the engine has marked it as stopped by a person";
+                let why = "the engine's manual-stop flag is set";
                 known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why)
             }
             (Some(false), _) => {
-                let detail = "events may be missing, but the engine has no mark of a person's stop";
+                let detail = "events may be missing, but the engine's manual-stop flag is not set";
                 crash(now, detail, true)
             }
             (None, Some(why)) => known(now, ExitClass::Operator, EvidenceKind::OperatorStop, &why),
             (None, None) => {
-                let why = "events are missing and the engine's mark cannot be read";
+                let why = "events are missing and the manual-stop flag cannot be read";
                 known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why)
             }
         }

@@ -312,7 +312,7 @@ pub struct RecoveredSubject {
     pub charges: Vec<(Moment, BootId, WallTime)>,
     /// A repair that has not ended, or that has left it down.
     pub repair: Option<OpenRepair>,
-    /// Since when it is given up.
+    /// Since when its restart limit is reached.
     pub given_up: Option<(Moment, BootId, WallTime)>,
     /// Held until (moment, its boot, label).
     pub held: Option<(Moment, BootId, WallTime)>,

@@ -17,7 +17,7 @@ pub struct ContainerCounters {
     pub failed: u64,
     /// Repairs that a person's act ended.
     pub overruled: u64,
-    /// Subjects given up.
+    /// Times that a restart limit was reached.
     pub given_up: u64,
     /// Restarts seen to be done by the engine.
     pub engine_restarts: u64,

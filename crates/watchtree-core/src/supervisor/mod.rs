@@ -219,7 +219,10 @@ impl<S: Subject> Supervisor<S> {
             match progress {
                 Progress::Waits { until, shown } => {
                     let shown = match self.supervision.limit() {
-                        Some(_) => Shown::new(State::GivenUp, format!("given up; half-open retry: {}", shown.why())),
+                        Some(_) => Shown::new(
+                            State::GivenUp,
+                            format!("restart limit reached; half-open retry: {}", shown.why()),
+                        ),
                         None => shown,
                     };
                     let evidence = open.decision.evidence.clone();
@@ -307,7 +310,7 @@ impl<S: Subject> Supervisor<S> {
             return (shown, None);
         }
         if turn.now < proven {
-            let why = "given up; it runs again, but has not proven to stay";
+            let why = "restart limit reached; it runs again, but has not proven to stay";
             return (Shown::new(State::GivenUp, why), Some(proven));
         }
         (shown, Some(forgiven))
@@ -488,7 +491,10 @@ fn limit_draft(subject: SubjectId, limit: &Limit) -> Draft {
     let why = if limit.is_unfit() {
         format!("{}: a person is needed", limit.why())
     } else {
-        format!("{} and it ends again: give up, a person is needed", limit.why())
+        format!(
+            "{} and it ends again: restart limit reached, a person is needed",
+            limit.why()
+        )
     };
     let guard = GuardAnswer::blocked(Guard::Budget, limit.why());
     Draft::new(subject, ActionKind::Escalate, why)

@@ -131,7 +131,7 @@ pub enum Progress {
     },
     /// A new incarnation was seen: in words, and as a fact. It must stay to count.
     Restarted {
-        /// `a new life was seen: …`
+        /// `a new incarnation was seen: …`
         result: String,
         /// The fact.
         fact: Evidence,

@@ -209,13 +209,16 @@ impl Supervision {
             };
             if now < retry {
                 let every = seconds(limit.half_open_every);
-                let why = format!("given up ({}); one more try every {every}", limit.why);
+                let why = format!(
+                    "restart limit reached ({}); one half-open retry every {every}",
+                    limit.why
+                );
                 return Block::new(why, State::GivenUp).until(retry).keyed(AT_LIMIT).into();
             }
-            return GuardResult::pass("given up: this is the half-open retry");
+            return GuardResult::pass("restart limit reached: this is the half-open retry");
         }
         if left == 0 {
-            let why = format!("given up: {}; a person is needed", used_up(policy));
+            let why = format!("restart limit reached: {}; a person is needed", used_up(policy));
             let block = Block::new(why, State::GivenUp).quietly();
             return match policy.allowance.budget {
                 0 => block.into(),

@@ -353,7 +353,7 @@ impl ContainerFleet {
             .collect();
         if let Some((call, life)) = lost {
             let why = format!(
-                "the engine did not answer {call} in time: look, wait, never post it again; a person is needed"
+                "the engine did not answer {call} in time: inspect, wait, never post it again; a person is needed"
             );
             let detail = format!("{call} was posted and may still be under way in the engine");
             let fact = Evidence::new(EvidenceKind::EngineProbe, now, format!("{call} passed its deadline"));

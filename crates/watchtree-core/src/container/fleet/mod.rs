@@ -417,7 +417,10 @@ impl ContainerFleet {
         let mut remarks = subject.labels().remarks.clone();
         remarks.truncate(Verdict::REMARKS_MAX - 1);
         if supervision.limit().is_some() && reported.state() != State::GivenUp {
-            remarks.push("it was given up; it counts as well again after a whole window without an end".to_string());
+            remarks.push(
+                "its restart limit was reached; it counts as well again after a whole window without an end"
+                    .to_string(),
+            );
         }
         let incarnation = match self.inventory.observation_of(sid) {
             Some(it) => it.incarnation(),

@@ -453,7 +453,7 @@ fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incarnation) -> 
         return Next::Stay(Some(gap));
     }
     let patience = since + scene.grace.max(HEALTH_WITHIN);
-    let stayed = format!("a new life stays up since {}", seconds(now - since));
+    let stayed = format!("a new incarnation has stayed up for {}", seconds(now - since));
     match it.health() {
         Health::Starting if now < patience => Next::Stay(Some(patience)),
         Health::Unhealthy if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),

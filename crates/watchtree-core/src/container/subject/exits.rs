@@ -58,7 +58,7 @@ fn reclassify_after_backoff(
     let why = match known.class {
         ExitClass::Crash => return Ok(()),
         ExitClass::CannotTell => {
-            "the engine ended its back-off without a start, and its mark cannot be read".to_string()
+            "the engine ended its back-off without a start, and the manual-stop flag cannot be read".to_string()
         }
         _ => known.why,
     };

@@ -245,7 +245,7 @@ impl Subject for ContainerSubject {
 
     fn plan(&self, action: ActionKind) -> &'static str {
         match action {
-            ActionKind::StopThenStart => "stop it, look whether a person interferes, start it",
+            ActionKind::StopThenStart => "stop it, inspect whether a person interferes, start it",
             _ => "start it",
         }
     }
@@ -323,7 +323,7 @@ impl Subject for ContainerSubject {
                 self.wish(it, Desired::Running, out);
                 let words = words::short(&it.incarnation());
                 return Progress::Restarted {
-                    result: format!("a new life was seen: {words}"),
+                    result: format!("a new incarnation was seen: {words}"),
                     fact: Evidence::new(EvidenceKind::NewIncarnation, since, words),
                 };
             }

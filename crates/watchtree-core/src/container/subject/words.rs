@@ -38,7 +38,7 @@ pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -
         let why = "stopped while the engine was about to restart it: a stop was carried out";
         (State::Stopped, why.to_string())
     } else if supervision.limit().is_some() {
-        let why = format!("exits again and again ({exit}); given up, the engine goes on restarting it");
+        let why = format!("exits again and again ({exit}); restart limit reached, the engine goes on restarting it");
         (State::GivenUp, why)
     } else {
         let why = format!("exited ({exit}); the engine restarts it by its own policy");
