@@ -149,7 +149,7 @@ impl<S: Subject> Supervisor<S> {
         let left = self.supervision.budget().left(now, policy.allowance);
         if self.supervision.limit().is_none() && left == 0 {
             let limit = Limit::new(now, supervision::used_up(policy), policy.half_open_every);
-            let draft = limit_draft(subject, &limit).incarnation(incarnation).evidence(evidence);
+            let draft = limit.draft(subject).incarnation(incarnation).evidence(evidence);
             self.reach(now, limit, draft, out);
         }
     }
@@ -348,7 +348,8 @@ impl<S: Subject> Supervisor<S> {
             (Some((why, _)), Some(limit)) if same_but_numbers(why, limit.why()) => (),
             (Some((why, every)), _) => {
                 let limit = Limit::unfit(turn.now, why, every);
-                let draft = limit_draft(turn.subject.id().clone(), &limit)
+                let draft = limit
+                    .draft(turn.subject.id().clone())
                     .incarnation(exit.incarnation().clone())
                     .evidence(exit.evidence().to_vec());
                 self.reach(turn.now, limit, draft, turn.out);
@@ -386,7 +387,8 @@ impl<S: Subject> Supervisor<S> {
         if reaches_limit {
             let limit = Limit::new(now, supervision::used_up(&policy), policy.half_open_every);
             let incarnation = turn.subject.incarnation(turn.around);
-            let draft = limit_draft(turn.subject.id().clone(), &limit)
+            let draft = limit
+                .draft(turn.subject.id().clone())
                 .incarnation(incarnation)
                 .evidence(case.evidence.clone());
             self.reach(now, limit, draft, turn.out);
@@ -485,19 +487,4 @@ fn left_alone(exit: &ExitRecord) -> (Guard, Shown, String) {
         }
     };
     (guard, Shown::new(state, words), String::from(why))
-}
-
-fn limit_draft(subject: SubjectId, limit: &Limit) -> Draft {
-    let why = if limit.is_unfit() {
-        format!("{}: a person is needed", limit.why())
-    } else {
-        format!(
-            "{} and it ends again: restart limit reached, a person is needed",
-            limit.why()
-        )
-    };
-    let guard = GuardAnswer::blocked(Guard::Budget, limit.why());
-    Draft::new(subject, ActionKind::Escalate, why)
-        .guards(vec![guard])
-        .budget_left(0)
 }

@@ -8,12 +8,14 @@ use super::budget::{FleetBudget, RestartBudget};
 use super::exit::{ExitClass, ExitRecord};
 use super::policy::RestartPolicy;
 use super::reported::{ReportedState, Shown};
-use crate::decision::Guard;
-use crate::subject::Incarnation;
+use crate::decision::{ActionKind, Guard, GuardAnswer};
+use crate::recorder::Draft;
+use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Duration, Moment, seconds};
 use crate::verdict::State;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 
 /// Tells the block by a limit that is reached from others of the same guard.
 pub(super) const AT_LIMIT: &str = "at its limit";
@@ -70,6 +72,20 @@ impl Limit {
     /// Why, in words.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// The record of its being reached.
+    pub(super) fn draft(&self, subject: SubjectId) -> Draft {
+        let why = match self.is_unfit {
+            true => format!("{}: a person is needed", self.why),
+            false => format!(
+                "{} and it ends again: restart limit reached, a person is needed",
+                self.why
+            ),
+        };
+        Draft::new(subject, ActionKind::Escalate, why)
+            .guards(vec![GuardAnswer::blocked(Guard::Budget, &*self.why)])
+            .budget_left(0)
     }
 }
 
