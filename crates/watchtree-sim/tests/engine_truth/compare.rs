@@ -225,8 +225,7 @@ impl Comparison<'_> {
         let mut all: BTreeMap<String, Vec<Heard>> = BTreeMap::new();
         for (step, said) in self.recording.steps().iter().enumerate() {
             for (who, list) in said["events"].as_object().into_iter().flatten() {
-                // Where the lists of two plays differ, the first one is held to; the answers and fields tell of both.
-                let list = variants(list)[0].as_array().cloned().unwrap_or_default();
+                let list = like_the_model(list, said_in(played, step, who));
                 for event in list {
                     let fields = event.as_object().cloned().unwrap_or_default();
                     let began = played.began[step];
@@ -300,6 +299,23 @@ impl Comparison<'_> {
             }
         }
     }
+}
+
+fn said_in<'a>(played: &'a Played, step: usize, who: &str) -> Vec<&'a str> {
+    let said = played.events.iter().filter(|it| it.step == step && it.who == who);
+    said.map(|it| action(&it.event)).collect()
+}
+
+/// Where two plays gave different lists, the one with the model's order; if there is none, the first.
+fn like_the_model(recorded: &Value, model: Vec<&str>) -> Vec<Value> {
+    let lists: Vec<&Vec<Value>> = variants(recorded).into_iter().filter_map(Value::as_array).collect();
+    let order = |list: &[Value]| {
+        list.iter()
+            .filter_map(|it| it["action"].as_str())
+            .eq(model.iter().copied())
+    };
+    let found = lists.iter().find(|list| order(list)).or(lists.first());
+    found.map(|list| (*list).clone()).unwrap_or_default()
 }
 
 /// An event of a recording.
