@@ -96,8 +96,8 @@ pub enum Observation {
     ClockSet { host: usize },
     /// It has no power any more.
     PowerLost { host: usize },
-    /// It was told to go down, and that process of its container-watchdog with it.
-    GoesDown { host: usize, child: u64 },
+    /// It goes down. `child` = that process of its container-watchdog was told so, and not only to stop.
+    GoesDown { host: usize, child: Option<u64> },
     /// The engine's daemon ended, and with it its calls.
     EngineEnded { host: usize },
     /// It answers again.

@@ -15,7 +15,7 @@
 //! | `web runs out of memory`, `a child of web runs out of memory` | the kernel kills it for memory |
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
-//! | `watchdog killed`, `started`, `frozen`, `thawed` | the container-watchdog's process |
+//! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
 //! | `dockerd killed`, `terminated`, `started` | the engine's daemon |
 //! | `stream cut`, `stream silent`, `events lost` | the event stream; the engine's memory of events |
@@ -27,7 +27,7 @@ use crate::scene::Scene;
 use crate::state::engine::{Engine, Verb, Version};
 use expect_test::Expect;
 use std::time::Duration;
-use watchtree_core::container::io::{Health, RestartPolicy};
+use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
 use watchtree_core::order;
 
 /// A scene that is acted on by scripts.
@@ -59,7 +59,8 @@ impl Script for Scene {
                 }
                 (words, _) => {
                     // The log itself tells what becomes of a process or a machine.
-                    if !["watchdog", "host-watchdog", "power"].contains(&words[0]) {
+                    let is_told = ["watchdog", "host-watchdog", "power"].contains(&words[0]);
+                    if !is_told || ["asked", "told"].iter().any(|it| words.contains(it)) {
                         self.happens(act);
                     }
                     assert!(act_on(self, words), "no such act: {act}");
@@ -101,6 +102,8 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         [who, "is", "healthy"] => w.health(who, Health::Healthy),
         [who, "is", "touched"] => w.touch(who),
         ["watchdog", "killed"] => w.kill_agent(),
+        ["watchdog", "asked", "to", "stop"] => w.input(ContainerInput::Stop),
+        ["watchdog", "told", "of", "shutdown"] => w.input(ContainerInput::HostShutdown),
         ["watchdog", "started"] => w.start_agent(),
         ["watchdog", "frozen"] => w.freeze(),
         ["watchdog", "thawed"] => w.thaw(),

@@ -277,6 +277,80 @@ fn one_at_its_limit_stays_so_while_the_watchdog_stops() {
         .assert_eq(&w.outcome());
 }
 
+/// While it waits for a call it is asked to stop by the machine, that goes down and of which it was not told: the signals of
+/// the engine are like a person's. Who ended what is judged by the watchdog that is there after the boot.
+#[test]
+fn what_ends_while_the_watchdog_leaves_is_judged_by_its_successor() {
+    let mut w = Scene::with(&["web", "busy"]);
+    w.slow_start("busy", 1000);
+    let goes_down = "busy exits 1, 100ms, watchdog asked to stop, 100ms, dockerd terminated, 7s, power lost for 20s";
+    w.does(goes_down).does("30s, watchdog started, 1m").tells(expect![[r#"
+        0.000  happens  busy exits 1
+        0.003  seen     busy: die, exit code 1
+        0.003  decided  start busy: exited (1), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start busy
+        0.003  told     busy REPAIRING: being started
+        0.100  happens  watchdog asked to stop
+        0.200  happens  dockerd terminated
+        0.203  seen     web: kill, signal 15
+        0.223  seen     web: stop
+        0.225  told     watchdog degraded, engine: connection refused: is the engine running?
+        0.228  seen     web: die, exit code 143
+        1.004  done     start busy → done
+        1.005  happens  container-watchdog ends
+        5.225  happens  dockerd ends
+        7.200  happens  the machine loses its power
+        27.200 happens  the machine boots
+        28.300 happens  dockerd answers
+        37.200 happens  container-watchdog starts
+        37.200 told     watchdog no longer degraded, engine
+        37.202 seen     the event stream opens
+        37.206 told     web SUSPECT: exited (143); waits until the event stream is whole again
+        39.202 decided  start busy: failed, it ended again (255)
+        39.202 told     busy SUSPECT: exited (255); events may be missing: settling
+        39.208 decided  start busy: exited (255), nobody stopped it: start it, restart 2 in a row
+        39.208 done     start busy
+        39.208 told     busy REPAIRING: being started
+        39.208 decided  start web: exited (143), nobody stopped it: start it, restart 1 in a row
+        39.208 done     start web
+        39.208 told     web REPAIRING: being started
+        39.329 done     start busy → done
+        39.329 done     start web → done
+        39.332 seen     busy: start
+        39.332 decided  start web: verifying, a new incarnation was seen
+        39.332 told     web STARTING: started; it must stay up to count as repaired
+        39.332 seen     web: start
+        39.334 decided  start busy: verifying, a new incarnation was seen
+        39.334 told     busy STARTING: started; it must stay up to count as repaired
+        44.332 decided  start busy: succeeded, a new incarnation has stayed up for 5.00 s
+        44.332 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        44.332 told     busy OK: running
+        44.332 told     web OK: running
+    "#]]);
+}
+
+/// What a person stops meanwhile stays down, and what the machine stops does not.
+#[test]
+fn who_stopped_it_while_the_watchdog_was_leaving() {
+    let play = |script: &str| {
+        let mut w = Scene::with(&["web", "busy"]);
+        w.slow_start("busy", 1000);
+        w.does("busy exits 1, 100ms").does(script).outcome();
+        w.does("watchdog killed, 10s, watchdog started, 1m").outcome()
+    };
+    let scripts = [
+        "watchdog asked to stop, docker stop web, 5s",
+        "watchdog told of shutdown, docker stop web, 1s, busy is touched, 5s",
+        "watchdog asked to stop, dockerd terminated, 7s, power lost for 20s, 30s",
+        "watchdog told of shutdown, dockerd terminated, 7s, power lost for 20s, 30s",
+        "watchdog asked to stop, 950ms, dockerd terminated, 7s, power lost for 20s, 30s",
+    ];
+    outcomes(scripts, play).tells(expect![[r#"
+        watchdog asked to stop, docker stop web, 5s | watchdog told of shutdown, docker stop web, 1s, busy is touched, 5s: no call; web exited STOPPED; busy running OK
+        watchdog asked to stop, dockerd terminated, 7s, power lost for 20s, 30s | watchdog told of shutdown, dockerd terminated, 7s, power lost for 20s, 30s | watchdog asked to stop, 950ms, dockerd terminated, 7s, power lost for 20s, 30s: start busy, start web; web running OK; busy running OK
+    "#]]);
+}
+
 /// The engine stops every container as its machine goes down, by signals like a person's: they are to run after the boot.
 #[test]
 fn what_the_shutdown_of_the_machine_stopped_is_started_after_it() {

@@ -430,7 +430,8 @@ impl Machine for ContainerAgent {
             return;
         }
         self.frontend.handle_timeout(now);
-        self.fleet.handle_timeout(now, &mut self.out);
+        let climate = climate(&self.holds, self.lifecycle);
+        self.fleet.handle_timeout(now, climate, &mut self.out);
         if self.list_next <= now {
             self.ask_list(now);
             self.observe_self();

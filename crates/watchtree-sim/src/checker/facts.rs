@@ -178,7 +178,7 @@ pub(super) struct HostFacts {
     pub(super) child_hurt: Moment,
     pub(super) ipc_bad_until: Moment,
     /// The machine goes down; this process of its container-watchdog was told of it then.
-    pub(super) going_down: Option<(u64, Moment)>,
+    pub(super) going_down: Option<(Option<u64>, Moment)>,
     pub(super) path_open: bool,
     pub(super) held_back: bool,
     /// Since when the manager cannot have heard it in truth.

@@ -104,7 +104,7 @@ fn cleared(host: &HostFacts, now: Moment, subject: &SubjectId) -> Result<(), Bro
 fn hands_off(host: &HostFacts, now: Moment, id: &str, call: EngineCall) -> Result<(), Broken> {
     let child = &host.child;
     // One that was frozen when it was told takes it in when it thaws.
-    let knows = |(told, at): (u64, Moment)| told == child.epoch && at.max(child.thawed.0) < now;
+    let knows = |(told, at): (Option<u64>, Moment)| told == Some(child.epoch) && at.max(child.thawed.0) < now;
     match host.going_down.is_some_and(knows) {
         true => broken(
             "hands_off",

@@ -88,8 +88,9 @@ pub enum Fault {
     // --- machines ---
     /// The machine loses its power and boots again.
     PowerCut { host: usize, lasts: Duration },
-    /// The machine is shut down in order: its watchdogs are told, the engine stops every container, the power goes.
-    Shutdown { host: usize, lasts: Duration },
+    /// The machine is shut down in order: its watchdogs are told, or without `told` only asked to stop while one repairs; the
+    /// engine stops every container, the power goes.
+    Shutdown { host: usize, lasts: Duration, told: bool },
     /// The machine's wall clock is set by so many milliseconds.
     ClockSet { host: usize, offset_ms: i64 },
     /// The disk under the journal of a container-watchdog is full for a while.
@@ -158,7 +159,8 @@ impl Fault {
             Self::ChecksFail { .. } => "checks_fail",
             Self::FlagUnreadable { .. } => "flag_unreadable",
             Self::PowerCut { .. } => "power_cut",
-            Self::Shutdown { .. } => "shutdown",
+            Self::Shutdown { told: true, .. } => "shutdown",
+            Self::Shutdown { told: false, .. } => "shutdown_untold",
             Self::ClockSet { .. } => "clock_set",
             Self::DiskFull { .. } => "disk_full",
             Self::KillChild { .. } => "kill_container_watchdog",
@@ -212,6 +214,7 @@ pub const PROMISED: &[&str] = &[
     "flag_unreadable",
     "power_cut",
     "shutdown",
+    "shutdown_untold",
     "reboot",
     "clock_set",
     "disk_full",
@@ -385,10 +388,11 @@ fn of_machine(rng: &mut Rng, host: usize) -> Fault {
             host,
             lasts: rng.millis(4000, 12_000),
         },
-        8 => Fault::Shutdown {
-            host,
-            lasts: rng.millis(4000, 12_000),
-        },
+        8 => {
+            let lasts = rng.millis(4000, 12_000);
+            let told = lasts.as_micros().is_multiple_of(2);
+            Fault::Shutdown { host, lasts, told }
+        }
         9 => Fault::DiskFull {
             host,
             lasts: rng.millis(2000, 30_000),

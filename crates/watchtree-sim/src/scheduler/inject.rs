@@ -381,7 +381,7 @@ fn of_machine(world: &mut World, fault: Fault) -> bool {
     let now = world.now;
     match fault {
         Fault::PowerCut { host, lasts } => lifecycle::power_cut(world, host, lasts),
-        Fault::Shutdown { host, lasts } => shut_down(world, host, lasts),
+        Fault::Shutdown { host, lasts, told } => shut_down(world, host, lasts, told),
         Fault::ClockSet { host, offset_ms } => {
             world.hosts[host].clock.set_wall(offset_ms);
             world.engine(host).set_clock_offset_ns(offset_ms * 1_000_000);
@@ -396,7 +396,7 @@ fn of_machine(world: &mut World, fault: Fault) -> bool {
     }
 }
 
-fn shut_down(world: &mut World, h: usize, lasts: Duration) -> bool {
+fn shut_down(world: &mut World, h: usize, lasts: Duration, told: bool) -> bool {
     let host = &mut world.hosts[h];
     let held = host.backlog.is_some() || !host.held.is_empty();
     if !host.powered || host.going_down || held || !host.engine.answers() {
@@ -404,21 +404,34 @@ fn shut_down(world: &mut World, h: usize, lasts: Duration) -> bool {
     }
     host.going_down = true;
     let (epoch, child) = (host.host.epoch(), host.child.epoch());
-    world.saw(Observation::GoesDown { host: h, child });
+    let child_told = told.then_some(child);
+    world.saw(Observation::GoesDown {
+        host: h,
+        child: child_told,
+    });
     excuse(world, h, Excuse::Suspicion, lasts);
-    world.after(Duration::ZERO, SimEvent::ToHost(h, epoch, HostInput::HostShutdown));
-    if world.bug != Some(Bug::ShutdownUntold) {
-        world.after(
-            Duration::ZERO,
-            SimEvent::ToChild(h, child, ContainerInput::HostShutdown),
-        );
-    }
     // Something ends by itself in the last moment.
     let place = world.rng.range(0, world.hosts[h].engine.len() as u64) as usize;
-    let crash = Fault::Crash {
-        which: Which { host: h, place },
-    };
-    world.after(MS * 100, SimEvent::Fault(crash));
+    let which = Which { host: h, place };
+    if told {
+        world.after(Duration::ZERO, SimEvent::ToHost(h, epoch, HostInput::HostShutdown));
+        if world.bug != Some(Bug::ShutdownUntold) {
+            world.after(
+                Duration::ZERO,
+                SimEvent::ToChild(h, child, ContainerInput::HostShutdown),
+            );
+        }
+        world.after(MS * 100, SimEvent::Fault(Fault::Crash { which }));
+    } else {
+        // Its repair keeps the container-watchdog, which sees the engine end the others meanwhile.
+        let (lasts, breaks) = (Duration::from_secs(1), false);
+        world.after(
+            Duration::ZERO,
+            SimEvent::Fault(Fault::SlowStart { which, lasts, breaks }),
+        );
+        world.after(MS * 100, SimEvent::ToHost(h, epoch, HostInput::Stop));
+        world.after(MS * 100, SimEvent::ToChild(h, child, ContainerInput::Stop));
+    }
     world.after(MS * 200, SimEvent::EngineEnds(h));
     let fault = Fault::PowerCut { host: h, lasts };
     world.after(MS * 1500, SimEvent::Fault(fault));

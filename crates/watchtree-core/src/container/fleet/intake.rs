@@ -22,7 +22,7 @@ impl ContainerFleet {
         self.touch_all();
     }
 
-    pub(super) fn gap_ended(&mut self, now: Moment, how: GapEnd, out: &mut Outbox) {
+    pub(super) fn gap_ended(&mut self, now: Moment, how: GapEnd, climate: Climate<'_>, out: &mut Outbox) {
         match how {
             GapEnd::Whole => self.inventory.observations_mut().for_each(|it| it.set_uncertain(false)),
             GapEnd::Lossy { engine_away } => {
@@ -32,7 +32,7 @@ impl ContainerFleet {
                 lost.into_iter().for_each(|ticket| self.engine_went(now, ticket));
             }
         }
-        self.write_cursor(out);
+        self.write_cursor(climate, out);
         self.touch_all();
     }
 
@@ -48,9 +48,12 @@ impl ContainerFleet {
         }
     }
 
-    /// Writes down the newest event taken. Never inside a gap: the cursor says that everything before it was seen.
-    pub(super) fn write_cursor(&self, out: &mut Outbox) {
-        if let Some((at, id, action)) = self.continuity.cursor().cloned() {
+    /// Writes down the newest event taken. Never inside a gap, nor while nothing is judged: the cursor says that everything
+    /// before it was.
+    pub(super) fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
+        if !climate.is_leaving
+            && let Some((at, id, action)) = self.continuity.cursor().cloned()
+        {
             out.journal(Record::LastEvent { at, id, action });
         }
     }
@@ -87,7 +90,7 @@ impl ContainerFleet {
     ) -> bool {
         let cursor = (event.at, event.id.clone(), event.action.word());
         if let Some(how) = self.continuity.saw(now, &cursor) {
-            self.gap_ended(now, how, out);
+            self.gap_ended(now, how, climate, out);
         }
         if self.inventory.get(&event.id).is_none() {
             if event.action == EventAction::Destroy {
@@ -119,7 +122,7 @@ impl ContainerFleet {
             self.reconcile(now, &subject, climate, out);
         }
         if fresh && self.continuity.cursor() == Some(&cursor) && self.continuity.gap_until().is_none() {
-            self.write_cursor(out);
+            self.write_cursor(climate, out);
         }
         true
     }
@@ -205,8 +208,8 @@ impl ContainerFleet {
             }
             return true;
         };
-        // The machine goes down and its engine stops every container: that is no wish to remember after the boot.
-        if !climate.hands_off {
+        // The machine goes down, said or not, and its engine stops every container: that is no wish to remember after the boot.
+        if !climate.is_leaving {
             subject.foreign_signal(now, it, supervision);
             let (subject, id) = (sid, event.id.clone());
             out.journal(Record::StopSeen {

@@ -55,7 +55,7 @@ const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy)]
 pub(crate) struct Climate<'a> {
     pub(crate) holds: &'a Holds,
-    /// Nothing new is begun.
+    /// Nothing new is begun, and nothing is judged: the events since are for the process that comes after this one.
     pub(crate) is_leaving: bool,
     /// The machine goes down.
     pub(crate) hands_off: bool,
@@ -225,12 +225,12 @@ impl ContainerFleet {
     }
 
     /// Does what has become due.
-    pub(crate) fn handle_timeout(&mut self, now: Moment, out: &mut Outbox) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment, climate: Climate<'_>, out: &mut Outbox) {
         if self.continuity.wants_open(now) {
             self.subscribe(out);
         }
         if let Some(how) = self.continuity.settle(now) {
-            self.gap_ended(now, how, out);
+            self.gap_ended(now, how, climate, out);
         }
         if self.inventory.expire_deploys(now) {
             self.touch_all();
@@ -323,6 +323,10 @@ impl ContainerFleet {
             return;
         };
         let Watched { subject, supervisor } = watched;
+        if climate.is_leaving && supervisor.repair().is_some_and(|it| it.overruled().is_some()) {
+            // By a person, or by the engine of a machine that goes down: the journal keeps it open for the successor.
+            return;
+        }
         let policy = subject.labels().policy(&self.policy);
         let mut around = Around {
             settings: &self.settings,
@@ -455,7 +459,7 @@ impl ContainerFleet {
     /// A call is under way, or a stop of ours has no start yet.
     pub(crate) fn is_busy(&self) -> bool {
         let mut repairs = self.watched.values().filter_map(|it| it.supervisor.repair());
-        repairs.any(|repair| repair.is_calling() || repair.is_half_done())
+        repairs.any(|repair| repair.is_calling() || (repair.is_half_done() && repair.overruled().is_none()))
     }
 
     /// The containers were listed, and the event stream is open and whole.

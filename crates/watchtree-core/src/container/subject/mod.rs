@@ -209,6 +209,10 @@ impl Subject for ContainerSubject {
         supervision: &mut Supervision,
         out: &mut Out<'_>,
     ) -> Assessment {
+        if around.is_leaving {
+            // Perhaps the machine goes down, and nobody said so: the successor judges what happens meanwhile.
+            return Assessment::Unclear;
+        }
         let it = &*around.observation;
         if !it.is_current() {
             // An inspection is under way; the list repeats it.
