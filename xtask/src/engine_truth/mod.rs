@@ -37,6 +37,9 @@ pub(crate) struct Record {
     /// Only rows with this in their name.
     #[arg(long, value_name = "ROW")]
     only: Option<String>,
+    /// Only rows of which the folder has no recording yet.
+    #[arg(long)]
+    missing: bool,
     /// Plays each row so often: what differs becomes a range.
     #[arg(long, default_value_t = 2, value_name = "TIMES")]
     times: u32,
@@ -112,7 +115,8 @@ fn play_all(record: &Record, rig: &mut Rig, dir: &Path, rows: &[Row]) -> Result<
     std::fs::create_dir_all(&out)?;
     images(&socket)?;
     let mut failed = Vec::new();
-    for row in rows {
+    let is_there = |row: &Row| out.join(format!("{}.json", row.name)).exists();
+    for row in rows.iter().filter(|row| !record.missing || !is_there(row)) {
         println!("{}", row.name);
         match play(record.times, rig, dir, row) {
             Ok(mut said) => {

@@ -108,11 +108,8 @@ impl<'a> Player<'a> {
             std::thread::sleep(Duration::from_millis(ms).saturating_sub(began.elapsed()));
             return Ok(());
         }
-        if act.verb == "wait" {
-            return Ok(());
-        }
-        if act.verb == "create" {
-            // Nothing follows but the event of it, which comes right after the answer.
+        if matches!(act.verb.as_str(), "create" | "wait") {
+            // Nothing follows but the event of it, which comes right after the answer, or after the state is seen.
             std::thread::sleep(Duration::from_millis(100));
             return Ok(());
         }
@@ -159,7 +156,8 @@ impl<'a> Player<'a> {
             "eat" => self.order(act, &format!("eat {}", act.word(1)?)),
             "host_kill" => {
                 let pid = self.inspect(self.id(act)?)?["State"]["Pid"].to_string();
-                crate::sh::run(&mut self.rig.inside(&["kill", "-9", &pid])?)?;
+                // The programs of another distribution have no `kill` of their own.
+                crate::sh::run(&mut self.rig.inside(&["sh", "-c", &format!("kill -9 {pid}")])?)?;
                 Ok(json!({}))
             }
             "check" => {
@@ -235,8 +233,11 @@ impl<'a> Player<'a> {
             self.words.of(id, name);
             self.ids.insert(name.to_owned(), id.to_owned());
         }
-        // No row is about a create that is refused.
-        answer.ok("create").map(|answer| json!({ "status": answer.status }))
+        let said = self.said(&answer);
+        if act.setting("may_fail").is_none() {
+            answer.ok("create")?;
+        }
+        Ok(said)
     }
 
     fn order(&self, act: &Act, order: &str) -> Result<Value> {
@@ -247,13 +248,23 @@ impl<'a> Player<'a> {
     }
 
     fn exec(&mut self, act: &Act) -> Result<Value> {
-        let body = json!({ "Cmd": ["/victim", act.word(1)?], "AttachStdout": true, "AttachStderr": true });
+        let command = match act.word(1)? {
+            file if file.starts_with('/') => json!([file]),
+            word => json!(["/victim", word]),
+        };
+        let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });
         let made = self.call("POST", &format!("/containers/{}/exec", self.id(act)?), &body)?;
         let Some(exec) = made.json()?["Id"].as_str().map(str::to_owned) else {
             return Ok(self.said(&made));
         };
         let answer = self.call("POST", &format!("/exec/{exec}/start"), &json!({ "Detach": false }))?;
-        Ok(self.said(&answer))
+        let mut said = self.said(&answer);
+        if act.word(1)? == "kill-init" {
+            return Ok(said); // it ends with the init, by itself or not
+        }
+        let ended = self.call("GET", &format!("/exec/{exec}/json"), &Value::Null)?.json()?;
+        said["exit_code"] = ended["ExitCode"].clone();
+        Ok(said)
     }
 
     fn surroundings(&mut self, act: &Act) -> Result<Value> {
@@ -281,9 +292,14 @@ impl<'a> Player<'a> {
 
     fn wait(&mut self, act: &Act) -> Result<Value> {
         let (began, wanted) = (Instant::now(), act.word(1)?);
+        let (state, restarts) = match wanted.split_once(':') {
+            Some((state, restarts)) => (state, Some(restarts.parse::<u64>()?)),
+            None => (wanted, None),
+        };
         loop {
-            let state = &self.inspect(self.id(act)?)?["State"];
-            if state["Status"] == wanted || state["Health"]["Status"] == wanted {
+            let seen = self.inspect(self.id(act)?)?;
+            let is = seen["State"]["Status"] == state || seen["State"]["Health"]["Status"] == state;
+            if is && restarts.is_none_or(|it| seen["RestartCount"] == it) {
                 return Ok(json!({}));
             }
             if STATE < began.elapsed() {
@@ -338,12 +354,14 @@ impl<'a> Player<'a> {
         let mut command = Command::new("docker-compose");
         command.env("DOCKER_HOST", format!("unix://{}", self.rig.socket().display()));
         command.args(["-p", "truth", "-f"]).arg(&file);
-        command.args(act.line.split_whitespace().skip(2).map(|word| word.replace(':', "=")));
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start `docker-compose`")?;
-        Ok(json!({ "exit_code": output.status.code() }))
+        command.args(act.words().iter().skip(1).map(|word| word.replace(':', "=")));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut compose = command.spawn().context("cannot start `docker-compose`")?;
+        if let Some(ms) = act.number("interrupt_ms")? {
+            std::thread::sleep(Duration::from_millis(ms));
+            crate::sh::run(Command::new("kill").args(["-INT", &compose.id().to_string()]))?;
+        }
+        Ok(json!({ "exit_code": compose.wait()?.code() }))
     }
 
     fn observe(&mut self, name: &str) -> Result<Value> {

@@ -211,6 +211,7 @@ impl Rig {
     pub(super) fn power_cut(&mut self) -> Result<()> {
         let init = self.init_pid()?.to_string();
         crate::sh::run(Command::new("kill").args(["-9", &init]))?;
+        thaw(&self.dir);
         let children = [self.holder.take(), self.dockerd.take(), self.containerd.take()];
         for mut child in children.into_iter().flatten() {
             child.wait()?;
@@ -253,6 +254,15 @@ fn cgroup(dir: &Path) -> String {
             .to_string_lossy()
             .trim_start_matches('.')
     )
+}
+
+/// What is frozen cannot end, where control groups are of the first version.
+fn thaw(dir: &Path) {
+    let ours = Path::new("/sys/fs/cgroup/freezer").join(cgroup(dir));
+    for child in std::fs::read_dir(&ours).into_iter().flatten().flatten() {
+        // Files have no such file, and a group whose processes have ended may be gone.
+        let _ = std::fs::write(child.path().join("freezer.state"), "THAWED");
+    }
 }
 
 /// Control groups are the machine's; those of dead containers are empty.

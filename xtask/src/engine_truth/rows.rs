@@ -51,6 +51,11 @@ impl Act {
         word.with_context(|| format!("`{}`: word {} is missing", self.line, place + 1))
     }
 
+    /// All words after the verb.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// A setting, if it is given.
     pub(super) fn setting(&self, key: &str) -> Option<&str> {
         self.settings.get(key).map(String::as_str)
