@@ -22,6 +22,7 @@ fn name(number: usize) -> String {
 impl Player<'_> {
     /// One command line; its answer is compose's exit code.
     pub(crate) fn compose(&mut self, act: &Act) -> Value {
+        let began = self.now;
         self.compose_thinks();
         let words: Vec<&str> = act.words().collect();
         let (image, command) = (words[0], words[1]);
@@ -30,6 +31,10 @@ impl Player<'_> {
         let there: Vec<usize> = (1..=9).filter(|n| self.engine.find_name(&name(*n)).is_some()).collect();
         let exit_code = match command {
             "up" => self.up(image, &words, &there),
+            "start" => self.each(&there, |_| Verb::Start),
+            "pause" => self.each(&there, |_| Verb::Pause),
+            "unpause" => self.each(&there, |_| Verb::Unpause),
+            "rm" => self.each(&there, |_| Verb::Remove { force: false }),
             "restart" => self.each(&there, |_| Verb::Restart(Some(timeout))),
             "stop" => self.each(&there, |_| Verb::Stop(Some(timeout))),
             "kill" => self.each(&there, |_| Verb::Kill(9)),
@@ -39,6 +44,11 @@ impl Player<'_> {
             }
             other => panic!("compose {other} is not known to the player of the model"),
         };
+        if let Some(ms) = act.number("interrupt_ms") {
+            // A person's Ctrl-C where `up` stays and listens.
+            self.run_until(began + Duration::from_millis(ms));
+            self.each(&[1], |_| Verb::Stop(Some(timeout)));
+        }
         json!({ "exit_code": exit_code })
     }
 
@@ -78,6 +88,9 @@ impl Player<'_> {
         }
         for number in (1..=wanted).filter(|number| !there.contains(number)) {
             self.make(image, number);
+            if !words.contains(&"--no-start") {
+                self.each(&[number], |_| Verb::Start);
+            }
         }
         0
     }
@@ -89,7 +102,6 @@ impl Player<'_> {
         spec.networks.push(NETWORK.to_owned());
         spec.labels.insert("image".into(), image.into());
         self.create(spec);
-        self.each(&[number], |_| Verb::Start);
     }
 
     /// Stop, set aside under another name, create, start, remove the old one. Between the second and the third compose 1.29
@@ -103,6 +115,7 @@ impl Player<'_> {
             return 1;
         }
         self.make(image, number);
+        self.each(&[number], |_| Verb::Start);
         self.call(&aside, Verb::Remove { force: false }, 204);
         0
     }

@@ -4,6 +4,7 @@
 //! after it. So the next act comes in the same moment of the containers' lives, and the model is asked for what it does, not
 //! for how fast the recorded machine was.
 
+use crate::compare::variants;
 use crate::rows::{Act, Recording};
 use crate::settings::{self, FOLDER, code, mount, policy, signal};
 use crate::words::{self, Words};
@@ -59,6 +60,9 @@ pub(crate) struct Player<'a> {
     events: Vec<Said>,
     answer: Option<Result<Performed, EngineError>>,
     ready: bool,
+    /// With what a check ends that a person runs.
+    checks: BTreeMap<String, i64>,
+    exec_broken: bool,
 }
 
 /// A time of a recording, which may be a range: its later end.
@@ -108,6 +112,8 @@ impl<'a> Player<'a> {
             events: Vec::new(),
             answer: None,
             ready: true,
+            checks: BTreeMap::new(),
+            exec_broken: false,
         };
         // The recorder hears the events.
         player.engine.set_stream_open(true);
@@ -166,7 +172,7 @@ impl<'a> Player<'a> {
 
     /// When the events of this step were heard.
     pub(crate) fn recorded_times(&self) -> impl Iterator<Item = u64> {
-        let lists = self.recorded()["events"]
+        let lists = variants(&self.recorded()["events"])[0]
             .as_object()
             .into_iter()
             .flat_map(|it| it.values());
@@ -294,7 +300,8 @@ impl<'a> Player<'a> {
             "remove" => simple(Verb::Remove {
                 force: act.number("force") != Some(0),
             }),
-            "exec" => (Verb::ExecKill(15), 200),
+            "exec" if act.word(1) == "kill-init" => (Verb::ExecKill(15), 200),
+            "exec" => return self.exec(act),
             _ => return self.other(act),
         };
         self.call(act.word(0), verb, done)
@@ -315,6 +322,8 @@ impl<'a> Player<'a> {
                     "0" => CheckResult::Passes,
                     other => CheckResult::Fails(code(other), format!("the check ends with {other}")),
                 };
+                self.checks
+                    .insert(act.word(0).to_owned(), act.word(1).parse().unwrap_or(0));
                 let place = self.place(act.word(0));
                 self.engine.set_check_result(self.now, place, result);
             }
@@ -335,6 +344,17 @@ impl<'a> Player<'a> {
         json!({})
     }
 
+    /// A command that does nothing to the container; with what it ends is the runtime's or its own.
+    fn exec(&mut self, act: &Act) -> Value {
+        let mut answer = self.call(act.word(0), Verb::ExecKill(0), 200);
+        if answer["status"] == 200 {
+            let cannot_run = self.exec_broken || act.word(1).starts_with('/');
+            let own = self.checks.get(act.word(0)).copied().unwrap_or(0);
+            answer["exit_code"] = if cannot_run { 126 } else { own }.into();
+        }
+        answer
+    }
+
     /// The player writes an order and is done; the program reads it, ends, and the engine sees that a little later.
     fn ends(&mut self, name: &str, code: i64) -> Value {
         self.run_until(self.now + SEEN);
@@ -346,8 +366,8 @@ impl<'a> Player<'a> {
 
     fn wait(&mut self, act: &Act) -> Value {
         let end = self.now + PATIENCE;
-        let is_so = |seen: &Value| seen["Status"] == act.word(1) || seen["Health"]["Status"] == act.word(1);
-        while !is_so(&self.observe(act.word(0))) {
+        let place = self.place(act.word(0));
+        while !Words::is(&self.engine, place, act.word(1)) {
             if end <= self.now {
                 return json!({ "error": format!("not {} within {} s", act.word(1), PATIENCE.as_secs()) });
             }
@@ -384,6 +404,7 @@ impl<'a> Player<'a> {
         let words = format!(
             "OCI runtime exec failed: {FOLDER}/runtime.sh did not terminate successfully: exit status 1: unknown"
         );
+        self.exec_broken = act == "exec_broken" || (self.exec_broken && act != "exec_whole");
         match act {
             "kill9" => drop(self.engine.daemon_killed()),
             "term" => drop(self.engine.daemon_terminated(self.now)),
@@ -413,7 +434,7 @@ impl<'a> Player<'a> {
 
     /// The daemon is loaded before it acts for the first time.
     fn loads(&mut self) {
-        let lists = self.recorded()["events"]
+        let lists = variants(&self.recorded()["events"])[0]
             .as_object()
             .into_iter()
             .flat_map(|it| it.values());

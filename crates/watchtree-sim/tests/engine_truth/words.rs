@@ -45,6 +45,14 @@ impl Words {
         clean.collect()
     }
 
+    /// Whether that is its state or its health (`STATE:N`: after N restarts). A look that is not kept.
+    pub(crate) fn is(engine: &Engine, place: usize, wanted: &str) -> bool {
+        let view = engine.view(place);
+        let (state, restarts) = wanted.split_once(':').unwrap_or((wanted, ""));
+        let so = format!("{:?}", view.run).to_lowercase() == state || health(view.health) == state;
+        so && (restarts.is_empty() || restarts.parse() == Ok(view.restart_count))
+    }
+
     /// What inspect says.
     pub(crate) fn inspect(&mut self, engine: &Engine, place: usize) -> Value {
         let view = engine.view(place);
