@@ -1,10 +1,10 @@
 //! A thread that hears the engine's events of containers, so that none is lost to the ring or to the engine's end.
 
+use super::api::Api;
 use crate::engine::percent_encode;
 use crate::http;
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -41,15 +41,16 @@ impl Heard {
     }
 }
 
-/// Hears until the engine ends the stream.
-pub(super) fn listen(socket: &Path, since_ns: u64, heard: &Heard) -> Result<JoinHandle<()>> {
+/// Hears of this run's containers until the engine ends the stream.
+pub(super) fn listen(api: &Api, since_ns: u64, heard: &Heard) -> Result<JoinHandle<()>> {
     let mut events: Vec<&str> = ACTIONS.to_vec();
     events.push("health_status");
-    let filters = percent_encode(&json!({ "type": ["container"], "event": events }).to_string());
+    let filters =
+        percent_encode(&json!({ "type": ["container"], "event": events, "label": api.label_filter() }).to_string());
     let since = format!("{}.{:09}", since_ns / 1_000_000_000, since_ns % 1_000_000_000);
     let path = format!("/events?since={since}&filters={filters}");
-    let (socket, heard): (PathBuf, Heard) = (socket.to_owned(), heard.clone());
-    let (_, mut rest) = http::open(&socket, "GET", &path, "application/json", &[], ROW)?;
+    let heard = heard.clone();
+    let (_, mut rest) = http::open(&api.socket, "GET", &path, "application/json", &[], ROW)?;
     Ok(std::thread::spawn(move || {
         let mut text = Vec::new();
         // The stream ends with the engine: that is no fault.

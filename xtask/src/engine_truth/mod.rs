@@ -1,31 +1,34 @@
 //! `cargo xtask engine-truth`: plays the table of scenarios on a real engine and keeps what its API said as data.
 //!
 //! The model engine of the simulator plays the same rows; see `tests/engine-truth/README.md`. The recorder starts an engine
-//! of its own beside the machine's, because the rows kill it and cut its power.
+//! of its own beside the machine's, because rows kill it and cut its power; the other rows it also plays on an engine that
+//! others use.
 
+mod api;
+mod init;
 mod listen;
 mod observe;
+mod place;
 mod player;
 mod rig;
 mod rows;
 mod settings;
 
-use crate::http;
-use crate::{sh, victim};
+use crate::{interrupt, sh};
 use anyhow::{Context, Result, bail};
+use api::{About, Api};
 use clap::{Args, Subcommand};
-use player::{IMAGES, Player};
+use place::{Place, Shared};
+use player::Player;
 use rig::{Kind, Rig};
 use rows::Row;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 /// What can be done.
 #[derive(Subcommand)]
 pub(crate) enum Truth {
-    /// Plays the rows on an engine that is started for it, and writes `tests/engine-truth/VERSION[-VARIANT]/ROW.json`.
+    /// Plays the rows on an engine that is started for it, or with `--engine` on one that runs, and writes `tests/engine-truth/VERSION[-VARIANT]/ROW.json`.
     Record(Record),
     /// Names the rows.
     List,
@@ -43,15 +46,19 @@ pub(crate) struct Record {
     /// Plays each row so often: what differs becomes a range.
     #[arg(long, default_value_t = 2, value_name = "TIMES")]
     times: u32,
+    /// Plays on the engine that serves this socket, and leaves out the rows that need more than its API. It must see this
+    /// machine's folder for temporary files.
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["live_restore", "root"])]
+    engine: Option<PathBuf>,
     /// The engine keeps its containers while it is away.
     #[arg(long)]
     live_restore: bool,
     /// Takes dockerd, containerd and runc from this folder of another distribution.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Writes here instead.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    /// Writes into this folder, instead of the one that is named by the engine's version.
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
 }
 
 /// Does it.
@@ -80,57 +87,76 @@ pub(crate) fn run(what: &Truth) -> Result<()> {
 
 fn record(record: &Record) -> Result<()> {
     let only = record.only.as_deref().unwrap_or_default();
-    let rows: Vec<Row> = rows::load()?
+    let mut rows: Vec<Row> = rows::load()?
         .into_iter()
         .filter(|row| row.name.contains(only))
         .collect();
+    if record.engine.is_some() {
+        let left_out: Vec<Row> = rows.extract_if(.., |row| row.needs_own_engine()).collect();
+        let names: Vec<&str> = left_out.iter().map(|row| row.name.as_str()).collect();
+        if !names.is_empty() {
+            println!(
+                "{} rows are left out, which act on the engine: {}",
+                names.len(),
+                names.join(", ")
+            );
+        }
+    }
     if rows.is_empty() {
-        bail!("no row is named so; see `cargo xtask engine-truth list`");
+        bail!("no row to play is named so; see `cargo xtask engine-truth list`");
     }
     let dir = tempfile::Builder::new().prefix("truth-").tempdir()?;
-    let kind = Kind {
-        live_restore: record.live_restore,
-        root: record.root.clone(),
-    };
-    let mut rig = Rig::up(dir.path(), kind)?;
-    let made = play_all(record, &mut rig, dir.path(), &rows);
-    if made.is_err() {
-        let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
-        let last: Vec<&str> = log.lines().rev().take(10).collect();
-        errln!("the engine said last: {last:#?}");
+    let mut place = place(record, dir.path())?;
+    let api = place.api()?;
+    let made = api
+        .import_images()
+        .and_then(|()| play_all(record, &mut place, dir.path(), &rows));
+    if matches!(place, Place::Shared(_)) {
+        // What an engine of our own has goes with it.
+        for cleared in [api.clear(), api.remove_images()] {
+            cleared.unwrap_or_else(|error| errln!("while cleaning up: {error:#}"));
+        }
+    } else if made.is_err() {
+        errln!("the engine said last: {:#?}", rig::last_words(dir.path()));
     }
     made
 }
 
-fn play_all(record: &Record, rig: &mut Rig, dir: &Path, rows: &[Row]) -> Result<()> {
-    let socket = rig.socket();
-    let version = http::ask(&socket, "GET", "/version", &[], Duration::from_secs(10))?.json()?;
-    let engine = version["Version"].as_str().unwrap_or("unknown").to_owned();
-    let short: Vec<&str> = engine.split(['.', '+']).take(2).collect();
-    let variant = if record.live_restore { "-live-restore" } else { "" };
-    let usual = sh::root()
-        .join("tests/engine-truth")
-        .join(format!("{}{variant}", short.join(".")));
-    let out = record.out.clone().unwrap_or(usual);
-    std::fs::create_dir_all(&out)?;
-    images(&socket)?;
+fn place(record: &Record, dir: &Path) -> Result<Place> {
+    let Some(socket) = &record.engine else {
+        let kind = Kind {
+            live_restore: record.live_restore,
+            root: record.root.clone(),
+        };
+        return Rig::up(dir, kind).map(Place::Own);
+    };
+    // What was made there is removed also then.
+    interrupt::catch()?;
+    let api = Api::shared(socket.clone())?;
+    let data_root = api.about()?.data_root;
+    Ok(Place::Shared(Shared {
+        api,
+        data_root,
+        dir: dir.to_owned(),
+    }))
+}
+
+fn play_all(record: &Record, place: &mut Place, dir: &Path, rows: &[Row]) -> Result<()> {
+    let about = place.api()?.about()?;
+    let usual = || sh::root().join("tests/engine-truth").join(about.folder());
+    let folder = record.into.clone().unwrap_or_else(usual);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut failed = Vec::new();
-    let is_there = |row: &Row| out.join(format!("{}.json", row.name)).exists();
-    for row in rows.iter().filter(|row| !record.missing || !is_there(row)) {
+    let file = |row: &Row| folder.join(format!("{}.json", row.name));
+    for row in rows.iter().filter(|row| !record.missing || !file(row).exists()) {
+        interrupt::check()?;
         println!("{}", row.name);
-        match play(record.times, rig, dir, row) {
-            Ok(mut said) => {
-                said["engine"] =
-                    json!({ "version": engine, "api": version["ApiVersion"], "live_restore": record.live_restore });
-                let text = serde_json::to_string_pretty(&said)? + "\n";
-                std::fs::write(out.join(format!("{}.json", row.name)), text)?;
-            }
+        match play(record.times, place, dir, row) {
+            Ok(said) => std::fs::write(file(row), text(said, &about)?)?,
             Err(error) => {
                 errln!("{error:#}");
                 failed.push(row.name.clone());
-                rig.power_cut()?;
-                rig.start()?;
-                Player::new(rig, dir)?.clear()?;
+                place.begin_anew()?;
             }
         }
     }
@@ -140,34 +166,16 @@ fn play_all(record: &Record, rig: &mut Rig, dir: &Path, rows: &[Row]) -> Result<
     Ok(())
 }
 
-fn play(times: u32, rig: &mut Rig, dir: &Path, row: &Row) -> Result<Value> {
-    let mut said = Player::new(rig, dir)?.play(row)?;
+fn text(mut said: Value, about: &About) -> Result<String> {
+    said["engine"] = json!({ "version": about.version, "api": about.api, "live_restore": about.live_restore });
+    Ok(serde_json::to_string_pretty(&said)? + "\n")
+}
+
+fn play(times: u32, place: &mut Place, dir: &Path, row: &Row) -> Result<Value> {
+    let mut said = Player::new(place, dir)?.play(row)?;
     for _ in 1..times.max(1) {
-        let again = Player::new(rig, dir)?.play(row)?;
+        let again = Player::new(place, dir)?.play(row)?;
         said = observe::merge("", said, again);
     }
     Ok(said)
-}
-
-/// The victim's images: two that differ in a label alone.
-fn images(socket: &Path) -> Result<()> {
-    let file = victim::build()?;
-    let folder = file.parent().context("the victim lies in a folder")?;
-    let mut tar = Command::new("tar");
-    tar.arg("--create").arg("--directory").arg(folder);
-    tar.args([
-        "--owner=0",
-        "--group=0",
-        "--mode=0755",
-        "--transform=s/.*/victim/",
-        "watchtree-victim",
-    ]);
-    let output = tar.output().context("cannot start `tar`")?;
-    for image in IMAGES {
-        let (name, tag) = image.split_once(':').unwrap_or((image, "1"));
-        let path = format!("/images/create?fromSrc=-&repo={name}&tag={tag}&changes=LABEL%20edition%3D{tag}");
-        http::ask(socket, "POST", &path, &output.stdout, Duration::from_secs(60))?
-            .ok("import of the victim's image")?;
-    }
-    Ok(())
 }

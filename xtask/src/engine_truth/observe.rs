@@ -11,12 +11,15 @@ pub(super) struct Words {
     names: BTreeMap<String, String>,
     starts: BTreeMap<String, Vec<String>>,
     dir: String,
+    prefix: String,
 }
 
 impl Words {
-    pub(super) fn new(dir: &str) -> Self {
+    /// Of a run with that folder, and that before its names.
+    pub(super) fn new(dir: &str, prefix: &str) -> Self {
         Self {
             dir: dir.to_owned(),
+            prefix: prefix.to_owned(),
             ..Self::default()
         }
     }
@@ -26,10 +29,11 @@ impl Words {
         if let Some(word) = self.names.get(id) {
             return word.clone();
         }
+        let name = &self.unprefixed(name);
         let count = self
             .names
             .values()
-            .filter(|it| it.split('#').next() == Some(name))
+            .filter(|it| it.split('#').next() == Some(name.as_str()))
             .count();
         let word = if count == 0 {
             name.to_owned()
@@ -40,9 +44,17 @@ impl Words {
         word
     }
 
+    /// A name as the row has it.
+    pub(super) fn unprefixed(&self, name: &str) -> String {
+        if self.prefix.is_empty() {
+            return name.to_owned();
+        }
+        name.replace(&self.prefix, "")
+    }
+
     /// A text without what differs from run to run.
     pub(super) fn clean(&self, text: &str) -> String {
-        let mut text = text.trim().to_owned();
+        let mut text = self.unprefixed(text.trim());
         for (id, word) in &self.names {
             text = text.replace(id, &format!("<{word}>"));
             text = text.replace(id.get(..12).unwrap_or(id), &format!("<{word}>"));
@@ -246,10 +258,10 @@ mod tests {
 
     #[test]
     fn ids_become_words() {
-        let mut words = Words::new("/tmp/x");
+        let mut words = Words::new("/tmp/x", "run-1-");
         let id = "0123456789ab".repeat(6)[..64].to_owned();
         assert_eq!(words.of(&id, "web"), "web");
-        assert_eq!(words.of("other", "web"), "web#2");
+        assert_eq!(words.of("other", "run-1-web"), "web#2");
         assert_eq!(
             words.clean(&format!("container {id} in /tmp/x/data, {}", &id[..12])),
             "container <web> in <dir>/data, <web>"

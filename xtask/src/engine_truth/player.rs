@@ -3,13 +3,16 @@
 //! After an act it waits until no event was heard for [`QUIET`] (at most [`QUIET_MAX`]), or as long as the act says with
 //! `for_ms`; `wait` waits for a state. Events belong to the act during which the engine stamped them.
 
+use super::api::Api;
+use super::init;
 use super::listen::{Heard, listen};
 use super::observe::{Words, event};
-use super::rig::Rig;
+use super::place::Place;
 use super::rows::{Act, Row};
 use super::settings::{Ground, policy, settings};
-use crate::http::{self, Answer};
+use crate::http::Answer;
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,16 +23,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const QUIET: Duration = Duration::from_millis(700);
 /// ... or after this.
 const QUIET_MAX: Duration = Duration::from_secs(3);
-/// Longest call.
-const CALL: Duration = Duration::from_secs(90);
 /// Longest wait for a state.
 const STATE: Duration = Duration::from_secs(90);
-/// Images of the victim; two names, so that one can replace the other.
-pub(super) const IMAGES: [&str; 2] = ["victim:1", "victim:2"];
 
 /// See the top of this file.
 pub(super) struct Player<'a> {
-    rig: &'a mut Rig,
+    place: &'a mut Place,
+    api: Api,
     words: Words,
     ids: BTreeMap<String, String>,
     heard: Heard,
@@ -38,12 +38,13 @@ pub(super) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub(super) fn new(rig: &'a mut Rig, dir: &Path) -> Result<Self> {
-        let (mounts, ctl) = (dir.join("mounts"), rig.ctl());
+    pub(super) fn new(place: &'a mut Place, dir: &Path) -> Result<Self> {
+        let (mounts, ctl, api) = (dir.join("mounts"), place.ctl(), place.api()?);
         std::fs::create_dir_all(&mounts)?;
-        let words = Words::new(&dir.display().to_string());
+        let words = Words::new(&dir.display().to_string(), &api.prefix);
         Ok(Self {
-            rig,
+            place,
+            api,
             words,
             ids: BTreeMap::new(),
             heard: Heard::default(),
@@ -54,7 +55,7 @@ impl<'a> Player<'a> {
 
     /// Plays all acts; the containers are gone afterwards.
     pub(super) fn play(&mut self, row: &Row) -> Result<Value> {
-        listen(&self.rig.socket(), now_ns()?, &self.heard)?;
+        listen(&self.api, now_ns()?, &self.heard)?;
         let mut steps = Vec::new();
         for act in &row.acts {
             let step = self
@@ -63,7 +64,7 @@ impl<'a> Player<'a> {
             steps.push(step);
         }
         let seen = self.observe_all()?;
-        self.clear()?;
+        self.api.clear()?;
         Ok(json!({ "row": row.name, "steps": steps, "seen": seen }))
     }
 
@@ -93,12 +94,12 @@ impl<'a> Player<'a> {
         if act.verb == "compose" {
             step["order"] = order.into();
         }
-        if self.rig.runs()
+        if self.place.runs()
             && act.setting("for_ms").is_none()
             && matches!(act.verb.as_str(), "wait" | "kill" | "pause" | "end" | "stop" | "start")
         {
             let word = act.word(0)?.to_owned();
-            step["seen"] = self.observe(&word)?;
+            step["seen"] = self.observe(&self.id(&word))?;
         }
         Ok(step)
     }
@@ -132,7 +133,11 @@ impl<'a> Player<'a> {
             "stop" | "restart" => self.post(act, &format!("/{}{t}", act.verb), &Value::Null),
             "kill" => self.post(act, &format!("/kill?signal={}", act.word(1)?), &Value::Null),
             "rename" => {
-                let answer = self.post(act, &format!("/rename?name={}", act.word(1)?), &Value::Null)?;
+                let answer = self.post(
+                    act,
+                    &format!("/rename?name={}", self.api.name(act.word(1)?)),
+                    &Value::Null,
+                )?;
                 if let (Some(id), 204) = (
                     self.ids.get(act.word(0)?).cloned(),
                     answer["status"].as_u64().unwrap_or(0),
@@ -144,9 +149,9 @@ impl<'a> Player<'a> {
             "update" => self.post(act, "/update", &json!({ "RestartPolicy": policy(act.word(1)?) })),
             "remove" => {
                 let force = act.number("force")?.unwrap_or(1);
-                let answer = self.call(
+                let answer = self.api.call(
                     "DELETE",
-                    &format!("/containers/{}?force={force}", self.id(act)?),
+                    &format!("/containers/{}?force={force}", self.id(act.word(0)?)),
                     &Value::Null,
                 )?;
                 Ok(self.said(&answer))
@@ -155,9 +160,7 @@ impl<'a> Player<'a> {
             "end" => self.order(act, &format!("exit {}", act.word(1)?)),
             "eat" => self.order(act, &format!("eat {}", act.word(1)?)),
             "host_kill" => {
-                let pid = self.inspect(self.id(act)?)?["State"]["Pid"].to_string();
-                // The programs of another distribution have no `kill` of their own.
-                crate::sh::run(&mut self.rig.inside(&["sh", "-c", &format!("kill -9 {pid}")])?)?;
+                init::of(&self.id(act.word(0)?))?.signal(Signal::KILL)?;
                 Ok(json!({}))
             }
             "check" => {
@@ -181,18 +184,9 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn id<'s>(&'s self, act: &'s Act) -> Result<&'s str> {
-        let name = act.word(0)?;
-        Ok(self.ids.get(name).map_or(name, String::as_str))
-    }
-
-    fn call(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {
-        let body = if body.is_null() {
-            Vec::new()
-        } else {
-            body.to_string().into_bytes()
-        };
-        http::ask(&self.rig.socket(), method, path, &body, CALL).with_context(|| format!("{method} {path}"))
+    /// The id of what a row calls so, or the name as the engine would know it: never a stranger's.
+    fn id(&self, name: &str) -> String {
+        self.ids.get(name).cloned().unwrap_or_else(|| self.api.name(name))
     }
 
     /// The status, and the words of a refusal.
@@ -208,8 +202,8 @@ impl<'a> Player<'a> {
     }
 
     fn post(&mut self, act: &Act, rest: &str, body: &Value) -> Result<Value> {
-        let path = format!("/containers/{}{rest}", self.id(act)?);
-        let answer = self.call("POST", &path, body)?;
+        let path = format!("/containers/{}{rest}", self.id(act.word(0)?));
+        let answer = self.api.call("POST", &path, body)?;
         Ok(self.said(&answer))
     }
 
@@ -219,16 +213,21 @@ impl<'a> Player<'a> {
         let _ = std::fs::remove_dir_all(&ctl); // of an earlier row, or not there
         std::fs::create_dir_all(&ctl)?;
         let joined = |network: &str| match network.strip_prefix("container:") {
-            Some(other) => format!("container:{}", self.ids.get(other).map_or(other, String::as_str)),
-            None => network.to_owned(),
+            Some(other) => format!("container:{}", self.id(other)),
+            None => self.api.name(network),
         };
         let ground = Ground {
-            image: IMAGES[0],
+            image: &self.api.image(0),
+            labels: self.api.labels(),
             ctl: &ctl,
             mounts: &self.mounts,
         };
         let body = settings(act, &ground, act.setting("network").map(joined))?;
-        let answer = self.call("POST", &format!("/containers/create?name={name}"), &body)?;
+        let answer = self.api.call(
+            "POST",
+            &format!("/containers/create?name={}", self.api.name(name)),
+            &body,
+        )?;
         if let Some(id) = answer.json()?["Id"].as_str() {
             self.words.of(id, name);
             self.ids.insert(name.to_owned(), id.to_owned());
@@ -253,16 +252,23 @@ impl<'a> Player<'a> {
             word => json!(["/victim", word]),
         };
         let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });
-        let made = self.call("POST", &format!("/containers/{}/exec", self.id(act)?), &body)?;
+        let made = self
+            .api
+            .call("POST", &format!("/containers/{}/exec", self.id(act.word(0)?)), &body)?;
         let Some(exec) = made.json()?["Id"].as_str().map(str::to_owned) else {
             return Ok(self.said(&made));
         };
-        let answer = self.call("POST", &format!("/exec/{exec}/start"), &json!({ "Detach": false }))?;
+        let answer = self
+            .api
+            .call("POST", &format!("/exec/{exec}/start"), &json!({ "Detach": false }))?;
         let mut said = self.said(&answer);
         if act.word(1)? == "kill-init" {
             return Ok(said); // it ends with the init, by itself or not
         }
-        let ended = self.call("GET", &format!("/exec/{exec}/json"), &Value::Null)?.json()?;
+        let ended = self
+            .api
+            .call("GET", &format!("/exec/{exec}/json"), &Value::Null)?
+            .json()?;
         said["exit_code"] = ended["ExitCode"].clone();
         Ok(said)
     }
@@ -278,16 +284,15 @@ impl<'a> Player<'a> {
             }
             return Ok(json!({}));
         }
+        let name = self.api.name(name);
         let answer = match there {
-            true => self.call("POST", "/networks/create", &json!({ "Name": name }))?,
-            false => self.call("DELETE", &format!("/networks/{name}"), &Value::Null)?,
+            true => {
+                let body = json!({ "Name": name, "Labels": self.api.labels() });
+                self.api.call("POST", "/networks/create", &body)?
+            }
+            false => self.api.call("DELETE", &format!("/networks/{name}"), &Value::Null)?,
         };
         Ok(self.said(&answer))
-    }
-
-    fn inspect(&self, id: &str) -> Result<Value> {
-        self.call("GET", &format!("/containers/{id}/json"), &Value::Null)?
-            .json()
     }
 
     fn wait(&mut self, act: &Act) -> Result<Value> {
@@ -297,7 +302,7 @@ impl<'a> Player<'a> {
             None => (wanted, None),
         };
         loop {
-            let seen = self.inspect(self.id(act)?)?;
+            let seen = self.api.inspect(&self.id(act.word(0)?))?;
             let is = seen["State"]["Status"] == state || seen["State"]["Health"]["Status"] == state;
             if is && restarts.is_none_or(|it| seen["RestartCount"] == it) {
                 return Ok(json!({}));
@@ -316,7 +321,7 @@ impl<'a> Player<'a> {
             return Ok(json!({}));
         }
         let heard = Heard::default();
-        listen(&self.rig.socket(), 0, &heard)?;
+        listen(&self.api, 0, &heard)?;
         std::thread::sleep(QUIET);
         let replayed = heard.take();
         self.heard = Heard::default();
@@ -327,16 +332,17 @@ impl<'a> Player<'a> {
     }
 
     fn engine(&mut self, act: &Act) -> Result<Value> {
+        let rig = self.place.hurt()?;
         match act.word(0)? {
-            "kill9" => self.rig.end("KILL")?,
-            "term" => self.rig.end("TERM")?,
-            "power_cut" => self.rig.power_cut()?,
-            "exec_broken" => self.rig.set_exec_broken(true)?,
-            "exec_whole" => self.rig.set_exec_broken(false)?,
+            "kill9" => rig.end("KILL")?,
+            "term" => rig.end("TERM")?,
+            "power_cut" => rig.power_cut()?,
+            "exec_broken" => rig.set_exec_broken(true)?,
+            "exec_whole" => rig.set_exec_broken(false)?,
             "start" => {
                 let since = now_ns()?;
-                self.rig.start()?;
-                listen(&self.rig.socket(), since, &self.heard)?;
+                rig.start()?;
+                listen(&self.api, since, &self.heard)?;
             }
             other => bail!("no such thing can be done to an engine: {other:?}"),
         }
@@ -344,16 +350,20 @@ impl<'a> Player<'a> {
     }
 
     fn compose(&mut self, act: &Act) -> Result<Value> {
-        let image = IMAGES[act.word(0)?.parse::<usize>()?.saturating_sub(1)];
-        let service = json!({ "image": image, "entrypoint": ["/victim", "play"], "restart": "always", "stop_grace_period": "1s" });
+        let image = self.api.image(act.word(0)?.parse::<usize>()?.saturating_sub(1));
+        let labels = self.api.labels();
+        let service = json!({
+            "image": image, "entrypoint": ["/victim", "play"], "restart": "always", "stop_grace_period": "1s", "labels": labels,
+        });
+        let networks = json!({ "default": { "labels": labels } });
         let file = self.mounts.join("compose.json");
         std::fs::write(
             &file,
-            json!({ "version": "3.0", "services": { "web": service } }).to_string(),
+            json!({ "version": "3.0", "services": { "web": service }, "networks": networks }).to_string(),
         )?;
         let mut command = Command::new("docker-compose");
-        command.env("DOCKER_HOST", format!("unix://{}", self.rig.socket().display()));
-        command.args(["-p", "truth", "-f"]).arg(&file);
+        command.env("DOCKER_HOST", format!("unix://{}", self.api.socket.display()));
+        command.args(["-p", &self.api.name("truth"), "-f"]).arg(&file);
         command.args(act.words().iter().skip(1).map(|word| word.replace(':', "=")));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut compose = command.spawn().context("cannot start `docker-compose`")?;
@@ -364,60 +374,35 @@ impl<'a> Player<'a> {
         Ok(json!({ "exit_code": compose.wait()?.code() }))
     }
 
-    fn observe(&mut self, name: &str) -> Result<Value> {
-        let id = self.ids.get(name).map_or(name, String::as_str).to_owned();
-        let json = self.inspect(&id)?;
+    fn observe(&mut self, id: &str) -> Result<Value> {
+        let json = self.api.inspect(id)?;
         if json["Id"].is_null() {
             return Ok(json!("no such container"));
         }
         let mut seen = self.words.inspect(&json);
         let id = json["Id"].as_str().unwrap_or_default();
-        let config = self.rig.data_root().join("containers").join(id).join("config.v2.json");
+        let config = self
+            .place
+            .data_root()
+            .join("containers")
+            .join(id)
+            .join("config.v2.json");
         let config: Value = serde_json::from_slice(&std::fs::read(&config).unwrap_or_default()).unwrap_or_default();
         seen["HasBeenManuallyStopped"] = config["HasBeenManuallyStopped"].clone();
         Ok(seen)
     }
 
-    fn list(&self) -> Result<Vec<(String, String)>> {
-        let list = self
-            .call("GET", "/containers/json?all=1", &Value::Null)?
-            .ok("list")?
-            .json()?;
-        let entries = list.as_array().cloned().unwrap_or_default();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(entries
-            .iter()
-            .map(|it| {
-                (
-                    text(&it["Id"]),
-                    text(&it["Names"][0]).trim_start_matches('/').to_owned(),
-                )
-            })
-            .collect())
-    }
-
     fn observe_all(&mut self) -> Result<Value> {
         let mut all = Map::new();
-        for (id, name) in self.list()? {
+        for (id, name) in self.api.list()? {
             let word = self.words.of(&id, &name);
             let mut seen = self.observe(&id)?;
             if seen.is_object() {
-                seen["Name"] = name.into();
+                seen["Name"] = self.words.unprefixed(&name).into();
             }
             all.insert(word, seen);
         }
         Ok(Value::Object(all))
-    }
-
-    /// Removes every container and network, also those that a row left which could not be played.
-    pub(super) fn clear(&mut self) -> Result<()> {
-        let _ = self.rig.set_exec_broken(false); // it mostly is not
-        for (id, _) in self.list()? {
-            self.call("DELETE", &format!("/containers/{id}?force=1"), &Value::Null)?;
-        }
-        self.call("POST", "/networks/prune", &Value::Null)?
-            .ok("prune")
-            .map(drop)
     }
 }
 

@@ -128,7 +128,7 @@ impl Rig {
     }
 
     /// A command inside the namespaces.
-    pub(super) fn inside(&self, words: &[&str]) -> Result<Command> {
+    fn inside(&self, words: &[&str]) -> Result<Command> {
         let mut command = Command::new("nsenter");
         let target = self.init_pid()?.to_string();
         command
@@ -238,6 +238,12 @@ impl Drop for Rig {
             errln!("while ending the engine: {error:#}");
         }
     }
+}
+
+/// What the engine under that folder said last.
+pub(super) fn last_words(dir: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+    log.lines().rev().take(10).map(str::to_owned).collect()
 }
 
 fn child_of(pid: u32) -> Result<u32> {

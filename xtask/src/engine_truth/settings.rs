@@ -8,6 +8,7 @@ use std::path::Path;
 /// What a row's containers are made of and where they lie.
 pub(super) struct Ground<'a> {
     pub(super) image: &'a str,
+    pub(super) labels: Value,
     pub(super) ctl: &'a Path,
     pub(super) mounts: &'a Path,
 }
@@ -43,7 +44,7 @@ pub(super) fn settings(act: &Act, ground: &Ground<'_>, network: Option<String>) 
     let given = |(key, name): (&str, &str)| Some(format!("VICTIM_ON_{name}={}", act.setting(key)?));
     let mut env: Vec<String> = signals.into_iter().filter_map(given).collect();
     env.extend(act.setting("exits").map(|exits| format!("VICTIM_EXITS={exits}")));
-    let mut body = json!({ "Image": ground.image, "Env": env, "HostConfig": host });
+    let mut body = json!({ "Image": ground.image, "Labels": ground.labels, "Env": env, "HostConfig": host });
     body["Entrypoint"] = match act.setting("command") {
         Some(command) => json!([command]),
         None => json!(["/victim", "play"]),
