@@ -107,8 +107,8 @@ fn holds_keep_repairs_away_and_end_by_themselves() {
         65.124 decided  start a: succeeded, a new incarnation has stayed up for 5.00 s
         65.124 told     a OK: running
         70.000 happens  release zz
-        70.000 decided  @watchdog: a test asked to release h1/docker/zz: refused (unknown_subject); order_valid blocked: unknown_subject: unknown_subject: h1/docker/zz is not known here, unknown_subject: h1/docker/zz is not known here
-        70.000 told     the person: refused, unknown_subject; unknown_subject: h1/docker/zz is not known here
+        70.000 decided  @watchdog: a test asked to release h1/docker/zz: refused (unknown_subject); order_valid blocked: unknown_subject: h1/docker/zz is not known here, h1/docker/zz is not known here
+        70.000 told     the person: refused, unknown_subject; h1/docker/zz is not known here
     "#]]);
 }
 

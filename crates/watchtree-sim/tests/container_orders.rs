@@ -108,7 +108,7 @@ fn a_retry_of_what_is_only_watched_is_refused_with_the_reason() {
         0.003  decided  a: exited (1): observe-only; enabled blocked
         0.003  told     a DOWN: exited (1): observe-only
         5.000  happens  retry a
-        5.000  decided  @watchdog: a test asked to retry h1/docker/a: refused (not_applicable); order_valid blocked: not_applicable: not_applicable: h1/docker/a is watched and not healed here: observe-only, not_applicable: h1/docker/a is watched and not healed here: observe-only
-        5.000  told     the person: refused, not_applicable; not_applicable: h1/docker/a is watched and not healed here: observe-only
+        5.000  decided  @watchdog: a test asked to retry h1/docker/a: refused (not_applicable); order_valid blocked: not_applicable: h1/docker/a is watched and not healed here: observe-only, h1/docker/a is watched and not healed here: observe-only
+        5.000  told     the person: refused, not_applicable; h1/docker/a is watched and not healed here: observe-only
     "#]]);
 }

@@ -7,46 +7,38 @@
 //!          frontend (uplink) ────────────────────────────┘          its own states: see `lifecycle`
 //! ```
 
-use super::fleet::{Climate, ContainerFleet};
+use super::climate::Climate;
+use super::fleet::ContainerFleet;
 use super::inventory::CONTAINERS_MAX;
-use super::io::{ContainerEffect, ContainerInput, EngineError, Record, Recovered};
+use super::io::{ContainerEffect, ContainerInput, EngineError, Recovered};
 use super::lifecycle::Lifecycle;
+use super::list_schedule::ListSchedule;
+use super::orders::Orders;
 use super::outbox::Outbox;
 use super::settings::ContainerSettings;
 use super::status::ContainerCounters;
+use super::words;
 use crate::conditions::Conditions;
-use crate::decision::{ActionKind, Decision};
+use crate::decision::Decision;
 use crate::frontend::{Frontend, FrontendNotice, FrontendSettings};
-use crate::holds::Holds;
 use crate::machine::Machine;
 use crate::message::{Capabilities, Digest, Goodbye, OrderFrame, OrderInput};
-use crate::order::{Order, OrderAnswer, OrderRefusal, Verb};
-use crate::order_inbox::{OrderInbox, OrderScope};
+use crate::order::OrderAnswer;
 use crate::subject::SubjectId;
-use crate::time::{Duration, Moment, WallTime, seconds};
+use crate::time::Moment;
 use crate::verdict::{ObserverHealth, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
-
-/// The list is asked for this soon after the start, and at least this often.
-const LIST_FIRST: Duration = Duration::from_secs(2);
-const LIST_EVERY_MAX: Duration = Duration::from_secs(10);
-/// The list is asked for again this soon after one that failed.
-const LIST_AGAIN: Duration = Duration::from_secs(1);
 
 /// Heals the containers of one engine. Drive it by [`Machine`].
 pub struct ContainerAgent {
     fleet: ContainerFleet,
     frontend: Frontend,
-    orders: OrderInbox,
-    holds: Holds,
+    orders: Orders,
     conditions: Conditions,
     lifecycle: Lifecycle,
-    /// When the list under way was asked for, and when the next one is.
-    list_asked: Option<Moment>,
-    list_next: Moment,
+    list: ListSchedule,
     stalls: u64,
-    orders_refused: u64,
     out: Outbox,
 }
 
@@ -61,18 +53,8 @@ impl ContainerAgent {
             beat_wanted: settings.beat_wanted,
             look_at: settings.look_at.clone(),
         };
-        let mut orders = OrderInbox::new(identity.name, identity.boot_id, settings.engine.child("@watchdog"));
-        for (id, done, detail) in core::mem::take(&mut recovered.orders) {
-            let result = if done { Ok(()) } else { Err(refusal_of(&detail)) };
-            orders.store(OrderAnswer { id, result, detail });
-        }
-        let mut holds = Holds::default();
-        for (subject, memory) in &recovered.subjects {
-            let until = memory.held.map_or(now, |held| settings.moment_after(now, held));
-            if now < until {
-                holds.restore(subject.clone(), until);
-            }
-        }
+        let orders = Orders::restored(now, &settings, &mut recovered);
+        let list = ListSchedule::new(now, settings.list_every);
         let mut fleet = ContainerFleet::new(settings, recovered.last_event.take(), now);
         fleet.restore(now, recovered);
         let mut out = Outbox::default();
@@ -81,13 +63,10 @@ impl ContainerAgent {
             fleet,
             frontend: Frontend::new(frontend, now),
             orders,
-            holds,
             conditions: Conditions::default(),
             lifecycle: Lifecycle::default(),
-            list_asked: None,
-            list_next: now + LIST_FIRST,
+            list,
             stalls: 0,
-            orders_refused: 0,
             out,
         }
     }
@@ -111,7 +90,7 @@ impl ContainerAgent {
     pub fn counters(&self) -> ContainerCounters {
         ContainerCounters {
             stalls: self.stalls,
-            orders_refused: self.orders_refused,
+            orders_refused: self.orders.refused(),
             ..self.fleet.counters()
         }
     }
@@ -123,11 +102,10 @@ impl ContainerAgent {
 
     /// Holds in force, and until when.
     pub fn holds(&self) -> impl Iterator<Item = (&SubjectId, Moment)> {
-        self.holds.iter()
+        self.orders.holds().iter()
     }
 
-    /// True once the containers were listed and the event stream is open and whole: from then on a crash is healed at
-    /// once.
+    /// True once the containers were listed and the event stream is open and whole: a crash is healed at once.
     pub fn is_ready(&self) -> bool {
         self.fleet.is_ready()
     }
@@ -158,19 +136,14 @@ impl ContainerAgent {
     }
 
     fn ask_list(&mut self, now: Moment) {
-        self.list_asked = Some(now);
-        self.list_next = now + self.fleet.settings().list_every.min(LIST_EVERY_MAX);
+        self.list.ask(now);
         self.out.push(ContainerEffect::List);
     }
 
     fn engine_failed(&mut self, error: &EngineError) {
-        let why = match error {
-            EngineError::NotFound => return,
-            EngineError::Refused { status, message } => format!("the engine answered {status}: {message}"),
-            EngineError::Deadline => "the engine did not answer in time".to_string(),
-            EngineError::Unreachable(why) | EngineError::BadAnswer(why) => why.clone(),
-        };
-        self.condition("engine", Err(why));
+        if let Some(why) = words::failure(error) {
+            self.condition("engine", Err(why));
+        }
     }
 
     fn take(&mut self, now: Moment, input: ContainerInput) {
@@ -185,21 +158,20 @@ impl ContainerAgent {
                 self.fleet.stream_broke(now, true, &mut self.out);
             }
             ContainerInput::Event(event) => {
-                let climate = climate(&self.holds, self.lifecycle);
+                let climate = Climate::new(self.orders.holds(), self.lifecycle);
                 if !self.fleet.on_event(now, &event, climate, &mut self.out) {
                     let why = format!("more than {CONTAINERS_MAX} containers: further ones are not watched");
                     self.condition("containers", Err(why));
                 }
             }
             ContainerInput::Listed(Ok(entries)) => {
-                let asked = self.list_asked.take().unwrap_or(now);
+                let asked = self.list.came(now);
                 self.condition("engine", Ok("the engine answers".to_string()));
                 self.fleet.on_listed(now, asked, &entries, &mut self.out);
             }
             ContainerInput::Listed(Err(error)) => {
-                self.list_asked = None;
                 self.engine_failed(&error);
-                self.list_next = self.list_next.min(now + LIST_AGAIN);
+                self.list.failed(now);
             }
             ContainerInput::Inspected { id, result: Ok(view) } => {
                 self.fleet.on_inspected(now, &id, view, &mut self.out);
@@ -220,12 +192,12 @@ impl ContainerAgent {
                 self.condition("journal", state);
             }
             ContainerInput::Link(input) => self.frontend.handle(now, input),
-            ContainerInput::Order(input) => self.on_order(now, input),
+            ContainerInput::Order(input) => self.on_order(now, &input),
             ContainerInput::OrderRefused(answer) => self.order_refused(now, answer),
             ContainerInput::OrderFrame(OrderFrame { header, checked }) => {
                 if self.frontend.takes(now, &header) {
                     match checked {
-                        Ok(order) => self.on_order(now, OrderInput { order, local: false }),
+                        Ok(order) => self.on_order(now, &OrderInput { order, local: false }),
                         Err(answer) => self.order_refused(now, answer),
                     }
                 }
@@ -241,95 +213,18 @@ impl ContainerAgent {
     }
 
     fn order_refused(&mut self, now: Moment, answer: OrderAnswer) {
-        self.orders_refused += 1;
+        self.orders.count_refusal();
         self.frontend.order_result(now, answer);
     }
 
-    fn on_order(&mut self, now: Moment, OrderInput { order, local }: OrderInput) {
-        let answer = match self.orders.answered(&order) {
-            Some(answer) => answer.clone(),
-            None => self.obey(now, &order, local),
-        };
-        if local {
+    fn on_order(&mut self, now: Moment, input: &OrderInput) {
+        let known = self.frontend.verdict(&input.order.subject).map(|it| &it.incarnation);
+        let answer = self.orders.answer(now, input, known, &mut self.fleet, &mut self.out);
+        if input.local {
             self.out.later(ContainerEffect::LocalAnswer(answer));
         } else {
             self.frontend.order_result(now, answer);
         }
-    }
-
-    /// Carries out an order that was not answered before, if it may be; keeps the answer and makes a record of it.
-    fn obey(&mut self, now: Moment, order: &Order, local: bool) -> OrderAnswer {
-        let engine = &self.fleet.settings().engine;
-        let is_above = engine.is_within(&order.subject);
-        let scope = OrderScope {
-            is_known: is_above || (order.subject.is_within(engine) && self.fleet.watches_within(&order.subject)),
-            incarnation: self.frontend.verdict(&order.subject).map(|it| &it.incarnation),
-        };
-        let judged = self.orders.judge(now, order, local, scope);
-        let done = judged.and_then(|()| {
-            let refused = |why| (OrderRefusal::NotApplicable, why);
-            self.carry_out(now, order).map_err(refused)
-        });
-        let (result, detail) = match done {
-            Ok(detail) => (Ok(()), detail),
-            Err((refusal, detail)) => {
-                self.orders_refused += 1;
-                (Err(refusal), format!("{}: {detail}", refusal.as_str()))
-            }
-        };
-        let id = order.id;
-        let answer = OrderAnswer { id, result, detail };
-        let action = if order.verb == Verb::Retry {
-            ActionKind::None
-        } else {
-            ActionKind::Hold
-        };
-        let draft = self.orders.draft(now, order, &answer, action);
-        self.fleet.record(now, draft, &mut self.out);
-        self.orders.store(answer.clone());
-        let (done, detail) = (result.is_ok(), answer.detail.clone());
-        self.out.journal(Record::Ordered { id, done, detail });
-        answer
-    }
-
-    fn carry_out(&mut self, now: Moment, order: &Order) -> Result<String, String> {
-        let subject = &order.subject;
-        let done = match order.verb {
-            Verb::Hold { lasts } => self.hold(now, subject, lasts)?,
-            Verb::Release => {
-                let ended = self.holds.release(subject);
-                if ended.is_empty() {
-                    return Err("nothing is held here".to_string());
-                }
-                ended
-                    .iter()
-                    .for_each(|it| self.out.journal(Record::Released { subject: it.clone() }));
-                format!("{} hold(s) ended", ended.len())
-            }
-            Verb::Retry => {
-                let count = self.fleet.retry(now, subject, &order.asked_by, &mut self.out)?;
-                format!("the budget of {count} subject(s) was given back; trying now")
-            }
-        };
-        self.fleet.touch_below(subject);
-        Ok(done)
-    }
-
-    fn hold(&mut self, now: Moment, subject: &SubjectId, lasts: Duration) -> Result<String, String> {
-        let until = self
-            .holds
-            .hold(now, subject, lasts)
-            .map_err(|error| error.to_string())?;
-        let settings = self.fleet.settings();
-        let millis = u64::try_from(lasts.as_millis()).unwrap_or(0);
-        let record = Record::Held {
-            subject: subject.clone(),
-            until,
-            boot_id: settings.identity.boot_id,
-            until_wall: WallTime(settings.wall(now).0.saturating_add(millis)),
-        };
-        self.out.journal(record);
-        Ok(format!("held for {}", seconds(lasts)))
     }
 
     fn stop(&mut self, now: Moment) {
@@ -352,7 +247,7 @@ impl ContainerAgent {
 
     /// Reconciles what the input touched, then lets out what waits.
     fn finish(&mut self, now: Moment) {
-        let climate = climate(&self.holds, self.lifecycle);
+        let climate = Climate::new(self.orders.holds(), self.lifecycle);
         self.fleet.reconcile_dirty(now, climate, &mut self.out);
         let fleet = &self.fleet;
         if self.lifecycle.leave(now, || fleet.is_busy()) {
@@ -374,7 +269,7 @@ impl ContainerAgent {
             if !self.fleet.watches(&sid) {
                 self.frontend.report_gone(now, &sid);
             } else if let Some(verdict) = self.fleet.verdict(&sid) {
-                let (held, observer_health) = (self.holds.on(&sid).is_some(), self.frontend.health());
+                let (held, observer_health) = (self.orders.holds().on(&sid).is_some(), self.frontend.health());
                 let verdict = Verdict {
                     held,
                     observer_health,
@@ -396,20 +291,12 @@ impl ContainerAgent {
 
     fn drain_uplink(&mut self) {
         while let Some(notice) = self.frontend.poll_notice() {
-            let state = match notice {
-                FrontendNotice::Joined { parent, term } => {
-                    self.orders.saw_term(term);
-                    Ok(format!("joined {parent}"))
-                }
-                FrontendNotice::Lost(why) => Err(why),
-                FrontendNotice::ParentSilent(time) => Err(format!("the parent has been silent for {}", seconds(time))),
-                FrontendNotice::ParentBack => Ok("the parent speaks again".to_string()),
-                FrontendNotice::Refused(why, detail) => Err(format!("the parent refused a frame: {why}: {detail}")),
-                FrontendNotice::Accepted => Ok("the parent takes our frames again".to_string()),
-                // Orders come checked, as inputs of their own; probes of neighbours are the host-watchdog's.
-                FrontendNotice::Order(_) | FrontendNotice::ProbeRequest { .. } => continue,
-            };
-            self.condition("parent", state);
+            if let FrontendNotice::Joined { term, .. } = &notice {
+                self.orders.saw_term(*term);
+            }
+            if let Some(state) = words::uplink(notice) {
+                self.condition("parent", state);
+            }
         }
     }
 }
@@ -430,16 +317,13 @@ impl Machine for ContainerAgent {
             return;
         }
         self.frontend.handle_timeout(now);
-        let climate = climate(&self.holds, self.lifecycle);
+        let climate = Climate::new(self.orders.holds(), self.lifecycle);
         self.fleet.handle_timeout(now, climate, &mut self.out);
-        if self.list_next <= now {
+        if self.list.next() <= now {
             self.ask_list(now);
             self.observe_self();
         }
-        for subject in self.holds.expire(now) {
-            self.fleet.touch_below(&subject);
-            self.out.journal(Record::Released { subject });
-        }
+        self.orders.expire(now, &mut self.fleet, &mut self.out);
         if self.lifecycle.resume(now) {
             self.fleet.touch_all();
         }
@@ -457,24 +341,10 @@ impl Machine for ContainerAgent {
         let all = [
             self.frontend.next_deadline(),
             self.fleet.next_deadline(),
-            Some(self.list_next),
-            self.holds.next_deadline(),
+            Some(self.list.next()),
+            self.orders.next_deadline(),
             self.lifecycle.deadline(),
         ];
         all.into_iter().flatten().min()
     }
-}
-
-fn climate(holds: &Holds, lifecycle: Lifecycle) -> Climate<'_> {
-    Climate {
-        holds,
-        is_leaving: !lifecycle.is_healing(),
-        hands_off: lifecycle.is_hands_off(),
-    }
-}
-
-/// The journal keeps the answer's words; they begin with the refusal's.
-fn refusal_of(detail: &str) -> OrderRefusal {
-    let word = detail.split(':').next().unwrap_or("");
-    OrderRefusal::from_word(word).unwrap_or(OrderRefusal::NotApplicable)
 }

@@ -18,6 +18,7 @@
 
 mod agent;
 mod classifier;
+mod climate;
 mod continuity;
 mod engine_calls;
 mod fleet;
@@ -25,7 +26,9 @@ mod inventory;
 pub mod io;
 pub mod labels;
 mod lifecycle;
+mod list_schedule;
 mod observation;
+mod orders;
 mod outbox;
 mod own_stop;
 pub mod record;
@@ -35,6 +38,7 @@ pub mod settings;
 mod stamps;
 mod status;
 mod subject;
+mod words;
 
 pub use agent::ContainerAgent;
 pub use settings::{ContainerSettings, HealMode};

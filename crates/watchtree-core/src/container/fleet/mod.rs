@@ -13,6 +13,7 @@ mod intake;
 mod outputs;
 mod resume;
 
+use crate::container::climate::Climate;
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_calls::EngineCalls;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
@@ -32,7 +33,6 @@ use crate::container::subject::{
 };
 use crate::deadlines::Deadlines;
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
-use crate::holds::Holds;
 use crate::random::mix;
 use crate::recorder::{DecisionRecorder, Draft};
 use crate::subject::{SubjectId, SubjectKind};
@@ -50,16 +50,6 @@ use alloc::vec::Vec;
 /// An operator's stop this shortly before the engine itself went may have been the engine's, which waits for the slowest
 /// container on top of it.
 const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
-
-/// What bears on all containers at once.
-#[derive(Clone, Copy)]
-pub(crate) struct Climate<'a> {
-    pub(crate) holds: &'a Holds,
-    /// Nothing new is begun, and nothing is judged: the events since are for the process that comes after this one.
-    pub(crate) is_leaving: bool,
-    /// The machine goes down.
-    pub(crate) hands_off: bool,
-}
 
 struct Watched {
     subject: ContainerSubject,
