@@ -23,8 +23,11 @@ pub fn program(name: &str) -> Result<PathBuf> {
 /// Cargo's target folder: a test lies in TARGET/PROFILE/deps.
 fn target_folder() -> Result<PathBuf> {
     let test = std::env::current_exe().context("where is this test?")?;
-    let folder = test.ancestors().nth(3);
-    let folder = folder.filter(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let is_test = test
+        .parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == "deps");
+    let folder = test.ancestors().nth(3).filter(|_| is_test);
     folder
         .map(Path::to_path_buf)
         .context("a test lies in target/PROFILE/deps")
