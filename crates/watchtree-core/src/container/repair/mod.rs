@@ -10,9 +10,9 @@
 //!  journal ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
 //! ```
 
-mod answers;
 mod step;
 
+use step::{AGAIN_AFTER, Next, STAY, failed, overruled};
 pub(crate) use step::{Act, Moved, Scene, Step};
 
 use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Health, Performed, Ticket};
@@ -28,8 +28,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// First pause before `/start` is posted again where the last one changed nothing; doubles.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Most such posts.
 const TRIES_MAX: u32 = 12;
 /// After `/start` was answered, a new incarnation must show within this time.
@@ -42,24 +40,6 @@ const HEALTH_WITHIN: Duration = Duration::from_secs(60);
 const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
 /// A stop whose connection broke may still be carried out for that long.
 const STOP_LINGERS: Duration = Duration::from_secs(5);
-
-/// What a step led to.
-enum Next {
-    Stay(Option<Moment>),
-    Go,
-    Restarted(Moment),
-    End(Outcome, String),
-}
-
-const STAY: Next = Next::Stay(None);
-
-fn overruled(words: &str) -> Next {
-    Next::End(Outcome::Overruled, words.to_string())
-}
-
-fn failed(words: &str) -> Next {
-    Next::End(Outcome::Failed, words.to_string())
-}
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -158,6 +138,61 @@ impl Repair {
                 self.step,
                 Step::Stopping { .. } | Step::AwaitEnd { .. } | Step::StartDue { .. }
             )
+    }
+
+    /// The engine answered its call, or did not within its deadline. Returns what to do; nothing for a call of before.
+    pub(crate) fn answered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        result: Result<Performed, EngineError>,
+    ) -> Option<Vec<Act>> {
+        if !self.waits_for(ticket) {
+            return None;
+        }
+        let stopping = matches!(self.step, Step::Stopping { .. });
+        let mut acts = Vec::new();
+        match result {
+            Ok(how) if stopping => {
+                let is_void = |own: &mut OwnStop| how == Performed::AlreadySo && own.void();
+                if self.own.as_mut().is_some_and(is_void) {
+                    self.overruled = Some("somebody else had stopped it before our stop came".to_string());
+                }
+                acts.push(Act::Journal(RepairStep::StopAnswered));
+                self.step = Step::AwaitEnd { until: now + END_SHOWS };
+            }
+            Ok(_) => {
+                acts.push(Act::Journal(RepairStep::StartAnswered));
+                self.step = Step::AwaitStart { since: now };
+            }
+            Err(EngineError::Deadline) => self.step.lose(),
+            Err(EngineError::NotFound) => self.overruled = Some("it was removed during our repair".to_string()),
+            Err(EngineError::Refused { status, message }) if stopping => {
+                // It still runs: the next inspection decides, and the back-off keeps us from hammering.
+                self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
+                self.step = Step::AwaitEnd { until: now };
+            }
+            Err(EngineError::Refused { status, message }) => {
+                self.step = Step::Refused(format!("the engine refused the start ({status}): {message}"));
+            }
+            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
+                let timeout = Duration::from_secs(self.stop_secs.into());
+                self.step = Step::AwaitEnd {
+                    until: now + timeout + STOP_LINGERS,
+                };
+            }
+            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) => {
+                self.step = Step::start_again(now, self.tries);
+                self.tries += 1;
+            }
+        }
+        acts.push(Act::Inspect);
+        Some(acts)
+    }
+
+    /// See [`Step::engine_went`].
+    pub(crate) fn engine_went(&mut self, now: Moment) -> bool {
+        self.step.engine_went(now)
     }
 
     pub(crate) fn is_verifying(&self) -> bool {

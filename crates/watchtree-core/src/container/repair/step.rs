@@ -1,6 +1,9 @@
-//! The steps of a repair, what it sees of the world, and what it wants. Plain data.
+//! The steps of a repair, what it sees of the world, and what it wants. Knows nothing but one step at a time.
 
 use super::*;
+
+/// First pause before `/start` is posted again where the last one changed nothing; doubles.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Where a repair is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +24,39 @@ pub(crate) enum Step {
     Verifying { since: Moment, life: Incarnation },
     /// The engine refused the start, in these words.
     Refused(String),
+}
+
+impl Step {
+    /// The deadline of its call passed.
+    pub(super) fn lose(&mut self) {
+        if let Self::Stopping { lost, .. } | Self::Starting { lost, .. } = self {
+            *lost = true;
+        }
+    }
+
+    /// Posts a start again, which may be under way all the same, or done. The inspection before tells: in Docker a start holds
+    /// the container's lock to its end, and inspect waits for it (moby, daemon/start.go and daemon/inspect.go).
+    pub(super) fn start_again(now: Moment, tries: u32) -> Self {
+        let at = now + AGAIN_AFTER.saturating_mul(5 << tries.min(4));
+        Self::StartDue { at, inspect: Some(at) }
+    }
+
+    /// The engine seems to have gone and come back: a call that was lost is over. False where its own answer is still to
+    /// come. The engine may have forgotten its events for another reason, so an inspection comes first.
+    pub(super) fn engine_went(&mut self, now: Moment) -> bool {
+        match *self {
+            Self::Starting { lost: true, .. } => {
+                *self = Self::StartDue {
+                    at: now,
+                    inspect: Some(now),
+                };
+            }
+            Self::Stopping { lost: true, .. } => *self = Self::AwaitEnd { until: now },
+            Self::Stopping { .. } | Self::Starting { .. } => return false,
+            _ => {}
+        }
+        true
+    }
 }
 
 /// What a repair sees of the world when it is moved on.
@@ -55,7 +91,7 @@ pub(crate) enum Act {
     },
 }
 
-/// What moving on led to.
+/// What moving on led to, for the subject.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Moved {
     /// It waits, until then at the latest; `None` = for an input.
@@ -65,4 +101,22 @@ pub(crate) enum Moved {
     Over(Outcome, String),
     /// Over: a person's act fell into it, and it stays as they want it.
     Overruled(String),
+}
+
+/// What a step led to.
+pub(super) enum Next {
+    Stay(Option<Moment>),
+    Go,
+    Restarted(Moment),
+    End(Outcome, String),
+}
+
+pub(super) const STAY: Next = Next::Stay(None);
+
+pub(super) fn overruled(words: &str) -> Next {
+    Next::End(Outcome::Overruled, words.to_string())
+}
+
+pub(super) fn failed(words: &str) -> Next {
+    Next::End(Outcome::Failed, words.to_string())
 }
