@@ -392,7 +392,7 @@ fn pause_rename_restart_and_what_is_refused_meanwhile() {
         500 answer Ok(Done)
         500 answer Err(Refused { status: 409, message: "You cannot remove a running container 0000000000000000000000000000000000000000000000000000c0de00000000. Stop the container before attempting removal or force remove" })
         500 b (Kill { signal: 9 })
-        500 answer Err(Refused { status: 409, message: "Container 0000000000000000000000000000000000000000000000000000c0de00000000 is not paused" })
+        500 answer Err(Refused { status: 500, message: "Container 0000000000000000000000000000000000000000000000000000c0de00000000 is not paused" })
         520 b (Die { exit_code: 137 })
         531 answer Ok(Done)
     "#]]);

@@ -54,8 +54,9 @@ impl Player<'_> {
 
     /// Until the first call that an event tells of.
     fn compose_thinks(&mut self) {
-        let first = self.recorded_times().min();
-        self.run_until(self.now + Duration::from_millis(first.unwrap_or(0)));
+        // It may find nothing to do.
+        let first = self.recorded_times().min().unwrap_or_else(|| self.recorded_took());
+        self.run_until(self.now + Duration::from_millis(first));
     }
 
     fn each(&mut self, there: &[usize], verb: impl Fn(usize) -> Verb) -> u8 {

@@ -3,6 +3,7 @@
 //!
 //! A row that the player cannot play is a failure.
 
+mod beside;
 mod compare;
 mod compose;
 mod known;

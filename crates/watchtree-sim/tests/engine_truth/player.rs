@@ -6,7 +6,7 @@
 
 use crate::compare::variants;
 use crate::rows::{Act, Recording};
-use crate::settings::{self, FOLDER, code, mount, policy, signal};
+use crate::settings::{self, FOLDER, code, mount, policy};
 use crate::words::{self, Words};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -61,8 +61,10 @@ pub(crate) struct Player<'a> {
     answer: Option<Result<Performed, EngineError>>,
     ready: bool,
     /// With what a check ends that a person runs.
-    checks: BTreeMap<String, i64>,
-    exec_broken: bool,
+    pub(crate) checks: BTreeMap<String, i64>,
+    pub(crate) exec_broken: bool,
+    /// A frozen process was killed from the machine.
+    pub(crate) killed_frozen: bool,
 }
 
 /// A time of a recording, which may be a range: its later end.
@@ -73,9 +75,7 @@ pub(crate) fn latest(time: &Value) -> u64 {
 
 /// How long the daemon restored: from its last `stop`, or its start, to the first `start`. It is as fast as the machine's
 /// disk and network are, and not compared.
-fn restores(recording: &Recording) -> Duration {
-    let step = recording.steps().iter().find(|step| step["act"] == "engine start");
-    let Some(step) = step else { return Duration::ZERO };
+fn restores(step: &Value) -> Duration {
     let lists = step["events"].as_object().into_iter().flat_map(|it| it.values());
     let heard: Vec<&Value> = lists.flat_map(|list| list.as_array().into_iter().flatten()).collect();
     let at = |action: &str| {
@@ -99,7 +99,7 @@ impl<'a> Player<'a> {
             version: recording.version,
             live_restore: recording.live_restore,
             timing: Timing::Recorded {
-                restore: restores(recording),
+                restore: Duration::ZERO,
             },
         };
         let mut player = Self {
@@ -114,6 +114,7 @@ impl<'a> Player<'a> {
             ready: true,
             checks: BTreeMap::new(),
             exec_broken: false,
+            killed_frozen: false,
         };
         // The recorder hears the events.
         player.engine.set_stream_open(true);
@@ -168,6 +169,10 @@ impl<'a> Player<'a> {
             },
         };
         Duration::from_millis(millis)
+    }
+
+    pub(crate) fn recorded_took(&self) -> u64 {
+        latest(&self.recorded()["answer"]["took_ms"])
     }
 
     /// When the events of this step were heard.
@@ -257,7 +262,12 @@ impl<'a> Player<'a> {
                 self.listen();
                 json!({ "status": 201 })
             }
-            Err(error) => words::answer(&Err(error), 201, &name),
+            Err(error) => {
+                let mut answer = words::answer(&Err(error), 201, &name);
+                let error = self.words.clean(answer["error"].as_str().unwrap_or_default());
+                answer["error"] = error.into();
+                answer
+            }
         }
     }
 
@@ -274,7 +284,7 @@ impl<'a> Player<'a> {
         self.ids.get(name).map_or_else(String::new, |id| id[..12].to_owned())
     }
 
-    fn place(&self, name: &str) -> usize {
+    pub(crate) fn place(&self, name: &str) -> usize {
         let id = self.ids.get(name).map_or(name, String::as_str);
         let place = self.engine.find(id);
         place.unwrap_or_else(|| panic!("row {}: no container {name}", self.recording.row))
@@ -286,16 +296,16 @@ impl<'a> Player<'a> {
         let (verb, done) = match act.verb.as_str() {
             "create" => {
                 let other = act.setting("network").and_then(|it| it.strip_prefix("container:"));
-                let joined = other.and_then(|other| self.ids.get(other).cloned());
-                return self.create(settings::spec(act, joined));
+                let joined = other.map(|other| self.ids.get(other).cloned().unwrap_or_else(|| other.to_owned()));
+                return self.create(settings::spec(act, self.recording.version, joined));
             }
             "rename" => return self.rename(act.word(0), act.word(1)),
             "start" => simple(Verb::Start),
             "stop" => simple(Verb::Stop(timeout)),
             "restart" => simple(Verb::Restart(timeout)),
-            "kill" => simple(Verb::Kill(signal(act.word(1)))),
+            "kill" => return self.kill(act),
             "pause" => simple(Verb::Pause),
-            "unpause" => simple(Verb::Unpause),
+            "unpause" => return self.unpause(act),
             "update" => (Verb::Update(policy(act.word(1))), 200),
             "remove" => simple(Verb::Remove {
                 force: act.number("force") != Some(0),
@@ -311,7 +321,7 @@ impl<'a> Player<'a> {
     fn other(&mut self, act: &Act) -> Value {
         match act.verb.as_str() {
             "end" => return self.ends(act.word(0), code(act.word(1))),
-            "host_kill" => return self.ends(act.word(0), 137),
+            "host_kill" => return self.host_kill(act.word(0)),
             "eat" => drop(
                 self.engine
                     .out_of_memory(self.now, self.place(act.word(0)), act.word(1) == "init"),
@@ -329,8 +339,12 @@ impl<'a> Player<'a> {
             }
             "mount" => self.engine.set_mount(&mount(act.word(0)), act.word(1) == "there"),
             "network" => {
-                let there = act.word(1) == "there";
-                self.engine.set_network(act.word(0), there);
+                let (name, there) = (act.word(0), act.word(1) == "there");
+                if !there && self.is_in_use(name) {
+                    let error = format!("error while removing network: network {name} id <id> has active endpoints");
+                    return json!({ "status": 403, "error": error });
+                }
+                self.engine.set_network(name, there);
                 return json!({ "status": if there { 201 } else { 204 } });
             }
             "wait" => return self.wait(act),
@@ -344,19 +358,8 @@ impl<'a> Player<'a> {
         json!({})
     }
 
-    /// A command that does nothing to the container; with what it ends is the runtime's or its own.
-    fn exec(&mut self, act: &Act) -> Value {
-        let mut answer = self.call(act.word(0), Verb::ExecKill(0), 200);
-        if answer["status"] == 200 {
-            let cannot_run = self.exec_broken || act.word(1).starts_with('/');
-            let own = self.checks.get(act.word(0)).copied().unwrap_or(0);
-            answer["exit_code"] = if cannot_run { 126 } else { own }.into();
-        }
-        answer
-    }
-
     /// The player writes an order and is done; the program reads it, ends, and the engine sees that a little later.
-    fn ends(&mut self, name: &str, code: i64) -> Value {
+    pub(crate) fn ends(&mut self, name: &str, code: i64) -> Value {
         self.run_until(self.now + SEEN);
         let place = self.place(name);
         self.engine.process_exits(self.now, place, code);
@@ -411,6 +414,8 @@ impl<'a> Player<'a> {
             "power_cut" => self.engine.power_lost(self.now),
             "start" => {
                 self.loads();
+                let restore = restores(self.recorded());
+                self.engine.set_timing(Timing::Recorded { restore });
                 self.engine.daemon_started(self.now);
             }
             "exec_broken" => self.engine.set_exec_broken(self.now, Some(words)),

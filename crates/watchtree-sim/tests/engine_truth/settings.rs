@@ -4,13 +4,13 @@ use crate::rows::Act;
 use std::collections::BTreeMap;
 use watchtree_core::container::io::RestartPolicy;
 use watchtree_core::time::Duration;
-use watchtree_sim::state::engine::{Check, CheckResult, OnSignal, Spec};
+use watchtree_sim::state::engine::{Check, CheckResult, OnSignal, Spec, Version};
 
 /// The folder of the recording.
 pub(crate) const FOLDER: &str = "<dir>";
 
 /// What a `create` makes; `joined` is the id of the container whose network it joins.
-pub(crate) fn spec(act: &Act, joined: Option<String>) -> Spec {
+pub(crate) fn spec(act: &Act, version: Version, joined: Option<String>) -> Spec {
     let mut spec = Spec::named(act.word(0));
     spec.policy = policy(act.setting("policy").unwrap_or("no"));
     spec.auto_remove = act.setting("auto_remove").is_some();
@@ -46,14 +46,14 @@ pub(crate) fn spec(act: &Act, joined: Option<String>) -> Spec {
         .setting("exits")
         .and_then(code_at)
         .map(|(code, after)| (after, code));
-    spec.program.cannot_start = act.setting("command").map(|it| {
-        (
-            127,
-            format!(
-                "failed to create shim task: OCI runtime create failed: runc create failed: {}",
-                no_file(it)
-            ),
-        )
+    spec.program.cannot_start = act.setting("command").map(|file| {
+        let (code, words) = match (file, version) {
+            ("/ctl", Version::V20_10) => (126, cannot_run(file, "permission denied: unknown")),
+            ("/ctl", Version::V26_1) => (126, cannot_run(file, "is a directory: unknown: permission denied")),
+            _ => (127, no_file(file)),
+        };
+        let by = "failed to create shim task: OCI runtime create failed: runc create failed";
+        (code, format!("{by}: {words}"))
     });
     spec.check = act.number("interval_ms").map(|interval| Check {
         interval: Duration::from_millis(interval),
@@ -68,7 +68,11 @@ pub(crate) fn spec(act: &Act, joined: Option<String>) -> Spec {
 }
 
 fn no_file(file: &str) -> String {
-    format!("unable to start container process: exec: \"{file}\": stat {file}: no such file or directory: unknown")
+    cannot_run(file, &format!("stat {file}: no such file or directory: unknown"))
+}
+
+fn cannot_run(file: &str, why: &str) -> String {
+    format!("unable to start container process: exec: \"{file}\": {why}")
 }
 
 pub(crate) fn mount(name: &str) -> String {

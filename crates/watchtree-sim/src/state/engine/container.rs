@@ -130,6 +130,8 @@ pub(super) struct Container<V, A> {
     pub(super) manually_stopped: bool,
     /// The start under way belongs to a `/restart`.
     pub(super) restarting: bool,
+    /// The kernel killed a process of this life for memory.
+    pub(super) oom_seen: bool,
     /// Checks of this life are scheduled.
     pub(super) checking: bool,
     /// When its last check ended, or its checks began: the next follow one by one from there.
@@ -162,6 +164,7 @@ impl<V, A> Container<V, A> {
             manager: RestartManager::default(),
             manually_stopped: false,
             restarting: false,
+            oom_seen: false,
             checking: false,
             checked: Moment::ZERO,
             last_check: None,
@@ -203,6 +206,11 @@ impl<V, A> Container<V, A> {
         )
     }
 
+    /// An id that differs from all others: of what the engine made for it.
+    pub(super) fn other_id(&self) -> String {
+        self.view.id.chars().rev().collect()
+    }
+
     /// A start by hand or by the daemon: the policy is in force again.
     pub(super) fn reset_manager(&mut self) {
         self.manager = RestartManager::default();
@@ -221,7 +229,7 @@ impl<V, A> Container<V, A> {
         self.view.run = RunState::Running;
         self.view.pid = pid;
         self.view.exit_code = 0;
-        self.view.oom_killed = false;
+        self.oom_seen = false;
         self.view.error.clear();
         self.view.started_at = at;
         self.view.started_at_text = format!("T{}", at.0);
@@ -242,6 +250,7 @@ impl<V, A> Container<V, A> {
         self.view.run = RunState::Exited;
         self.view.pid = 0;
         self.view.exit_code = exit_code;
+        self.view.oom_killed = self.oom_seen;
         self.view.finished_at = at;
     }
 }

@@ -17,6 +17,15 @@ pub(super) fn begin_checks(k: &mut Kernel, now: Moment, i: usize) {
     check_again(k, now, i);
 }
 
+/// The checks begin anew, and nothing is known of it, as after a pause.
+pub(super) fn begin_anew(k: &mut Kernel, now: Moment, i: usize) {
+    let c = &mut k.containers[i];
+    if c.spec.check.is_some() {
+        (c.view.health, c.view.health_streak) = (Health::Starting, 0);
+        begin_checks(k, now, i);
+    }
+}
+
 /// Something changed that the checks of a container depend on: they run, each in its turn, until the status is that of their
 /// result.
 pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {

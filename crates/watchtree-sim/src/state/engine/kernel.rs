@@ -97,6 +97,11 @@ impl Version {
         }
     }
 
+    /// `OOMKilled` stays as it is while the next life runs, and says nothing of this one until its end.
+    pub(super) fn notes_oom_at_the_end(self) -> bool {
+        self == Self::V20_10
+    }
+
     /// How long the daemon waits at its end for clients that are still connected.
     pub(super) fn waits_for_clients(self) -> Duration {
         match self {

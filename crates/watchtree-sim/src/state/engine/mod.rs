@@ -272,6 +272,11 @@ impl Engine {
         }
     }
 
+    /// From now on it takes that long for what it does.
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.kernel.settings.timing = timing;
+    }
+
     /// The container's init ends by itself. True if there was one.
     pub fn process_exits(&mut self, now: Moment, place: usize, exit_code: i64) -> bool {
         if !self.kernel.containers[place].alive {
@@ -289,14 +294,14 @@ impl Engine {
         if self.kernel.daemon != DaemonState::Down {
             self.kernel.event(now, place, EventAction::Oom);
         }
+        self.kernel.containers[place].oom_seen = true;
+        if !self.kernel.settings.version.notes_oom_at_the_end() {
+            self.kernel.containers[place].view.oom_killed = true;
+        }
         if init {
             stop::process_ended(&mut self.kernel, now, place, 137);
         }
-        // 26.1 notes it for a child's death too.
-        if init || self.kernel.settings.version == Version::V26_1 {
-            self.kernel.containers[place].view.oom_killed = true;
-            self.kernel.changed(place);
-        }
+        self.kernel.changed(place);
         true
     }
 

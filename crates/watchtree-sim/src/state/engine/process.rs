@@ -6,16 +6,19 @@ use super::kernel::{Asker, Due, Kernel};
 use super::spec::{OnSignal, Spec};
 use super::text;
 use super::timing::Work;
-use watchtree_core::container::io::{EngineError, EngineTime, EventAction, Health, Performed, RunState};
+use watchtree_core::container::io::{EngineError, EngineTime, EventAction, Health, Performed, RestartPolicy, RunState};
 use watchtree_core::time::{Duration, Moment};
 
 /// `POST /containers/create`: the place of the new container.
 ///
 /// # Errors
-/// The name is taken.
+/// The name is taken, or it is asked for what excludes itself.
 pub(super) fn create(k: &mut Kernel, now: Moment, mut spec: Spec) -> Result<usize, EngineError> {
     if let Some(other) = k.find_name(&spec.name) {
         return Err(text::refused(409, name_taken(k, &spec.name, other)));
+    }
+    if spec.auto_remove && spec.policy != RestartPolicy::No {
+        return Err(text::auto_remove_and_policy());
     }
     if spec.id.is_empty() {
         spec.id = format!("{:064x}", 0xc0de_0000_0000_u64 + k.containers.len() as u64);
@@ -59,11 +62,8 @@ pub(super) fn pause(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     let result = match c.view.run {
         RunState::Running => Ok(Performed::Done),
         RunState::Paused => Err(text::refused(409, format!("Container {id} is already paused"))),
-        RunState::Restarting => Err(text::refused(
-            409,
-            format!("Container {id} is restarting, wait until the container is running"),
-        )),
-        _ => Err(text::not_running(&id)),
+        RunState::Restarting => Err(text::is_restarting(&id)),
+        _ => Err(text::not_running(k.settings.version, &id)),
     };
     if result.is_ok() {
         (c.view.run, c.changed) = (RunState::Paused, now);
@@ -76,7 +76,7 @@ pub(super) fn pause(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
 pub(super) fn unpause(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     if k.containers[i].view.run != RunState::Paused {
         let message = format!("Container {} is not paused", k.containers[i].view.id);
-        return k.answer(asker, Err(text::refused(409, message)));
+        return k.answer(asker, Err(text::refused(500, message)));
     }
     resumed(k, now, i);
     k.answer(asker, Ok(Performed::Done));
@@ -87,13 +87,18 @@ pub(super) fn resumed(k: &mut Kernel, now: Moment, i: usize) {
     (c.view.run, c.changed) = (RunState::Running, now);
     k.event(now, i, EventAction::Unpause);
     k.changed(i);
-    health::begin_checks(k, now, i);
+    health::begin_anew(k, now, i);
 }
 
 pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker: Asker) {
     if let Some(other) = k.find_name(&name) {
         let message = format!("Error when allocating new name: {}", name_taken(k, &name, other));
         return k.answer(asker, Err(text::refused(409, message)));
+    }
+    let c = &k.containers[i];
+    if c.view.run == RunState::Restarting && c.view.joins.is_none() {
+        let error = text::no_sandbox(&c.other_id());
+        return k.answer(asker, Err(error));
     }
     k.containers[i].spec.name.clone_from(&name);
     let old_name = std::mem::replace(&mut k.containers[i].view.name, name);
@@ -104,8 +109,9 @@ pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker:
 
 /// A process in the container signals its init: no event tells of it, and KILL from inside does nothing to an init.
 pub(super) fn exec_kill(k: &mut Kernel, now: Moment, i: usize, signal: u32, asker: Asker) {
-    if k.containers[i].view.run != RunState::Running {
-        let error = text::not_running(&k.containers[i].view.id);
+    let (run, id) = (k.containers[i].view.run, &k.containers[i].view.id);
+    if run != RunState::Running {
+        let error = text::cannot_exec(k.settings.version, run, id);
         return k.answer(asker, Err(error));
     }
     if signal != 9 {

@@ -53,7 +53,7 @@ pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker)
     let c = &mut k.containers[i];
     c.starting = true;
     let slow = matches!(asker, Asker::Watchdog { .. }).then(|| c.slow.take()).flatten();
-    let takes = match refusal(k, i) {
+    let takes = match refusal(k, i, asker) {
         Some(refusal) if !refusal.by_runtime() => k.settings.timing.takes(Work::Answer),
         _ => slow.unwrap_or(usual),
     };
@@ -62,12 +62,16 @@ pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker)
 
 pub(super) fn start_done(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     k.containers[i].starting = false;
+    let refusal = refusal(k, i, asker);
     let restarting = std::mem::take(&mut k.containers[i].restarting);
-    let result = match refusal(k, i) {
+    let result = match refusal {
         Some(refusal) => {
             let error = refusal.error.clone();
             start_failed(k, now, i, asker, refusal);
-            Err(error)
+            match restarting {
+                true => Err(text::cannot_restart(&k.containers[i].view.id, error)),
+                false => Err(error),
+            }
         }
         None => {
             started(k, now, i, asker);
@@ -84,7 +88,9 @@ fn started(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     let at = k.stamp(now);
     k.next_pid += 1;
     let pid = k.next_pid;
+    let keeps_oom = k.settings.version.notes_oom_at_the_end();
     let c = &mut k.containers[i];
+    c.view.oom_killed &= keeps_oom;
     if asker != Asker::Policy {
         c.reset_manager();
         c.manually_stopped = false;
@@ -115,28 +121,38 @@ fn start_failed(k: &mut Kernel, now: Moment, i: usize, asker: Asker, refusal: Re
     }
     if let Some(code) = refusal
         .exit_code
-        .filter(|_| c.view.exit_code == 0 || refusal.by_runtime())
+        .filter(|_| c.view.exit_code == 0 || (refusal.by_runtime() && asker != Asker::Policy))
     {
         c.view.exit_code = code;
     }
     k.changed(i);
 }
 
-fn refusal(k: &Kernel, i: usize) -> Option<Refusal> {
+fn refusal(k: &Kernel, i: usize, asker: Asker) -> Option<Refusal> {
     let c = &k.containers[i];
+    let by_start_call = !c.restarting && !matches!(asker, Asker::Policy | Asker::Daemon);
     let early = |error| Refusal {
         error,
         exit_code: Some(128),
         flag_cleared: false,
     };
     if let Some(path) = c.spec.mounts.iter().find(|path| k.missing_mounts.contains(*path)) {
-        return Some(Refusal {
-            exit_code: None,
-            ..early(text::no_mount(path))
+        return Some(match by_start_call {
+            true => Refusal {
+                exit_code: None,
+                ..early(text::no_mount(path))
+            },
+            false => Refusal {
+                error: text::cannot_mount(k.settings.version, path),
+                exit_code: Some(127),
+                flag_cleared: true,
+            },
         });
     }
     if let Some(name) = c.spec.networks.iter().find(|name| k.missing_networks.contains(*name)) {
-        return Some(early(text::no_network(name)));
+        // Once it has run, it knows its network by the id.
+        let known_as = if c.life == 0 { name.clone() } else { c.other_id() };
+        return Some(early(text::no_network(&known_as)));
     }
     if let Some(other) = &c.view.joins {
         let runs = k.find(other).map(|place| k.containers[place].counts_as_running());
@@ -168,8 +184,7 @@ fn port_refused(k: &Kernel, i: usize) -> Option<EngineError> {
         others.any(|(k, it)| k != i && it.alive && it.spec.ports.contains(port))
     };
     let (mut ports, name) = (c.spec.ports.iter(), &c.view.name);
-    // An id that differs from all others.
-    let endpoint: String = c.view.id.chars().rev().collect();
+    let endpoint = c.other_id();
     ports.find_map(|port| match (other_has(port), k.taken_ports.contains(port)) {
         (true, _) => Some(text::port_allocated(name, &endpoint, *port)),
         (_, true) => Some(text::port_in_use(name, &endpoint, *port)),

@@ -67,8 +67,11 @@ fn kill_through_engine(k: &mut Kernel, now: Moment, i: usize, signal: u32, asker
         return false;
     }
     k.event(now, i, EventAction::Kill { signal });
-    if k.containers[i].view.run == RunState::Paused && calls_off {
-        process::resumed(k, now, i);
+    match k.containers[i].view.run {
+        // It ends before anybody could tell that it goes on.
+        RunState::Paused if signal == 9 => k.containers[i].view.run = RunState::Running,
+        RunState::Paused if calls_off => process::resumed(k, now, i),
+        _ => {}
     }
     process::send_signal(k, now, i, signal);
     true
@@ -104,7 +107,7 @@ pub(super) fn begin_remove(k: &mut Kernel, now: Moment, i: usize, force: bool, a
         return k.answer(asker, Ok(Performed::Done));
     }
     if !force {
-        let error = text::cannot_remove(k.settings.version, &c.view.id, &c.view.name);
+        let error = text::cannot_remove(k.settings.version, c.view.run, &c.view.id, &c.view.name);
         return k.answer(asker, Err(error));
     }
     let then = AfterStop::Remove;

@@ -1,7 +1,7 @@
 //! The engine's refusals, in its own words, as Docker 20.10 and 26.1 were heard to say them.
 
 use super::kernel::Version;
-use watchtree_core::container::io::EngineError;
+use watchtree_core::container::io::{EngineError, RunState};
 
 /// A refusal with that status.
 pub(super) fn refused(status: u16, message: String) -> EngineError {
@@ -24,6 +24,19 @@ pub(super) fn no_mount(path: &str) -> EngineError {
         400,
         format!("invalid mount config for type \"bind\": bind source path does not exist: {path}"),
     )
+}
+
+/// The same where nobody looked before the runtime did: at the engine's own starts, and at a `/restart`.
+pub(super) fn cannot_mount(version: Version, path: &str) -> EngineError {
+    let why = match version {
+        Version::V20_10 => format!("stat {path}"),
+        Version::V26_1 => format!("create mount destination for /more mount: bind mount source stat: stat {path}"),
+    };
+    let words = format!(
+        "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error \
+         during container init: error mounting \"{path}\" to rootfs at \"/more\": {why}: no such file or directory: unknown"
+    );
+    no_command(version, &words)
 }
 
 /// Another container has that port.
@@ -54,8 +67,50 @@ pub(super) fn no_network(name: &str) -> EngineError {
 }
 
 /// The container does not run.
-pub(super) fn not_running(id: &str) -> EngineError {
-    refused(409, format!("Container {id} is not running"))
+pub(super) fn not_running(version: Version, id: &str) -> EngineError {
+    let word = match version {
+        Version::V20_10 => "Container",
+        Version::V26_1 => "container",
+    };
+    refused(409, format!("{word} {id} is not running"))
+}
+
+/// The container backs off.
+pub(super) fn is_restarting(id: &str) -> EngineError {
+    refused(
+        409,
+        format!("Container {id} is restarting, wait until the container is running"),
+    )
+}
+
+/// An exec in one that does not run, or not now.
+pub(super) fn cannot_exec(version: Version, run: RunState, id: &str) -> EngineError {
+    match run {
+        RunState::Paused => refused(
+            409,
+            format!("Container {id} is paused, unpause the container before exec"),
+        ),
+        RunState::Restarting => is_restarting(id),
+        _ => not_running(version, id),
+    }
+}
+
+/// A `/restart` has lost the status of the refusal.
+pub(super) fn cannot_restart(id: &str, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Refused { message, .. } => refused(500, format!("Cannot restart container {id}: {message}")),
+        other => other,
+    }
+}
+
+/// A rename while it backs off: its network is away.
+pub(super) fn no_sandbox(sandbox: &str) -> EngineError {
+    refused(404, format!("sandbox {sandbox} not found"))
+}
+
+/// The engine removes what ends, or starts it again.
+pub(super) fn auto_remove_and_policy() -> EngineError {
+    refused(400, "can't create 'AutoRemove' container with restart policy".into())
 }
 
 /// A kill of one that does not run.
@@ -68,14 +123,29 @@ pub(super) fn cannot_kill(version: Version, id: &str) -> EngineError {
 }
 
 /// A removal without force of one that runs.
-pub(super) fn cannot_remove(version: Version, id: &str, name: &str) -> EngineError {
+pub(super) fn cannot_remove(version: Version, run: RunState, id: &str, name: &str) -> EngineError {
+    let (state, old, new) = match run {
+        RunState::Paused => (
+            "paused",
+            "Unpause and then stop the container",
+            "container is paused and must be unpaused first",
+        ),
+        RunState::Restarting => (
+            "restarting",
+            "Stop the container",
+            "container is restarting: stop the container before removing or force remove",
+        ),
+        _ => (
+            "running",
+            "Stop the container",
+            "container is running: stop the container before removing or force remove",
+        ),
+    };
     let message = match version {
-        Version::V20_10 => format!(
-            "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
-        ),
-        Version::V26_1 => format!(
-            "cannot remove container \"/{name}\": container is running: stop the container before removing or force remove"
-        ),
+        Version::V20_10 => {
+            format!("You cannot remove a {state} container {id}. {old} before attempting removal or force remove")
+        }
+        Version::V26_1 => format!("cannot remove container \"/{name}\": {new}"),
     };
     refused(409, message)
 }
