@@ -12,16 +12,27 @@ pub(crate) const RECOVER: &str = "docs/benchmarks/recover.json";
 /// Figures of `cargo xtask demo --record`.
 pub(crate) const DEMO: &str = "docs/benchmarks/demo.json";
 
+/// Figures of `cargo xtask bench idle`.
+pub(crate) const IDLE: &str = "docs/benchmarks/idle.json";
+
 const PAGE: &str = "docs/benchmarks.md";
 const README: &str = "README.md";
 
+/// All figures that are there.
+struct Figures {
+    recover: Value,
+    demo: Value,
+    idle: Value,
+}
+
 /// Which part of which document is made from the figures, and how.
-type Part = (&'static str, &'static str, fn(&Value, &Value) -> String);
+type Part = (&'static str, &'static str, fn(&Figures) -> String);
 
 /// The marks are `<!-- NAME: … -->` and `<!-- NAME: end -->`.
 const PARTS: &[Part] = &[
-    (PAGE, "recover", |recover, _| recover_table(recover)),
-    (PAGE, "demo", |_, demo| demo_table(demo)),
+    (PAGE, "recover", |figures| recover_table(&figures.recover)),
+    (PAGE, "idle", |figures| idle_table(&figures.idle)),
+    (PAGE, "demo", |figures| demo_table(&figures.demo)),
     (README, "figures", readme_table),
 ];
 
@@ -43,14 +54,18 @@ pub(crate) fn publish(file: &str, figures: &Value) -> Result<()> {
 fn documents() -> Result<Vec<(&'static str, String)>> {
     let read = |file: &str| std::fs::read_to_string(sh::root().join(file)).with_context(|| file.to_owned());
     let figures = |file: &str| -> Result<Value> { serde_json::from_str(&read(file)?).with_context(|| file.to_owned()) };
-    let (recover, demo) = (figures(RECOVER)?, figures(DEMO)?);
+    let figures = Figures {
+        recover: figures(RECOVER)?,
+        demo: figures(DEMO)?,
+        idle: figures(IDLE)?,
+    };
     let mut documents: Vec<(&'static str, String)> = Vec::new();
     for (document, name, make) in PARTS {
         if documents.iter().all(|(other, _)| other != document) {
             documents.push((document, read(document)?));
         }
         for (_, page) in documents.iter_mut().filter(|(other, _)| other == document) {
-            *page = insert(page, name, &make(&recover, &demo)).with_context(|| (*document).to_owned())?;
+            *page = insert(page, name, &make(&figures)).with_context(|| (*document).to_owned())?;
         }
     }
     Ok(documents)
@@ -126,8 +141,52 @@ fn demo_table(demo: &Value) -> String {
     text
 }
 
+const PROCESSES: [(&str, &str); 4] = [
+    ("manager", "manager-watchdog"),
+    ("host", "host-watchdog"),
+    ("container-docker", "container-watchdog"),
+    ("engine", "the engine"),
+];
+
+/// For people, and for `docs/benchmarks.md`.
+pub(crate) fn idle_table(idle: &Value) -> String {
+    let mut text = format!(
+        "{}. {} containers, medians (least to most) of {} windows of {} s.\n\n",
+        machine::words(&idle["machine"]),
+        idle["containers"],
+        idle["rounds"],
+        idle["window_s"],
+    );
+    text.push_str("| process | arm | ms of processor time in a minute | PSS, MiB |\n|---|---|--:|--:|\n");
+    for (process, words) in PROCESSES {
+        for arm in ["engine alone", "this tree", "beside"] {
+            let used = &idle["arms"][arm][process];
+            if used.is_null() {
+                continue;
+            }
+            let span = |key: &str, scale: f64| {
+                let [median, min, max] = ["median", "min", "max"].map(|which| ms(&used[key][which]) / scale);
+                format!("{median:.1} ({min:.1} to {max:.1})")
+            };
+            let (cpu, pss) = (span("cpu_ms_per_minute", 1.0), span("pss_kib", 1024.0));
+            text.push_str(&format!("| {words} | {arm} | {cpu} | {pss} |\n"));
+        }
+    }
+    text
+}
+
+/// All daemons of one arm together.
+fn idle_sum(arm: &Value) -> String {
+    let sum = |key: &str| -> f64 {
+        let daemons = PROCESSES.iter().filter(|(process, _)| *process != "engine");
+        daemons.map(|(process, _)| ms(&arm[process][key]["median"])).sum()
+    };
+    format!("{:.0} ms, {:.0} MiB", sum("cpu_ms_per_minute"), sum("pss_kib") / 1024.0)
+}
+
 /// What a reader asks first: the medians of the bench, and what the demo showed.
-fn readme_table(recover: &Value, demo: &Value) -> String {
+fn readme_table(figures: &Figures) -> String {
+    let Figures { recover, demo, idle } = figures;
     let host = &recover["host"];
     let median = |arm: &str| {
         let stats = &host[arm];
@@ -153,6 +212,11 @@ fn readme_table(recover: &Value, demo: &Value) -> String {
         "| Watchtree's own share: event on the socket to start request on the socket, p99 | {:.0} ms | {:.1} ms |\n",
         ms(&recover["to_reach"]["share_p99_ms_max"]),
         ms(&host["own_share"]["p99_ms"]),
+    ));
+    text.push_str(&format!(
+        "| the three daemons while {} containers run and nothing happens: processor time in a minute, memory (PSS) | | {} |\n",
+        idle["containers"],
+        idle_sum(&idle["arms"]["this tree"]),
     ));
     for row in demo["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let repaired = cell(row, "repaired");

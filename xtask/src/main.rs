@@ -60,7 +60,7 @@ enum Command {
     /// Measures.
     Bench {
         #[command(subcommand)]
-        bench: Bench,
+        bench: bench::Bench,
     },
     /// What real engines say, as data that the simulator's engine is held against.
     EngineTruth {
@@ -95,27 +95,12 @@ enum Command {
     },
 }
 
-#[derive(Subcommand)]
-enum Bench {
-    /// From kill -9 of a container's init to its new process: ours, the floor, and the engine's own restart.
-    Recover {
-        /// A few runs, to see that it works; writes no documents.
-        #[arg(long)]
-        quick: bool,
-        /// Takes the programs in this folder instead of building them; writes no documents.
-        #[arg(long, value_name = "DIR")]
-        programs: Option<PathBuf>,
-    },
-}
-
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Tidy => tidy::run(),
         Command::Test => gate::run(),
         Command::Demo { record, programs } => demo::run(programs, record),
-        Command::Bench {
-            bench: Bench::Recover { quick, programs },
-        } => bench::recover(quick, programs),
+        Command::Bench { bench } => bench::run(bench),
         Command::EngineTruth { truth } => engine_truth::run(&truth),
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
