@@ -150,13 +150,6 @@ impl ContainerGuards<'_> {
     /// Guards of every action on it: is anything else in the way?
     fn ask_common(&self, admission: &mut Admission) {
         let around = self.around;
-        admission.ask(Guard::Observer, || {
-            if around.is_leaving {
-                let why = "this watchdog is about to stop; its successor goes on";
-                return Block::new(why, State::Repairing).quietly().into();
-            }
-            GuardResult::pass("this watchdog goes on")
-        });
         admission.ask(Guard::Deploy, || match around.deploy_until {
             Some(until) => Block::new("its compose service is being deployed", State::Repairing)
                 .until(until)
