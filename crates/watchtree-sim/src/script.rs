@@ -144,7 +144,8 @@ fn docker<'a>(typed: &[&'a str]) -> Option<(&'a str, Verb)> {
     })
 }
 
-fn signal(name: &str) -> Option<u32> {
+/// The number of a signal, by its name without `SIG`.
+pub fn signal(name: &str) -> Option<u32> {
     let known = [
         ("HUP", 1),
         ("INT", 2),

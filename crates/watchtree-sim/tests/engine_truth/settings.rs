@@ -4,6 +4,7 @@ use crate::rows::Act;
 use std::collections::BTreeMap;
 use watchtree_core::container::io::RestartPolicy;
 use watchtree_core::time::Duration;
+use watchtree_sim::script;
 use watchtree_sim::state::engine::{Check, CheckResult, OnSignal, Spec, Version};
 
 /// The folder of the recording.
@@ -90,17 +91,7 @@ pub(crate) fn code_at(text: &str) -> Option<(i64, Duration)> {
 }
 
 pub(crate) fn signal(name: &str) -> u32 {
-    let known = [
-        ("HUP", 1),
-        ("INT", 2),
-        ("QUIT", 3),
-        ("KILL", 9),
-        ("USR1", 10),
-        ("USR2", 12),
-        ("TERM", 15),
-    ];
-    let found = known.iter().find(|(it, _)| *it == name);
-    found.unwrap_or_else(|| panic!("no signal {name}")).1
+    script::signal(name).unwrap_or_else(|| panic!("no signal {name}"))
 }
 
 pub(crate) fn policy(text: &str) -> RestartPolicy {
