@@ -8,8 +8,9 @@
 //!
 //! Contract: in each turn the input that reports a stall of this process comes before every input that waited during it, and
 //! those before any deadline; so nothing that waited is taken for what happens just now, and no subject is judged by time in
-//! which this process did not run. Deadlines are compared with the clock, not with how long the loop slept. Executing an effect never awaits: slow work runs in a task that answers through the inbox. The
-//! systemd watchdog and `/livez` are fed here only, so they prove that *this* loop turns.
+//! which this process did not run. Deadlines are compared with the clock, not with how long the loop slept. Executing an
+//! effect never awaits: slow work runs in a task that answers through the inbox. The systemd watchdog and `/livez` are fed
+//! here only, so they prove that *this* loop turns.
 //!
 //! Does not know roles, sockets or files.
 
