@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 /// Our median may be this many times the floor's.
-const RATIO_MAX: f64 = 1.10;
+const RATIO_MAX: f64 = 1.05;
 /// 99 of 100 times, our own share may be this long.
-const SHARE_P99_MS_MAX: f64 = 10.0;
+const SHARE_P99_MS_MAX: f64 = 5.0;
 
 /// Prints; writes the documents if `record`; judges the host network.
 ///
