@@ -248,7 +248,7 @@ impl ContainerAgent {
     /// Reconciles what the input touched, then lets out what waits.
     fn finish(&mut self, now: Moment) {
         let climate = Climate::new(self.orders.holds(), self.lifecycle);
-        self.fleet.reconcile_dirty(now, climate, &mut self.out);
+        self.fleet.reconcile_touched(now, climate, &mut self.out);
         let fleet = &self.fleet;
         if self.lifecycle.leave(now, || fleet.is_busy()) {
             let back_within = fleet.settings().back_within;

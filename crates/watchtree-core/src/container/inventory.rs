@@ -104,6 +104,11 @@ impl Inventory {
         self.containers.values_mut().map(|it| &mut it.observation)
     }
 
+    /// Every subject, with a container or remembered without one.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &SubjectId> {
+        self.places.keys()
+    }
+
     pub(crate) fn ids(&self) -> Vec<ContainerId> {
         self.containers.keys().cloned().collect()
     }

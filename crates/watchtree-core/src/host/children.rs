@@ -257,7 +257,7 @@ impl Children {
                     }
                 }
                 // This role keeps no journal: its budgets begin anew with each start.
-                Output::Restarted { .. } | Output::LimitReached(_) | Output::LimitReset | Output::Repaired(_) => (),
+                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
             }
         }
     }

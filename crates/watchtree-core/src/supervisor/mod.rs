@@ -155,7 +155,10 @@ impl<S: Subject> Supervisor<S> {
     }
 
     fn reach(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
-        out.push(Output::LimitReached(now));
+        out.push(Output::LimitReached {
+            since: now,
+            is_new: true,
+        });
         let record = out.record(now, draft);
         self.supervision.reach_limit(limit);
         // It says why nothing is done from now on: the guard that blocks for it is no news.
@@ -430,7 +433,7 @@ impl<S: Subject> Supervisor<S> {
             turn.out.push(Output::Restarted { correlated });
         }
         if let Some(since) = self.supervision.begin_restart(now) {
-            turn.out.push(Output::LimitReached(since));
+            turn.out.push(Output::LimitReached { since, is_new: false });
         }
         let repair = turn
             .subject

@@ -21,8 +21,13 @@ pub enum Output<C> {
         /// It is one of many of one cause: not taken from the budget of all together.
         correlated: bool,
     },
-    /// The restart limit is reached since this moment: only half-open retries follow.
-    LimitReached(Moment),
+    /// The restart limit is reached: only half-open retries follow.
+    LimitReached {
+        /// Since this moment.
+        since: Moment,
+        /// It was not reached before; else a half-open retry has begun it anew.
+        is_new: bool,
+    },
     /// The whole budget was given back.
     LimitReset,
     /// A repair is over.

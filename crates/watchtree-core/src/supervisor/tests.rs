@@ -169,7 +169,7 @@ impl Bench {
         let words = |output: Output<&str>| match output {
             Output::Decided(it) => format!("{} {}", it.action.as_str(), it.outcome.as_str()),
             Output::Restarted { .. } => "restarted".to_string(),
-            Output::LimitReached(_) => "limit".to_string(),
+            Output::LimitReached { .. } => "limit".to_string(),
             Output::LimitReset => "reset".to_string(),
             Output::Repaired(outcome) => format!("repaired {}", outcome.as_str()),
             Output::Command(command) => command.to_string(),

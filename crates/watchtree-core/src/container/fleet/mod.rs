@@ -1,488 +1,488 @@
 //! The containers of one engine with their supervisors: takes in what the engine says, and reconciles what it touches.
 //!
 //! ```text
-//! engine ─▶ observation, continuity, calls ─▶ dirty subjects ─▶ reconcile ─▶ outbox: journal, engine call, record
-//!                                                 ▲               │
-//!                                      deadlines ─┴───────────────┘
+//! engine ─▶ engine view ─▶ touched subjects ─▶ reconcile ─▶ executor: supervisor, journal, engine call, record
+//!                                  ▲               │
+//!                       deadlines ─┴───────────────┘
 //! ```
 //!
 //! Level-triggered: an input only changes what is known; each subject that it touches is then reconciled from what is known,
 //! whatever order things came in. Knows no parent and no orders.
 
-mod intake;
-mod outputs;
-mod resume;
+mod engine_view;
+mod executor;
+mod ledger;
+mod watched;
+mod watchlist;
 
 use crate::container::climate::Climate;
-use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
-use crate::container::engine_calls::EngineCalls;
-use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
+use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineCall, EngineError, EngineEvent, EventAction, ListEntry,
-    Performed, Record, Recovered, RunState, Ticket,
+    ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EventAction, ListEntry, Performed, Record,
+    Recovered, Ticket,
 };
 use crate::container::labels::Labels;
-use crate::container::observation::{ContainerObservation, Status};
+use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
-use crate::container::record::{OpenRepair, RepairStep};
-use crate::container::recovery;
 use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
-use crate::container::subject::{
-    Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit, take_stop_event,
-};
-use crate::deadlines::Deadlines;
-use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
-use crate::random::mix;
-use crate::recorder::{DecisionRecorder, Draft};
-use crate::subject::{SubjectId, SubjectKind};
-use crate::supervisor::{
-    ExitClass, FleetBudget, Limit, Output, Outputs, Place, RestartPolicy, Shown, Supervisor, Terms,
-};
+use crate::container::subject::{Command, StopEvent};
+use crate::decision::Decision;
+use crate::recorder::Draft;
+use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
-use crate::verdict::{Evidence, EvidenceKind, Level, State, Verdict};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::format;
-use alloc::string::ToString;
-use alloc::vec;
+use crate::verdict::Verdict;
+use alloc::string::String;
 use alloc::vec::Vec;
+use engine_view::{EngineView, Followup, Holder, Taken};
+use executor::{Executor, Replay};
+use watched::{StopTaken, Watched};
+use watchlist::Watchlist;
 
 /// An operator's stop this shortly before the engine itself went may have been the engine's, which waits for the slowest
 /// container on top of it.
 const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
 
-struct Watched {
-    subject: ContainerSubject,
-    supervisor: Supervisor<ContainerSubject>,
-}
-
-impl Watched {
-    fn new(id: SubjectId) -> Self {
-        Self {
-            subject: ContainerSubject::new(id),
-            supervisor: Supervisor::default(),
-        }
-    }
-
-    /// Its repair is of that container.
-    fn repairs(&self, id: &ContainerId) -> bool {
-        self.supervisor.repair().is_some_and(|repair| repair.id() == id)
-    }
-}
-
 /// See the module's text.
 pub(crate) struct ContainerFleet {
-    settings: ContainerSettings,
-    policy: RestartPolicy,
-    continuity: EventContinuity,
-    inventory: Inventory,
-    watched: BTreeMap<SubjectId, Watched>,
-    calls: EngineCalls,
-    budget: FleetBudget,
-    deadlines: Deadlines<SubjectId>,
-    dirty: BTreeSet<SubjectId>,
-    recorder: DecisionRecorder,
-    decisions: VecDeque<Decision>,
-    counters: ContainerCounters,
+    engine: EngineView,
+    watched: Watchlist,
+    executor: Executor,
 }
 
 impl ContainerFleet {
     pub(crate) fn new(settings: ContainerSettings, last_event: Option<EventCursor>, now: Moment) -> Self {
-        let identity = &settings.identity;
-        let wall = settings.wall_at_zero;
-        let fleet_policy = settings.fleet_policy;
         Self {
-            policy: settings.policy,
-            continuity: EventContinuity::new(now, last_event, settings.settle),
-            inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
-            watched: BTreeMap::new(),
-            calls: EngineCalls::new(fleet_policy.parallel),
-            budget: FleetBudget::new(fleet_policy),
-            deadlines: Deadlines::default(),
-            dirty: BTreeSet::new(),
-            recorder: DecisionRecorder::new(identity.name.clone(), identity.agent_epoch, Moment::ZERO, wall),
-            decisions: VecDeque::new(),
-            counters: ContainerCounters::default(),
-            settings,
+            engine: EngineView::new(&settings, last_event, now),
+            watched: Watchlist::default(),
+            executor: Executor::new(settings),
         }
     }
 
     /// Takes over what the journal held.
-    pub(crate) fn restore(&mut self, now: Moment, recovered: Recovered) {
-        for (sid, memory) in recovered.subjects {
-            let charges = memory.charges.into_iter();
-            let charges: Vec<Moment> = charges.map(|it| self.settings.moment_before(now, it)).collect();
-            let signal = memory
-                .stop_seen
-                .filter(|(id, ..)| memory.desired.as_ref().is_some_and(|it| it.0 == *id));
-            // Until the stop has had its time somebody is stopping it, also after a restart of ours.
-            let signal_at = signal
-                .as_ref()
-                .map(|(_, at, _)| self.settings.moment_of_stamp(now, *at));
-            let seen = signal.map(|(_, at, number)| (at, number));
-            let id = memory.desired.as_ref().map(|(id, ..)| id.clone());
-            // A hold on a whole project leaves a memory without a container.
-            if id.is_none() && memory.repair.is_none() {
-                continue;
+    pub(crate) fn restore(&mut self, now: Moment, mut recovered: Recovered) {
+        let settings = self.executor.settings();
+        for (sid, memory) in core::mem::take(&mut recovered.subjects) {
+            if let Some((watched, observation)) = Watched::restore(now, sid.clone(), memory, settings) {
+                self.engine.restore(sid.clone(), observation);
+                self.watched.insert(sid, watched);
             }
-            let observation = id.map(|id| ContainerObservation::remembered(id, now, seen));
-            self.inventory.restore(sid.clone(), observation);
-            let (last, desired) = (charges.iter().max().copied(), memory.desired);
-            let subject = ContainerSubject::remembered(sid.clone(), desired, last, signal_at, memory.repair);
-            let mut supervisor = Supervisor::default();
-            let limit = memory.given_up.map(|it| self.settings.moment_before(now, it));
-            let limit = limit.map(|since| Limit::remembered(since, &self.policy));
-            supervisor.supervision_mut().restore(charges, limit);
-            self.watched.insert(sid, Watched { subject, supervisor });
         }
-        for charge in recovered.host_charges {
-            self.budget.record_restart(self.settings.moment_before(now, charge));
-        }
-        self.decisions.extend(recovered.decisions);
-    }
-
-    fn policy_of(&self, subject: &ContainerSubject) -> RestartPolicy {
-        subject.labels().policy(&self.policy)
+        self.executor.restore(now, recovered);
     }
 
     /// (Re)opens the event stream from where a repair needs it.
     pub(crate) fn subscribe(&self, out: &mut Outbox) {
-        let open = |it: &Watched| it.subject.recovering().map(|open| open.last_event);
-        let running = |it: &Watched| it.supervisor.repair().map(|repair| repair.last_event());
-        let all = self.watched.values().flat_map(|it| [open(it), running(it)]).flatten();
-        let since = self.continuity.since(all.filter(|at| at.0 != 0).min());
+        let since = self.engine.since(self.watched.needed_events());
         out.push(ContainerEffect::Subscribe { since });
     }
 
     /// Makes a record about something that is not a repair: an order, an escalation.
     pub(crate) fn record(&mut self, now: Moment, draft: Draft, out: &mut Outbox) {
-        self.recorder.record(now, draft);
-        while let Some(decision) = self.recorder.poll() {
-            self.decided(decision, out);
-        }
-    }
-
-    fn decided(&mut self, decision: Decision, out: &mut Outbox) {
-        out.decided(decision.clone());
-        match self.decisions.iter_mut().rev().find(|it| it.id == decision.id) {
-            Some(known) => *known = decision,
-            None => {
-                if Recovered::DECISIONS_MAX <= self.decisions.len() {
-                    self.decisions.pop_front();
-                }
-                self.decisions.push_back(decision);
-            }
-        }
+        self.executor.record(now, draft, out);
     }
 
     /// All subjects are to be reconciled.
     pub(crate) fn touch_all(&mut self) {
-        self.dirty.extend(self.watched.keys().cloned());
+        self.engine.touch_all();
     }
 
     /// The subject and all below are to be reconciled.
     pub(crate) fn touch_below(&mut self, subject: &SubjectId) {
-        let below = self.watched.keys().filter(|it| it.is_within(subject));
-        self.dirty.extend(below.cloned());
-    }
-
-    fn inspect(&mut self, now: Moment, id: &ContainerId, out: &mut Outbox) {
-        if self.inventory.get_mut(id).is_some_and(|it| it.begin_inspection(now)) {
-            out.push(ContainerEffect::Inspect { id: id.clone() });
-        }
+        self.engine.touch_below(subject);
     }
 
     /// Reconciles what was touched, and who waits for a place while there is one.
-    pub(crate) fn reconcile_dirty(&mut self, now: Moment, climate: Climate<'_>, out: &mut Outbox) {
-        while let Some(sid) = self.dirty.pop_first() {
+    pub(crate) fn reconcile_touched(&mut self, now: Moment, climate: Climate<'_>, out: &mut Outbox) {
+        while let Some(sid) = self.engine.next_touched() {
             self.reconcile(now, &sid, climate, out);
         }
-        let queue = if self.calls.has_place() {
-            self.calls.take_queue()
-        } else {
-            Vec::new()
-        };
-        for (sid, since) in queue {
-            if self.calls.has_place() {
+        for (sid, since) in self.executor.take_queue() {
+            if self.executor.has_place() {
                 self.reconcile(now, &sid, climate, out);
             } else {
-                self.calls.wait(sid, since);
+                self.executor.wait(sid, since);
             }
         }
-        while let Some(sid) = self.dirty.pop_first() {
+        while let Some(sid) = self.engine.next_touched() {
             self.reconcile(now, &sid, climate, out);
         }
     }
 
     /// Does what has become due.
     pub(crate) fn handle_timeout(&mut self, now: Moment, climate: Climate<'_>, out: &mut Outbox) {
-        if self.continuity.wants_open(now) {
+        if self.engine.wants_open(now) {
             self.subscribe(out);
         }
-        if let Some(how) = self.continuity.settle(now) {
+        if let Some(how) = self.engine.settle(now) {
             self.gap_ended(now, how, climate, out);
         }
-        if self.inventory.expire_deploys(now) {
-            self.touch_all();
-        }
-        while let Some(sid) = self.deadlines.pop_due(now) {
-            self.dirty.insert(sid);
+        self.engine.expire_deploys(now);
+        while let Some(sid) = self.executor.pop_due(now) {
+            self.engine.touch(sid);
         }
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        let all = [
-            self.continuity.next_deadline(),
-            self.inventory.next_deploy(),
-            self.deadlines.next(),
-        ];
+        let all = [self.engine.next_deadline(), self.executor.next_deadline()];
         all.into_iter().flatten().min()
     }
 
     /// Does what follows from what is known of that subject.
     fn reconcile(&mut self, now: Moment, sid: &SubjectId, climate: Climate<'_>, out: &mut Outbox) {
-        self.deadlines.disarm(sid);
-        self.calls.unqueue(sid);
-        if !self.watched.contains_key(sid) {
+        self.executor.take_up(sid);
+        let Some(watched) = self.watched.get_mut(sid) else {
             return;
-        }
-        let id = self.inventory.container_of(sid).cloned();
-        let Some(id) = id.filter(|id| self.inventory.get(id).is_some()) else {
-            return self.without_container(now, sid, out);
         };
+        if self.engine.inventory().observation_of(sid).is_none() {
+            return self.without_container(now, sid, out);
+        }
         if climate.hands_off {
-            let shown = Shown::new(State::Unwatched, "the host is shutting down: hands off").level(Level::None);
-            if let Some(it) = self.watched.get_mut(sid) {
-                it.supervisor.supervision_mut().show(now, shown);
-            }
-        } else if self.is_recovering(sid) {
-            self.recover(now, sid, &id, out);
+            watched.hands_off(now);
+        } else if watched.is_recovering() {
+            self.recover(now, sid, out);
         } else {
-            self.step(now, sid, &id, climate, out);
+            self.step(now, sid, climate, out);
         }
         out.reconciled(sid.clone());
     }
 
-    fn is_recovering(&self, sid: &SubjectId) -> bool {
-        self.watched
-            .get(sid)
-            .is_some_and(|it| it.subject.recovering().is_some())
-    }
-
     fn without_container(&mut self, now: Moment, sid: &SubjectId, out: &mut Outbox) {
-        if !self.inventory.is_listed() {
+        let Some(watched) = self.watched.get_mut(sid) else {
+            return;
+        };
+        if !self.engine.inventory().is_listed() {
             // From the journal; the first list will show whether it is still there.
             return;
         }
-        let mut queue = VecDeque::new();
-        let Some(Watched { supervisor, .. }) = self.watched.get_mut(sid) else {
-            return;
-        };
-        if let Some(repair) = supervisor.repair() {
-            let why = repair.overruled().unwrap_or("the container is gone").to_string();
-            let step = super::repair::Act::Journal(RepairStep::Ended);
-            let step = Command::of(sid, now, repair, step, &self.settings);
-            let mut outputs = Outputs::new(&mut self.recorder, &mut queue);
-            outputs.command(step);
-            supervisor.abandon(Outcome::Overruled, &why, &mut outputs);
-        }
-        supervisor.supervision_mut().leave_queue();
-        let why = "its container was removed; a successor may come";
-        supervisor.supervision_mut().show(now, Shown::new(State::Unknown, why));
-        self.apply(now, sid, queue, out);
-        match self.inventory.empty_until(now, sid) {
+        let replay = self.executor.without_container(now, (sid, watched), out);
+        self.replay(now, replay, out);
+        match self.engine.empty_until(now, sid) {
             Some(until) if until <= now => {
                 self.watched.remove(sid);
-                self.inventory.remove_subject(sid);
-                self.calls.forget(sid);
+                self.engine.remove_subject(sid);
+                self.executor.forget(sid);
                 out.journal(Record::Gone { subject: sid.clone() });
             }
-            Some(until) => self.deadlines.arm(sid.clone(), until),
+            Some(until) => self.executor.wake(sid, until),
             None => {}
         }
         out.reconciled(sid.clone());
     }
 
-    fn step(&mut self, now: Moment, sid: &SubjectId, id: &ContainerId, climate: Climate<'_>, out: &mut Outbox) {
-        let mut queue = VecDeque::new();
-        self.count_engine_restarts(now, sid, id, &mut queue);
-        let deploy_until = self.inventory.get(id).and_then(|it| self.inventory.deploy_until(it));
-        let network_away = self.inventory.get(id).and_then(|it| self.inventory.network_away(it));
-        let network_away = network_away.map(ToString::to_string);
-        let (Some(watched), Some(observation)) = (self.watched.get_mut(sid), self.inventory.get_mut(id)) else {
-            return;
-        };
-        let Watched { subject, supervisor } = watched;
-        if climate.is_leaving && supervisor.repair().is_some_and(|it| it.overruled().is_some()) {
-            // By a person, or by the engine of a machine that goes down: the journal keeps it open for the successor.
-            return;
+    fn step(&mut self, now: Moment, sid: &SubjectId, climate: Climate<'_>, out: &mut Outbox) {
+        if let (Some(watched), Some(seen)) = (self.watched.get_mut(sid), self.engine.see(sid)) {
+            let replay = self.executor.step(now, (sid, watched), seen, climate, out);
+            self.replay(now, replay, out);
         }
-        let policy = subject.labels().policy(&self.policy);
-        let mut around = Around {
-            settings: &self.settings,
-            observation,
-            continuity: &self.continuity,
-            policy,
-            deploy_until,
-            hold: climate.holds.on(sid).map(|(by, until)| (by.clone(), until)),
-            network_away,
-            is_leaving: climate.is_leaving,
-            is_busy: self.calls.is_busy(sid),
-            ticket: self.calls.next_ticket(),
-        };
-        let terms = Terms {
-            policy,
-            fleet: &mut self.budget,
-            place: Place {
-                is_free: self.calls.has_place_beside_queue(),
-                under_way: self.calls.in_time(),
-                long_wait: self.settings.start_deadline,
-            },
-            seed: sid
-                .as_str()
-                .bytes()
-                .fold(self.settings.seed, |seed, byte| mix(seed ^ u64::from(byte))),
-        };
-        let had_repair = supervisor.repair().is_some();
-        let mut outputs = Outputs::new(&mut self.recorder, &mut queue);
-        let wake = supervisor.step(now, subject, &mut around, terms, &mut outputs);
-        let queued_since = supervisor.supervision().queued_since();
-        let is_over = had_repair && supervisor.repair().is_none();
-        if let Some(at) = wake {
-            self.deadlines.arm(sid.clone(), at);
-        }
-        if let Some(since) = queued_since {
-            self.calls.wait(sid.clone(), since);
-        }
-        if is_over {
-            self.count_engine_restarts(now, sid, id, &mut queue);
-        }
-        self.apply(now, sid, queue, out);
     }
 
-    /// The engine's own restarts are flaps too.
-    fn count_engine_restarts(
-        &mut self,
-        now: Moment,
-        sid: &SubjectId,
-        id: &ContainerId,
-        queue: &mut VecDeque<Output<Command>>,
-    ) {
-        let (Some(watched), Some(it)) = (self.watched.get_mut(sid), self.inventory.get(id)) else {
+    fn replay(&mut self, now: Moment, Replay(wanted): Replay, out: &mut Outbox) {
+        if wanted && self.engine.continuity().gap_until().is_none() {
+            self.stream_broke(now, false, out);
+        }
+    }
+
+    /// Goes on with a repair that was under way when the last process of this daemon ended, once its container is known.
+    fn recover(&mut self, now: Moment, sid: &SubjectId, out: &mut Outbox) {
+        if let Some(until) = self.engine.continuity().gap_until() {
+            return self.executor.wake(sid, until);
+        }
+        let (Some(watched), Some(it)) = (self.watched.get_mut(sid), self.engine.observation_of_mut(sid)) else {
             return;
         };
-        let Watched { subject, supervisor } = watched;
-        if supervisor.repair().is_some() {
+        if !it.is_current() {
+            if !it.is_being_inspected() {
+                let id = it.id().clone();
+                self.engine.inspect(now, &id, out);
+            }
             return;
         }
-        let count = subject.present_mut().count_engine_restarts(it);
-        if count == 0 {
-            return;
+        if let Some(open) = watched.take_recovering() {
+            let replay = self.executor.resume(now, (sid, watched), &open, it, out);
+            self.engine.touch(sid.clone());
+            self.replay(now, replay, out);
         }
-        let count = u32::try_from(count)
-            .unwrap_or(u32::MAX)
-            .min(crate::supervisor::BUDGET_MAX);
-        self.counters.engine_restarts += u64::from(count);
-        if subject.labels().heals_crash(self.settings.heal).is_err() {
-            (0..count).for_each(|_| supervisor.supervision_mut().take_restart(now));
-            return;
+    }
+
+    pub(crate) fn stream_opened(&mut self, now: Moment, out: &mut Outbox) {
+        if self.engine.stream_opened(now) {
+            self.events_lost(out);
+            self.engine.inspect_all(now, out);
         }
-        let total = it.view().map_or(0, |view| view.restart_count);
-        let restarts = format!("the engine has restarted it {total} times since its last start by hand");
-        let code = format!("exit code {}", it.exit_code());
-        let evidence = vec![
-            Evidence::new(EvidenceKind::EngineRestart, now, restarts),
-            Evidence::new(EvidenceKind::Exited, now, code),
-        ];
-        let policy = subject.labels().policy(&self.policy);
-        let case = (sid.clone(), it.incarnation(), evidence);
-        let mut outputs = Outputs::new(&mut self.recorder, queue);
-        supervisor.record_restarts_of_others(now, count, case, &policy, &mut outputs);
+    }
+
+    /// The event stream is broken (`ended`), or this process did not look for a while.
+    pub(crate) fn stream_broke(&mut self, now: Moment, ended: bool, out: &mut Outbox) {
+        if ended {
+            self.doubt_recent_stops(now, out);
+        }
+        if self.engine.stream_broke(now, ended) {
+            self.subscribe(out);
+        }
+    }
+
+    fn gap_ended(&mut self, now: Moment, how: GapEnd, climate: Climate<'_>, out: &mut Outbox) {
+        if let GapEnd::Lossy { engine_away } = how {
+            self.events_lost(out);
+            // The engine's calls ended with it: what it did of them, the containers show.
+            let lost = if engine_away {
+                self.executor.open_calls()
+            } else {
+                Vec::new()
+            };
+            lost.into_iter().for_each(|ticket| self.engine_went(now, ticket));
+        }
+        self.write_cursor(climate, out);
+    }
+
+    fn engine_went(&mut self, now: Moment, ticket: Ticket) {
+        let subject = self.executor.subject_of(ticket).cloned();
+        if let Some(watched) = subject.and_then(|sid| self.watched.get_mut(&sid)) {
+            self.executor.engine_went(now, ticket, watched);
+        }
+    }
+
+    /// Writes down the newest event taken. Never while nothing is judged: the cursor says that everything before it was.
+    fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
+        if !climate.is_leaving {
+            self.engine
+                .cursor_record()
+                .into_iter()
+                .for_each(|record| out.journal(record));
+        }
+    }
+
+    fn events_lost(&mut self, out: &mut Outbox) {
+        self.watched.events_lost().for_each(|record| out.journal(record));
+    }
+
+    fn doubt_recent_stops(&mut self, now: Moment, out: &mut Outbox) {
+        let within = LIFECYCLE_WITHIN + self.engine.slowest_stop();
+        for (sid, watched) in self.watched.iter_mut() {
+            let it = self.engine.observation_of_mut(sid);
+            let record = it.and_then(|it| watched.doubt_recent_stop(now, within, it));
+            record.into_iter().for_each(|record| out.journal(record));
+        }
+    }
+
+    /// Takes an event, and reconciles whom it is about at once: nothing is faster. False if there are too many containers.
+    pub(crate) fn on_event(
+        &mut self,
+        now: Moment,
+        event: &EngineEvent,
+        climate: Climate<'_>,
+        out: &mut Outbox,
+    ) -> bool {
+        let cursor = (event.at, event.id.clone(), event.action.word());
+        if let Some(how) = self.engine.saw(now, &cursor) {
+            self.gap_ended(now, how, climate, out);
+        }
+        let followup = match self.engine.take(now, event, out) {
+            Taken::Stranger => return true,
+            Taken::TooMany => return false,
+            Taken::Duplicate => None,
+            Taken::Fresh(followup) => Some(followup),
+        };
+        let is_fresh = followup.is_some();
+        self.executor.count_event(is_fresh);
+        let inspects = match followup {
+            None | Some(Followup::Nothing) => false,
+            Some(Followup::Inspect) => true,
+            Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate, out),
+        };
+        if inspects {
+            self.engine.inspect(now, &event.id, out);
+        }
+        let subject = self.engine.inventory().subject_of(&event.id).cloned();
+        if is_fresh && event.action == EventAction::Destroy {
+            self.forget(now, &event.id, "it was removed during our repair");
+        }
+        // The repair first, the cursor after it: what is lost between is replayed, and harmless.
+        if let Some(subject) = subject {
+            self.engine.untouch(&subject);
+            self.reconcile(now, &subject, climate, out);
+        }
+        if is_fresh && self.engine.is_newest(&cursor) {
+            self.write_cursor(climate, out);
+        }
+        true
+    }
+
+    /// A stop signal was sent or a stop (`signal` = `None`) carried out: ours, or a person's? True if an inspection is to
+    /// tell what came of it.
+    fn on_stop(
+        &mut self,
+        now: Moment,
+        event: &EngineEvent,
+        signal: Option<u32>,
+        climate: Climate<'_>,
+        out: &mut Outbox,
+    ) -> bool {
+        let came = self.engine.continuity().is_live(now).then_some(now);
+        let inventory = self.engine.inventory();
+        let holder = match signal {
+            Some(_) => inventory.holder_of(&event.id),
+            None => inventory.subject_of(&event.id),
+        };
+        let Some(subject) = holder.cloned() else { return false };
+        let (Some(watched), Some(it)) = (self.watched.get_mut(&subject), self.engine.get_mut(&event.id)) else {
+            return false;
+        };
+        let at = event.at;
+        match watched.take_stop(now, StopEvent { at, signal, came }, it) {
+            StopTaken::Inspect => return true,
+            // The machine goes down, said or not, and its engine stops every container: no wish to remember after the boot.
+            StopTaken::Foreign(signal) if !climate.is_leaving => {
+                watched.foreign_signal(now, it);
+                let id = event.id.clone();
+                out.journal(Record::StopSeen {
+                    subject,
+                    id,
+                    at,
+                    signal,
+                });
+            }
+            StopTaken::Nothing | StopTaken::Foreign(_) => {}
+        }
+        false
+    }
+
+    /// The containers were listed, as asked for at that moment.
+    pub(crate) fn on_listed(&mut self, now: Moment, asked: Moment, entries: &[ListEntry], out: &mut Outbox) {
+        let watched = &self.watched;
+        let in_motion = |sid: &SubjectId| watched.is_in_motion(sid);
+        for id in self.engine.listed(now, asked, entries, in_motion, out) {
+            self.forget(now, &id, "it is gone");
+        }
+        self.engine.note_empty(now);
+    }
+
+    pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
+        let labels = Labels::read(&view.labels, self.executor.settings());
+        let watched = &self.watched;
+        let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
+        if let Some(Holder { subject, is_new }) = self.engine.inspected(now, id, view, in_repair, out) {
+            let watched = self.watched.get_or_new(subject);
+            watched.take_up(labels, is_new, self.executor.settings());
+        }
+    }
+
+    pub(crate) fn inspection_failed(&mut self, now: Moment, id: &ContainerId, error: &EngineError) {
+        if *error == EngineError::NotFound {
+            self.forget(now, id, "it is gone");
+        } else {
+            self.engine.inspection_failed(id);
+        }
+    }
+
+    pub(crate) fn on_flag(&mut self, id: &ContainerId, value: Option<bool>) {
+        // It may come after it was waited for: then it tells what nothing could.
+        if let Some(sid) = self.engine.flag_read(id, value)
+            && value.is_some()
+            && let Some(watched) = self.watched.get_mut(&sid)
+        {
+            watched.flag_is_known();
+        }
+    }
+
+    fn forget(&mut self, now: Moment, id: &ContainerId, why: &str) {
+        let subject = self.engine.forget(now, id);
+        if let Some(watched) = subject.and_then(|sid| self.watched.get_mut(&sid)) {
+            watched.container_gone(why);
+        }
+    }
+
+    /// The engine answered a call, or did not within its deadline.
+    pub(crate) fn on_performed(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        result: Result<Performed, EngineError>,
+        out: &mut Outbox,
+    ) {
+        let Some(sid) = self.executor.subject_of(ticket).cloned() else {
+            return;
+        };
+        let watched = self.watched.get_mut(&sid);
+        let commands = self.executor.answered(now, ticket, result, watched, out);
+        self.engine.touch(sid);
+        for command in commands {
+            match command {
+                Command::Inspect(id) => self.engine.inspect(now, &id, out),
+                Command::Journal(record) => out.journal(record),
+                Command::ReadFlag(_) | Command::Replay | Command::Post { .. } => {}
+            }
+        }
+    }
+
+    /// A person wants tries of the subject and all below: of how many, or why not.
+    pub(crate) fn retry(
+        &mut self,
+        now: Moment,
+        below: &SubjectId,
+        by: &str,
+        out: &mut Outbox,
+    ) -> Result<usize, String> {
+        let inventory = self.engine.inventory();
+        let there = self.watched.iter_mut().filter(|(sid, _)| {
+            let has_container = inventory.container_of(sid).is_some();
+            has_container && sid.is_within(below)
+        });
+        self.executor.retry(now, there, by, out)
     }
 
     /// What is believed of a subject; `None` if it is no more, or nothing was ever found out.
     pub(crate) fn verdict(&self, sid: &SubjectId) -> Option<Verdict> {
-        let Watched { subject, supervisor } = self.watched.get(sid)?;
-        let supervision = supervisor.supervision();
-        let reported = supervision.reported();
-        if reported.state() == State::Unknown && reported.why().is_empty() {
-            return None;
-        }
-        let mut remarks = subject.labels().remarks.clone();
-        remarks.truncate(Verdict::REMARKS_MAX - 1);
-        if supervision.limit().is_some() && reported.state() != State::GivenUp {
-            remarks.push(
-                "its restart limit was reached; it counts as well again after a whole window without an end"
-                    .to_string(),
-            );
-        }
-        let incarnation = match self.inventory.observation_of(sid) {
-            Some(it) => it.incarnation(),
-            None => subject.present().incarnation().clone(),
-        };
-        Some(Verdict {
-            subject: sid.clone(),
-            kind: SubjectKind::Container,
-            incarnation,
-            state: reported.state(),
-            level: reported.level(),
-            why: reported.why().to_string(),
-            evidence: reported.evidence().to_vec(),
-            observer: self.settings.identity.name.clone(),
-            observer_health: crate::verdict::ObserverHealth::default(),
-            since: reported.since(),
-            held: false,
-            remarks,
-        })
+        let it: Option<&ContainerObservation> = self.engine.inventory().observation_of(sid);
+        self.watched
+            .get(sid)?
+            .verdict(it, &self.executor.settings().identity.name)
     }
 
     /// True while a subject of that name is watched.
     pub(crate) fn watches(&self, sid: &SubjectId) -> bool {
-        self.watched.contains_key(sid)
+        self.watched.get(sid).is_some()
     }
 
     /// True if anything within the subject is watched.
     pub(crate) fn watches_within(&self, subject: &SubjectId) -> bool {
-        self.watched.keys().any(|sid| sid.is_within(subject))
+        self.watched.has_within(subject)
     }
 
     /// A call is under way, or a stop of ours has no start yet.
     pub(crate) fn is_busy(&self) -> bool {
-        let mut repairs = self.watched.values().filter_map(|it| it.supervisor.repair());
-        repairs.any(|repair| repair.is_calling() || (repair.is_half_done() && repair.overruled().is_none()))
+        self.watched.is_busy()
     }
 
     /// The containers were listed, and the event stream is open and whole.
     pub(crate) fn is_ready(&self) -> bool {
-        self.inventory.is_listed() && self.continuity.is_open() && self.continuity.gap_until().is_none()
+        let continuity = self.engine.continuity();
+        self.engine.inventory().is_listed() && continuity.is_open() && continuity.gap_until().is_none()
     }
 
     /// Figures for beats: subjects, calls under way, starts, subjects at their limit.
     pub(crate) fn figures(&self) -> [(&'static str, u64); 4] {
-        let at_limit = self
-            .watched
-            .values()
-            .filter(|it| it.supervisor.supervision().limit().is_some());
         [
             ("containers", self.watched.len() as u64),
-            ("calls_open", self.calls.tickets().len() as u64),
-            ("starts", self.counters.starts),
-            ("given_up", at_limit.count() as u64),
+            ("calls_open", self.executor.open_calls().len() as u64),
+            ("starts", self.executor.ledger().counters().starts),
+            ("given_up", self.watched.at_limit() as u64),
         ]
     }
 
     pub(crate) fn settings(&self) -> &ContainerSettings {
-        &self.settings
+        self.executor.settings()
     }
 
     pub(crate) fn decisions(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter()
+        self.executor.ledger().decisions()
     }
 
     pub(crate) fn counters(&self) -> ContainerCounters {
         ContainerCounters {
-            stream_losses: self.continuity.losses(),
-            ..self.counters
+            stream_losses: self.engine.continuity().losses(),
+            ..self.executor.ledger().counters()
         }
     }
 }

@@ -61,7 +61,7 @@ impl Bench {
             match output {
                 Output::Command(command) => commands.push(command),
                 Output::Decided(decision) => outcomes.push(decision.outcome.as_str()),
-                Output::Restarted { .. } | Output::LimitReached(_) | Output::LimitReset | Output::Repaired(_) => (),
+                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
             }
         }
         (commands, outcomes)

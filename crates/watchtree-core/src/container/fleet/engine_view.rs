@@ -1,0 +1,362 @@
+//! What one engine has told: who is there, what is known of each container, whether its events can be trusted, and which
+//! subjects that touches. Each input says by its type what is to follow. Knows no supervisor and no repair.
+
+use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
+use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
+use crate::container::io::{
+    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, ListEntry, Record, RunState,
+};
+use crate::container::observation::{ContainerObservation, Status};
+use crate::container::outbox::Outbox;
+use crate::container::settings::ContainerSettings;
+use crate::subject::SubjectId;
+use crate::time::{Duration, Moment};
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// See the module's text.
+pub(super) struct EngineView {
+    inventory: Inventory,
+    continuity: EventContinuity,
+    /// Subjects to be reconciled: what is known around them has changed.
+    touched: BTreeSet<SubjectId>,
+}
+
+/// What is known around one container.
+pub(super) struct Seen<'a> {
+    pub(super) observation: &'a mut ContainerObservation,
+    pub(super) continuity: &'a EventContinuity,
+    pub(super) deploy_until: Option<Moment>,
+    /// The container whose network it joins, while that does not run.
+    pub(super) network_away: Option<String>,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Taken {
+    /// Of a container that is not watched, and is gone.
+    Stranger,
+    /// Of a container too many: it is not watched.
+    TooMany,
+    /// It was taken before.
+    Duplicate,
+    Fresh(Followup),
+}
+
+/// What an event asks for beyond what it says itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Followup {
+    Nothing,
+    Inspect,
+    /// A stop signal was sent, or a stop (`None`) carried out: whose?
+    Stop(Option<u32>),
+}
+
+/// Who holds a container that was inspected.
+pub(super) struct Holder {
+    pub(super) subject: SubjectId,
+    /// That subject had another container before, or none.
+    pub(super) is_new: bool,
+}
+
+impl EngineView {
+    pub(super) fn new(settings: &ContainerSettings, last_event: Option<EventCursor>, now: Moment) -> Self {
+        Self {
+            inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
+            continuity: EventContinuity::new(now, last_event, settings.settle),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// A subject that the journal remembers, with the container it had.
+    pub(super) fn restore(&mut self, subject: SubjectId, observation: Option<ContainerObservation>) {
+        self.inventory.restore(subject, observation);
+    }
+
+    pub(super) fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    pub(super) fn continuity(&self) -> &EventContinuity {
+        &self.continuity
+    }
+
+    pub(super) fn get_mut(&mut self, id: &ContainerId) -> Option<&mut ContainerObservation> {
+        self.inventory.get_mut(id)
+    }
+
+    /// Around the subject's present container.
+    pub(super) fn see(&mut self, subject: &SubjectId) -> Option<Seen<'_>> {
+        let id = self.inventory.container_of(subject)?.clone();
+        let it = self.inventory.get(&id)?;
+        let deploy_until = self.inventory.deploy_until(it);
+        let network_away = self.inventory.network_away(it).map(ToString::to_string);
+        Some(Seen {
+            observation: self.inventory.get_mut(&id)?,
+            continuity: &self.continuity,
+            deploy_until,
+            network_away,
+        })
+    }
+
+    pub(super) fn touch(&mut self, subject: SubjectId) {
+        self.touched.insert(subject);
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.touched.extend(self.inventory.subjects().cloned());
+    }
+
+    /// The subject and all below.
+    pub(super) fn touch_below(&mut self, subject: &SubjectId) {
+        let below = self.inventory.subjects().filter(|it| it.is_within(subject));
+        self.touched.extend(below.cloned());
+    }
+
+    /// The next subject to be reconciled.
+    pub(super) fn next_touched(&mut self) -> Option<SubjectId> {
+        self.touched.pop_first()
+    }
+
+    /// It is being reconciled.
+    pub(super) fn untouch(&mut self, subject: &SubjectId) {
+        self.touched.remove(subject);
+    }
+
+    pub(super) fn inspect(&mut self, now: Moment, id: &ContainerId, out: &mut Outbox) {
+        if self.inventory.get_mut(id).is_some_and(|it| it.begin_inspection(now)) {
+            out.push(ContainerEffect::Inspect { id: id.clone() });
+        }
+    }
+
+    pub(super) fn inspect_all(&mut self, now: Moment, out: &mut Outbox) {
+        self.inventory.ids().iter().for_each(|id| self.inspect(now, id, out));
+    }
+
+    /// The stream is open. True if events may have been lost before it.
+    pub(super) fn stream_opened(&mut self, now: Moment) -> bool {
+        self.continuity.opened(now)
+    }
+
+    /// The stream is broken (`ended`), or this process did not look for a while. True if a new one is to be opened at once.
+    pub(super) fn stream_broke(&mut self, now: Moment, ended: bool) -> bool {
+        self.touch_all();
+        self.continuity.broke(now, ended)
+    }
+
+    /// An event came: how the gap ended, if this ended it.
+    pub(super) fn saw(&mut self, now: Moment, cursor: &EventCursor) -> Option<GapEnd> {
+        let how = self.continuity.saw(now, cursor);
+        self.gap_ended(how)
+    }
+
+    /// How the gap ended, if its time was up.
+    pub(super) fn settle(&mut self, now: Moment) -> Option<GapEnd> {
+        let how = self.continuity.settle(now);
+        self.gap_ended(how)
+    }
+
+    fn gap_ended(&mut self, how: Option<GapEnd>) -> Option<GapEnd> {
+        if how == Some(GapEnd::Whole) {
+            self.inventory.observations_mut().for_each(|it| it.set_uncertain(false));
+        }
+        if how.is_some() {
+            self.touch_all();
+        }
+        how
+    }
+
+    /// True if it is time to open the stream again.
+    pub(super) fn wants_open(&mut self, now: Moment) -> bool {
+        self.continuity.wants_open(now)
+    }
+
+    /// Ends the deployments that have become quiet.
+    pub(super) fn expire_deploys(&mut self, now: Moment) {
+        if self.inventory.expire_deploys(now) {
+            self.touch_all();
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        let all = [self.continuity.next_deadline(), self.inventory.next_deploy()];
+        all.into_iter().flatten().min()
+    }
+
+    /// The newest event taken, to be written down. None inside a gap: the cursor says that everything before it was taken.
+    pub(super) fn cursor_record(&self) -> Option<Record> {
+        let (at, id, action) = self.continuity.cursor().cloned()?;
+        Some(Record::LastEvent { at, id, action })
+    }
+
+    /// That event is the newest taken, and no gap is open.
+    pub(super) fn is_newest(&self, cursor: &EventCursor) -> bool {
+        self.continuity.cursor() == Some(cursor) && self.continuity.gap_until().is_none()
+    }
+
+    /// Where to subscribe from, if repairs need the events since then.
+    pub(super) fn since(&self, needed: impl Iterator<Item = EngineTime>) -> Option<EngineTime> {
+        self.continuity.since(needed.filter(|at| at.0 != 0).min())
+    }
+
+    /// The longest that a stop of one of them may take.
+    pub(super) fn slowest_stop(&self) -> Duration {
+        let windows = self.inventory.observations().map(ContainerObservation::stop_window);
+        windows.max().unwrap_or(Duration::ZERO)
+    }
+
+    /// What is known of the subject's present container.
+    pub(super) fn observation_of_mut(&mut self, subject: &SubjectId) -> Option<&mut ContainerObservation> {
+        let id = self.inventory.container_of(subject)?.clone();
+        self.inventory.get_mut(&id)
+    }
+
+    /// Takes an event in.
+    pub(super) fn take(&mut self, now: Moment, event: &EngineEvent, out: &mut Outbox) -> Taken {
+        if self.inventory.get(&event.id).is_none() {
+            if event.action == EventAction::Destroy {
+                return Taken::Stranger;
+            }
+            if !self.inventory.admit(&event.id, now) {
+                return Taken::TooMany;
+            }
+            self.inspect(now, &event.id, out);
+        }
+        let is_live = self.continuity.is_live(now);
+        let it = self.inventory.get_mut(&event.id);
+        if it.is_some_and(|it| it.take(now, event, is_live)) {
+            Taken::Fresh(self.follow_up(now, event))
+        } else {
+            Taken::Duplicate
+        }
+    }
+
+    fn follow_up(&mut self, now: Moment, event: &EngineEvent) -> Followup {
+        let is_temporary = is_temporary_name(&event.name);
+        let Some(it) = self.inventory.get_mut(&event.id) else {
+            return Followup::Nothing;
+        };
+        match &event.action {
+            EventAction::Rename { .. } => {
+                if is_temporary {
+                    self.touched.extend(self.inventory.detach(now, &event.id));
+                }
+                self.inventory.deploy_begins(now, event.compose.as_ref());
+            }
+            EventAction::Create => self.inventory.deploy_begins(now, event.compose.as_ref()),
+            EventAction::Start => {
+                if !is_temporary && self.inventory.deploy_ends(event.compose.as_ref()) {
+                    self.touch_all();
+                }
+            }
+            EventAction::Kill { signal } if it.is_stop_signal(*signal) => return Followup::Stop(Some(*signal)),
+            EventAction::Stop => return Followup::Stop(None),
+            EventAction::Restart | EventAction::Pause | EventAction::Unpause | EventAction::Update => {}
+            EventAction::Die { .. } => {
+                // The fast way needs no inspection; everything else about the end does, and so does the engine's back-off.
+                let ran = it.view().is_some_and(|view| view.run == RunState::Running);
+                let is_plain = it.is_current() && ran && !it.has_odd_end() && !it.engine_restarts();
+                if is_plain {
+                    it.outdate_inspection();
+                }
+                self.inventory.deploy_goes_on(now, event.compose.as_ref());
+                if is_plain {
+                    return Followup::Nothing;
+                }
+            }
+            EventAction::Kill { .. } | EventAction::Oom | EventAction::Destroy | EventAction::Health(_) => {
+                return Followup::Nothing;
+            }
+        }
+        Followup::Inspect
+    }
+
+    /// The containers were listed, as asked for at that moment; `in_motion` = a repair of that subject is not over but for
+    /// its verification. Returns those that are gone.
+    pub(super) fn listed(
+        &mut self,
+        now: Moment,
+        asked: Moment,
+        entries: &[ListEntry],
+        in_motion: impl Fn(&SubjectId) -> bool,
+        out: &mut Outbox,
+    ) -> Vec<ContainerId> {
+        let entries = entries.iter().take(CONTAINERS_MAX);
+        let there: BTreeSet<ContainerId> = entries.clone().map(|entry| entry.id.clone()).collect();
+        for entry in entries {
+            if self.inventory.get(&entry.id).is_none() && !self.inventory.admit(&entry.id, now) {
+                continue;
+            }
+            if self.inventory.differs(entry) || self.inventory.subject_of(&entry.id).is_some_and(&in_motion) {
+                self.inspect(now, &entry.id, out);
+            } else if let Some(it) = self.inventory.get_mut(&entry.id)
+                && it.status() == Status::Running
+            {
+                it.saw_alive(now);
+            }
+        }
+        self.inventory.listed(asked, &there)
+    }
+
+    /// Subjects that the list has shown to be without a container are touched.
+    pub(super) fn note_empty(&mut self, now: Moment) {
+        self.touched.extend(self.inventory.note_empty(now));
+    }
+
+    /// A container was inspected; `in_repair` = a repair of that subject is of this container. Returns who holds it now.
+    pub(super) fn inspected(
+        &mut self,
+        now: Moment,
+        id: &ContainerId,
+        view: ContainerView,
+        in_repair: impl Fn(&SubjectId) -> bool,
+        out: &mut Outbox,
+    ) -> Option<Holder> {
+        let it = self.inventory.get_mut(id)?;
+        it.absorb(now, view);
+        if it.needs_inspection() {
+            self.inspect(now, id, out);
+        }
+        let Attached { touched, taken_up_by } = self.inventory.attach(now, id, in_repair);
+        self.touched.extend(touched);
+        self.touched.extend(self.inventory.joiners(id));
+        let subject = self.inventory.holder_of(id)?.clone();
+        self.touched.insert(subject.clone());
+        let is_new = taken_up_by.is_some();
+        Some(Holder { subject, is_new })
+    }
+
+    /// An inspection failed: the list asks again in its own time.
+    pub(super) fn inspection_failed(&mut self, id: &ContainerId) {
+        if let Some(it) = self.inventory.get_mut(id) {
+            it.inspection_failed();
+        }
+    }
+
+    /// The engine's manual-stop flag was read, or not. Returns whose it is, if it was asked for.
+    pub(super) fn flag_read(&mut self, id: &ContainerId, value: Option<bool>) -> Option<SubjectId> {
+        let is_asked = self.inventory.get_mut(id).is_some_and(|it| it.flag_read(value));
+        let subject = self.inventory.subject_of(id).filter(|_| is_asked)?.clone();
+        self.touched.insert(subject.clone());
+        Some(subject)
+    }
+
+    /// The container is gone. Returns whose present one it was.
+    pub(super) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
+        self.touched.extend(self.inventory.joiners(id));
+        let subject = self.inventory.forget(now, id)?;
+        self.touched.insert(subject.clone());
+        Some(subject)
+    }
+
+    /// A subject without a container: when it is to be forgotten, if no successor comes; `None` = not while nothing is listed.
+    pub(super) fn empty_until(&mut self, now: Moment, subject: &SubjectId) -> Option<Moment> {
+        self.inventory.empty_until(now, subject)
+    }
+
+    /// The subject is no more.
+    pub(super) fn remove_subject(&mut self, subject: &SubjectId) {
+        self.inventory.remove_subject(subject);
+    }
+}

@@ -1,0 +1,286 @@
+//! Lets one container's supervisor take a step, and carries out what it wants: with the settings, the places among the
+//! engine's calls, the budget of all together, the deadlines and the ledger. Does not know which containers there are.
+
+use super::engine_view::Seen;
+use super::ledger::{Ledger, Queue};
+use super::watched::{Answered, Stepped, Watched};
+use crate::container::climate::Climate;
+use crate::container::engine_calls::EngineCalls;
+use crate::container::io::{EngineError, Performed, Recovered, Ticket};
+use crate::container::observation::ContainerObservation;
+use crate::container::outbox::Outbox;
+use crate::container::record::{OpenRepair, RepairStep};
+use crate::container::settings::ContainerSettings;
+use crate::container::subject::{Around, Command};
+use crate::deadlines::Deadlines;
+use crate::random::mix;
+use crate::recorder::Draft;
+use crate::subject::SubjectId;
+use crate::supervisor::{FleetBudget, Place, Terms};
+use crate::time::Moment;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// See the module's text.
+pub(super) struct Executor {
+    settings: ContainerSettings,
+    calls: EngineCalls,
+    budget: FleetBudget,
+    deadlines: Deadlines<SubjectId>,
+    ledger: Ledger,
+}
+
+/// True if the events since the last one are wanted again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub(super) struct Replay(pub(super) bool);
+
+impl Executor {
+    pub(super) fn new(settings: ContainerSettings) -> Self {
+        let fleet_policy = settings.fleet_policy;
+        Self {
+            calls: EngineCalls::new(fleet_policy.parallel),
+            budget: FleetBudget::new(fleet_policy),
+            deadlines: Deadlines::default(),
+            ledger: Ledger::new(&settings),
+            settings,
+        }
+    }
+
+    /// Takes over what the journal held of all together.
+    pub(super) fn restore(&mut self, now: Moment, recovered: Recovered) {
+        for charge in recovered.host_charges {
+            self.budget.record_restart(self.settings.moment_before(now, charge));
+        }
+        self.ledger.restore(recovered.decisions);
+    }
+
+    pub(super) fn settings(&self) -> &ContainerSettings {
+        &self.settings
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// An event came, for the first time or not.
+    pub(super) fn count_event(&mut self, is_fresh: bool) {
+        self.ledger.count_event(is_fresh);
+    }
+
+    /// Makes a record.
+    pub(super) fn record(&mut self, now: Moment, draft: Draft, out: &mut Outbox) {
+        self.ledger.record(now, draft, out);
+    }
+
+    /// The subject is looked at now: what it waited for is asked anew.
+    pub(super) fn take_up(&mut self, sid: &SubjectId) {
+        self.deadlines.disarm(sid);
+        self.calls.unqueue(sid);
+    }
+
+    /// The subject is no more.
+    pub(super) fn forget(&mut self, sid: &SubjectId) {
+        self.calls.forget(sid);
+    }
+
+    /// It is to be looked at then at the latest.
+    pub(super) fn wake(&mut self, sid: &SubjectId, at: Moment) {
+        self.deadlines.arm(sid.clone(), at);
+    }
+
+    /// A subject that is to be looked at now.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<SubjectId> {
+        self.deadlines.pop_due(now)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.next()
+    }
+
+    /// Calls that are or may be under way.
+    pub(super) fn open_calls(&self) -> Vec<Ticket> {
+        self.calls.tickets()
+    }
+
+    pub(super) fn has_place(&self) -> bool {
+        self.calls.has_place()
+    }
+
+    /// Who waits for a place and since when, while there is one.
+    pub(super) fn take_queue(&mut self) -> Vec<(SubjectId, Moment)> {
+        if self.calls.has_place() {
+            self.calls.take_queue()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// It waits for a place since then.
+    pub(super) fn wait(&mut self, sid: SubjectId, since: Moment) {
+        self.calls.wait(sid, since);
+    }
+
+    /// Its supervisor takes a step.
+    pub(super) fn step(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &mut Watched),
+        seen: Seen<'_>,
+        climate: Climate<'_>,
+        out: &mut Outbox,
+    ) -> Replay {
+        if climate.is_leaving && watched.repair().is_some_and(|it| it.overruled().is_some()) {
+            // By a person, or by the engine of a machine that goes down: the journal keeps it open for the successor.
+            return Replay(false);
+        }
+        let policy = watched.policy(&self.settings);
+        let around = Around {
+            settings: &self.settings,
+            observation: seen.observation,
+            continuity: seen.continuity,
+            policy,
+            deploy_until: seen.deploy_until,
+            hold: climate.holds.on(sid).map(|(by, until)| (by.clone(), until)),
+            network_away: seen.network_away,
+            is_leaving: climate.is_leaving,
+            is_busy: self.calls.is_busy(sid),
+            ticket: self.calls.next_ticket(),
+        };
+        let name = sid.as_str().bytes();
+        let terms = Terms {
+            policy,
+            fleet: &mut self.budget,
+            place: Place {
+                is_free: self.calls.has_place_beside_queue(),
+                under_way: self.calls.in_time(),
+                long_wait: self.settings.start_deadline,
+            },
+            seed: name.fold(self.settings.seed, |seed, byte| mix(seed ^ u64::from(byte))),
+        };
+        let mut queue = Queue::new();
+        let stepped = watched.step(now, around, terms, &mut self.ledger.outputs(&mut queue));
+        let Stepped {
+            wake,
+            queued_since,
+            engine_restarts,
+        } = stepped;
+        if let Some(at) = wake {
+            self.wake(sid, at);
+        }
+        if let Some(since) = queued_since {
+            self.wait(sid.clone(), since);
+        }
+        self.ledger.count_engine_restarts(engine_restarts);
+        self.apply(now, sid, queue, out)
+    }
+
+    fn apply(&mut self, now: Moment, sid: &SubjectId, queue: Queue, out: &mut Outbox) -> Replay {
+        let (settings, calls) = (&self.settings, &mut self.calls);
+        Replay(self.ledger.apply(now, sid, queue, settings, calls, out))
+    }
+
+    /// Its container was removed, and has no successor yet.
+    pub(super) fn without_container(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &mut Watched),
+        out: &mut Outbox,
+    ) -> Replay {
+        let mut queue = Queue::new();
+        watched.without_container(now, &self.settings, &mut self.ledger.outputs(&mut queue));
+        self.apply(now, sid, queue, out)
+    }
+
+    /// Goes on with a repair that was under way when the last process of this daemon ended.
+    pub(super) fn resume(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &mut Watched),
+        open: &OpenRepair,
+        it: &mut ContainerObservation,
+        out: &mut Outbox,
+    ) -> Replay {
+        if open.step == RepairStep::LeftDown {
+            watched.left_down(now, open, it);
+            return Replay(false);
+        }
+        let decision = match self.ledger.open_repair_of(sid) {
+            Some(known) => known.clone(),
+            None => {
+                let draft = watched.resumption(now, open, &self.settings);
+                self.ledger.record(now, draft, out)
+            }
+        };
+        let mut queue = Queue::new();
+        let mut outputs = self.ledger.outputs(&mut queue);
+        watched.resume(now, (open, decision), it, &self.settings, &mut outputs);
+        self.apply(now, sid, queue, out)
+    }
+
+    /// A person wants tries of these: of how many, or why not.
+    pub(super) fn retry<'w>(
+        &mut self,
+        now: Moment,
+        those: impl Iterator<Item = (&'w SubjectId, &'w mut Watched)>,
+        by: &str,
+        out: &mut Outbox,
+    ) -> Result<usize, String> {
+        let (mut count, mut not_ours) = (0, None);
+        for (sid, watched) in those {
+            match watched.may_be_retried(self.settings.heal) {
+                Some(Ok(())) => {
+                    let mut queue = Queue::new();
+                    watched.retry(by, &mut self.ledger.outputs(&mut queue));
+                    // The budget is given back: nothing that the events are needed for.
+                    let Replay(_) = self.apply(now, sid, queue, out);
+                    count += 1;
+                }
+                Some(Err(why)) => not_ours = Some(why),
+                None => {}
+            }
+        }
+        match (count, not_ours) {
+            (0, Some(why)) => Err(why),
+            (0, None) => Err("nothing here waits for a retry".to_string()),
+            (count, _) => Ok(count),
+        }
+    }
+
+    /// Whose call it is, while it is or may be under way.
+    pub(super) fn subject_of(&self, ticket: Ticket) -> Option<&SubjectId> {
+        self.calls.subject_of(ticket)
+    }
+
+    /// The engine that had the call is gone, and the call with it if its repair says so.
+    pub(super) fn engine_went(&mut self, now: Moment, ticket: Ticket, watched: &mut Watched) {
+        if watched.engine_went(now) {
+            self.calls.close(ticket);
+        }
+    }
+
+    /// The engine answered a call, or did not within its deadline; `watched` = whose it was, if it is still there. Returns
+    /// what is to be done next.
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        result: Result<Performed, EngineError>,
+        watched: Option<&mut Watched>,
+        out: &mut Outbox,
+    ) -> Vec<Command> {
+        if result == Err(EngineError::Deadline) {
+            self.calls.lose(ticket);
+        } else {
+            self.calls.close(ticket);
+        }
+        let answered = watched.and_then(|it| it.answered(now, ticket, result, &self.settings));
+        let Some(Answered { commands, lost }) = answered else {
+            return Vec::new();
+        };
+        if let Some(draft) = lost {
+            self.record(now, draft, out);
+        }
+        commands
+    }
+}

@@ -1,0 +1,432 @@
+//! One container under its supervisor: what its role tells it, what is believed of it, and how a repair of before a restart
+//! of this watchdog goes on. Knows no other container, no journal and no engine.
+
+use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Record, Ticket};
+use crate::container::labels::Labels;
+use crate::container::observation::ContainerObservation;
+use crate::container::record::{OpenRepair, RecoveredSubject, RepairStep};
+use crate::container::recovery;
+use crate::container::repair::{Act, Repair};
+use crate::container::settings::{ContainerSettings, HealMode};
+use crate::container::subject::{
+    Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit, take_stop_event,
+};
+use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
+use crate::id::NodeName;
+use crate::recorder::Draft;
+use crate::subject::{Incarnation, SubjectId, SubjectKind};
+use crate::supervisor::{
+    BUDGET_MAX, ExitClass, ExitRecord, Limit, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
+};
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind, Level, ObserverHealth, State, Verdict};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// See the module's text.
+pub(super) struct Watched {
+    subject: ContainerSubject,
+    supervisor: Supervisor<ContainerSubject>,
+}
+
+/// What a step of the supervisor leaves to its role.
+pub(super) struct Stepped {
+    /// When it is to be asked again at the latest.
+    pub(super) wake: Option<Moment>,
+    /// Since when it waits for a place among the calls.
+    pub(super) queued_since: Option<Moment>,
+    /// So many restarts by the engine itself were found.
+    pub(super) engine_restarts: u32,
+}
+
+/// Whose a stop signal was, and what it asks for.
+pub(super) enum StopTaken {
+    /// Ours, or of no more interest.
+    Nothing,
+    /// An inspection is to tell what came of it.
+    Inspect,
+    /// Somebody else sent that signal.
+    Foreign(u32),
+}
+
+/// What the answer of a call leads to.
+pub(super) struct Answered {
+    pub(super) commands: Vec<Command>,
+    /// The record of a call that was never answered.
+    pub(super) lost: Option<Draft>,
+}
+
+impl Watched {
+    pub(super) fn new(id: SubjectId) -> Self {
+        Self {
+            subject: ContainerSubject::new(id),
+            supervisor: Supervisor::default(),
+        }
+    }
+
+    /// As the journal held it, with what is known of its container. `None` for a memory without one: a hold on a whole
+    /// project leaves such.
+    pub(super) fn restore(
+        now: Moment,
+        id: SubjectId,
+        memory: RecoveredSubject,
+        settings: &ContainerSettings,
+    ) -> Option<(Self, Option<ContainerObservation>)> {
+        let charges = memory.charges.into_iter();
+        let charges: Vec<Moment> = charges.map(|it| settings.moment_before(now, it)).collect();
+        let signal = memory
+            .stop_seen
+            .filter(|(id, ..)| memory.desired.as_ref().is_some_and(|it| it.0 == *id));
+        // Until the stop has had its time somebody is stopping it, also after a restart of ours.
+        let signal_at = signal.as_ref().map(|(_, at, _)| settings.moment_of_stamp(now, *at));
+        let seen = signal.map(|(_, at, number)| (at, number));
+        let container = memory.desired.as_ref().map(|(id, ..)| id.clone());
+        if container.is_none() && memory.repair.is_none() {
+            return None;
+        }
+        let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
+        let (last, desired) = (charges.iter().max().copied(), memory.desired);
+        let subject = ContainerSubject::remembered(id, desired, last, signal_at, memory.repair);
+        let mut supervisor = Supervisor::default();
+        let limit = memory.given_up.map(|it| settings.moment_before(now, it));
+        let limit = limit.map(|since| Limit::remembered(since, &settings.policy));
+        supervisor.supervision_mut().restore(charges, limit);
+        Some((Self { subject, supervisor }, observation))
+    }
+
+    /// The repair under way.
+    pub(super) fn repair(&self) -> Option<&Repair> {
+        self.supervisor.repair()
+    }
+
+    /// Its repair is of that container.
+    pub(super) fn repairs(&self, id: &ContainerId) -> bool {
+        self.repair().is_some_and(|repair| repair.id() == id)
+    }
+
+    /// A repair of before a restart of this watchdog is not yet taken up.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.subject.recovering().is_some()
+    }
+
+    /// Its restart limit is reached.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.supervisor.supervision().limit().is_some()
+    }
+
+    /// The newest events before its repairs: what came after them must be seen.
+    pub(super) fn needed_events(&self) -> impl Iterator<Item = EngineTime> {
+        let open = self.subject.recovering().map(|open| open.last_event);
+        let running = self.repair().map(Repair::last_event);
+        [open, running].into_iter().flatten()
+    }
+
+    pub(super) fn policy(&self, settings: &ContainerSettings) -> RestartPolicy {
+        self.subject.labels().policy(&settings.policy)
+    }
+
+    /// The host is shutting down.
+    pub(super) fn hands_off(&mut self, now: Moment) {
+        let shown = Shown::new(State::Unwatched, "the host is shutting down: hands off").level(Level::None);
+        self.supervisor.supervision_mut().show(now, shown);
+    }
+
+    /// Its container was removed, and has no successor yet.
+    pub(super) fn without_container(
+        &mut self,
+        now: Moment,
+        settings: &ContainerSettings,
+        out: &mut Outputs<'_, Command>,
+    ) {
+        if let Some(repair) = self.supervisor.repair() {
+            let why = repair.overruled().unwrap_or("the container is gone").to_string();
+            let ended = Act::Journal(RepairStep::Ended);
+            out.command(Command::of(self.subject.id(), now, repair, ended, settings));
+            self.supervisor.abandon(Outcome::Overruled, &why, out);
+        }
+        let supervision = self.supervisor.supervision_mut();
+        supervision.leave_queue();
+        let why = "its container was removed; a successor may come";
+        supervision.show(now, Shown::new(State::Unknown, why));
+    }
+
+    /// Does what follows from what is known now.
+    pub(super) fn step<'a>(
+        &mut self,
+        now: Moment,
+        mut around: Around<'a>,
+        terms: Terms<'_>,
+        out: &mut Outputs<'a, Command>,
+    ) -> Stepped {
+        let before = self.take_engine_restarts(now, &around, out);
+        let had_repair = self.repair().is_some();
+        let wake = self.supervisor.step(now, &mut self.subject, &mut around, terms, out);
+        let queued_since = self.supervisor.supervision().queued_since();
+        let is_over = had_repair && self.repair().is_none();
+        let after = if is_over {
+            self.take_engine_restarts(now, &around, out)
+        } else {
+            0
+        };
+        Stepped {
+            wake,
+            queued_since,
+            engine_restarts: before + after,
+        }
+    }
+
+    /// The engine's own restarts are flaps too. Returns how many there were.
+    fn take_engine_restarts(&mut self, now: Moment, around: &Around<'_>, out: &mut Outputs<'_, Command>) -> u32 {
+        if self.repair().is_some() {
+            return 0;
+        }
+        let it = &*around.observation;
+        let count = self.subject.present_mut().count_engine_restarts(it);
+        let count = u32::try_from(count).unwrap_or(u32::MAX).min(BUDGET_MAX);
+        if self.subject.labels().heals_crash(around.settings.heal).is_err() {
+            (0..count).for_each(|_| self.supervisor.supervision_mut().take_restart(now));
+        } else if 0 < count {
+            let total = it.view().map_or(0, |view| view.restart_count);
+            let restarts = format!("the engine has restarted it {total} times since its last start by hand");
+            let code = format!("exit code {}", it.exit_code());
+            let evidence = vec![
+                Evidence::new(EvidenceKind::EngineRestart, now, restarts),
+                Evidence::new(EvidenceKind::Exited, now, code),
+            ];
+            let case = (self.subject.id().clone(), it.incarnation(), evidence);
+            self.supervisor
+                .record_restarts_of_others(now, count, case, &around.policy, out);
+        }
+        count
+    }
+
+    /// What is believed of it; `None` if nothing was ever found out.
+    pub(super) fn verdict(&self, it: Option<&ContainerObservation>, observer: &NodeName) -> Option<Verdict> {
+        let reported = self.supervisor.supervision().reported();
+        if reported.state() == State::Unknown && reported.why().is_empty() {
+            return None;
+        }
+        let mut remarks = self.subject.labels().remarks.clone();
+        remarks.truncate(Verdict::REMARKS_MAX - 1);
+        if self.is_at_limit() && reported.state() != State::GivenUp {
+            let why = "its restart limit was reached; it counts as well again after a whole window without an end";
+            remarks.push(why.to_string());
+        }
+        let incarnation = match it {
+            Some(it) => it.incarnation(),
+            None => self.subject.present().incarnation().clone(),
+        };
+        Some(Verdict {
+            subject: self.subject.id().clone(),
+            kind: SubjectKind::Container,
+            incarnation,
+            state: reported.state(),
+            level: reported.level(),
+            why: reported.why().to_string(),
+            evidence: reported.evidence().to_vec(),
+            observer: observer.clone(),
+            observer_health: ObserverHealth::default(),
+            since: reported.since(),
+            held: false,
+            remarks,
+        })
+    }
+
+    /// The engine that had this repair's call is gone. True if the call is over with it.
+    pub(super) fn engine_went(&mut self, now: Moment) -> bool {
+        let repair = self.supervisor.repair_mut();
+        repair.is_none_or(|repair| repair.engine_went(now))
+    }
+
+    /// Events may have been lost.
+    pub(super) fn events_lost(&mut self) -> Option<Record> {
+        self.subject.events_lost()
+    }
+
+    /// The event stream ended just now: a stop seen within that time may have been the engine's own.
+    pub(super) fn doubt_recent_stop(
+        &mut self,
+        now: Moment,
+        within: Duration,
+        it: &mut ContainerObservation,
+    ) -> Option<Record> {
+        let supervision = self.supervisor.supervision_mut();
+        self.subject.doubt_recent_stop(now, within, it, supervision)
+    }
+
+    /// A stop signal was sent to that container (`signal`), or a stop carried out: ours, or a person's? `came` = when the
+    /// event came, if it came live.
+    pub(super) fn take_stop(&mut self, now: Moment, event: StopEvent, it: &mut ContainerObservation) -> StopTaken {
+        let is_recovering = self.is_recovering();
+        match take_stop_event(event, it, self.supervisor.repair_mut(), is_recovering) {
+            SignalOrigin::Repair => return StopTaken::Nothing,
+            SignalOrigin::Odd if it.has_odd_stop_of(now) => return StopTaken::Inspect,
+            SignalOrigin::Odd => return StopTaken::Nothing,
+            SignalOrigin::Foreign => {}
+        }
+        if let Some(signal) = event.signal {
+            return StopTaken::Foreign(signal);
+        }
+        // It may be the late half of a stop that was classified already, or the end of the engine's own back-off.
+        let supervision = self.supervisor.supervision_mut();
+        let class = supervision.exit().map(|exit| (exit.class(), exit.asked_by().is_some()));
+        if matches!(class, Some((ExitClass::Crash, _) | (ExitClass::CannotTell, _))) {
+            supervision.clear_exit();
+        }
+        StopTaken::Inspect
+    }
+
+    /// Somebody else sent it a stop signal.
+    pub(super) fn foreign_signal(&mut self, now: Moment, it: &ContainerObservation) {
+        let supervision = self.supervisor.supervision_mut();
+        self.subject.foreign_signal(now, it, supervision);
+    }
+
+    /// It has that container now, with these labels; `is_new` = it had another one before, or none.
+    pub(super) fn take_up(&mut self, labels: Labels, is_new: bool, settings: &ContainerSettings) {
+        let supervision = self.supervisor.supervision_mut();
+        if is_new {
+            self.subject.present_mut().forget_signal();
+            supervision.clear_exit();
+        }
+        supervision.apply_policy(&labels.policy(&settings.policy));
+        self.subject.set_labels(labels);
+    }
+
+    /// The engine's manual-stop flag was read after nothing could tell who ended it: that is to be asked anew.
+    pub(super) fn flag_is_known(&mut self) {
+        let supervision = self.supervisor.supervision_mut();
+        let untold = |exit: &&ExitRecord| exit.class() == ExitClass::CannotTell && exit.asked_by().is_none();
+        if supervision.exit().filter(untold).is_some() {
+            supervision.clear_exit();
+        }
+    }
+
+    /// Its container is gone.
+    pub(super) fn container_gone(&mut self, why: &str) {
+        self.supervisor.supervision_mut().clear_exit();
+        if let Some(repair) = self.supervisor.repair_mut() {
+            repair.overrule(why);
+        }
+    }
+
+    /// The engine answered its call, or did not within its deadline. `None` for a call of before.
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        result: Result<Performed, EngineError>,
+        settings: &ContainerSettings,
+    ) -> Option<Answered> {
+        let is_lost = result == Err(EngineError::Deadline);
+        let repair = self.supervisor.repair_mut()?;
+        let acts = repair.answered(now, ticket, result)?;
+        let lost = repair.lost_call().filter(|_| is_lost);
+        let id = self.subject.id();
+        let lost = lost.map(|call| lost_call(now, id.clone(), call, repair.incarnation().clone()));
+        let acts = acts.into_iter();
+        let commands = acts.map(|act| Command::of(id, now, repair, act, settings)).collect();
+        Some(Answered { commands, lost })
+    }
+
+    /// Whether a person's retry would do anything: nothing to say of one that is well or under repair, an error of one that
+    /// is ill and not healed here.
+    pub(super) fn may_be_retried(&self, mode: HealMode) -> Option<Result<(), String>> {
+        let supervision = self.supervisor.supervision();
+        let is_ill = self.is_at_limit()
+            || matches!(
+                supervision.reported().state(),
+                State::GivenUp | State::Repairing | State::Down | State::Unhealthy | State::Unknown
+            );
+        if !is_ill || self.repair().is_some() {
+            return None;
+        }
+        // What is only watched would not be started after all: "trying now" would be a lie.
+        let labels = self.subject.labels();
+        let heals = match supervision.exit() {
+            Some(_) => labels.heals_crash(mode),
+            None => labels.heals_unhealthy(mode),
+        };
+        let id = self.subject.id();
+        Some(match heals {
+            Ok(_) => Ok(()),
+            Err(why) => Err(format!("{id} is watched and not healed here: {why}")),
+        })
+    }
+
+    /// A person wants a try now.
+    pub(super) fn retry(&mut self, by: &str, out: &mut Outputs<'_, Command>) {
+        self.supervisor.retry(by, out);
+    }
+
+    /// The repair of before a restart of this watchdog, to be taken up now.
+    pub(super) fn take_recovering(&mut self) -> Option<OpenRepair> {
+        self.subject.take_recovering()
+    }
+
+    /// That repair had stopped it and could not start it: if it is still the same incarnation, its end is ours.
+    pub(super) fn left_down(&mut self, now: Moment, open: &OpenRepair, it: &ContainerObservation) {
+        if *it.id() == open.id && it.incarnation() == open.incarnation {
+            let why = "a repair before the restart of this watchdog stopped it and could not start it";
+            let fact = Evidence::new(EvidenceKind::Journal, now, why);
+            own_exit(now, it, fact, self.supervisor.supervision_mut());
+        }
+    }
+
+    /// A record that says where the repair comes from, should its own be lost.
+    pub(super) fn resumption(&self, now: Moment, open: &OpenRepair, settings: &ContainerSettings) -> Draft {
+        let why = "a repair begun before the restart of this watchdog goes on";
+        let action = if recovery::was_stopping(open) {
+            ActionKind::StopThenStart
+        } else {
+            ActionKind::Start
+        };
+        let (allowance, budget) = (self.policy(settings).allowance, self.supervisor.supervision().budget());
+        Draft::new(self.subject.id().clone(), action, why)
+            .incarnation(open.incarnation.clone())
+            .evidence(vec![Evidence::new(EvidenceKind::Journal, now, why)])
+            .outcome(Outcome::UnderWay)
+            .budget_left(budget.left(now, allowance))
+    }
+
+    /// Goes on with that repair, under that record.
+    pub(super) fn resume(
+        &mut self,
+        now: Moment,
+        (open, decision): (&OpenRepair, Decision),
+        it: &mut ContainerObservation,
+        settings: &ContainerSettings,
+        out: &mut Outputs<'_, Command>,
+    ) {
+        let stops_first = recovery::was_stopping(open) || decision.action == ActionKind::StopThenStart;
+        let is_other = *it.id() != open.id;
+        let repair = recovery::resume(now, open, stops_first, it, settings);
+        let ended = Command::of(
+            self.subject.id(),
+            now,
+            &repair,
+            Act::Journal(RepairStep::Ended),
+            settings,
+        );
+        self.supervisor.resume(decision, repair);
+        if is_other {
+            out.command(ended);
+            let why = "another container took its place";
+            self.supervisor.abandon(Outcome::Failed, why, out);
+        }
+    }
+}
+
+/// The record of a call that was never answered.
+fn lost_call(now: Moment, subject: SubjectId, call: &str, incarnation: Incarnation) -> Draft {
+    let why =
+        format!("the engine did not answer {call} in time: inspect, wait, never post it again; a person is needed");
+    let detail = format!("{call} was posted and may still be under way in the engine");
+    let fact = Evidence::new(EvidenceKind::EngineProbe, now, format!("{call} passed its deadline"));
+    Draft::new(subject, ActionKind::Escalate, why)
+        .incarnation(incarnation)
+        .evidence(vec![fact])
+        .guards(vec![GuardAnswer::blocked(Guard::InFlight, detail)])
+}

@@ -1,0 +1,79 @@
+//! Everything that is watched, by subject, and what is asked of all together. Knows no engine and decides nothing.
+
+use super::watched::Watched;
+use crate::container::io::{ContainerId, EngineTime, Record};
+use crate::container::repair::Repair;
+use crate::subject::SubjectId;
+use alloc::collections::BTreeMap;
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Watchlist(BTreeMap<SubjectId, Watched>);
+
+impl Watchlist {
+    pub(super) fn insert(&mut self, sid: SubjectId, watched: Watched) {
+        self.0.insert(sid, watched);
+    }
+
+    pub(super) fn remove(&mut self, sid: &SubjectId) {
+        self.0.remove(sid);
+    }
+
+    pub(super) fn get(&self, sid: &SubjectId) -> Option<&Watched> {
+        self.0.get(sid)
+    }
+
+    pub(super) fn get_mut(&mut self, sid: &SubjectId) -> Option<&mut Watched> {
+        self.0.get_mut(sid)
+    }
+
+    /// The one of that name, new if there is none yet.
+    pub(super) fn get_or_new(&mut self, sid: SubjectId) -> &mut Watched {
+        self.0.entry(sid.clone()).or_insert_with(|| Watched::new(sid))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SubjectId, &mut Watched)> {
+        self.0.iter_mut()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if anything within the subject is watched.
+    pub(super) fn has_within(&self, top: &SubjectId) -> bool {
+        self.0.keys().any(|sid| sid.is_within(top))
+    }
+
+    /// The newest events before the repairs under way: what came after them must be seen.
+    pub(super) fn needed_events(&self) -> impl Iterator<Item = EngineTime> {
+        self.0.values().flat_map(Watched::needed_events)
+    }
+
+    /// Events may have been lost: what is to be written down of that.
+    pub(super) fn events_lost(&mut self) -> impl Iterator<Item = Record> {
+        self.0.values_mut().filter_map(Watched::events_lost)
+    }
+
+    /// The repair of that subject is of this container.
+    pub(super) fn repairs(&self, sid: &SubjectId, id: &ContainerId) -> bool {
+        self.get(sid).is_some_and(|it| it.repairs(id))
+    }
+
+    /// A repair of that subject is under way, and not only being verified.
+    pub(super) fn is_in_motion(&self, sid: &SubjectId) -> bool {
+        let repair = self.get(sid).and_then(Watched::repair);
+        repair.is_some_and(|repair| !repair.is_verifying())
+    }
+
+    /// A call is under way, or a stop of ours has no start yet.
+    pub(super) fn is_busy(&self) -> bool {
+        let is_busy = |it: &Repair| it.is_calling() || (it.is_half_done() && it.overruled().is_none());
+        self.0.values().filter_map(Watched::repair).any(is_busy)
+    }
+
+    /// How many are at their restart limit.
+    pub(super) fn at_limit(&self) -> usize {
+        self.0.values().filter(|it| it.is_at_limit()).count()
+    }
+}
