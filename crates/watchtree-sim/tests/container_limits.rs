@@ -3,9 +3,11 @@
 use expect_test::expect;
 use watchtree_core::container::HealMode;
 use watchtree_core::container::io::*;
+use watchtree_core::decision::ActionKind;
 use watchtree_core::message::OrderInput;
 use watchtree_core::order::Verb;
 use watchtree_core::time::Duration;
+use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes};
 use watchtree_sim::state::engine::{Check, Spec};
@@ -63,6 +65,80 @@ fn a_correlated_failure_is_one_repair() {
     w.does("20s");
     assert!(names.iter().all(|name| w.running(name)));
     assert_eq!(w.calls().len(), 60);
+}
+
+/// All of them are decided when they die, not when their turn comes: the last waits for longer than what counts as at once.
+#[test]
+fn hundreds_that_die_at_once_are_back_without_waiting_for_a_budget() {
+    let names = Scene::names(300);
+    let mut w = Scene::with(&names);
+    names.iter().for_each(|name| w.slow_start(name, 400));
+    names.iter().for_each(|name| w.crash(name, 137));
+    w.does("40s");
+    let down = names.iter().filter(|name| !w.running(name)).count();
+    assert_eq!((down, w.calls().len()), (0, 300));
+}
+
+/// Restarts all that are unhealthy, and stay so after each start, for so many seconds; how many stops.
+fn stops_of_well_processes(w: &mut Scene, names: &[String], secs: u64) -> usize {
+    let before = w.calls().len();
+    for _ in 0..secs {
+        for name in names {
+            if w.running(name) && w.inspect(name).health != Health::Unhealthy {
+                w.health(name, Health::Unhealthy);
+            }
+        }
+        w.does("1s");
+    }
+    w.calls()[before..].iter().filter(|it| it.starts_with("stop")).count()
+}
+
+/// Twenty processes that are well, and one thing that all their checks look at.
+#[test]
+fn many_that_turn_unhealthy_at_once_are_no_wave_of_restarts() {
+    let names = Scene::names(20);
+    let mut w = Scene::with(&names);
+    let stops = stops_of_well_processes(&mut w, &names, 400);
+    assert!(stops <= 8, "{stops} stops");
+    let asked: Vec<_> = w
+        .decided()
+        .iter()
+        .filter(|it| it.action == ActionKind::Escalate)
+        .collect();
+    expect![[r#"
+        h1/docker: 4 of 20 turned unhealthy at once: one cause, and not theirs: a person is needed; they are restarted one at a time, while that helps
+    "#]]
+    .assert_eq(&asked.iter().map(|it| format!("{}: {}\n", it.subject, it.why)).collect::<String>());
+    assert!(names.iter().all(|name| w.running(name)), "what was stopped was started");
+    // What they look at is there again.
+    names.iter().for_each(|name| w.health(name, Health::Healthy));
+    w.does("10s");
+    let before = w.calls().len();
+    assert!(names.iter().all(|name| w.state(name) == Some(State::Ok)));
+    let few = stops_of_well_processes(&mut w, &names[..2], 3);
+    assert_eq!(
+        (few, before < w.calls().len()),
+        (2, true),
+        "two of them are ill on their own"
+    );
+}
+
+/// Where a restart helps, one follows the other.
+#[test]
+fn many_that_a_restart_helps_are_restarted_one_by_one() {
+    let names = Scene::names(12);
+    let mut w = Scene::with(&names);
+    names.iter().for_each(|name| w.health(name, Health::Unhealthy));
+    w.does("4s");
+    let under_way = w.calls().iter().filter(|it| it.starts_with("stop")).count();
+    w.does("3m");
+    let stops = w.calls().iter().filter(|it| it.starts_with("stop")).count();
+    assert_eq!(
+        (under_way, stops),
+        (3, 12),
+        "two before the third fell ill, and the first canary"
+    );
+    assert!(names.iter().all(|name| w.state(name) == Some(State::Ok)));
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl ContainerAgent {
     /// Tells the parent what is believed now, and what was decided.
     fn report(&mut self, now: Moment) {
         for sid in self.out.take_reconciled() {
-            if !self.fleet.watches(&sid) {
+            if !self.fleet.reports(&sid) {
                 self.frontend.report_gone(now, &sid);
             } else if let Some(verdict) = self.fleet.verdict(&sid) {
                 let (held, observer_health) = (self.orders.holds().on(&sid).is_some(), self.frontend.health());

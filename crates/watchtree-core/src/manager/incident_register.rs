@@ -37,6 +37,16 @@ impl<'a> Finding<'a> {
     }
 }
 
+/// What an open incident explains of the subjects below it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Inhibits {
+    Nothing,
+    /// That they are unhealthy: many turned so at once, and it is not theirs.
+    Unhealthy,
+    /// Whatever is said of them.
+    All,
+}
+
 /// See the file's head.
 #[derive(Clone, Debug)]
 pub(super) struct IncidentRegister {
@@ -78,18 +88,29 @@ impl IncidentRegister {
         within.cloned().collect()
     }
 
-    /// True if this subject's own open incident inhibits those below it. Only hosts and engines carry others: a container
-    /// may have the name of a compose project, whose containers it has nothing to do with.
-    pub(super) fn inhibits(&self, subject: &SubjectId) -> bool {
+    /// What this subject's own open incident explains below it. Only hosts and engines carry others: a container may have
+    /// the name of a compose project, whose containers it has nothing to do with.
+    pub(super) fn inhibits(&self, subject: &SubjectId) -> Inhibits {
         let carries = subject.parent().is_none_or(|above| above.parent().is_none());
-        let is_lost =
-            |incident: &Incident| matches!(incident.state, State::AgentLost | State::Unreachable | State::Down);
-        carries && self.open.get(subject).is_some_and(is_lost)
+        match self
+            .open
+            .get(subject)
+            .filter(|_| carries)
+            .map(|incident| incident.state)
+        {
+            Some(State::AgentLost | State::Unreachable | State::Down) => Inhibits::All,
+            Some(State::Unhealthy) => Inhibits::Unhealthy,
+            _ => Inhibits::Nothing,
+        }
     }
 
-    /// True if a subject above has an open incident that inhibits one of this subject.
-    pub(super) fn is_inhibited(&self, subject: &SubjectId) -> bool {
-        core::iter::successors(subject.parent(), SubjectId::parent).any(|above| self.inhibits(&above))
+    /// True if a subject above has an open incident that explains that state of this subject.
+    pub(super) fn is_inhibited(&self, subject: &SubjectId, state: State) -> bool {
+        core::iter::successors(subject.parent(), SubjectId::parent).any(|above| match self.inhibits(&above) {
+            Inhibits::All => true,
+            Inhibits::Unhealthy => state == State::Unhealthy,
+            Inhibits::Nothing => false,
+        })
     }
 
     /// Takes up one that was open before.
@@ -239,10 +260,18 @@ mod tests {
         open(&mut register, "h1/docker", State::Unreachable);
         open(&mut register, "h2/docker/web", State::Down);
         open(&mut register, "h3", State::Degraded);
-        assert!(register.is_inhibited(&subject("h1/docker/web")));
-        assert!(!register.is_inhibited(&subject("h1/docker")));
-        assert!(!register.is_inhibited(&subject("h2/docker/web/app/1")));
-        assert!(!register.is_inhibited(&subject("h3/docker/web")));
+        open(&mut register, "h4/docker", State::Unhealthy);
+        let inhibited =
+            |path| [State::Unhealthy, State::GivenUp].map(|state| register.is_inhibited(&subject(path), state));
+        assert_eq!(inhibited("h1/docker/web"), [true, true]);
+        assert_eq!(inhibited("h1/docker"), [false, false]);
+        assert_eq!(inhibited("h2/docker/web/app/1"), [false, false]);
+        assert_eq!(inhibited("h3/docker/web"), [false, false]);
+        assert_eq!(
+            inhibited("h4/docker/web"),
+            [true, false],
+            "many unhealthy at once are one cause"
+        );
         assert_eq!(register.within(&subject("h2")), [subject("h2/docker/web")]);
         let (web, above) = (subject("h2/docker/web"), subject("h2"));
         assert!(register.set_inhibited_by(&web, Some(&above)).is_some());

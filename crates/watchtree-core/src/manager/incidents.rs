@@ -14,7 +14,7 @@
 use super::desk::Desk;
 use super::fleet_view::FleetView;
 use super::host_monitor::HostMonitor;
-use super::incident_register::{Finding, IncidentRegister};
+use super::incident_register::{Finding, IncidentRegister, Inhibits};
 use super::io::ManagerEffect;
 use super::pending::Pending;
 use crate::backend::{BookChange, Child};
@@ -273,7 +273,7 @@ impl Incidents {
             }
         } else if !verdict.state.is_incident() {
             self.pending.cancel(subject);
-        } else if !self.register.is_inhibited(subject) {
+        } else if !self.register.is_inhibited(subject, verdict.state) {
             let after = self.lasts(verdict.state).max(at_least);
             if after.is_zero() {
                 self.pending.cancel(subject);
@@ -298,7 +298,7 @@ impl Incidents {
         if let Some(told) = self.register.update(Finding::reported(verdict)) {
             around.desk.push(told);
         }
-        if inhibited && !self.register.inhibits(&verdict.subject) {
+        if inhibited != self.register.inhibits(&verdict.subject) {
             self.evaluate_below(around, name, &verdict.subject);
         }
     }
@@ -313,7 +313,7 @@ impl Incidents {
             }
             None => self.ended(around, name, subject, "it is gone"),
             Some(_) if is_open => self.evaluate(around, name, subject, Duration::ZERO),
-            Some(verdict) if verdict.state.is_incident() && !self.register.is_inhibited(subject) => {
+            Some(verdict) if verdict.state.is_incident() && !self.register.is_inhibited(subject, verdict.state) => {
                 self.open(around, Finding::reported(verdict));
             }
             Some(_) => {}
@@ -324,7 +324,7 @@ impl Incidents {
     fn ended(&mut self, around: &mut Around<'_>, name: &NodeName, subject: &SubjectId, why: &str) {
         let inhibited = self.register.inhibits(subject);
         self.close(around, subject, why);
-        if inhibited {
+        if inhibited != Inhibits::Nothing {
             self.evaluate_below(around, name, subject);
         }
     }
@@ -342,7 +342,8 @@ impl Incidents {
             is_over(verdict.state) && verdict.observer == decision.id.node && decision.at <= verdict.since
         });
         // Under an engine that does not answer it is part of that incident; what is still ill after it is told then.
-        if is_overtaken || self.register.is_inhibited(subject) {
+        let state = reported.map_or(State::GivenUp, |verdict| verdict.state);
+        if is_overtaken || self.register.is_inhibited(subject, state) {
             return;
         }
         let is_ill = reported.is_some_and(|verdict| verdict.state.is_incident());

@@ -3,6 +3,7 @@
 //! A restart counts when it was begun by us or seen to be done by the engine. Pure arithmetic over moments; knows no
 //! subject. The policy is passed in, for labels and configuration may change it at any time.
 
+use super::outbreak::Outbreaks;
 use super::policy::{Allowance, BUDGET_MAX, FleetPolicy, RestartPolicy};
 use crate::random::mix;
 use crate::subject::SubjectId;
@@ -102,11 +103,16 @@ pub struct FleetBudget {
     restarts: RestartBudget,
     /// Failures of late, one per subject, oldest first.
     failures: VecDeque<(Moment, SubjectId)>,
+    /// From the first to the last failure of many that failed at once, oldest first.
+    bursts: VecDeque<(Moment, Moment)>,
+    outbreaks: Outbreaks,
 }
 
 impl FleetBudget {
     /// Most remembered failures.
     pub const FAILURES_MAX: usize = 1024;
+    /// Most remembered bursts.
+    pub const BURSTS_MAX: usize = 64;
 
     /// A whole budget.
     pub fn new(policy: FleetPolicy) -> Self {
@@ -130,13 +136,36 @@ impl FleetBudget {
             self.failures.pop_front();
         }
         self.failures.push_back((now, subject.clone()));
+        if self.failures.len() < self.policy.correlated as usize {
+            return;
+        }
+        let first = self.failures.front().map_or(now, |(at, _)| *at);
+        match self.bursts.back_mut().filter(|(_, last)| first <= *last) {
+            Some((_, last)) => *last = now,
+            None => {
+                if Self::BURSTS_MAX <= self.bursts.len() {
+                    self.bursts.pop_front();
+                }
+                self.bursts.push_back((first, now));
+            }
+        }
     }
 
-    /// True while so many have failed at once that they have one cause.
-    pub fn is_correlated(&self, now: Moment) -> bool {
-        let window = self.policy.correlated_window;
-        let many = self.failures.iter().filter(|(at, _)| now.since(*at) < window).count();
-        self.policy.correlated as usize <= many
+    /// True if a failure that was noted then is one of so many at once that they have one cause. It stays so, however long
+    /// its subject waits for its turn.
+    pub fn is_in_burst(&self, failed: Moment) -> bool {
+        let mut bursts = self.bursts.iter();
+        bursts.any(|(first, last)| (*first..=*last).contains(&failed))
+    }
+
+    /// Who is ill of late, and whether many are at once.
+    pub const fn outbreaks(&self) -> &Outbreaks {
+        &self.outbreaks
+    }
+
+    /// The same, to be told of who is ill.
+    pub const fn outbreaks_mut(&mut self) -> &mut Outbreaks {
+        &mut self.outbreaks
     }
 
     /// Takes one restart from it.
@@ -250,12 +279,20 @@ mod tests {
         for n in 0..10 {
             fleet.record_failure(at(n), &subject(1));
         }
-        assert!(!fleet.is_correlated(at(10)));
-        for n in 0..5 {
-            fleet.record_failure(at(10), &subject(10 + n));
+        assert!(!fleet.is_in_burst(at(9)));
+        for n in 0..4 {
+            fleet.record_failure(at(5000), &subject(10 + n));
         }
-        for (ms, expected) in [(10, true), (5009, true), (5010, false)] {
-            assert_eq!(fleet.is_correlated(at(ms)), expected, "{ms} ms: the window is 5 s long");
+        let in_burst = |fleet: &FleetBudget| [8, 9, 10, 5000, 5001].map(|ms| fleet.is_in_burst(at(ms)));
+        assert_eq!(in_burst(&fleet), [false, true, true, true, false], "the fifth in 5 s");
+        for n in 0..300 {
+            fleet.record_failure(at(6000 + n), &subject(100 + n));
         }
+        assert!(fleet.is_in_burst(at(6299)) && !fleet.is_in_burst(at(6300)));
+        fleet.record_failure(at(100_000), &subject(1));
+        assert!(
+            !fleet.is_in_burst(at(100_000)) && fleet.is_in_burst(at(9)),
+            "it stays one"
+        );
     }
 }

@@ -3,9 +3,12 @@
 //!
 //! Does not know how a kind of subject is classified: each kind has a classifier of its own.
 
+use super::reported::Shown;
+use crate::decision::Guard;
 use crate::subject::Incarnation;
 use crate::time::{Duration, Moment};
-use crate::verdict::Evidence;
+use crate::verdict::{Evidence, State};
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -192,5 +195,27 @@ impl ExitRecord {
     /// Why no retry mends it.
     pub fn unrecoverable(&self) -> Option<&str> {
         self.unrecoverable.as_deref()
+    }
+
+    /// Where it is left alone: the guard that says so, what is shown, and what tells two reasons apart.
+    pub(super) fn left_alone(&self) -> (Guard, Shown, String) {
+        let (how, why) = (self.how(), self.why());
+        let (guard, state, words) = match self.class {
+            ExitClass::Operator => (
+                Guard::OperatorIntent,
+                State::Stopped,
+                format!("stopped by a person: {why}"),
+            ),
+            ExitClass::Finished => (Guard::MeantToRun, State::Finished, format!("finished: {why}")),
+            ExitClass::FirstSight => {
+                let words = format!("{how} before anybody watched it: {why}");
+                (Guard::KnownCause, State::Unknown, words)
+            }
+            ExitClass::CannotTell | ExitClass::Crash | ExitClass::EngineOrHost => {
+                let words = format!("{how}, and nothing can tell whether a person stopped it: {why}");
+                (Guard::KnownCause, State::GivenUp, words)
+            }
+        };
+        (guard, Shown::new(state, words), String::from(why))
     }
 }

@@ -16,6 +16,7 @@
 mod admission;
 mod budget;
 mod exit;
+mod outbreak;
 mod outputs;
 mod policy;
 mod reported;
@@ -27,6 +28,7 @@ mod tests;
 pub use admission::{Admission, Block, Blocked, GuardResult};
 pub use budget::{FleetBudget, RestartBudget};
 pub use exit::{ExitClass, ExitRecord};
+pub use outbreak::Outbreaks;
 pub use outputs::{Output, Outputs};
 pub use policy::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, PolicyError, RestartLimits, RestartPolicy};
 pub use reported::{ReportedState, Shown};
@@ -257,6 +259,7 @@ impl<S: Subject> Supervisor<S> {
         turn.out.update(&decision);
         turn.out.push(Output::Repaired(outcome));
         self.supervision.forget_recorded();
+        turn.fleet.outbreaks_mut().ended(turn.now, turn.subject.id(), outcome);
         if outcome == Outcome::Failed {
             self.supervision.back_off(turn.now, &turn.policy);
         }
@@ -264,13 +267,15 @@ impl<S: Subject> Supervisor<S> {
             && let Some(exit) = self.supervision.exit().cloned()
         {
             // The record of the repair says it all.
-            let (guard, _, key) = left_alone(&exit);
+            let (guard, _, key) = exit.left_alone();
             self.supervision.is_news(guard, exit.incarnation(), &key);
         }
     }
 
     /// What a ping leads to: a case for a reboot, or nothing but something shown, and when to ask again.
     fn case(&mut self, turn: &mut Turn<'_, '_, S>, assessment: Assessment) -> Result<Case, Option<Moment>> {
+        let outbreaks = turn.fleet.outbreaks_mut();
+        outbreaks.note(turn.now, turn.subject.id(), assessment.is_ill());
         let (shown, wake) = match assessment {
             Assessment::Unclear => return Err(None),
             Assessment::Pending { until, shown } => (shown, until),
@@ -280,7 +285,7 @@ impl<S: Subject> Supervisor<S> {
                 let ill = Ill::Running;
                 return Ok(Case { ill, how, evidence });
             }
-            Assessment::Down if self.supervision.take_failure() => {
+            Assessment::Down if self.supervision.take_failure(turn.now) => {
                 turn.fleet.record_failure(turn.now, turn.subject.id());
                 return self.case(turn, Assessment::Down);
             }
@@ -332,7 +337,7 @@ impl<S: Subject> Supervisor<S> {
                 evidence: exit.evidence().to_vec(),
             });
         }
-        let (guard, shown, key) = left_alone(&exit);
+        let (guard, shown, key) = exit.left_alone();
         if self.supervision.is_news(guard, exit.incarnation(), &key) {
             let draft = Draft::new(turn.subject.id().clone(), ActionKind::None, shown.why())
                 .incarnation(exit.incarnation().clone())
@@ -372,6 +377,7 @@ impl<S: Subject> Supervisor<S> {
         let waiver = supervision.waiver().map(String::from);
         let waiver = waiver.as_deref();
         if case.ill == Ill::Running {
+            admission.ask_unless_waived(Guard::Level, waiver, || turn.fleet.outbreaks().guard(now));
             admission.ask_unless_waived(Guard::Backoff, waiver, || supervision.guard_not_before(now));
         }
         let is_spent = supervision.limit().is_none() && supervision.budget().left(now, policy.allowance) == 0;
@@ -425,7 +431,10 @@ impl<S: Subject> Supervisor<S> {
             .budget_left(left)
             .outcome(Outcome::UnderWay);
         let decision = turn.out.record(now, draft);
-        let correlated = self.supervision.is_correlated(now, turn.fleet);
+        let correlated = self.supervision.is_correlated(turn.fleet);
+        turn.fleet
+            .outbreaks_mut()
+            .begins(turn.subject.id(), case.ill == Ill::Running);
         if takes && !correlated {
             turn.fleet.record_restart(now);
         }
@@ -468,26 +477,4 @@ impl<S: Subject> Supervisor<S> {
             .show(turn.now, Shown::new(state, why).evidence(case.evidence));
         again
     }
-}
-
-/// What is shown of an end that is left alone, the guard that says so, and what tells two reasons apart.
-fn left_alone(exit: &ExitRecord) -> (Guard, Shown, String) {
-    let (how, why) = (exit.how(), exit.why());
-    let (guard, state, words) = match exit.class() {
-        ExitClass::Operator => (
-            Guard::OperatorIntent,
-            State::Stopped,
-            format!("stopped by a person: {why}"),
-        ),
-        ExitClass::Finished => (Guard::MeantToRun, State::Finished, format!("finished: {why}")),
-        ExitClass::FirstSight => {
-            let words = format!("{how} before anybody watched it: {why}");
-            (Guard::KnownCause, State::Unknown, words)
-        }
-        ExitClass::CannotTell | ExitClass::Crash | ExitClass::EngineOrHost => {
-            let words = format!("{how}, and nothing can tell whether a person stopped it: {why}");
-            (Guard::KnownCause, State::GivenUp, words)
-        }
-    };
-    (guard, Shown::new(state, words), String::from(why))
 }

@@ -57,8 +57,16 @@ impl Outbreaks {
         self.size = size;
     }
 
-    /// The subject is ill, now or still.
-    pub(super) fn ill(&mut self, now: Moment, subject: &SubjectId) {
+    /// What a ping found of the subject: ill or not; `None` = it could not tell.
+    pub(super) fn note(&mut self, now: Moment, subject: &SubjectId, is_ill: Option<bool>) {
+        match is_ill {
+            None => {}
+            Some(true) => self.ill(now, subject),
+            Some(false) => self.not_ill(subject),
+        }
+    }
+
+    fn ill(&mut self, now: Moment, subject: &SubjectId) {
         if self.ill.contains_key(subject) {
             return;
         }
@@ -77,7 +85,11 @@ impl Outbreaks {
     fn is_outbreak(&self, now: Moment) -> bool {
         let of_late = || self.ill.iter().filter(|(_, since)| now.since(**since) < WITHIN);
         let count = of_late().count();
-        let service = |subject: &SubjectId| subject.parent().filter(|it| it.parent().is_some_and(|it| it.parent().is_some()));
+        let service = |subject: &SubjectId| {
+            subject
+                .parent()
+                .filter(|it| it.parent().is_some_and(|it| it.parent().is_some()))
+        };
         let mut services = of_late().map(|(subject, _)| service(subject));
         let first = services.next().flatten();
         let has_one_service = first.is_some() && services.all(|it| it == first);
@@ -98,9 +110,9 @@ impl Outbreaks {
         }
     }
 
-    /// A reboot of the subject, which runs and is ill, begins.
-    pub(super) fn begins(&mut self, subject: &SubjectId) {
-        if let Some(outbreak) = &mut self.current {
+    /// A reboot of the subject begins; one that has ended is nobody's canary.
+    pub(super) fn begins(&mut self, subject: &SubjectId, runs: bool) {
+        if let Some(outbreak) = self.current.as_mut().filter(|_| runs) {
             outbreak.canary = Some(subject.clone());
         }
     }
@@ -114,7 +126,9 @@ impl Outbreaks {
         outbreak.canary.take_if(|it| it == subject);
         match outcome {
             Outcome::Failed => {
-                let pause = PAUSE_FIRST.saturating_mul(1 << outbreak.failures.min(10)).min(PAUSE_MAX);
+                let pause = PAUSE_FIRST
+                    .saturating_mul(1 << outbreak.failures.min(10))
+                    .min(PAUSE_MAX);
                 outbreak.failures += 1;
                 outbreak.not_before = now + pause;
             }
@@ -205,14 +219,14 @@ mod tests {
         let mut it = outbreaks(3, &[("h/d/a", 0), ("h/d/b", 0), ("h/d/c", 0)]);
         let [a, b] = ["h/d/a", "h/d/b"].map(subject);
         assert!(lets_pass(&it, 1));
-        it.begins(&a);
+        it.begins(&a, true);
         assert!(!lets_pass(&it, 1));
         it.ended(at(10), &a, Outcome::Failed);
         assert!(!lets_pass(&it, 69) && lets_pass(&it, 70));
-        it.begins(&b);
+        it.begins(&b, true);
         it.ended(at(80), &b, Outcome::Failed);
         assert!(!lets_pass(&it, 199) && lets_pass(&it, 200));
-        it.begins(&b);
+        it.begins(&b, true);
         it.ended(at(210), &b, Outcome::Succeeded);
         assert!(lets_pass(&it, 210), "it helped: the next");
         for n in 0..20 {
@@ -226,7 +240,7 @@ mod tests {
     fn it_is_over_when_few_are_left() {
         let mut it = outbreaks(3, &[("h/d/a", 0), ("h/d/b", 0), ("h/d/c", 0)]);
         assert!(it.take_news() && !it.take_news());
-        it.begins(&subject("h/d/a"));
+        it.begins(&subject("h/d/a"), true);
         it.not_ill(&subject("h/d/a"));
         assert!(it.take_news() && it.current().is_none() && lets_pass(&it, 1));
         assert_eq!(it.members().count(), 2);

@@ -119,6 +119,17 @@ pub enum Assessment {
     Down,
 }
 
+impl Assessment {
+    /// Does it run and is not well? `None` = that cannot be said now.
+    pub(super) const fn is_ill(&self) -> Option<bool> {
+        match self {
+            Self::Unclear | Self::Pending { .. } => None,
+            Self::Unhealthy { .. } => Some(true),
+            Self::Well { .. } | Self::LeftAlone(_) | Self::Down => Some(false),
+        }
+    }
+}
+
 /// How far a repair has come.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Progress {

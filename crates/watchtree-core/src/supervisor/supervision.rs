@@ -97,6 +97,8 @@ pub struct Supervision {
     exit: Option<ExitRecord>,
     /// That end has not been counted among those of late.
     is_fresh: bool,
+    /// When its last end was counted so.
+    failed_at: Option<Moment>,
     /// What runs is not rebooted before.
     not_before: Moment,
     /// Who asked for a try now: guards of time do not count for the next one.
@@ -149,14 +151,18 @@ impl Supervision {
     }
 
     /// True once for each end that is a failure of the subject's own.
-    pub(super) fn take_failure(&mut self) -> bool {
+    pub(super) fn take_failure(&mut self, now: Moment) -> bool {
         let is_failure = self.exit.as_ref().is_some_and(|exit| exit.class().wants_restart());
-        core::mem::take(&mut self.is_fresh) && is_failure
+        let is_new = core::mem::take(&mut self.is_fresh) && is_failure;
+        if is_new {
+            self.failed_at = Some(now);
+        }
+        is_new
     }
 
     /// It runs again, or its end is to be classified anew.
     pub fn clear_exit(&mut self) {
-        self.exit = None;
+        (self.exit, self.failed_at) = (None, None);
     }
 
     /// Who asked for a try now, if somebody did.
@@ -282,7 +288,7 @@ impl Supervision {
     }
 
     pub(super) fn guard_fleet(&self, now: Moment, fleet: &FleetBudget) -> GuardResult {
-        if self.is_correlated(now, fleet) {
+        if self.is_correlated(fleet) {
             return GuardResult::pass("one of many that failed at once: exempt from the budget of all together");
         }
         if fleet.left(now) == 0 {
@@ -314,8 +320,10 @@ impl Supervision {
         }
     }
 
-    pub(super) fn is_correlated(&self, now: Moment, fleet: &FleetBudget) -> bool {
-        self.exit.as_ref().is_some_and(ExitRecord::is_correlated) || fleet.is_correlated(now)
+    /// Its end is one of many of one cause.
+    pub(super) fn is_correlated(&self, fleet: &FleetBudget) -> bool {
+        let in_burst = self.failed_at.is_some_and(|at| fleet.is_in_burst(at));
+        in_burst || self.exit.as_ref().is_some_and(ExitRecord::is_correlated)
     }
 
     /// True the first time that this non-action is seen, of this incarnation.

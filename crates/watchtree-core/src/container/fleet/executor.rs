@@ -16,7 +16,7 @@ use crate::deadlines::Deadlines;
 use crate::random::mix;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
-use crate::supervisor::{FleetBudget, Place, Terms};
+use crate::supervisor::{FleetBudget, Outbreaks, Place, Terms};
 use crate::time::Moment;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -82,6 +82,17 @@ impl Executor {
     /// The subject is no more.
     pub(super) fn forget(&mut self, sid: &SubjectId) {
         self.calls.forget(sid);
+        self.budget.outbreaks_mut().not_ill(sid);
+    }
+
+    /// Who is ill, and whether many are at once.
+    pub(super) fn outbreaks(&self) -> &Outbreaks {
+        self.budget.outbreaks()
+    }
+
+    /// The same, to be told of what the list shows.
+    pub(super) fn outbreaks_mut(&mut self) -> &mut Outbreaks {
+        self.budget.outbreaks_mut()
     }
 
     /// It is to be looked at then at the latest.

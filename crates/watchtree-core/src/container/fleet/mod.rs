@@ -9,6 +9,7 @@
 //! Level-triggered: an input only changes what is known; each subject that it touches is then reconciled from what is known,
 //! whatever order things came in. Knows no parent and no orders.
 
+mod engine_illness;
 mod engine_view;
 mod executor;
 mod ledger;
@@ -19,7 +20,7 @@ use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EventAction, ListEntry, Performed, Record,
-    Recovered, Ticket,
+    Recovered, RunState, Ticket,
 };
 use crate::container::labels::Labels;
 use crate::container::observation::ContainerObservation;
@@ -34,6 +35,7 @@ use crate::time::{Duration, Moment};
 use crate::verdict::Verdict;
 use alloc::string::String;
 use alloc::vec::Vec;
+use engine_illness::EngineIllness;
 use engine_view::{EngineView, Followup, Holder, Taken};
 use executor::{Executor, Replay};
 use watched::{StopTaken, Watched};
@@ -48,6 +50,7 @@ pub(crate) struct ContainerFleet {
     engine: EngineView,
     watched: Watchlist,
     executor: Executor,
+    illness: EngineIllness,
 }
 
 impl ContainerFleet {
@@ -56,6 +59,7 @@ impl ContainerFleet {
             engine: EngineView::new(&settings, last_event, now),
             watched: Watchlist::default(),
             executor: Executor::new(settings),
+            illness: EngineIllness::default(),
         }
     }
 
@@ -162,6 +166,7 @@ impl ContainerFleet {
                 self.watched.remove(sid);
                 self.engine.remove_subject(sid);
                 self.executor.forget(sid);
+                self.illness.follow(now, &mut self.executor, &mut self.engine, out);
                 out.journal(Record::Gone { subject: sid.clone() });
             }
             Some(until) => self.executor.wake(sid, until),
@@ -174,6 +179,7 @@ impl ContainerFleet {
         if let (Some(watched), Some(seen)) = (self.watched.get_mut(sid), self.engine.see(sid)) {
             let replay = self.executor.step(now, (sid, watched), seen, climate, out);
             self.replay(now, replay, out);
+            self.illness.follow(now, &mut self.executor, &mut self.engine, out);
         }
     }
 
@@ -352,6 +358,8 @@ impl ContainerFleet {
     pub(crate) fn on_listed(&mut self, now: Moment, asked: Moment, entries: &[ListEntry], out: &mut Outbox) {
         let watched = &self.watched;
         let in_motion = |sid: &SubjectId| watched.is_in_motion(sid);
+        let running = entries.iter().filter(|entry| entry.run == RunState::Running);
+        self.executor.outbreaks_mut().set_size(running.count());
         for id in self.engine.listed(now, asked, entries, in_motion, out) {
             self.forget(now, &id, "it is gone");
         }
@@ -434,15 +442,18 @@ impl ContainerFleet {
 
     /// What is believed of a subject; `None` if it is no more, or nothing was ever found out.
     pub(crate) fn verdict(&self, sid: &SubjectId) -> Option<Verdict> {
+        if self.illness.is_of(sid, self.executor.settings()) {
+            return self.illness.verdict(self.executor.settings());
+        }
         let it: Option<&ContainerObservation> = self.engine.inventory().observation_of(sid);
         self.watched
             .get(sid)?
             .verdict(it, &self.executor.settings().identity.name)
     }
 
-    /// True while a subject of that name is watched.
-    pub(crate) fn watches(&self, sid: &SubjectId) -> bool {
-        self.watched.get(sid).is_some()
+    /// True while something is to be said of a subject of that name.
+    pub(crate) fn reports(&self, sid: &SubjectId) -> bool {
+        self.watched.get(sid).is_some() || self.illness.is_of(sid, self.executor.settings())
     }
 
     /// True if anything within the subject is watched.
