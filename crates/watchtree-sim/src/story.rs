@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use watchtree_core::container::io::{EngineCall, EngineError, EngineEvent, EventAction, Performed, Record};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, GuardVerdict, Outcome};
-use watchtree_core::subject::SubjectId;
+use watchtree_core::subject::{SubjectId, SubjectKind};
 use watchtree_core::time::Moment;
 use watchtree_core::verdict::State;
 
@@ -174,7 +174,9 @@ impl Story {
             return;
         };
         let mut gone = std::mem::take(&mut self.shown);
-        for it in agent.verdicts() {
+        // What it says of itself are its conditions, told below.
+        let of_others = agent.verdicts().filter(|it| it.kind != SubjectKind::Watchdog);
+        for it in of_others {
             if gone.remove(&it.subject) != Some(it.state) {
                 let text = format!("{} {}: {}", short(&it.subject), it.state.as_str(), it.why);
                 self.line(at, Kind::Told, text.trim_end_matches(": "));

@@ -60,26 +60,28 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             20.354 told     manager: h1 OK: heard again after UNREACHABLE
             20.356 told     manager: h1/docker UNKNOWN: not asked yet
             20.356 told     manager: h1/docker/@watchdog STARTING: runs as process 1002, has not said Hello yet
-            20.381 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            20.383 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            20.387 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
             21.100 happens  dockerd answers
             21.712 seen     the event stream opens
             21.712 told     watchdog no longer degraded, stream
             21.714 told     watchdog no longer degraded, engine
             21.716 told     web SUSPECT: exited (255); waits until the event stream is whole again
-            21.719 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
-            22.317 told     manager: h1/docker OK: answers
+            21.724 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            21.724 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
+            22.312 told     manager: h1/docker OK: answers
             23.718 decided  start web: exited (255), nobody stopped it: start it, restart 1 in a row
             23.718 done     start web
             23.718 told     web REPAIRING: being started
-            23.728 told     manager: h1/docker/web REPAIRING: being started
+            23.727 told     manager: h1/docker/web REPAIRING: being started
             23.839 done     start web → done
             23.842 seen     web: start
             23.844 decided  start web: verifying, a new incarnation was seen
             23.844 told     web STARTING: started; it must stay up to count as repaired
-            23.850 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
+            23.851 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
             28.842 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             28.842 told     web OK: running
-            28.844 told     manager: h1/docker/web OK: running
+            28.846 told     manager: h1/docker/web OK: running
         "#]]);
 }
 

@@ -15,10 +15,10 @@ use super::lifecycle::Lifecycle;
 use super::list_schedule::ListSchedule;
 use super::orders::Orders;
 use super::outbox::Outbox;
+use super::own_state::{OwnState, PARENT};
 use super::settings::ContainerSettings;
 use super::status::ContainerCounters;
 use super::words;
-use crate::conditions::Conditions;
 use crate::decision::Decision;
 use crate::frontend::{Frontend, FrontendNotice, FrontendSettings};
 use crate::machine::Machine;
@@ -26,7 +26,7 @@ use crate::message::{Capabilities, Digest, Goodbye, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::subject::SubjectId;
 use crate::time::Moment;
-use crate::verdict::{ObserverHealth, Verdict};
+use crate::verdict::Verdict;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -35,7 +35,7 @@ pub struct ContainerAgent {
     fleet: ContainerFleet,
     frontend: Frontend,
     orders: Orders,
-    conditions: Conditions,
+    own: OwnState,
     lifecycle: Lifecycle,
     list: ListSchedule,
     stalls: u64,
@@ -63,7 +63,7 @@ impl ContainerAgent {
             fleet,
             frontend: Frontend::new(frontend, now),
             orders,
-            conditions: Conditions::default(),
+            own: OwnState::default(),
             lifecycle: Lifecycle::default(),
             list,
             stalls: 0,
@@ -97,7 +97,7 @@ impl ContainerAgent {
 
     /// What is degraded, by topic, in words.
     pub fn conditions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.conditions.bad()
+        self.own.bad()
     }
 
     /// Holds in force, and until when.
@@ -116,7 +116,7 @@ impl ContainerAgent {
     }
 
     fn condition(&mut self, about: &'static str, state: Result<String, String>) {
-        if let Some(change) = self.conditions.set(about, state) {
+        if let Some(change) = self.own.set(about, state) {
             let state = change.state;
             self.out.later(ContainerEffect::Condition { about, state });
             self.observe_self();
@@ -125,14 +125,8 @@ impl ContainerAgent {
 
     /// How well this watchdog is itself, for beats and verdicts.
     fn observe_self(&mut self) {
-        let is_bad = |about| self.conditions.is_bad(about);
-        let health = match (is_bad("engine") || is_bad("stream"), is_bad("journal")) {
-            (true, _) => 3,
-            (false, true) => 1,
-            (false, false) => 0,
-        };
         let figures = self.fleet.figures().map(|(name, value)| (name.to_string(), value));
-        self.frontend.set_health(ObserverHealth(health), figures.to_vec());
+        self.frontend.set_health(self.own.health(), figures.to_vec());
     }
 
     fn ask_list(&mut self, now: Moment) {
@@ -188,7 +182,7 @@ impl ContainerAgent {
                 self.fleet.on_performed(now, ticket, result, &mut self.out);
             }
             ContainerInput::JournalHealth { state } => {
-                let state = state.map(|()| "the journal can be written again".to_string());
+                let state = state.map(|()| "the journal is in order again".to_string());
                 self.condition("journal", state);
             }
             ContainerInput::Link(input) => self.frontend.handle(now, input),
@@ -265,6 +259,7 @@ impl ContainerAgent {
 
     /// Tells the parent what is believed now, and what was decided.
     fn report(&mut self, now: Moment) {
+        self.own.report(now, self.fleet.settings(), &mut self.frontend);
         for sid in self.out.take_reconciled() {
             if !self.fleet.reports(&sid) {
                 self.frontend.report_gone(now, &sid);
@@ -295,7 +290,7 @@ impl ContainerAgent {
                 self.orders.saw_term(*term);
             }
             if let Some(state) = words::uplink(notice) {
-                self.condition("parent", state);
+                self.condition(PARENT, state);
             }
         }
     }

@@ -284,7 +284,7 @@ pub enum ContainerInput {
         /// What came of it.
         result: Result<Performed, EngineError>,
     },
-    /// The journal could not be written (full disk), or can be again.
+    /// The journal cannot be written (full disk), or was damaged and lost records; or it is in order again.
     JournalHealth {
         /// `Err` with the reason in words.
         state: Result<(), String>,

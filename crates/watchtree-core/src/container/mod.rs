@@ -30,6 +30,7 @@ mod list_schedule;
 mod observation;
 mod orders;
 mod outbox;
+mod own_state;
 mod own_stop;
 pub mod record;
 mod recovery;

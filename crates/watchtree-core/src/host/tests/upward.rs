@@ -142,3 +142,14 @@ fn a_new_managers_term_goes_down_at_once() {
     world.join_manager();
     assert_eq!(world.process().term, 5);
 }
+
+/// A container-watchdog may beat, and have lost its journal.
+#[test]
+fn what_a_child_says_of_itself_is_said_of_it() {
+    let mut world = World::settled();
+    for state in [State::Degraded, State::Ok] {
+        world.child_reports("h1/docker/@watchdog", state);
+        world.run_ms(1000);
+        assert_eq!(world.state("h1/docker/@watchdog"), state);
+    }
+}
