@@ -4,16 +4,13 @@
 //! that cannot be read (of a newer version) is skipped, and so is a repair with an unknown step; the rest of that subject is taken.
 
 use crate::decision_json::DecisionJson;
+use crate::journal_stamp::{Stamp, core_stamp, hex16, hold_end, hold_line, longest_hold, stamp};
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
 use watchtree_core::id::BootId;
 use watchtree_core::subject::{Incarnation, SubjectId};
-use watchtree_core::time::{Moment, WallTime};
-
-/// A moment, its boot in hex, and the wall clock.
-type Stamp = (u64, String, u64);
-type CoreStamp = (Moment, BootId, WallTime);
+use watchtree_core::time::Moment;
 
 /// One frame's payload.
 #[derive(Debug, Deserialize, Serialize)]
@@ -56,6 +53,8 @@ pub(crate) enum Line {
     Held {
         subject: String,
         stamp: Stamp,
+        #[serde(default = "longest_hold")]
+        lasts_ms: u64,
     },
     Released {
         subject: String,
@@ -117,6 +116,8 @@ pub(crate) struct SubjectLine {
     given_up: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Stamp>,
+    #[serde(default = "longest_hold")]
+    held_lasts_ms: u64,
 }
 
 impl Line {
@@ -194,15 +195,15 @@ impl Line {
                 subject: subject.to_string(),
                 stamp: stamp(&(*at, *boot_id, *wall)),
             },
-            Record::Held {
-                subject,
-                until,
-                boot_id,
-                until_wall,
-            } => Self::Held {
-                subject: subject.to_string(),
-                stamp: stamp(&(*until, *boot_id, *until_wall)),
-            },
+            Record::Held { subject, end } => {
+                let (stamp, lasts_ms) = hold_line(end);
+                let subject = subject.to_string();
+                Self::Held {
+                    subject,
+                    stamp,
+                    lasts_ms,
+                }
+            }
             Record::Released { subject } => Self::Released {
                 subject: subject.to_string(),
             },
@@ -303,15 +304,14 @@ impl Line {
                     wall,
                 }
             }
-            Self::Held { subject, stamp } => {
-                let (until, boot_id, until_wall) = core_stamp(&stamp)?;
-                Record::Held {
-                    subject: subject_id(&subject)?,
-                    until,
-                    boot_id,
-                    until_wall,
-                }
-            }
+            Self::Held {
+                subject,
+                stamp,
+                lasts_ms,
+            } => Record::Held {
+                subject: subject_id(&subject)?,
+                end: hold_end(&stamp, lasts_ms)?,
+            },
             Self::Released { subject } => Record::Released {
                 subject: subject_id(&subject)?,
             },
@@ -374,7 +374,8 @@ impl SubjectLine {
             charges: charges.iter().map(stamp).collect(),
             repair: repair.as_ref().map(RepairLine::of),
             given_up: given_up.as_ref().map(stamp),
-            held: held.as_ref().map(stamp),
+            held: held.as_ref().map(|end| hold_line(end).0),
+            held_lasts_ms: held.as_ref().map_or(0, |end| hold_line(end).1),
         }
     }
 
@@ -391,7 +392,7 @@ impl SubjectLine {
             charges: self.charges.iter().filter_map(core_stamp).collect(),
             repair,
             given_up: self.given_up.as_ref().and_then(core_stamp),
-            held: self.held.as_ref().and_then(core_stamp),
+            held: self.held.and_then(|held| hold_end(&held, self.held_lasts_ms)),
         };
         memory.subjects.insert(subject, it);
         is_whole.then_some(())
@@ -424,14 +425,6 @@ impl RepairLine {
     }
 }
 
-fn stamp((at, boot, wall): &CoreStamp) -> Stamp {
-    (at.as_micros(), boot.to_string(), wall.0)
-}
-
-fn core_stamp((at, boot, wall): &Stamp) -> Option<CoreStamp> {
-    Some((Moment::from_micros(*at), BootId(hex16(boot)?), WallTime(*wall)))
-}
-
 fn subject_id(text: &str) -> Option<SubjectId> {
     SubjectId::new(text).ok()
 }
@@ -461,15 +454,4 @@ fn core_step(word: StepWord) -> Option<RepairStep> {
         StepWord::LeftDown => RepairStep::LeftDown,
         StepWord::Unknown => return None,
     })
-}
-
-fn hex16(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -6,6 +6,7 @@
 use super::fleet::ContainerFleet;
 use super::io::{Record, Recovered};
 use super::outbox::Outbox;
+use super::record::HoldEnd;
 use super::settings::ContainerSettings;
 use crate::decision::ActionKind;
 use crate::holds::Holds;
@@ -36,7 +37,7 @@ impl Orders {
         }
         let mut holds = Holds::default();
         for (subject, memory) in &recovered.subjects {
-            let until = memory.held.map_or(now, |held| settings.moment_after(now, held));
+            let until = memory.held.map_or(now, |end| settings.end_of_hold(now, end));
             if now < until {
                 holds.restore(subject.clone(), until);
             }
@@ -165,12 +166,14 @@ impl Orders {
         let held = self.holds.hold(now, subject, lasts);
         let until = held.map_err(|error| error.to_string())?;
         let millis = u64::try_from(lasts.as_millis()).unwrap_or(0);
-        out.journal(Record::Held {
-            subject: subject.clone(),
+        let end = HoldEnd {
             until,
             boot_id: settings.identity.boot_id,
             until_wall: WallTime(settings.wall(now).0.saturating_add(millis)),
-        });
+            lasts,
+        };
+        let subject = subject.clone();
+        out.journal(Record::Held { subject, end });
         Ok(format!("held for {}", seconds(lasts)))
     }
 }

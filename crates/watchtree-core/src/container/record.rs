@@ -8,7 +8,7 @@ use crate::decision::Decision;
 use crate::id::BootId;
 use crate::subject::{Incarnation, SubjectId};
 use crate::supervisor::RestartBudget;
-use crate::time::{Moment, WallTime};
+use crate::time::{Duration, Moment, WallTime};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,6 +37,19 @@ pub enum Desired {
     Running,
     /// A person stopped it, or it finished.
     Stopped,
+}
+
+/// When a hold ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HoldEnd {
+    /// Till when.
+    pub until: Moment,
+    /// The boot of `until`.
+    pub boot_id: BootId,
+    /// Till when, as a label and for a later boot.
+    pub until_wall: WallTime,
+    /// How long it was to last: no wall clock makes it longer.
+    pub lasts: Duration,
 }
 
 /// One journal record. Written before what it announces is done.
@@ -122,16 +135,12 @@ pub enum Record {
         /// Label of the same.
         wall: WallTime,
     },
-    /// A hold was set; `until` on the clock of `boot_id`, and as wall time for a later boot. Ends by itself.
+    /// A hold was set. Ends by itself.
     Held {
         /// Who.
         subject: SubjectId,
         /// Till when.
-        until: Moment,
-        /// The boot of `until`.
-        boot_id: BootId,
-        /// Till when, as a label and for a later boot.
-        until_wall: WallTime,
+        end: HoldEnd,
     },
     /// A hold ended.
     Released {
@@ -252,14 +261,7 @@ impl Recovered {
             } => {
                 self.with(subject, |it| it.given_up = Some((*at, *boot_id, *wall)));
             }
-            Record::Held {
-                subject,
-                until,
-                boot_id,
-                until_wall,
-            } => {
-                self.with(subject, |it| it.held = Some((*until, *boot_id, *until_wall)));
-            }
+            Record::Held { subject, end } => self.with(subject, |it| it.held = Some(*end)),
             Record::Released { subject } => self.keep(subject, |it| RecoveredSubject { held: None, ..it }),
             Record::Ordered { id, done, detail } => {
                 self.orders.retain(|(known, _, _)| known != id);
@@ -314,8 +316,8 @@ pub struct RecoveredSubject {
     pub repair: Option<OpenRepair>,
     /// Since when its restart limit is reached.
     pub given_up: Option<(Moment, BootId, WallTime)>,
-    /// Held until (moment, its boot, label).
-    pub held: Option<(Moment, BootId, WallTime)>,
+    /// Till when it is held.
+    pub held: Option<HoldEnd>,
 }
 
 /// See [`Record::Repair`].
@@ -342,7 +344,6 @@ mod tests {
     //! What was charged is still charged after a restart.
     use super::*;
     use crate::supervisor::{Allowance, BUDGET_MAX};
-    use crate::time::Duration;
 
     #[test]
     fn the_largest_budget_survives_a_restart() {

@@ -1,6 +1,7 @@
 //! How the container role is set up: checked values only, made by `watchtree-config` and the binary.
 
 use super::io::EngineTime;
+use super::record::HoldEnd;
 use crate::id::{BootId, NodeIdentity};
 use crate::message::BEAT_WANTED;
 use crate::subject::SubjectId;
@@ -108,11 +109,51 @@ impl ContainerSettings {
         now.saturating_sub(Duration::from_millis(self.wall(now).0.saturating_sub(wall.0)))
     }
 
-    /// As [`Self::moment_before`], for one that may be to come.
-    pub(crate) fn moment_after(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Moment {
-        if boot == self.identity.boot_id {
-            return at;
+    /// The end of a remembered hold on this boot's clock: as it is, or by its wall time if it is of another boot. A wall clock that
+    /// was set between ends it early at worst, and lets it last no longer than it was to last from its beginning.
+    pub(crate) fn end_of_hold(&self, now: Moment, end: HoldEnd) -> Moment {
+        if end.boot_id == self.identity.boot_id {
+            return end.until;
         }
-        now + Duration::from_millis(wall.0.saturating_sub(self.wall(now).0))
+        let left = Duration::from_millis(end.until_wall.0.saturating_sub(self.wall(now).0));
+        now + left.min(end.lasts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Holds of before a restart.
+    use super::*;
+    use crate::fixture::{identity, subject};
+    use crate::id::{BootId, Tier};
+
+    #[test]
+    fn a_wall_clock_that_was_set_makes_no_hold_longer() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = Moment::from_millis(20_000);
+        let mut settings = ContainerSettings::new(identity("c", Tier::Container, 1), subject("h/d"));
+        let (today, year) = (1_700_000_000_000_u64, 365 * 24 * 3_600_000_u64);
+        let end = |boot_id| HoldEnd {
+            until: Moment::from_millis(3_000_000),
+            boot_id,
+            until_wall: WallTime(today + 1_800_000),
+            lasts: HOUR,
+        };
+        let (this, other) = (end(settings.identity.boot_id), end(BootId([9; 16])));
+        assert_ne!(this.boot_id, other.boot_id);
+        // How far the wall clock is from what it was; what is left of the hold then.
+        let left = [
+            (0, 1800),
+            (600_000, 1200),
+            (-600_000, 2400),
+            (year.cast_signed(), 0),
+            (-year.cast_signed(), 3600),
+        ];
+        for (set, left) in left {
+            settings.wall_at_zero = WallTime(today.saturating_add_signed(set) - 20_000);
+            assert_eq!(settings.end_of_hold(now, this), this.until, "{set} ms");
+            let expected = now + Duration::from_secs(left);
+            assert_eq!(settings.end_of_hold(now, other), expected, "{set} ms");
+        }
     }
 }

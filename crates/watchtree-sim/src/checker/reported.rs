@@ -119,9 +119,9 @@ impl ReportedState {
             Record::Cleared { subject } => {
                 self.charges.remove(subject);
             }
-            Record::Held { subject, until, .. } => {
+            Record::Held { subject, end } => {
                 self.holds.retain(|(held, _)| held != subject);
-                self.holds.push((subject.clone(), clock::world(zero, *until)));
+                self.holds.push((subject.clone(), clock::world(zero, end.until)));
             }
             Record::Released { subject } => {
                 let of_it = self.holds.iter_mut().filter(|(held, _)| held == subject);
@@ -361,7 +361,7 @@ impl ReportedState {
             self.holds.extend(
                 memory
                     .held
-                    .map(|(until, boot, _)| (subject.clone(), of_world(until, boot))),
+                    .map(|end| (subject.clone(), of_world(end.until, end.boot_id))),
             );
             let decided = |it: &&Decision| it.subject == *subject && is_repair(it) && is_under_way(it);
             if let (Some(_), Some(decision)) = (&memory.repair, disk.decisions.iter().rev().find(decided)) {
