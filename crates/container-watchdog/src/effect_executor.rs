@@ -4,14 +4,14 @@
 //! other effect runs in a task of its own and answers through the inbox. Does not know why an effect was wanted.
 
 use crate::fault;
+use crate::journal_keeper::JournalKeeper;
 use crate::parent::Parent;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use watchtree_core::container::ContainerAgent;
-use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineError, Record};
+use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineError};
 use watchtree_core::decision::{Decision, Outcome};
 use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::Envelope;
@@ -19,10 +19,6 @@ use watchtree_core::order::OrderAnswer;
 use watchtree_core::time::Moment;
 use watchtree_docker::EngineExecutor;
 use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
-use watchtree_store::journal::Journal;
-
-/// How often a journal in trouble is tried again.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Local requests that wait for their answer, by order id.
 pub(crate) type Waiting = Arc<Mutex<BTreeMap<[u8; 16], oneshot::Sender<OrderAnswer>>>>;
@@ -33,20 +29,21 @@ pub(crate) type EngineHandle = Arc<Mutex<Result<EngineExecutor, String>>>;
 /// See the file's head.
 pub(crate) struct EffectExecutor {
     pub(crate) engine: EngineHandle,
-    pub(crate) journal: Arc<Mutex<Journal>>,
+    pub(crate) journal: JournalKeeper,
     pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
     pub(crate) conditions: Conditions,
     pub(crate) events: EventLog,
     pub(crate) waiting: Waiting,
-    /// What the machine was last given of the journal.
-    pub(crate) journal_well: bool,
 }
 
 impl Execute<ContainerAgent> for EffectExecutor {
     fn execute(&mut self, _now: Moment, effect: ContainerEffect) -> ControlFlow<()> {
         match effect {
-            ContainerEffect::Journal(record) => self.write(&record),
+            ContainerEffect::Journal(record) => {
+                self.journal.append(&record);
+                fault::written(&record);
+            }
             ContainerEffect::Send(envelope) => self.send(&envelope),
             ContainerEffect::Decided(decision) => self.decided(&decision),
             ContainerEffect::LocalAnswer(answer) => {
@@ -121,29 +118,6 @@ impl Execute<ContainerAgent> for EffectExecutor {
 }
 
 impl EffectExecutor {
-    fn write(&mut self, record: &Record) {
-        let state = self
-            .journal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .append(record);
-        fault::written(record);
-        self.report_journal(state);
-    }
-
-    /// Reports only changes; while it is in trouble a task tries again without the machine's doing.
-    pub(crate) fn report_journal(&mut self, state: Result<(), String>) {
-        if state.is_ok() == self.journal_well {
-            return;
-        }
-        self.journal_well = state.is_ok();
-        if state.is_err() {
-            let (journal, inputs) = (Arc::clone(&self.journal), self.inputs.clone());
-            tokio::spawn(retry(journal, inputs));
-        }
-        self.enqueue(ContainerInput::JournalHealth { state });
-    }
-
     /// Asks the engine; without one the role gets `refused` with the reason as its answer.
     fn request(&mut self, begin: impl FnOnce(&mut EngineExecutor), refused: impl FnOnce(String) -> ContainerInput) {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,20 +161,6 @@ impl EffectExecutor {
         if let Err(mpsc::error::TrySendError::Full(input)) = self.inputs.try_send(input) {
             let inputs = self.inputs.clone();
             tokio::spawn(async move { inputs.send(input).await });
-        }
-    }
-}
-
-/// Until the disk takes the journal again.
-async fn retry(journal: Arc<Mutex<Journal>>, inputs: mpsc::Sender<ContainerInput>) {
-    loop {
-        tokio::time::sleep(RETRY_EVERY).await;
-        let journal = Arc::clone(&journal);
-        let tried = tokio::task::spawn_blocking(move || journal.lock().unwrap_or_else(PoisonError::into_inner).retry());
-        if tried.await.is_ok_and(|state| state.is_ok()) {
-            // An error means that the daemon has ended.
-            let _ = inputs.send(ContainerInput::JournalHealth { state: Ok(()) }).await;
-            return;
         }
     }
 }

@@ -1,10 +1,11 @@
 //! container-watchdog: repairs the containers of one engine.
 //!
 //! A table of contents: decisions are made in `watchtree-core`, the edges are crates of their own. `setup` reads the configuration,
-//! `lock` excludes a second process, `effect_executor` executes the effects, `parent` is the link to host-watchdog, `status` the API.
+//! `lock` excludes a second process, `journal_keeper` writes, `effect_executor` executes the effects, `parent` is the link to host-watchdog, `status` the API.
 
 mod effect_executor;
 mod fault;
+mod journal_keeper;
 mod lock;
 mod parent;
 mod run;

@@ -12,6 +12,7 @@
 
 use crate::effect_executor::{EffectExecutor, EngineHandle, Waiting};
 use crate::fault;
+use crate::journal_keeper::JournalKeeper;
 use crate::lock::EngineLock;
 use crate::setup::Plan;
 use crate::status::Status;
@@ -84,19 +85,16 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     );
     let (pulse, waiting) = (Pulse::new(), Waiting::default());
     let (state, reads) = StateReader::pair();
-    let journal_state = journal.trouble().map(str::to_owned).map_or(Ok(()), Err);
-    let journal = Arc::new(Mutex::new(journal));
+    let journal = JournalKeeper::start(journal, inputs.clone());
     let mut executor = EffectExecutor {
         engine: handle,
-        journal: Arc::clone(&journal),
+        journal: journal.clone(),
         link: link.clone(),
         inputs: inputs.clone(),
         conditions: conditions.clone(),
         events: events.clone(),
         waiting: Arc::clone(&waiting),
-        journal_well: true,
     };
-    executor.report_journal(journal_state);
     tracing::info!(node = %identity.name, version = %identity.version, observe_only, "container-watchdog runs");
     let mut agent = ContainerAgent::new(plan.settings, opened.memory, Clock.now());
     let serving = http.serve(Arc::new(Status {
@@ -122,11 +120,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let ended = drive(&mut agent, &mut executor, parts).await;
     link.stop(LEAVE_WITHIN);
     serving.shut_down().await;
-    if !journal
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .sync(LEAVE_WITHIN)
-    {
+    if !journal.sync(LEAVE_WITHIN) {
         tracing::warn!("the journal's last records may not be on the disk yet");
     }
     drop(lock);

@@ -83,6 +83,10 @@ pub enum DiskChange {
     Caught,
     /// The process ended first: only what it held before counts.
     Lost,
+    /// A record of it was damaged before its reader began: that one is lost.
+    Damaged,
+    /// A person has looked at that.
+    Seen,
 }
 
 /// What is to be seen.
@@ -142,7 +146,7 @@ pub enum Observation {
     Recorded { host: usize, record: Record },
     /// The disk under its journal changed.
     Disk { host: usize, change: DiskChange },
-    /// It is asked whether it says that its journal cannot be written.
+    /// It is asked whether it says that its journal cannot be written, or was damaged.
     SaysDegraded { host: usize, says: bool },
     /// It posted a call.
     Posted {

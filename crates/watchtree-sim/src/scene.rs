@@ -3,9 +3,9 @@
 //! The world is that of the fleets. Unless it is asked for them, there is no manager and no host-watchdog: the test starts and
 //! kills the watchdog. Times are milliseconds. What happened, was seen, decided, done and told is kept as a story.
 
-mod api_faults;
+mod faults;
 
-pub use api_faults::ApiFaults;
+pub use faults::{ApiFaults, DiskFaults};
 
 use crate::log::{Node, Observation, Seen, StartedBy};
 use crate::rng::Rng;
@@ -335,6 +335,11 @@ impl Scene {
         ApiFaults(&mut self.world)
     }
 
+    /// What may happen to the disk under the journal.
+    pub fn disk(&mut self) -> DiskFaults<'_> {
+        DiskFaults(&mut self.world)
+    }
+
     // --- the watchdog ---
 
     /// Starts it; what it wrote before is there.
@@ -376,11 +381,6 @@ impl Scene {
     /// The event stream breaks.
     pub fn cut_stream(&mut self) {
         api::break_stream(&mut self.world, 0, "cut");
-    }
-
-    /// The stream stays open, but nothing comes through it any more.
-    pub fn deafen_stream(&mut self) {
-        api::deafen_stream(&mut self.world, 0);
     }
 
     /// Tells it something, at once.

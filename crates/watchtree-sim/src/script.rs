@@ -19,6 +19,7 @@
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
 //! | `dockerd killed`, `terminated`, `started` | the engine's daemon |
 //! | `stream cut`, `stream silent`, `events lost` | the event stream; the engine's memory of events |
+//! | `journal loses 3`, `damage seen` | no watchdog lives: that record, counted from the newest, is damaged; a person looked |
 //! | `retry web`, `hold web 60s`, `release web` | the `watchtree` command, on this machine |
 //!
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
@@ -113,8 +114,10 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["dockerd", "terminated"] => w.dockerd(Engine::daemon_terminated),
         ["dockerd", "started"] => w.dockerd(Engine::daemon_started),
         ["stream", "cut"] => w.cut_stream(),
-        ["stream", "silent"] => w.deafen_stream(),
+        ["stream", "silent"] => w.api().deafen_stream(),
         ["events", "lost"] => w.engine().forget_events(),
+        ["journal", "loses", newest] => w.disk().loses(number(newest)),
+        ["damage", "seen"] => w.disk().damage_is_seen(),
         ["retry", who] => w.asks(who, order::Verb::Retry),
         ["release", who] => w.asks(who, order::Verb::Release),
         ["hold", who, lasts] => {

@@ -73,7 +73,7 @@ fn one_run(seed: u64) {
             }
             9 if w.agent().is_some() && thaw_at.is_none() => w.cut_stream(),
             10 if w.agent().is_some() && thaw_at.is_none() => {
-                w.deafen_stream();
+                w.api().deafen_stream();
                 deaf = true;
             }
             // No SIGHUP here: it leaves the engine's manual-stop flag, which is all that is left to go by where

@@ -9,15 +9,20 @@
 //!                                             └▶ journal   a kill -9 here: the new one is whole
 //! ```
 //!
-//! Contract: while the disk refuses, records are kept in memory ([`Journal::trouble`] reports it) and `append` tries again with a
-//! whole new file; only the end of the process loses them. Does not decide: the fold is the core's.
+//! Contract: whatever is in its place, and whatever the disk does, there is a journal to append to. While the disk refuses, records
+//! are kept in memory ([`Journal::complaint`] says so) and `append` tries again with a whole new file; only the end of the process
+//! loses them. What is damaged is read as far as it can be, kept beside the journal, and named until a person has removed it.
+//! Does not decide: the fold is the core's.
 
-use crate::journal_frame::{Frames, MAGIC, put};
+use crate::journal_aside::{Kept, make_way, replace_and_keep};
+use crate::journal_frame::MAGIC;
 use crate::journal_line::{Line, fold};
+use crate::journal_read::{Place, Reading, frame, read};
 use crate::journal_sync::Syncer;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, stat};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +30,6 @@ use watchtree_core::container::record::{Record, Recovered};
 
 /// The file is folded when it is longer than this and than four times its last fold, in bytes.
 const FOLD_AT_BYTES: u64 = 4 * 1024 * 1024;
-/// A longer journal is not read, in bytes.
-const READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How often a disk that refused is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,7 @@ pub enum JournalError {
 pub struct Opened {
     /// The memory it comes to.
     pub memory: Recovered,
-    /// Remarks for the log: a torn tail was cut off, records could not be read.
+    /// Remarks for the log: a torn tail was cut off, records of a newer version could not be read.
     pub notes: Vec<String>,
 }
 
@@ -55,20 +58,31 @@ pub struct Opened {
 pub struct Journal {
     path: PathBuf,
     memory: Recovered,
-    file: Option<Arc<File>>,
-    file_bytes: u64,
+    out: Option<Out>,
     /// Its successor, while that is being synced and put in its place.
-    next: Option<(Arc<File>, u64)>,
+    next: Option<Out>,
     fold_at_bytes: u64,
     syncer: Syncer,
     trouble: Option<String>,
     retry_at: Instant,
-    _lock: Option<File>,
+    /// What is in its place is not to be written over: it is damaged, or was never read.
+    keeps: bool,
+    kept: Vec<Kept>,
+    complaint: Option<String>,
+    lock: Option<File>,
+}
+
+/// A file that is written to.
+#[derive(Debug)]
+struct Out {
+    file: Arc<File>,
+    bytes: u64,
+    place: Place,
 }
 
 impl Journal {
-    /// Opens (or makes) `journal` in `folder` and reads it. A disk that refuses is not an error: see
-    /// [`Journal::trouble`].
+    /// Opens (or makes) `journal` in `folder` and reads it. Neither a disk that refuses nor a damaged file is an error: see
+    /// [`Journal::complaint`].
     ///
     /// # Errors
     /// [`JournalError`]: what only a person can mend.
@@ -82,50 +96,51 @@ impl Journal {
     /// As of [`Journal::open`].
     pub fn open_with(folder: &Path, fold_at_bytes: u64) -> Result<(Self, Opened), JournalError> {
         let path = folder.join("journal");
-        let mut trouble = None;
-        let made = std::fs::create_dir_all(folder).and_then(|()| lock(&path.with_extension("lock")));
-        let lock = sort(&path, made, &mut trouble)?;
-        let read = sort(&path, read(&path), &mut trouble)?;
-        let (opened, whole_bytes) = read.unwrap_or_default();
-        let file = sort(&path, open_at(&path, whole_bytes), &mut trouble)?;
-        let journal = Self {
-            memory: opened.memory.clone(),
-            syncer: Syncer::new(folder.to_owned()),
-            file_bytes: whole_bytes.max(MAGIC.len() as u64),
-            file: file.map(Arc::new),
+        let mut journal = Self {
+            memory: Recovered::default(),
+            out: None,
             next: None,
             fold_at_bytes,
-            path,
-            trouble,
+            syncer: Syncer::new(folder.to_owned()),
+            trouble: None,
             retry_at: Instant::now(),
-            _lock: lock,
+            keeps: true,
+            kept: Kept::of(&path),
+            complaint: None,
+            lock: None,
+            path,
         };
+        let mut opened = Opened::default();
+        if let Err(error) = journal.begin(&mut opened) {
+            let path = journal.path.clone();
+            match error.kind() {
+                io::ErrorKind::PermissionDenied => return Err(JournalError::NoRights(path)),
+                io::ErrorKind::WouldBlock => return Err(JournalError::Taken(path)),
+                _ => journal.fail(&error),
+            }
+        }
+        opened.memory = journal.memory.clone();
+        journal.complain();
         Ok((journal, opened))
     }
 
-    /// Writes one record: when this returns without trouble it survives a kill -9. In trouble the record is kept in
-    /// memory, and the whole memory is written as soon as the disk takes it (tried at most once a second).
-    ///
-    /// # Errors
-    /// The reason in words, while the journal is not on disk.
-    pub fn append(&mut self, record: &Record) -> Result<(), String> {
+    /// Writes one record: when this returns and [`Journal::complaint`] names no trouble it survives a kill -9. In trouble the
+    /// record is kept in memory, and the whole memory is written as soon as the disk takes it (tried at most once a second).
+    pub fn append(&mut self, record: &Record) {
         self.memory.apply(record);
         if self.trouble.is_some() {
             return self.retry();
         }
-        if let Err(error) = self.write(&Line::of(record)) {
-            self.fail(&error);
-            return self.state();
+        match self.write(&Line::of(record)) {
+            Ok(()) => self.settle(),
+            Err(error) => self.fail(&error),
         }
-        self.settle();
-        self.state()
+        self.complain();
     }
 
-    /// To be called now and then (once a second): tries a disk that refused again, and puts a finished fold in place.
-    ///
-    /// # Errors
-    /// The reason in words, while the journal is not on disk.
-    pub fn retry(&mut self) -> Result<(), String> {
+    /// To be called once a second while there is a [`Journal::complaint`]: tries a disk that refused again, puts a finished fold in
+    /// place, and sees whether a person has removed what was damaged.
+    pub fn retry(&mut self) {
         if self.trouble.is_some() && self.retry_at <= Instant::now() {
             match self.rewrite() {
                 Ok(()) => self.trouble = None,
@@ -133,10 +148,16 @@ impl Journal {
             }
         }
         self.settle();
-        self.state()
+        self.kept.retain(Kept::is_there);
+        self.complain();
     }
 
-    /// Why records are in memory only; `None` = all is on disk.
+    /// What is wrong, in words: records are in memory only, or were lost with a damaged file. `None` = all is on disk.
+    pub fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
+    }
+
+    /// Why records are in memory only; `None` = the disk takes them.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -144,47 +165,93 @@ impl Journal {
     /// Waits until everything written is on the disk, at most `within`; for the end of the daemon.
     pub fn sync(&mut self, within: Duration) -> bool {
         self.settle();
-        if let Some(file) = &self.file {
-            self.syncer.sync(file);
+        if let Some(out) = &self.out {
+            self.syncer.sync(&out.file);
         }
         self.syncer.wait(within)
     }
 
-    fn state(&self) -> Result<(), String> {
-        self.trouble.clone().map_or(Ok(()), Err)
+    /// Reads what is there and makes it a file to append to.
+    fn begin(&mut self, opened: &mut Opened) -> io::Result<()> {
+        self.lock()?;
+        let reading = match read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Err(error) => Reading::unreadable(&error),
+            Ok(reading) => reading,
+        };
+        opened.notes = reading.notes(&self.path);
+        self.keeps = reading.damage.is_some();
+        self.memory = reading.memory;
+        match reading.next {
+            Some(place) => {
+                self.out = Some(open_at(&self.path, reading.whole_bytes, place)?);
+                Ok(())
+            }
+            None => self.rewrite(),
+        }
+    }
+
+    /// Makes sure of the folder. Another one may have taken its place since.
+    fn lock(&mut self) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        if !self.lock.as_ref().is_some_and(|locked| is_at(locked, folder)) {
+            std::fs::create_dir_all(folder)?;
+            let file = File::open(folder)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let words = "its folder is in use by another process";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, words));
+                }
+                locked => locked?,
+            }
+            self.lock = Some(file);
+        }
+        Ok(())
+    }
+
+    fn complain(&mut self) {
+        let damaged = || {
+            let words = self.kept.first()?.words();
+            let others = self.kept.len() - 1;
+            Some(if others == 0 {
+                words
+            } else {
+                format!("{words} ({others} more are kept beside it)")
+            })
+        };
+        self.complaint = self.trouble.clone().or_else(damaged);
     }
 
     fn fail(&mut self, error: &io::Error) {
         self.trouble = Some(format!("cannot write {}: {error}", self.path.display()));
         self.retry_at = Instant::now() + RETRY_EVERY;
         // What is in the files now may be torn: they are replaced as a whole.
-        (self.file, self.next) = (None, None);
+        (self.out, self.next) = (None, None);
         self.syncer.forget();
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let frame = frame(line)?;
-        let file = self.file.as_ref().ok_or_else(|| io::Error::other("it is not open"))?;
-        file.as_ref().write_all(&frame)?;
-        self.file_bytes += frame.len() as u64;
-        if let Some((next, bytes)) = &mut self.next {
-            next.as_ref().write_all(&frame)?;
-            *bytes += frame.len() as u64;
-        } else if self.fold_at_bytes < self.file_bytes {
+        let out = self.out.as_mut().ok_or_else(|| io::Error::other("it is not open"))?;
+        // A finished fold may be in place and not be settled yet.
+        if !is_at(&out.file, &self.path) && !self.next.as_ref().is_some_and(|next| is_at(&next.file, &self.path)) {
+            return Err(io::Error::other("it was removed or replaced by somebody"));
+        }
+        out.write(line)?;
+        if let Some(next) = &mut self.next {
+            next.write(line)?;
+        } else if self.fold_at_bytes < out.bytes {
             self.begin_fold()?;
         } else {
-            self.syncer.sync(file);
+            self.syncer.sync(&out.file);
         }
         Ok(())
     }
 
     /// Writes the memory (which has the newest record in it) to a new file; the syncer puts it in place.
     fn begin_fold(&mut self) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let (file, bytes) = write_fold(&new, &self.memory)?;
-        let file = Arc::new(file);
-        self.syncer.replace(&file, new, self.path.clone());
-        self.next = Some((file, bytes));
+        let (new, out) = self.write_fold()?;
+        self.syncer.replace(&out.file, new, self.path.clone());
+        self.next = Some(out);
         Ok(())
     }
 
@@ -193,129 +260,91 @@ impl Journal {
         if let Some(error) = self.syncer.take_error() {
             self.fail(&io::Error::other(error));
         } else if self.syncer.replaced()
-            && let Some((next, bytes)) = self.next.take()
+            && let Some(next) = self.next.take()
         {
-            self.fold_at_bytes = self.fold_at_bytes.max(bytes.saturating_mul(4));
-            self.syncer.sync(&next);
-            (self.file, self.file_bytes) = (Some(next), bytes);
+            self.fold_at_bytes = self.fold_at_bytes.max(next.bytes.saturating_mul(4));
+            self.syncer.sync(&next.file);
+            self.out = Some(next);
         }
     }
 
-    /// After trouble: the whole memory into a new file, put in place at once, since until then none of it is safe; the
-    /// syncer syncs it after that.
+    /// The whole memory into a new file, put in place at once, since until then none of it is safe; the syncer syncs it after
+    /// that. What must not be written over is kept.
     fn rewrite(&mut self) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
+        self.lock()?;
+        let (new, out) = self.write_fold()?;
+        let is_file = self.path.symlink_metadata().is_ok_and(|about| about.is_file());
+        if self.keeps || !is_file {
+            replace_and_keep(&new, &out.file, &self.path)?;
+            self.keeps = false;
+            self.kept = Kept::of(&self.path);
+        } else {
+            std::fs::rename(&new, &self.path)?;
         }
-        let (file, bytes) = write_fold(&new, &self.memory)?;
-        std::fs::rename(&new, &self.path)?;
-        let file = Arc::new(file);
-        self.syncer.sync(&file);
-        (self.file, self.file_bytes) = (Some(file), bytes);
+        self.syncer.sync(&out.file);
+        self.out = Some(out);
+        Ok(())
+    }
+
+    /// The whole memory in a file beside the journal. A disk that has no room for all of it gets it back.
+    fn write_fold(&self) -> io::Result<(PathBuf, Out)> {
+        let new = self.path.with_extension("new");
+        make_way(&new, &self.path)?;
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&new, flags, Mode::from_raw_mode(0o600))?);
+        let mut place = Place(RandomState::new().hash_one(&new) as u32, 0);
+        let mut text = MAGIC.to_vec();
+        for line in fold(&self.memory) {
+            text.extend_from_slice(&frame(place, &line)?);
+            place.1 += 1;
+        }
+        if let Err(error) = (&file).write_all(&text) {
+            // That it cannot be removed either is no other news.
+            let _ = std::fs::remove_file(&new);
+            return Err(error);
+        }
+        let out = Out {
+            file: Arc::new(file),
+            bytes: text.len() as u64,
+            place,
+        };
+        Ok((new, out))
+    }
+}
+
+impl Out {
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let frame = frame(self.place, line)?;
+        self.file.as_ref().write_all(&frame)?;
+        self.bytes += frame.len() as u64;
+        self.place.1 += 1;
         Ok(())
     }
 }
 
-fn frame(line: &Line) -> io::Result<Vec<u8>> {
-    let payload = serde_json::to_vec(line)?;
-    let mut frame = Vec::with_capacity(payload.len() + 8);
-    if put(&mut frame, &payload) {
-        Ok(frame)
-    } else {
-        Err(io::Error::other("a record is too long"))
-    }
-}
-
-fn write_fold(path: &Path, memory: &Recovered) -> io::Result<(File, u64)> {
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
-    let mut text = MAGIC.to_vec();
-    for line in fold(memory) {
-        text.extend_from_slice(&frame(&line)?);
-    }
-    (&file).write_all(&text)?;
-    Ok((file, text.len() as u64))
-}
-
-/// Splits what a person must mend from what may pass.
-fn sort<T>(path: &Path, result: io::Result<T>, trouble: &mut Option<String>) -> Result<Option<T>, JournalError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(JournalError::NoRights(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(JournalError::Taken(path.to_owned())),
-        Err(error) => {
-            *trouble = Some(format!("cannot use {}: {error}", path.display()));
-            Ok(None)
-        }
-    }
-}
-
-/// A file of its own is locked: the journal itself is replaced now and then.
-fn lock(path: &Path) -> io::Result<File> {
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
-    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-    Ok(file)
-}
-
-/// What the file comes to, and how many bytes of it are whole (0 = it has to be begun anew).
-fn read(path: &Path) -> io::Result<(Opened, u64)> {
-    let mut text = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(READ_BYTES_MAX).read_to_end(&mut text)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Opened::default(), 0)),
-        Err(error) => return Err(error),
-    };
-    let mut opened = Opened::default();
-    let Some(body) = text.strip_prefix(MAGIC) else {
-        if !MAGIC.starts_with(&text) {
-            opened
-                .notes
-                .push(format!("{} is no journal of this version: begun anew", path.display()));
-            std::fs::rename(path, path.with_extension("unreadable"))?;
-        }
-        return Ok((opened, 0));
-    };
-    let mut frames = Frames::new(body);
-    let mut unreadable = 0;
-    for payload in frames.by_ref() {
-        let line = serde_json::from_slice::<Line>(payload).ok();
-        if !line.is_some_and(|line| line.apply_to(&mut opened.memory)) {
-            unreadable += 1;
-        }
-    }
-    if unreadable != 0 {
-        opened.notes.push(format!(
-            "{unreadable} records of {} cannot be read by this version",
-            path.display()
-        ));
-    }
-    let torn = frames.rest().len();
-    if torn != 0 {
-        opened.notes.push(format!(
-            "the last {torn} bytes of {} were torn: cut off",
-            path.display()
-        ));
-    }
-    Ok((opened, (text.len() - torn) as u64))
+/// True while that open file is what the path names.
+fn is_at(file: &File, path: &Path) -> bool {
+    let known = fstat(file).map(|it| (it.st_dev, it.st_ino));
+    known.is_ok() && known == stat(path).map(|it| (it.st_dev, it.st_ino))
 }
 
 /// Opens the journal to append after its first `whole_bytes`.
-fn open_at(path: &Path, whole_bytes: u64) -> io::Result<File> {
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
+fn open_at(path: &Path, whole_bytes: u64, place: Place) -> io::Result<Out> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     file.set_len(whole_bytes)?;
-    if whole_bytes == 0 {
-        (&file).write_all(MAGIC)?;
-    }
-    Ok(file)
+    Ok(Out {
+        file: Arc::new(file),
+        bytes: whole_bytes,
+        place,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    //! What a newer version wrote.
+    //! What other versions wrote.
     use super::*;
+    use crate::journal_frame::put;
     use watchtree_core::subject::SubjectId;
 
     /// After a downgrade: what is not understood is named, and costs nothing around it.
@@ -348,5 +377,36 @@ mod tests {
         assert!(c.desired.is_some() && c.repair.is_none(), "{c:?}");
         assert_eq!(opened.notes.len(), 1, "{:?}", opened.notes);
         assert!(opened.notes[0].starts_with("3 records of "), "{:?}", opened.notes);
+    }
+
+    /// It knew no places: what is lost is not counted, but it is no more.
+    #[test]
+    fn a_journal_of_an_older_version_is_read_past_its_damage() {
+        let line = |name: &str| {
+            format!(r#"{{"is":"desired","subject":"h1/docker/{name}","id":"c","incarnation":"l","running":true}}"#)
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal");
+        let mut text = MAGIC.to_vec();
+        assert!(["a", "b", "c"].iter().all(|name| put(&mut text, line(name).as_bytes())));
+        let open_it = |text: &[u8]| {
+            std::fs::write(&path, text).expect("written");
+            let (journal, opened) = Journal::open(folder.path()).expect("a journal");
+            let names = opened.memory.subjects.keys().map(|it| it.as_str().to_owned());
+            (
+                names.collect::<Vec<_>>().join(" "),
+                journal.complaint().map(str::to_owned),
+            )
+        };
+        assert_eq!(open_it(&text), ("h1/docker/a h1/docker/b h1/docker/c".to_owned(), None));
+        let middle = text.len() - line("c").len() - 20;
+        text[middle] ^= 1;
+        let (names, complaint) = open_it(&text);
+        assert_eq!(names, "h1/docker/a h1/docker/c");
+        let complaint = complaint.expect("it is said");
+        assert!(
+            complaint.contains("at least 1 of its records is lost, 2 were read"),
+            "{complaint}"
+        );
     }
 }

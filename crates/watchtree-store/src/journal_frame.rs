@@ -4,8 +4,10 @@
 //! "watchtree journal 1\n"  { length u32 LE | crc32 u32 LE | payload }*
 //! ```
 //!
-//! Contract: reading stops at a frame that is short or has a wrong checksum. After kill -9 only the last frame can be such a
-//! frame, because each is appended by one `write`. Does not know the payload.
+//! Contract: a damaged span costs the frames whose bytes it holds and no other: after it, reading goes on at the next bytes that
+//! are a whole frame. They are found for certain, since a payload is a JSON object on one line: it holds no byte below 0x20, and
+//! each length has a zero byte, so that no frame can begin within a payload. Where only a length is damaged nothing is lost.
+//! Does not know what a payload says.
 
 /// First bytes of the file.
 pub(crate) const MAGIC: &[u8] = b"watchtree journal 1\n";
@@ -28,39 +30,100 @@ pub(crate) fn put(out: &mut Vec<u8>, payload: &[u8]) -> bool {
     true
 }
 
-/// Splits frames off the front of `rest`; ends at the first that is not whole.
-pub(crate) struct Frames<'a> {
+/// What the file consists of, in order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Piece<'a> {
+    /// The payload of a whole frame.
+    Whole(&'a [u8]),
+    /// The payload of a frame whose length is damaged and whose payload is not.
+    Mended(&'a [u8]),
+    /// Bytes that are no frame, or more than one damaged frame.
+    Damaged(&'a [u8]),
+    /// At the very end, the beginning of a frame: its write was cut short.
+    Torn(&'a [u8]),
+}
+
+impl Piece<'_> {
+    /// How many bytes of the file it is.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(payload) | Self::Mended(payload) => HEAD_BYTES + payload.len(),
+            Self::Damaged(span) | Self::Torn(span) => span.len(),
+        }
+    }
+}
+
+/// Splits the file into its pieces. `rest` is the file without its magic line.
+pub(crate) struct Pieces<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Frames<'a> {
+impl<'a> Pieces<'a> {
     /// `body` is the file without its magic line.
     pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { rest: body }
     }
+}
 
-    /// What was not taken: empty after a clean end.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        if let Some(payload) = whole(self.rest) {
+            self.rest = &self.rest[HEAD_BYTES + payload.len()..];
+            return Some(Piece::Whole(payload));
+        }
+        let is_frame = |at: &usize| whole(&self.rest[*at..]).is_some();
+        let next = (1..self.rest.len()).find(is_frame).unwrap_or(self.rest.len());
+        let (span, rest) = self.rest.split_at(next);
+        self.rest = rest;
+        Some(if let Some(payload) = without_its_length(span) {
+            Piece::Mended(payload)
+        } else if rest.is_empty() && is_torn(span) {
+            Piece::Torn(span)
+        } else {
+            Piece::Damaged(span)
+        })
     }
 }
 
-impl<'a> Iterator for Frames<'a> {
-    type Item = &'a [u8];
+/// Length and checksum of a frame, and what follows them.
+fn split_head(bytes: &[u8]) -> Option<(usize, u32, &[u8])> {
+    let (head, after) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    Some((length, u32::from_le_bytes([c0, c1, c2, c3]), after))
+}
 
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (head, after) = self.rest.split_first_chunk::<HEAD_BYTES>()?;
-        let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if PAYLOAD_BYTES_MAX < length {
-            return None;
-        }
-        let (payload, rest) = after.split_at_checked(length)?;
-        if crc32(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
-            return None;
-        }
-        self.rest = rest;
-        Some(payload)
+/// The payload of the frame that the bytes begin with.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, checksum, after) = split_head(bytes)?;
+    if PAYLOAD_BYTES_MAX < length {
+        return None;
+    }
+    let payload = after.get(..length)?;
+    is_payload(payload, checksum).then_some(payload)
+}
+
+/// The payload of a span that is one frame but for its length.
+fn without_its_length(span: &[u8]) -> Option<&[u8]> {
+    let (_, checksum, payload) = split_head(span)?;
+    (payload.len() <= PAYLOAD_BYTES_MAX && is_payload(payload, checksum)).then_some(payload)
+}
+
+/// Zeros have the right checksum of an empty payload, and a search looks at each byte: the ends are looked at first.
+fn is_payload(payload: &[u8], checksum: u32) -> bool {
+    payload.starts_with(b"{") && payload.ends_with(b"}") && crc32(payload) == checksum
+}
+
+/// True if the bytes are shorter than the frame that they begin.
+fn is_torn(bytes: &[u8]) -> bool {
+    match split_head(bytes) {
+        None => bytes.iter().any(|byte| *byte != 0),
+        Some((length, _, after)) => after.len() < length && length <= PAYLOAD_BYTES_MAX && !after.contains(&0),
     }
 }
 
@@ -94,7 +157,43 @@ const fn table() -> [u32; 256] {
 
 #[cfg(test)]
 mod tests {
+    //! Every byte flipped, cut, zeroed, left out or doubled.
     use super::*;
+
+    const PAYLOADS: [&[u8]; 4] = [
+        br#"{"is":"one"}"#,
+        br#"{"is":"two","with":"\u0000\u0001"}"#,
+        br#"{}"#,
+        br#"{"is":"four, the longest of them all"}"#,
+    ];
+
+    /// The frames of [`PAYLOADS`], and where each ends.
+    fn file() -> (Vec<u8>, Vec<usize>) {
+        let mut text = Vec::new();
+        let ends = PAYLOADS.map(|payload| {
+            assert!(put(&mut text, payload));
+            text.len()
+        });
+        (text, ends.to_vec())
+    }
+
+    /// The payloads that can be read.
+    fn read(text: &[u8]) -> Vec<&[u8]> {
+        let payload = |piece| match piece {
+            Piece::Whole(payload) | Piece::Mended(payload) => Some(payload),
+            Piece::Damaged(_) | Piece::Torn(_) => None,
+        };
+        Pieces::new(text).filter_map(payload).collect()
+    }
+
+    fn without(lost: usize) -> Vec<&'static [u8]> {
+        let kept = PAYLOADS.iter().enumerate().filter(|(n, _)| *n != lost);
+        kept.map(|(_, payload)| *payload).collect()
+    }
+
+    fn frame_of(ends: &[usize], at: usize) -> usize {
+        ends.partition_point(|end| *end <= at)
+    }
 
     #[test]
     fn crc_of_the_standard_check_string() {
@@ -102,27 +201,81 @@ mod tests {
     }
 
     #[test]
-    fn every_torn_tail_leaves_the_whole_frames() {
-        let mut whole = Vec::new();
-        assert!(put(&mut whole, b"one") && put(&mut whole, b"") && put(&mut whole, b"three"));
-        let starts = [0, 11, 19, whole.len()];
-        for end in 0..=whole.len() {
-            let mut frames = Frames::new(&whole[..end]);
-            let taken = frames.by_ref().count();
-            let expected = starts.iter().filter(|start| **start != 0 && **start <= end).count();
-            assert_eq!(taken, expected, "cut at {end}");
-            assert_eq!(frames.rest().len(), end - starts[taken], "cut at {end}");
+    fn a_flipped_bit_costs_its_own_frame_at_most() {
+        let (text, ends) = file();
+        for at in 0..text.len() {
+            for bit in 0..8 {
+                let mut bad = text.clone();
+                bad[at] ^= 1 << bit;
+                let begin = frame_of(&ends, at).checked_sub(1).map_or(0, |n| ends[n]);
+                if at < begin + 4 {
+                    assert_eq!(read(&bad), PAYLOADS, "a length, byte {at}, bit {bit}");
+                    let mended = Pieces::new(&bad).filter(|piece| matches!(piece, Piece::Mended(_)));
+                    assert_eq!(mended.count(), 1, "byte {at}, bit {bit}");
+                } else {
+                    assert_eq!(read(&bad), without(frame_of(&ends, at)), "byte {at}, bit {bit}");
+                }
+            }
         }
     }
 
     #[test]
-    fn a_flipped_bit_is_seen() {
-        let mut whole = Vec::new();
-        assert!(put(&mut whole, b"payload"));
-        for at in 0..whole.len() {
-            let mut bad = whole.clone();
-            bad[at] ^= 4;
-            assert_eq!(Frames::new(&bad).next(), None, "byte {at}");
+    fn zeros_and_bytes_that_are_left_out_cost_the_frames_they_are_of() {
+        let (text, ends) = file();
+        for from in 0..text.len() {
+            for to in from + 1..=text.len() {
+                let (mut zeroed, mut cut) = (text.clone(), text.clone());
+                zeroed[from..to].fill(0);
+                cut.drain(from..to);
+                let hurt = frame_of(&ends, from)..=frame_of(&ends, to - 1);
+                for bad in [zeroed, cut] {
+                    let read = read(&bad);
+                    for (n, payload) in PAYLOADS.iter().enumerate() {
+                        assert!(hurt.contains(&n) || read.contains(payload), "{from}..{to}: {n} is lost");
+                    }
+                    assert!(read.iter().all(|it| PAYLOADS.contains(it)), "{from}..{to}: {read:?}");
+                    assert!(read.is_sorted_by_key(|it| PAYLOADS.iter().position(|known| known == it)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_put_between_frames_costs_none() {
+        let (text, ends) = file();
+        let noise = [
+            &b"\0\0\0\0\0\0\0\0\0\0"[..],
+            b"\x10\0\0\0",
+            b"\x0c\0\0\0ABCD{",
+            b"\xff\xff\xff\xff",
+            b"words",
+            &text[5..17],
+        ];
+        for noise in noise {
+            for end in [0].into_iter().chain(ends.clone()) {
+                let bad = [&text[..end], noise, &text[end..]].concat();
+                assert_eq!(read(&bad), PAYLOADS, "{noise:?} at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_end_is_torn_and_other_damage_is_not() {
+        let (text, ends) = file();
+        for end in 0..=text.len() {
+            let pieces: Vec<Piece<'_>> = Pieces::new(&text[..end]).collect();
+            let frames = frame_of(&ends, end);
+            let is_whole = end == 0 || ends.contains(&end);
+            assert_eq!(pieces.len(), frames + usize::from(!is_whole), "cut at {end}");
+            assert_eq!(
+                matches!(pieces.last(), Some(Piece::Torn(_))),
+                !is_whole,
+                "cut at {end}: {pieces:?}"
+            );
+        }
+        for tail in [&[0; 3][..], &[0; 300], b"\x0c\0\0\0ABCD\0\0", &[0xff; 9]] {
+            let pieces: Vec<Piece<'_>> = Pieces::new(tail).collect();
+            assert_eq!(pieces, [Piece::Damaged(tail)]);
         }
     }
 

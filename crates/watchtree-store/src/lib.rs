@@ -5,8 +5,11 @@
 
 mod decision_json;
 pub mod journal;
+mod journal_aside;
 mod journal_frame;
 mod journal_line;
+mod journal_read;
+mod journal_stamp;
 mod journal_sync;
 pub mod sqlite;
 mod sqlite_file;

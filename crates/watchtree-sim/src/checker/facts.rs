@@ -167,6 +167,8 @@ pub(super) struct HostFacts {
     /// The journal, as its writer knows it, and what is on disk where that refused the rest.
     pub(super) journal: Recovered,
     pub(super) disk: Option<Recovered>,
+    /// A record of it was damaged, and nobody has looked at that yet.
+    pub(super) is_damaged: bool,
     /// The event stream is open, and since when.
     pub(super) stream_open: bool,
     pub(super) opened: Moment,
@@ -213,6 +215,7 @@ impl HostFacts {
             reported: ReportedState::default(),
             journal: Recovered::default(),
             disk: None,
+            is_damaged: false,
             stream_open: false,
             opened: now,
             forgot: Moment::ZERO,
@@ -408,6 +411,8 @@ impl HostFacts {
                 DiskChange::Refused => self.disk = Some(self.journal.clone()),
                 DiskChange::Caught => self.disk = None,
                 DiskChange::Lost => self.memory_lost(at),
+                DiskChange::Damaged => self.is_damaged = true,
+                DiskChange::Seen => self.is_damaged = false,
             },
             Observation::ProcessStarted { node, .. }
             | Observation::ProcessEnded { node }

@@ -8,7 +8,7 @@
 //!                        budget, whatever crashes; nothing is started that was not charged, or given back unasked
 //! `hands_off`            no call by a watchdog that knows that its machine goes down
 //! `held_left_alone`      what is held is not repaired; what is said to be held is on the target's record
-//! `degraded_is_said`     a watchdog whose journal the disk refuses says so
+//! `degraded_is_said`     a watchdog whose journal the disk refuses, or was damaged, says so
 
 use super::facts::{EXCUSED_FOR, HostFacts};
 use super::reported::Broken;
@@ -59,6 +59,9 @@ pub(super) fn check(host: &mut HostFacts, now: Moment, what: &Observation) -> Re
         }
         Observation::SaysDegraded { says: false, .. } if host.disk.is_some() => {
             broken("degraded_is_said", "its journal cannot be written".into())
+        }
+        Observation::SaysDegraded { says: false, .. } if host.is_damaged => {
+            broken("degraded_is_said", "its journal was damaged".into())
         }
         Observation::SaidHeld { subject, .. } if host.reported.held_until(subject).is_none() => {
             let why = format!("{subject} is said to be held, and no record of it was written");

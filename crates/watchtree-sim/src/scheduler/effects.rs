@@ -1,12 +1,12 @@
 //! Carries out the effects of the machines in the simulated world: the synchronous twin of the daemons' drivers.
 
-use crate::log::{DiskChange, Node, Observation};
+use crate::log::Observation;
 use crate::scheduler::event::{PersonStep, SimEvent};
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
-use crate::scheduler::{api, asks, lifecycle, wires};
+use crate::scheduler::{api, asks, journal, lifecycle, wires};
 use crate::state::engine::Verb;
-use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError, Record};
+use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError};
 use watchtree_core::decision::Decision;
 use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
 use watchtree_core::id::NodeName;
@@ -15,9 +15,6 @@ use watchtree_core::message::{Envelope, Look, Message};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
 use watchtree_core::verdict::State;
-
-/// How often a disk that refused is tried again.
-const JOURNAL_AGAIN: Duration = Duration::from_secs(1);
 
 /// One effect of a container-watchdog.
 pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
@@ -30,7 +27,7 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
         }
         ContainerEffect::Inspect { id } => api::inspect(world, h, id),
         ContainerEffect::ReadStopMark { id } => api::read_flag(world, h, id),
-        ContainerEffect::Journal(record) => journal(world, h, record),
+        ContainerEffect::Journal(record) => journal::write(world, h, record),
         ContainerEffect::Perform {
             ticket,
             id,
@@ -59,59 +56,6 @@ fn decided(world: &mut World, mut decision: Decision) {
         decision.evidence.clear();
     }
     world.saw(Observation::Decided { decision });
-}
-
-fn journal(world: &mut World, h: usize, record: Record) {
-    if world.bug == Some(Bug::DecisionUnrecorded) && matches!(record, Record::Decided(_)) {
-        return;
-    }
-    if world.hosts[h].disk.write(world.now, &record) {
-        world.counted("journal_refused");
-        let change = DiskChange::Refused;
-        world.saw(Observation::Disk { host: h, change });
-        tell_journal(world, h, Err("no space left on device".into()));
-        let epoch = world.hosts[h].child.epoch();
-        world.after(JOURNAL_AGAIN, SimEvent::JournalAgain(h, epoch));
-    }
-    if world.bug == Some(Bug::HoldLetGo)
-        && let Record::Held { subject, .. } = &record
-    {
-        let subject = subject.clone();
-        world.hosts[h].disk.write(world.now, &Record::Released { subject });
-        world.after(Duration::from_millis(50), SimEvent::Kill(Node::Child(h)));
-    }
-    world.saw(Observation::Recorded { host: h, record });
-}
-
-fn tell_journal(world: &mut World, h: usize, state: Result<(), String>) {
-    if world.bug == Some(Bug::FullDiskUntold) {
-        return;
-    }
-    let epoch = world.hosts[h].child.epoch();
-    let input = ContainerInput::JournalHealth { state };
-    world.after(Duration::ZERO, SimEvent::ToChild(h, epoch, input));
-}
-
-/// The process tries whether the disk takes its journal again: all of it at once.
-pub(super) fn journal_again(world: &mut World, h: usize, epoch: u64) {
-    let host = &world.hosts[h];
-    if host.child.epoch() != epoch || !host.disk.refuses() {
-        return;
-    }
-    if host.child.runs()
-        && let Some(agent) = host.child.machine()
-    {
-        let says = agent.conditions().any(|(about, _)| about == "journal");
-        world.saw(Observation::SaysDegraded { host: h, says });
-    }
-    let now = world.now;
-    if world.hosts[h].child.runs() && world.hosts[h].disk.write_again(now) {
-        world.counted("journal_made_good");
-        let change = DiskChange::Caught;
-        world.saw(Observation::Disk { host: h, change });
-        return tell_journal(world, h, Ok(()));
-    }
-    world.after(JOURNAL_AGAIN, SimEvent::JournalAgain(h, epoch));
 }
 
 fn spring_ambush(world: &mut World, h: usize, id: &str) {

@@ -3,6 +3,7 @@
 use crate::log::{DiskChange, Excuse, Node, Observation};
 use crate::scheduler::api;
 use crate::scheduler::event::SimEvent;
+use crate::scheduler::journal;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
 use crate::state::process::STALL_MIN;
@@ -167,6 +168,7 @@ pub(crate) fn start_child(world: &mut World, h: usize) {
     });
     let epoch = host.child.epoch();
     began(world, Node::Child(h), epoch);
+    journal::opened(world, h);
     if world.hosts[h].host.exists() {
         child_link(world, h);
     }

@@ -16,6 +16,7 @@ pub(crate) mod fleet;
 mod host;
 pub(crate) mod inject;
 pub(crate) mod inject_wires;
+pub(crate) mod journal;
 pub(crate) mod lifecycle;
 mod orders;
 mod sabotage;
@@ -102,7 +103,7 @@ fn happen(world: &mut World, event: SimEvent) {
         }
         SimEvent::OrdersReleased(h) => asks::release_orders(world, h),
         SimEvent::Trickle(h) => inject_wires::trickle(world, h),
-        SimEvent::JournalAgain(h, epoch) => effects::journal_again(world, h, epoch),
+        SimEvent::JournalAgain(h, epoch) => journal::again(world, h, epoch),
         SimEvent::PathOpens(h) => inject_wires::path_opens(world, h),
         SimEvent::Fault(fault) => inject::inject(world, fault),
         SimEvent::Step(h, step) => inject::step(world, h, step),

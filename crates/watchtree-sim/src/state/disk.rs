@@ -1,5 +1,6 @@
 //! The disk under a container-watchdog's journal. While it is full, records are kept in the memory of the process only, as
-//! `watchtree-store` does it: they get to the disk when there is room again, or end with the process.
+//! `watchtree-store` does it: they get to the disk when there is room again, or end with the process. A damaged record is lost, and
+//! no other; that one is lost is said.
 
 use watchtree_core::container::io::{Record, Recovered};
 use watchtree_core::time::Moment;
@@ -13,6 +14,8 @@ pub struct Disk {
     /// How many records the disk holds, and what they come to, where it has refused what came after them.
     kept: Option<(usize, Recovered)>,
     full_until: Moment,
+    /// What its writer found damaged when it read it, and says until a person has looked.
+    damage: Option<String>,
 }
 
 impl Disk {
@@ -50,6 +53,27 @@ impl Disk {
         self.records.truncate(count);
         self.journal = journal;
         true
+    }
+
+    /// While no writer lives, the bytes of one record are damaged: the newest is number 1. A new writer reads all others.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn damage(&mut self, newest: usize) {
+        self.records.remove(self.records.len() - newest);
+        self.journal = Recovered::default();
+        self.records.iter().for_each(|record| self.journal.apply(record));
+        self.damage = Some(format!("1 record is lost, {} were read", self.records.len()));
+    }
+
+    /// What a new writer says of it.
+    pub fn damage_found(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// A person has looked at it.
+    pub fn damage_is_seen(&mut self) {
+        self.damage = None;
     }
 
     /// What a new writer recovers.

@@ -1,12 +1,17 @@
-//! Faults of the way to the engine, for scenarios. Does not know what the machine makes of them.
+//! Faults of the way to the engine, and of the disk, for scenarios. Does not know what the machine makes of them.
 
-use crate::scheduler::World;
+use crate::scheduler::{World, api, journal};
 use std::time::Duration;
 
 /// What may be wrong with the way to the engine.
 pub struct ApiFaults<'a>(pub(super) &'a mut World);
 
 impl ApiFaults<'_> {
+    /// The stream stays open, but nothing comes through it any more.
+    pub fn deafen_stream(&mut self) {
+        api::deafen_stream(self.0, 0);
+    }
+
     /// Subscriptions are taken and never answered.
     pub fn events_hang(&mut self, hang: bool) {
         self.0.hosts[0].api.events_hang = hang;
@@ -30,5 +35,20 @@ impl ApiFaults<'_> {
     /// Reading the manual-stop flag takes so many milliseconds.
     pub fn flag_takes(&mut self, millis: u64) {
         self.0.hosts[0].api.flag_takes = Some(Duration::from_millis(millis));
+    }
+}
+
+/// What may happen to the disk under the journal.
+pub struct DiskFaults<'a>(pub(super) &'a mut World);
+
+impl DiskFaults<'_> {
+    /// While no watchdog lives, a record of its journal is damaged: the newest is number 1.
+    pub fn loses(&mut self, newest: usize) {
+        self.0.hosts[0].disk.damage(newest);
+    }
+
+    /// A person has looked at what was damaged.
+    pub fn damage_is_seen(&mut self) {
+        journal::damage_is_seen(self.0, 0);
     }
 }
