@@ -72,21 +72,9 @@ fn two_writers_exclude_each_other() {
 #[test]
 fn a_full_disk_is_trouble_until_there_is_space() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=64k", "wt-journal-test"])
-        .arg(folder.path())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !mounted {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI is set, and there are no rights to mount a tmpfs"
-        );
-        eprintln!("skipped: no rights to mount a tmpfs here");
+    let Some(unmount) = Unmount::small_tmpfs(folder.path()) else {
         return;
-    }
-    let unmount = Unmount(folder.path());
+    };
     let (mut journal, _) = open(&folder.path().join("state"));
     write(&mut journal, 0);
     let filler = folder.path().join("filler");
@@ -122,7 +110,70 @@ fn a_full_disk_is_trouble_until_there_is_space() {
     drop(unmount);
 }
 
+/// What was there is known, what comes is kept in memory, and both are on the disk when it can be written.
+#[test]
+fn a_read_only_disk_is_read_and_is_written_when_it_can_be() {
+    for is_damaged in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Some(_unmount) = Unmount::small_tmpfs(folder.path()) else {
+            return;
+        };
+        let state = folder.path().join("state");
+        let (mut journal, _) = open(&state);
+        (0..10).for_each(|n| write(&mut journal, n));
+        drop(journal);
+        if is_damaged {
+            let path = state.join("journal");
+            let mut text = std::fs::read(&path).expect("a journal");
+            *text.last_mut().expect("a record") ^= 1;
+            std::fs::write(&path, text).expect("a journal");
+        }
+        assert!(mount(&["-o", "remount,ro"], folder.path()));
+        let (mut journal, opened) = open(&state);
+        assert_eq!(opened.memory, memory_of(if is_damaged { 9 } else { 10 }));
+        assert!(
+            journal.trouble().is_some_and(|why| why.contains("Read-only")),
+            "{:?}",
+            journal.trouble()
+        );
+        (if is_damaged { 9 } else { 10 }..12).for_each(|n| journal.append(&record(n)));
+        assert!(journal.trouble().is_some());
+        assert!(mount(&["-o", "remount,rw"], folder.path()));
+        let began = Instant::now();
+        while let Some(why) = journal.trouble() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{why}");
+            std::thread::sleep(Duration::from_millis(50));
+            journal.retry();
+        }
+        assert_eq!(journal.complaint().is_some(), is_damaged, "{:?}", journal.complaint());
+        drop(journal);
+        assert_eq!(open(&state).1.memory, memory_of(12));
+    }
+}
+
 struct Unmount<'a>(&'a Path);
+
+impl<'a> Unmount<'a> {
+    /// `None` without the rights to mount one, which CI has.
+    fn small_tmpfs(folder: &'a Path) -> Option<Self> {
+        let options = ["-t", "tmpfs", "-o", "size=64k", "wt-journal-test"];
+        if mount(&options, folder) {
+            return Some(Self(folder));
+        }
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI is set, and there are no rights to mount a tmpfs"
+        );
+        eprintln!("skipped: no rights to mount a tmpfs here");
+        None
+    }
+}
+
+fn mount(options: &[&str], folder: &Path) -> bool {
+    let mut command = Command::new("mount");
+    let status = command.args(options).arg(folder).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
 
 impl Drop for Unmount<'_> {
     fn drop(&mut self) {
