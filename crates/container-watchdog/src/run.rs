@@ -11,19 +11,19 @@
 //! know why the machine wants an effect.
 
 use crate::effect_executor::{EffectExecutor, EngineHandle, Waiting};
+use crate::engine_claim::{self, claim};
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
-use crate::lock::EngineLock;
 use crate::setup::Plan;
 use crate::status::Status;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::ContainerInput;
 use watchtree_core::container::settings::HealMode;
-use watchtree_docker::{Engine, EngineExecutor, EngineInfo, SocketTrouble};
+use watchtree_docker::Engine;
 use watchtree_os::identity::Life;
 use watchtree_runtime::{
     Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, StateReader, drive,
@@ -32,8 +32,6 @@ use watchtree_store::journal::{Journal, JournalError};
 
 /// Inputs that may wait for the machine. Events have a queue of their own before this one.
 const INBOX_INPUTS_MAX: usize = 4096;
-/// How often a missing engine is looked for.
-const ENGINE_EVERY: Duration = Duration::from_millis(500);
 /// A disk that was full at the start is tried again this often.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// After SIGTERM the loop ends at the latest after this, calls under way or not: the journal knows them.
@@ -48,8 +46,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let identity = plan.settings.identity.clone();
     let observe_only = plan.settings.heal == HealMode::Observe;
     let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
-    let engine_info = check_engine(&engine, observe_only).await?;
-    let lock = take_lock(engine_info.as_ref(), observe_only, &plan)?;
+    let claim = claim(&engine, observe_only).await?;
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;
     opened.notes.iter().for_each(|note| tracing::warn!("{note}"));
@@ -63,13 +60,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     }
 
     let (inputs, inbox) = inbox();
-    let handle: EngineHandle = Arc::new(Mutex::new(Err(format!(
-        "no engine at {} yet",
-        engine.socket().display()
-    ))));
-    match engine_info {
-        Some(_) => set_engine(&handle, &engine, &inputs),
-        None => spawn_engine_watch(&handle, &engine, &inputs, observe_only, &plan),
+    let why_not = claim.as_ref().err().cloned().unwrap_or_default();
+    let handle: EngineHandle = Arc::new(Mutex::new(Err(why_not)));
+    match &claim {
+        Ok(_) => engine_claim::set_engine(&handle, &engine, &inputs),
+        Err(_) => engine_claim::spawn_watch(&handle, &engine, &inputs, observe_only),
     }
     let link = crate::parent::start(
         &plan.parent_socket,
@@ -123,7 +118,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     if !journal.sync(LEAVE_WITHIN) {
         tracing::warn!("the journal's last records may not be on the disk yet");
     }
-    drop(lock);
+    drop(claim);
     tracing::info!(?ended, "container-watchdog ends");
     match ended {
         Ended::InOrder | Ended::Cut => Ok(()),
@@ -153,75 +148,6 @@ fn inbox() -> (mpsc::Sender<ContainerInput>, mpsc::Receiver<ContainerInput>) {
         }
     });
     (outer, inbox)
-}
-
-/// `None` = there is no engine yet (or it does not answer yet).
-async fn check_engine(engine: &Engine, observe_only: bool) -> Result<Option<EngineInfo>, Exit> {
-    match engine.check_socket().await {
-        Err(trouble @ SocketTrouble::NoRights(_)) => return Err(Exit::new(Code::NoRights, trouble.to_string())),
-        Err(_) => return Ok(None),
-        Ok(()) => {}
-    }
-    // Podman tells no `stop`: every stop of a person would be taken for a crash and undone.
-    match engine.is_podman().await {
-        Ok(true) if !observe_only => {
-            let line = format!(
-                "{} is Podman, whose events do not tell a stop from a crash, so it is not healed: set heal = \"observe\" for \
-                 this engine",
-                engine.socket().display()
-            );
-            Err(Exit::new(Code::BadInput, line))
-        }
-        Ok(_) => Ok(engine.info().await.ok()),
-        Err(_) => Ok(None),
-    }
-}
-
-fn take_lock(info: Option<&EngineInfo>, observe_only: bool, plan: &Plan) -> Result<Option<EngineLock>, Exit> {
-    match info {
-        Some(info) if !observe_only => EngineLock::take(info, plan.settings.identity.name.as_str()).map(Some),
-        _ => Ok(None),
-    }
-}
-
-fn set_engine(handle: &EngineHandle, engine: &Engine, inputs: &mpsc::Sender<ContainerInput>) {
-    *handle.lock().unwrap_or_else(PoisonError::into_inner) = Ok(EngineExecutor::new(engine.clone(), inputs.clone()));
-}
-
-/// Waits for an engine that is not there yet. The lock is by the engine's id, so it can only be taken then.
-fn spawn_engine_watch(
-    handle: &EngineHandle,
-    engine: &Engine,
-    inputs: &mpsc::Sender<ContainerInput>,
-    observe_only: bool,
-    plan: &Plan,
-) {
-    let (handle, engine, inputs) = (Arc::clone(handle), engine.clone(), inputs.clone());
-    let who = plan.settings.identity.name.to_string();
-    tokio::spawn(async move {
-        let info = loop {
-            tokio::time::sleep(ENGINE_EVERY).await;
-            match check_engine(&engine, observe_only).await {
-                Ok(Some(info)) => break info,
-                Ok(None) => {}
-                Err(exit) => end(&exit),
-            }
-        };
-        if !observe_only {
-            match EngineLock::take(&info, &who) {
-                // Held to the end of the process.
-                Ok(lock) => std::mem::forget(lock),
-                Err(exit) => end(&exit),
-            }
-        }
-        set_engine(&handle, &engine, &inputs);
-    });
-}
-
-/// Nothing was done yet that would need an orderly end: the engine was never touched.
-fn end(exit: &Exit) -> ! {
-    let _ = exit.report("container-watchdog");
-    std::process::exit(exit.code as i32)
 }
 
 fn spawn_shutdown_watch(inputs: mpsc::Sender<ContainerInput>) {

@@ -21,7 +21,7 @@ use watchtree_core::host::HostAgent;
 use watchtree_core::host::io::{HostInput, HostStart};
 use watchtree_core::id::{NodeIdentity, Tier};
 use watchtree_os::identity::{self, Life};
-use watchtree_os::{LockError, LockFile, shutdown};
+use watchtree_os::{Lock, LockError, shutdown};
 use watchtree_runtime::{
     Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, StateReader, drive, logging,
 };
@@ -188,10 +188,8 @@ fn make_run_dir(dir: &Path) -> Result<()> {
 }
 
 /// A second host-watchdog on the same sockets would fight for the children.
-fn only_one(config: &HostConfig) -> Result<LockFile> {
-    let path = config.run_dir().join("host.lock");
-    let owner = format!("pid {} host-watchdog {}", std::process::id(), config.name);
-    LockFile::take(&path, &owner).map_err(|error| {
+fn only_one(config: &HostConfig) -> Result<Lock> {
+    Lock::of_folder(config.run_dir()).map_err(|error| {
         let line = match &error {
             LockError::Taken { .. } => {
                 format!("another host-watchdog runs here: {error}; stop it, or set another run_dir")

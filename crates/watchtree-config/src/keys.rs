@@ -70,7 +70,7 @@ const RUN_DIR: Key = key(
     "",
     "run_dir",
     "\"/run/watchtree\"",
-    "Sockets, lock files and pid files. At most 64 bytes long.",
+    "Sockets and pid files. At most 64 bytes long.",
 );
 const LOG_LEVEL: Key = key(
     "[log]",

@@ -10,6 +10,6 @@ pub mod process;
 pub mod shutdown;
 pub mod spawn;
 
-pub use lock::{LockError, LockFile};
+pub use lock::{Lock, LockError};
 pub use process::{Exit, Process, Signal};
 pub use spawn::{Spawn, ends_with_us};

@@ -1,165 +1,183 @@
-//! An exclusive lock that ends with its holder: `flock` on a file that names the holder.
+//! Exclusive locks that end with their holder and leave no file: a name of the machine, or a folder.
+//!
+//! A name is an abstract Unix socket: any user can take a free one, and whoever finds it taken asks the kernel who holds it. It
+//! is seen in one network namespace. A folder is locked by `flock`, also where it is read-only; it is seen wherever the folder is.
+//!
+//! Contract: a lock is taken at once or not at all; it is held until it is dropped or the process ends, however it ends. Children
+//! do not inherit it.
 
-use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use rustix::fs::{FlockOperation, flock, fstat, major, minor};
+use rustix::net::sockopt::socket_peercred;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
 
-/// A lock that is held until this is dropped or the process ends, however it ends. Children do not inherit it. The file
-/// itself stays: removing it would let two holders lock two files of one name.
+/// Longest text about an owner, in bytes.
+const OWNER_BYTES_MAX: usize = 256;
+
+/// A lock that is held until this is dropped or the process ends.
 #[derive(Debug)]
-pub struct LockFile(File);
+pub struct Lock {
+    _held: OwnedFd,
+}
 
 /// Why a lock was not got.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else holds it.
-    #[error("{} is held by {owner}", path.display())]
+    #[error("{what} is held by {owner}")]
     Taken {
-        /// The file.
-        path: PathBuf,
-        /// The holder's own words, such as `pid 42 h1.docker.watchdog`; `somebody` where it wrote none.
+        /// The name or the folder.
+        what: String,
+        /// The process, such as `pid 42 (host-watchdog run)`; `somebody` where the kernel does not tell.
         owner: String,
     },
-    /// The file cannot be made or locked.
-    #[error("cannot lock {}: {source}", path.display())]
+    /// It cannot be locked.
+    #[error("cannot lock {what}: {source}")]
     Io {
-        /// The file.
-        path: PathBuf,
+        /// The name or the folder.
+        what: String,
         /// The kernel's words.
         source: io::Error,
     },
 }
 
-impl LockFile {
-    /// Longest owner text that is read, in bytes.
-    pub const OWNER_BYTES_MAX: u64 = 256;
+impl Lock {
+    /// Longest name, in bytes.
+    pub const NAME_BYTES_MAX: usize = 100;
 
-    /// Takes the lock at once or not at all; never waits. `owner` is written into the file for others to read. Any user
-    /// who reaches the file can lock it, also on a file system that is read-only for him.
+    /// Takes a name of this machine, of at most [`Self::NAME_BYTES_MAX`] bytes.
     ///
     /// # Errors
     /// [`LockError`].
-    pub fn take(path: &Path, owner: &str) -> Result<Self, LockError> {
-        let io = |source: io::Error| LockError::Io {
-            path: path.to_path_buf(),
+    pub fn of_name(name: &str) -> Result<Self, LockError> {
+        let failed = |source: io::Error| LockError::Io {
+            what: name.to_owned(),
             source,
         };
-        let mut file = open(path).map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                // Best effort: the lock is taken whether its owner's words can be read or not.
-                let _ = (&file).take(Self::OWNER_BYTES_MAX).read_to_string(&mut text);
-                let owner = text
-                    .lines()
-                    .next()
-                    .filter(|line| !line.is_empty())
-                    .unwrap_or("somebody")
-                    .to_string();
-                return Err(LockError::Taken {
-                    path: path.to_path_buf(),
-                    owner,
-                });
-            }
-            Err(error) => return Err(io(error.into())),
+        let address = SocketAddr::from_abstract_name(name).map_err(failed)?;
+        match UnixListener::bind_addr(&address) {
+            Ok(listener) => Ok(Self { _held: listener.into() }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(LockError::Taken {
+                what: name.to_owned(),
+                owner: listener_of(&address).unwrap_or_else(|| "somebody".to_owned()),
+            }),
+            Err(error) => Err(failed(error)),
         }
-        // A full disk must not keep a healer from healing: the words are for people only.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{owner}"));
-        Ok(Self(file))
     }
 
-    /// The locked file.
-    pub fn file(&self) -> &File {
-        &self.0
+    /// Locks a folder that is there.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn of_folder(path: &Path) -> Result<Self, LockError> {
+        let what = || path.display().to_string();
+        let failed = |source: io::Error| LockError::Io { what: what(), source };
+        let folder = File::open(path).map_err(failed)?;
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _held: folder.into() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Taken {
+                what: what(),
+                owner: flock_owner(&folder).unwrap_or_else(|| "somebody".to_owned()),
+            }),
+            Err(error) => Err(failed(error.into())),
+        }
     }
 }
 
-/// Opens the file, or makes one that everybody may read: locking needs no right to write.
-fn open(path: &Path) -> io::Result<File> {
-    // The folder may be anybody's: a planted link is not followed, a planted pipe not waited for.
-    let safe = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = match options.mode(0o644).custom_flags(safe).open(path) {
-        Ok(file) => {
-            // The mode above is what the umask leaves of it. Only the owner may mend that, and he did when he made it.
-            let _ = fchmod(&file, Mode::from_raw_mode(0o644));
-            file
-        }
-        Err(error) => match error.kind() {
-            // Another user made it, or it lies where we may only read.
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                let read_only = OpenOptions::new().read(true).custom_flags(safe).open(path);
-                // That there is none says nothing of why none can be made.
-                read_only.map_err(|again| {
-                    if again.kind() == io::ErrorKind::NotFound {
-                        error
-                    } else {
-                        again
-                    }
-                })?
-            }
-            _ => return Err(error),
-        },
-    };
-    if file.metadata()?.is_file() {
-        Ok(file)
+/// Who listens there.
+fn listener_of(address: &SocketAddr) -> Option<String> {
+    let stream = UnixStream::connect_addr(address).ok()?;
+    let pid = socket_peercred(&stream).ok()?.pid;
+    Some(process(&pid.as_raw_nonzero().to_string()))
+}
+
+/// Who holds the lock on that file, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 42 fd:01:1234 0 EOF`.
+fn flock_owner(file: &File) -> Option<String> {
+    let stat = fstat(file).ok()?;
+    let inode = format!("{:02x}:{:02x}:{}", major(stat.st_dev), minor(stat.st_dev), stat.st_ino);
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let mut pids = locks.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, of, ..] = words.as_slice() else {
+            return None;
+        };
+        (*of == inode).then_some(*pid)
+    });
+    pids.next().map(process)
+}
+
+fn process(pid: &str) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line[..line.len().min(OWNER_BYTES_MAX)]);
+    let words: Vec<&str> = line.split('\0').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        format!("pid {pid}")
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+        format!("pid {pid} ({})", words.join(" "))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    //! One holder, and who it is.
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    fn taken(result: Result<Lock, LockError>) -> (String, String) {
+        match result {
+            Err(LockError::Taken { what, owner }) => (what, owner),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn one_holder_at_a_time() {
-        let dir = tempfile::tempdir().expect("a folder can be made");
-        let path = dir.path().join("engine.lock");
-        let first = LockFile::take(&path, "pid 42 a long owner text").expect("it is free");
-        let taken = LockFile::take(&path, "pid 43").expect_err("it is held").to_string();
-        assert!(
-            taken.ends_with("engine.lock is held by pid 42 a long owner text"),
-            "{taken}"
+    fn a_name_has_one_holder_who_can_be_named() {
+        let name = format!("watchtree-test-{}", std::process::id());
+        let lock = Lock::of_name(&name).expect("it is free");
+        let (what, owner) = taken(Lock::of_name(&name));
+        assert_eq!(what, name);
+        assert!(owner.starts_with(&format!("pid {} (", std::process::id())), "{owner}");
+        drop(lock);
+        Lock::of_name(&name).expect("it is free again");
+        let long = "x".repeat(200);
+        assert!(matches!(Lock::of_name(&long), Err(LockError::Io { .. })));
+        Lock::of_name(&long[..Lock::NAME_BYTES_MAX]).expect("that is short enough");
+    }
+
+    #[test]
+    fn a_folder_has_one_holder_who_can_be_named() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let lock = Lock::of_folder(folder.path()).expect("it is free");
+        let (what, owner) = taken(Lock::of_folder(folder.path()));
+        assert_eq!(what, folder.path().display().to_string());
+        // Some file systems have other numbers in the kernel's list.
+        let is_us = owner.starts_with(&format!("pid {} (", std::process::id()));
+        assert!(is_us || owner == "somebody", "{owner}");
+        drop(lock);
+        Lock::of_folder(folder.path()).expect("it is free again");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("it is there").count(),
+            0,
+            "no file is left"
         );
-        drop(first);
-        let _second = LockFile::take(&path, "pid 43").expect("it is free again");
-        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "pid 43\n");
         assert!(matches!(
-            LockFile::take(Path::new("/no/such/folder/x"), ""),
+            Lock::of_folder(Path::new("/no/such/folder")),
             Err(LockError::Io { .. })
         ));
     }
-    #[test]
-    fn everybody_may_read_it_whatever_mode_it_had() {
-        let dir = tempfile::tempdir().expect("a folder can be made");
-        let path = dir.path().join("engine.lock");
-        std::fs::write(&path, "").expect("room for a file");
-        // As a strict umask leaves it.
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
-        let lock = LockFile::take(&path, "pid 42").expect("it is free");
-        let mode = lock.file().metadata().expect("it is open").permissions().mode();
-        assert_eq!(mode & 0o777, 0o644);
-    }
 
     #[test]
-    fn what_is_no_file_is_refused_and_not_waited_for() {
-        let dir = tempfile::tempdir().expect("a folder can be made");
-        let path = dir.path().join("link.lock");
-        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).expect("room for a link");
-        assert!(LockFile::take(&path, "").is_err());
-        assert!(!dir.path().join("elsewhere").exists(), "the link was not followed");
-        let path = dir.path().join("pipe.lock");
-        let made = std::process::Command::new("mkfifo").arg(&path).status();
-        assert!(made.expect("mkfifo runs").success());
-        assert!(LockFile::take(&path, "").is_err());
+    fn a_child_does_not_inherit_it() {
+        let name = format!("watchtree-test-child-{}", std::process::id());
+        let lock = Lock::of_name(&name).expect("it is free");
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("a child");
+        drop(lock);
+        let again = Lock::of_name(&name);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        again.expect("it is free, whoever lives");
     }
 }
