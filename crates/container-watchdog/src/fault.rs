@@ -24,7 +24,7 @@ mod points {
                 RepairStep::StopAnswered => "stop_answered",
                 RepairStep::StartPosted => "start_posted",
                 RepairStep::StartAnswered => "start_answered",
-                RepairStep::Ended | RepairStep::LeftDown => "ended",
+                RepairStep::Ended | RepairStep::LeftDown | RepairStep::StopLingers => "ended",
             });
         }
     }

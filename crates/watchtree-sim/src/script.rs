@@ -12,6 +12,7 @@
 //! | `5s`, `250ms`, `10m`, `until called` | time passes: so much, or until the watchdog has called its engine |
 //! | `docker start web`, `stop`, `restart`, `kill -s HUP`, `rm -f`, `pause`, `rename web new`, … | what a person types |
 //! | `web exits 1`, `web runs for 500ms`, `web runs on`, `web ignores TERM` | its program, from now on |
+//! | `web ends 20s after TERM with 3`, `web is killed 8s late` | how long its end takes; and the SIGKILL of the watchdog's next stop |
 //! | `web runs out of memory`, `a child of web runs out of memory` | the kernel kills it for memory |
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
@@ -25,7 +26,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{Engine, Verb, Version};
+use crate::state::engine::{Engine, OnSignal, Verb, Version};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -96,6 +97,18 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["a", "child", "of", who, "runs", "out", "of", "memory"] => w.out_of_memory(who, false),
         [who, "runs", "on"] => w.dies_after_start(who, None),
         [who, "ignores", "TERM"] => w.ignores_term(who),
+        [who, "ends", after, "after", name, "with", code] => {
+            let signal = signal(name).unwrap_or_else(|| panic!("no signal: {name}"));
+            let (after, code) = (length(after), number(code));
+            w.program(who, |it| _ = it.handlers.insert(signal, OnSignal::Exit { code, after }));
+        }
+        [who, "is", "killed", late, "late"] => {
+            let place = w
+                .engine()
+                .find_name(who)
+                .unwrap_or_else(|| panic!("there is no container {who}"));
+            w.engine().slow_kill(place, length(late));
+        }
         [who, "fails", "to", "start:", words @ ..] => w.refuses(who, Some(&words.join(" "))),
         [who, "starts", "again"] => w.refuses(who, None),
         [who, "is", "unhealthy"] => w.health(who, Health::Unhealthy),

@@ -112,3 +112,39 @@ fn a_retry_of_what_is_only_watched_is_refused_with_the_reason() {
         5.000  told     the person: refused, not_applicable; h1/docker/a is watched and not healed here: observe-only
     "#]]);
 }
+
+/// What ended before anybody watched it may have been stopped by a person: only who names it can mean it.
+#[test]
+fn a_retry_of_a_whole_engine_starts_nothing_that_a_person_may_have_stopped() {
+    let mut w = Scene::new();
+    ["old", "loop", "new"].iter().for_each(|name| w.create(name, |_| {}));
+    w.does("docker stop old, 1s");
+    let mut w = w.watched();
+    w.does("loop runs for 500ms, loop exits 1, docker stop new, 1m, loop runs on")
+        .outcome();
+    let mut engine = w.an_order(9, "old", Verb::Retry);
+    engine.subject = engine.subject.parent().expect("an engine");
+    gives(&mut w, &engine, true);
+    let whole = w.does("10s").outcome();
+    w.does("retry old, 10s");
+    let begun = w
+        .decided()
+        .iter()
+        .rfind(|it| it.action == watchtree_core::decision::ActionKind::Start);
+    let guards = &begun.expect("a start").guards[..3];
+    let guards = guards
+        .iter()
+        .map(|it| format!("{} {}: {}\n", it.guard.as_str(), it.verdict.as_str(), it.detail));
+    let guards: String = guards.collect();
+    let answers: String = w.local_answers().iter().map(|it| format!("{}\n", it.detail)).collect();
+    let by_name = w.outcome();
+    expect![[r#"
+        start loop; old exited UNKNOWN; loop running OK; new exited STOPPED
+        start old; old running OK; loop running OK; new exited STOPPED
+        the budget of 1 subject(s) was given back; trying now; 1 that ended unseen, perhaps by a person, can only be tried by name
+        the budget of 1 subject(s) was given back; trying now
+        operator_intent not_asked: nothing tells whether a person stopped it
+        meant_to_run not_asked: nobody saw it run
+        enabled passed: all containers are healed
+    "#]].assert_eq(&format!("{whole}\n{by_name}\n{answers}{guards}"));
+}

@@ -116,21 +116,6 @@ fn a_wall_clock_that_is_set_gives_a_budget_back() {
     });
 }
 
-/// HUP or USR1 set the manual-stop flag: a crash that nobody saw passes for a person's stop.
-#[test]
-fn another_signal_over_a_gap_passes_for_a_persons_stop() {
-    breaks(&["repaired_or_escalated"], |rng, host| {
-        vec![(
-            NOW,
-            Fault::OtherSignal {
-                which: which(rng, host),
-                signal: if rng.chance(500) { 1 } else { 10 },
-                gap: true,
-            },
-        )]
-    });
-}
-
 /// No `exec` works: every container with a health check is stopped, though each is well.
 #[test]
 fn checks_that_cannot_run_have_well_containers_stopped() {
@@ -177,12 +162,11 @@ fn the_shortest_scripts() {
     let scripts = [
         "dockerd killed, 5s, dockerd started, 1m",
         "dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m",
-        "watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m",
         "watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m",
     ];
     let play = |script: &str| Scene::with(&["web"]).does(script).outcome();
     outcomes(scripts, play).tells(expect![[r#"
-        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m | watchdog killed, docker kill -s HUP web, web exits 1, events lost, watchdog started, 1m: no call; web exited STOPPED
+        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m: no call; web exited STOPPED
         watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m: no call; shop exited UNKNOWN
     "#]]);
 }

@@ -39,6 +39,11 @@ pub(crate) enum Line {
         at: u64,
         signal: u32,
     },
+    FlagSet {
+        subject: String,
+        id: String,
+        by: Option<(u64, u32)>,
+    },
     Cleared {
         subject: String,
     },
@@ -96,6 +101,7 @@ enum StepWord {
     StartAnswered,
     Ended,
     LeftDown,
+    StopLingers,
     /// Of a newer version; never written.
     #[serde(other)]
     Unknown,
@@ -108,6 +114,8 @@ pub(crate) struct SubjectLine {
     desired: Option<(String, String, bool)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_seen: Option<(String, u64, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flag_set: Option<(String, u64, u32)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     charges: Vec<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,6 +169,11 @@ impl Line {
                 id: id.clone(),
                 at: at.0,
                 signal: *signal,
+            },
+            Record::FlagSet { subject, id, by } => Self::FlagSet {
+                subject: subject.to_string(),
+                id: id.clone(),
+                by: by.map(|(at, signal)| (at.0, signal)),
             },
             Record::Cleared { subject } => Self::Cleared {
                 subject: subject.to_string(),
@@ -270,6 +283,11 @@ impl Line {
                 at: EngineTime(at),
                 signal,
             },
+            Self::FlagSet { subject, id, by } => Record::FlagSet {
+                subject: subject_id(&subject)?,
+                id,
+                by: by.map(|(at, signal)| (EngineTime(at), signal)),
+            },
             Self::Cleared { subject } => Record::Cleared {
                 subject: subject_id(&subject)?,
             },
@@ -360,17 +378,20 @@ impl SubjectLine {
         let RecoveredSubject {
             desired,
             stop_seen,
+            flag_set,
             charges,
             repair,
             given_up,
             held,
         } = it;
+        let seen = |(id, at, signal): &(String, EngineTime, u32)| (id.clone(), at.0, *signal);
         Self {
             subject: subject.to_string(),
             desired: desired
                 .as_ref()
                 .map(|(id, incarnation, desired)| (id.clone(), incarnation.0.clone(), *desired == Desired::Running)),
-            stop_seen: stop_seen.as_ref().map(|(id, at, signal)| (id.clone(), at.0, *signal)),
+            stop_seen: stop_seen.as_ref().map(seen),
+            flag_set: flag_set.as_ref().map(seen),
             charges: charges.iter().map(stamp).collect(),
             repair: repair.as_ref().map(RepairLine::of),
             given_up: given_up.as_ref().map(stamp),
@@ -384,11 +405,13 @@ impl SubjectLine {
         let had_repair = self.repair.is_some();
         let repair = self.repair.and_then(RepairLine::into_core);
         let is_whole = had_repair == repair.is_some();
+        let seen = |(id, at, signal): (String, u64, u32)| (id, EngineTime(at), signal);
         let it = RecoveredSubject {
             desired: self
                 .desired
                 .map(|(id, life, running)| (id, Incarnation(life), desired(running))),
-            stop_seen: self.stop_seen.map(|(id, at, signal)| (id, EngineTime(at), signal)),
+            stop_seen: self.stop_seen.map(seen),
+            flag_set: self.flag_set.map(seen),
             charges: self.charges.iter().filter_map(core_stamp).collect(),
             repair,
             given_up: self.given_up.as_ref().and_then(core_stamp),
@@ -441,6 +464,7 @@ fn step_word(step: RepairStep) -> StepWord {
         RepairStep::StartAnswered => StepWord::StartAnswered,
         RepairStep::Ended => StepWord::Ended,
         RepairStep::LeftDown => StepWord::LeftDown,
+        RepairStep::StopLingers => StepWord::StopLingers,
     }
 }
 
@@ -452,6 +476,7 @@ fn core_step(word: StepWord) -> Option<RepairStep> {
         StepWord::StartAnswered => RepairStep::StartAnswered,
         StepWord::Ended => RepairStep::Ended,
         StepWord::LeftDown => RepairStep::LeftDown,
+        StepWord::StopLingers => RepairStep::StopLingers,
         StepWord::Unknown => return None,
     })
 }

@@ -6,14 +6,15 @@
 //!  never seen to run, nor by the journal ──────────────────────────────────▶ first sight
 //!  every event since it was last well was seen, and none of them a stop ───▶ crash: at once
 //!  its own event is missing: the stream loses events ▶ replay from the last one seen, then as above or below
-//!  else: settle, then the manual-stop flag: set ▶ operator, not set ▶ crash, unreadable ▶ cannot tell
+//!  else: settle, then the manual-stop flag and what it proves: see `flag_evidence`
 //! a crash whose back-off the engine ended without a start ▶ the manual-stop flag, read anew
 //! ```
 
 use super::continuity::{EventContinuity, REPLAYED_WITHIN};
+use super::flag_evidence::{self, EndedBy, FlagProof, Unseen};
 use super::inventory::runs_once;
 use super::io::{RestartPolicy, RunState};
-use super::observation::{ContainerObservation, EngineBackoff, FLAG_WITHIN, ManualStopFlag};
+use super::observation::{ContainerObservation, EngineBackoff, FLAG_WITHIN, ManualStopFlag, is_by_sigkill};
 use super::record::Desired;
 use crate::subject::Incarnation;
 use crate::supervisor::{ExitClass, ExitRecord};
@@ -73,7 +74,7 @@ impl ExitCase<'_> {
         let it = self.observation;
         let foreign = it.foreign_stop();
         if let (Some(why), false) = (&foreign, it.is_uncertain()) {
-            return known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why);
+            return stopped(now, why);
         }
         if let Some(why) = self.finished() {
             return known(now, ExitClass::Finished, EvidenceKind::Exited, why);
@@ -93,14 +94,14 @@ impl ExitCase<'_> {
         }
         let ended_at = it.ended_at(now);
         let odd = it.odd_intent(ended_at);
-        if !self.was_seen_whole(same.is_some()) || odd.is_some() {
-            return self.classify_by_flag(now, foreign.or(odd));
+        match (self.unseen(same.is_some()), odd) {
+            (Unseen::Nothing, None) => self.classify_seen(now, ended_at),
+            (unseen, odd) => self.classify_by_flag(now, unseen, foreign.or(odd)),
         }
-        self.classify_seen(now, ended_at)
     }
 
-    /// Was every stop signal that could have led to this end seen?
-    fn was_seen_whole(&self, is_remembered: bool) -> bool {
+    /// How much of what could have led to this end was not seen?
+    fn unseen(&self, is_remembered: bool) -> Unseen {
         let it = self.observation;
         // An end seen live was preceded by life until just then.
         let alive = match it.end() {
@@ -108,7 +109,17 @@ impl ExitCase<'_> {
             _ => it.alive_at(),
         };
         let is_known = is_remembered || it.born_at().is_some() || it.alive_at().is_some();
-        is_known && !it.is_uncertain() && self.continuity.covers(it.born_at(), alive, it.stop_window())
+        let covers = |window| self.continuity.covers(it.born_at(), alive, window);
+        let stop = it.stop_terms();
+        match is_known && !it.is_uncertain() {
+            true if covers(stop.patience()) => Unseen::Nothing,
+            // Another end is of no stop that took longer than an ordinary one; and one without its event is to be seen first.
+            true if covers(stop.ordinary()) => match self.ended_by() {
+                EndedBy::Politeness if it.ended_by_event() => Unseen::SlowStops,
+                _ => Unseen::Nothing,
+            },
+            _ => Unseen::Anything,
+        }
     }
 
     /// No stop was seen on an unbroken stream: waits for late ones, then it is a crash.
@@ -148,35 +159,64 @@ impl ExitCase<'_> {
         crash(now, detail, false)
     }
 
-    /// Events may be missing: the engine's own note of a person's stop decides.
-    pub(crate) fn classify_by_flag(&self, now: Moment, foreign: Option<String>) -> Classified {
+    /// Events may be missing: the engine's own note of a person's stop decides, as far as it goes. `foreign` = a stop by
+    /// somebody else is known, but not whether it led to this end.
+    fn classify_by_flag(&self, now: Moment, unseen: Unseen, foreign: Option<String>) -> Classified {
+        // Late events are waited for where they may come: not on a stream that is whole since long.
         let settled = self.observation.ended_at(now) + self.settle;
-        if now < settled {
+        if unseen == Unseen::Anything && now < settled {
             return need(Missing::Time, settled, "events may be missing: settling");
         }
+        let flag = self.read_flag(now)?;
+        let set_before = self.observation.flag_was_set_before();
+        match (flag, foreign) {
+            (None, Some(why)) => stopped(now, &why),
+            (Some(true), Some(_)) => stopped(now, "the engine's manual-stop flag is set"),
+            (flag, _) => match flag_evidence::weigh(flag, set_before, unseen, self.ended_by()) {
+                FlagProof::Stopped(why) => stopped(now, why),
+                FlagProof::Crashed(detail) => crash(now, detail, unseen == Unseen::Anything),
+                FlagProof::Unclear(why) => known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why),
+            },
+        }
+    }
+
+    /// The manual-stop flag; `None` = it cannot be read.
+    fn read_flag(&self, now: Moment) -> Result<Option<bool>, Need> {
         let why = "events may be missing: asking the engine's manual-stop flag";
-        let answer = match self.observation.flag() {
-            ManualStopFlag::NotAsked => return need(Missing::Flag, now + FLAG_WITHIN, why),
-            ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => {
-                return need(Missing::Time, at + FLAG_WITHIN, why);
-            }
-            ManualStopFlag::Asked(_) => None,
-            ManualStopFlag::Known(answer) => answer,
+        let (missing, until) = match self.observation.flag() {
+            ManualStopFlag::NotAsked => (Missing::Flag, now + FLAG_WITHIN),
+            ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => (Missing::Time, at + FLAG_WITHIN),
+            ManualStopFlag::Asked(_) => return Ok(None),
+            ManualStopFlag::Known(answer) => return Ok(answer),
         };
-        match (answer, foreign) {
-            (Some(true), _) => {
-                let why = "the engine's manual-stop flag is set";
-                known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why)
-            }
-            (Some(false), _) => {
-                let detail = "events may be missing, but the engine's manual-stop flag is not set";
-                crash(now, detail, true)
-            }
-            (None, Some(why)) => known(now, ExitClass::Operator, EvidenceKind::OperatorStop, &why),
-            (None, None) => {
-                let why = "events are missing and the manual-stop flag cannot be read";
-                known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why)
-            }
+        Err(Need { missing, until, why })
+    }
+
+    fn ended_by(&self) -> EndedBy {
+        let it = self.observation;
+        match it.exit_code() {
+            code if it.stop_terms().is_polite(code) => EndedBy::Politeness,
+            code if is_by_sigkill(code) => EndedBy::Sigkill,
+            _ => EndedBy::Failure,
+        }
+    }
+
+    /// The engine's back-off ended without a start: did a person end it? Whatever the flag was set by before, nothing else
+    /// ends a back-off.
+    ///
+    /// # Errors
+    /// The evidence that is missing.
+    pub(crate) fn who_ended_backoff(&self, now: Moment) -> Result<Option<Known>, Need> {
+        let until = self.observation.ended_at(now) + self.settle;
+        if now < until {
+            let (missing, why) = (Missing::Time, "events may be missing: settling");
+            return Err(Need { missing, until, why });
+        }
+        let why = "the engine ended its back-off without a start, and the manual-stop flag cannot be read";
+        match self.read_flag(now)? {
+            Some(false) => Ok(None),
+            Some(true) => stopped(now, "the engine's manual-stop flag is set").map(Some),
+            None => known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why).map(Some),
         }
     }
 
@@ -197,7 +237,7 @@ impl ExitCase<'_> {
             EngineBackoff::None => {
                 let unasked = it.flag() == ManualStopFlag::NotAsked;
                 let unseen = !self.continuity.is_live(it.ended_at(now));
-                unasked && it.engine_restarts() && unseen && !it.has_other_signal()
+                unasked && it.engine_restarts() && unseen && !it.flag_was_set_before()
             }
         }
     }
@@ -229,6 +269,10 @@ fn known(now: Moment, class: ExitClass, kind: EvidenceKind, why: &str) -> Classi
         fact: Evidence::new(kind, now, why),
         correlated: false,
     })
+}
+
+fn stopped(now: Moment, why: &str) -> Classified {
+    known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why)
 }
 
 fn crash(now: Moment, detail: &str, correlated: bool) -> Classified {
@@ -315,13 +359,14 @@ mod tests {
 
     #[test]
     fn where_events_are_missing_the_flag_decides() {
-        for (flag, expected) in [
-            (Some(true), ExitClass::Operator),
-            (Some(false), ExitClass::Crash),
-            (None, ExitClass::CannotTell),
+        for (flag, exit_code, expected) in [
+            (Some(true), 143, ExitClass::Operator),
+            (Some(true), 1, ExitClass::CannotTell),
+            (Some(false), 143, ExitClass::Crash),
+            (None, 143, ExitClass::CannotTell),
         ] {
             let (mut it, continuity) = scene(false);
-            it.take(at(2500), &event(6000, EventAction::Die { exit_code: 1 }), true);
+            it.take(at(2500), &event(6000, EventAction::Die { exit_code }), true);
             assert_eq!(class(2500, &it, &continuity), Err(Missing::Time), "settling");
             assert_eq!(class(4500, &it, &continuity), Err(Missing::Flag));
             it.ask_flag(at(4500));

@@ -112,8 +112,9 @@ impl EventContinuity {
     pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
         self.engine_away |= ended;
         let (anchor, since) = match self.gap.take() {
-            // A break within a gap: what was anchored first still decides, and the time without a stream goes on.
-            Some(gap) => (gap.anchor, gap.since),
+            // A break within a gap: what was anchored first still decides, and the time without a stream goes on. Not that in
+            // which this process did not look: what happened then comes with the next stream.
+            Some(gap) => (gap.anchor, if ended { gap.since } else { now }),
             None => (self.last.clone(), now),
         };
         self.gap = Some(Gap {
@@ -324,6 +325,24 @@ mod tests {
         it.opened(at(9000));
         assert_eq!(it.settle(at(11_000)), Some(GapEnd::Lossy { engine_away: false }));
         assert_eq!(it.losses(), 2);
+    }
+
+    #[test]
+    fn the_time_in_which_this_process_did_not_look_is_not_one_without_a_stream() {
+        let mut it = whole();
+        it.broke(at(2000), true);
+        assert_eq!(it.gap_until(), Some(at(12_000)));
+        it.broke(at(30_000), false);
+        assert_eq!(
+            it.settle(at(30_000)),
+            None,
+            "what happened meanwhile comes with the next stream"
+        );
+        it.opened(at(30_010));
+        assert_eq!(it.saw(at(30_020), &cursor(5)), Some(GapEnd::Whole));
+        it.broke(at(40_000), true);
+        it.broke(at(50_000), true);
+        assert!(it.settle(at(50_000)).is_some(), "it looked, and no stream came");
     }
 
     #[test]

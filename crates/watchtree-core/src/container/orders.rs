@@ -146,10 +146,7 @@ impl Orders {
                     .for_each(|it| out.journal(Record::Released { subject: it.clone() }));
                 format!("{} hold(s) ended", ended.len())
             }
-            Verb::Retry => {
-                let count = fleet.retry(now, subject, &order.asked_by, out)?;
-                format!("the budget of {count} subject(s) was given back; trying now")
-            }
+            Verb::Retry => fleet.retry(now, subject, &order.asked_by, out)?,
         };
         fleet.touch_below(subject);
         Ok(done)

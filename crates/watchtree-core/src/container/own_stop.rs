@@ -7,23 +7,26 @@ use alloc::string::{String, ToString};
 
 /// How much earlier than ordered the engine's own SIGKILL may be stamped.
 const KILL_SLACK: Duration = Duration::from_millis(100);
-/// How long after its posting `/stop` may have reached the container, where its first signal was not seen.
-const REACHED_WITHIN: Duration = Duration::from_secs(1);
+/// How much later than ordered it comes from an engine that has little else to do.
+const KILL_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a `/stop` of ours does to the event stream: one stop signal, at most one SIGKILL and that not before its time,
-/// one `stop`. Whatever is more is somebody else's.
+/// one `stop`. Whatever is more is somebody else's. A SIGKILL that comes late may be either's: ours is followed by a `stop`, or
+/// by the answer to our call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct OwnStop {
     /// Events after this are looked at.
     since: EngineTime,
-    /// When `/stop` was posted by a process before this one: the event of its first signal may be lost.
-    posted: Option<EngineTime>,
+    /// When `/stop` was posted, on our clock and on the engine's: the event of its first signal may be lost.
+    posted: Option<(Moment, EngineTime)>,
     stop_signal: u32,
     timeout: Duration,
     first: Option<EngineTime>,
     /// When the event of the first signal came, if it came live.
     first_came: Option<Moment>,
     killed: bool,
+    /// The SIGKILL came later than it should.
+    killed_late: bool,
     stopped: bool,
     void: bool,
 }
@@ -38,26 +41,37 @@ impl OwnStop {
             first: None,
             first_came: None,
             killed: false,
+            killed_late: false,
             stopped: false,
             void: false,
         }
     }
 
-    /// It was posted at that time by a process before this one. Where the engine forgot its events since, the SIGKILL that
-    /// comes when our stop's time is up, and not at another time, is known to be ours without its first signal.
-    pub(crate) fn posted_before(self, at: EngineTime) -> Self {
-        Self {
-            posted: Some(at),
-            ..self
-        }
+    /// `/stop` is posted then, on our clock and on the engine's.
+    pub(crate) fn post(&mut self, at: Moment, stamp: EngineTime) {
+        self.posted = Some((at, stamp));
     }
 
-    fn is_late_kill(&self, at: EngineTime, signal: u32) -> bool {
-        let Some(posted) = self.posted.filter(|_| signal == 9 && !self.killed) else {
-            return false;
-        };
-        let due = posted.plus(self.timeout);
-        due <= at.plus(KILL_SLACK) && at <= due.plus(REACHED_WITHIN)
+    /// When `/stop` was posted, if it was in this boot.
+    pub(crate) fn posted(&self) -> Option<Moment> {
+        self.posted.map(|(at, _)| at)
+    }
+
+    /// The time between the stop signal and SIGKILL.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// By how much a SIGKILL comes after its time; `None` = before it. Our own clock tells it where the event came live: the
+    /// engine's may be set during our stop.
+    fn kill_delay(&self, at: EngineTime, came: Option<Moment>) -> Option<Duration> {
+        let reached = self.first_came.or(self.posted());
+        if let Some((reached, came)) = reached.zip(came) {
+            let due = reached + self.timeout;
+            return (due <= came + KILL_SLACK).then(|| came.since(due));
+        }
+        let due = self.first.or(self.posted.map(|(_, stamp)| stamp))?.plus(self.timeout);
+        (due <= at.plus(KILL_SLACK)).then(|| Duration::from_nanos(at.0.saturating_sub(due.0)))
     }
 
     /// The engine found nothing to stop: no signal is ours. True if one was taken for ours.
@@ -67,13 +81,28 @@ impl OwnStop {
         taken
     }
 
+    /// The engine says that it was carried out.
+    pub(crate) fn carried_out(&mut self) {
+        self.killed_late = false;
+    }
+
+    /// The engine found nothing to stop.
+    pub(crate) fn is_void(&self) -> bool {
+        self.void
+    }
+
     /// Has the stop reached the engine?
     pub(crate) fn is_seen(&self) -> bool {
         self.first.is_some()
     }
 
+    /// A late SIGKILL was taken for ours, and nothing else shows yet that it is.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.killed_late && !self.stopped
+    }
+
     /// A stop signal (by the container's meaning) was sent. `came` = when its event came, if it came live: then it is later
-    /// than our post whatever its stamp says, for the engine's clock may be set back during our stop.
+    /// than our post whatever its stamp says.
     ///
     /// # Errors
     /// Not ours; why, in words.
@@ -91,25 +120,23 @@ impl OwnStop {
                 (self.first, self.first_came) = (Some(at), came);
                 Ok(())
             }
-            None if self.is_late_kill(at, signal) => {
-                (self.first, self.killed) = (self.posted, true);
+            // Its first signal may be lost.
+            None if signal == 9 && self.posted.is_some() && self.kill_delay(at, came).is_some() => {
+                self.killed_late = self.kill_delay(at, came) > Some(KILL_WITHIN);
+                (self.first, self.killed) = (Some(at), true);
                 Ok(())
             }
             None => Err(format!(
                 "signal {signal} was sent through the engine, ours is {}",
                 self.stop_signal
             )),
-            Some(first) if signal == 9 && !self.killed => {
-                let waited = self.first_came.zip(came).map(|(first, now)| now.since(first));
-                let is_due = first.plus(self.timeout) <= at.plus(KILL_SLACK)
-                    || waited.is_some_and(|waited| self.timeout <= waited + KILL_SLACK);
-                if is_due {
-                    self.killed = true;
+            Some(_) if signal == 9 && !self.killed => match self.kill_delay(at, came) {
+                Some(delay) => {
+                    (self.killed, self.killed_late) = (true, KILL_WITHIN < delay);
                     Ok(())
-                } else {
-                    Err("SIGKILL was sent through the engine before our stop's time was up".to_string())
                 }
-            }
+                None => Err("SIGKILL was sent through the engine before our stop's time was up".to_string()),
+            },
             Some(_) => Err(format!(
                 "a further signal {signal} was sent through the engine during our stop"
             )),
@@ -145,19 +172,42 @@ mod tests {
             own.clone().signal(at(10_210), 9, None).is_err(),
             "this process posted nothing"
         );
-        let own = own.posted_before(at(200));
-        assert!(own.clone().signal(at(10_210), 9, None).is_ok());
+        let mut own = own;
+        own.post(Moment::from_millis(7200), at(200));
         assert!(
             own.clone().signal(at(5_000), 9, None).is_err(),
             "a person's, before its time"
         );
-        assert!(
-            own.clone().signal(at(12_000), 9, None).is_err(),
-            "a person's, after its time"
-        );
-        let mut own = own;
-        assert!(own.signal(at(10_210), 9, None).is_ok() && own.is_seen());
+        assert!(own.signal(at(10_210), 9, None).is_ok() && own.is_seen() && !own.is_doubtful());
         assert!(own.signal(at(10_220), 9, None).is_err(), "a second one");
+    }
+
+    #[test]
+    fn a_late_sigkill_is_ours_if_a_stop_or_the_answer_follows_it() {
+        let mut own = OwnStop::new(at(100), 15, Duration::from_secs(10));
+        own.post(Moment::from_millis(7200), at(200));
+        for first_is_seen in [true, false] {
+            let mut own = own.clone();
+            if first_is_seen {
+                assert!(own.signal(at(210), 15, Some(Moment::from_millis(7210))).is_ok());
+            }
+            assert!(own.signal(at(12_000), 9, Some(Moment::from_millis(19_000))).is_ok());
+            assert!(own.is_doubtful());
+            let mut answered = own.clone();
+            answered.carried_out();
+            assert!(!answered.is_doubtful());
+            assert!(own.stop(at(12_100), None).is_ok() && !own.is_doubtful());
+        }
+    }
+
+    #[test]
+    fn the_order_of_arrival_tells_when_its_time_is_up_where_the_clock_was_set_back() {
+        let mut own = OwnStop::new(at(100_000), 15, Duration::from_secs(10));
+        own.post(Moment::from_millis(7000), at(100_000));
+        assert!(own.signal(at(100_010), 15, None).is_ok(), "replayed");
+        let came = |ms| Some(Moment::from_millis(ms));
+        assert!(own.clone().signal(at(50_000), 9, came(16_000)).is_err());
+        assert!(own.signal(at(50_000), 9, came(17_010)).is_ok() && !own.is_doubtful());
     }
 
     #[test]

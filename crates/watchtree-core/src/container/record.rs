@@ -28,6 +28,16 @@ pub enum RepairStep {
     Ended,
     /// It failed and is over, and our own stop has left the container down: that end was ours.
     LeftDown,
+    /// It failed and is over, and our own stop may still be under way in the engine: the end it leads to will be ours. The
+    /// record's moment is that of the post.
+    StopLingers,
+}
+
+impl RepairStep {
+    /// True for a repair that is over, whatever it has left behind.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::LeftDown | Self::StopLingers)
+    }
 }
 
 /// What the role holds to be a person's wish for a container.
@@ -99,6 +109,16 @@ pub enum Record {
         at: EngineTime,
         /// Number of the signal.
         signal: u32,
+    },
+    /// A signal that is no stop (HUP to reload, USR1 to reopen a log) was seen, and has set the engine's manual-stop flag; or a
+    /// start by hand has cleared the flag since.
+    FlagSet {
+        /// Of which container's subject.
+        subject: SubjectId,
+        /// The container.
+        id: ContainerId,
+        /// When, on the engine's clock, and the number of the signal; `None` = it is clear again.
+        by: Option<(EngineTime, u32)>,
     },
     /// The subject's budget was given back whole (`retry`), or it ran clean long enough.
     Cleared {
@@ -228,6 +248,10 @@ impl Recovered {
             } => {
                 self.with(subject, |it| it.stop_seen = Some((id.clone(), *at, *signal)));
             }
+            Record::FlagSet { subject, id, by } => {
+                let set = by.map(|(at, signal)| (id.clone(), at, signal));
+                self.with(subject, |it| it.flag_set = set);
+            }
             Record::Cleared { subject } => self.with(subject, |it| {
                 it.charges.clear();
                 it.given_up = None;
@@ -310,6 +334,8 @@ pub struct RecoveredSubject {
     pub desired: Option<(ContainerId, Incarnation, Desired)>,
     /// The newest stop signal of somebody else (container, when, signal).
     pub stop_seen: Option<(ContainerId, EngineTime, u32)>,
+    /// A signal that was no stop and has set the manual-stop flag (container, when, signal).
+    pub flag_set: Option<(ContainerId, EngineTime, u32)>,
     /// Restarts charged, oldest first (moment, its boot, label); at most [`Recovered::CHARGES_MAX`].
     pub charges: Vec<(Moment, BootId, WallTime)>,
     /// A repair that has not ended, or that has left it down.

@@ -6,6 +6,7 @@
 //! StopPosted        await the end it would have   ─▶ start                   ─▶ over: it was restarted
 //!   StopAnswered      caused; then classified anew
 //! LeftDown          nothing                       ours: as a crash           nothing
+//! StopLingers       the end to come is ours       ours, or a person's        nothing
 //! StartPosted       ─▶ inspect, start             ─▶ settle, inspect, start  running ─▶ verify
 //!   StartAnswered                                                            down ─▶ failed, classify that end
 //! ```
@@ -29,6 +30,17 @@ pub(crate) fn was_stopping(open: &OpenRepair) -> bool {
     matches!(open.step, RepairStep::StopPosted | RepairStep::StopAnswered)
 }
 
+/// What our stop does to the event stream, if it was posted by the process before this one.
+pub(crate) fn own_stop(open: &OpenRepair, it: &ContainerObservation, settings: &ContainerSettings) -> OwnStop {
+    let timeout = Duration::from_secs(open.stop_timeout_secs.into());
+    let mut own = OwnStop::new(open.last_event, it.stop_terms().signal(), timeout);
+    let is_posted = matches!(open.step, RepairStep::StopPosted | RepairStep::StopLingers);
+    if is_posted && open.boot_id == settings.identity.boot_id {
+        own.post(open.at, settings.engine_time(open.at));
+    }
+    own
+}
+
 /// The repair in its next step; `stops_first` = it began with a stop.
 pub(crate) fn resume(
     now: Moment,
@@ -37,15 +49,8 @@ pub(crate) fn resume(
     it: &mut ContainerObservation,
     settings: &ContainerSettings,
 ) -> Repair {
-    let mut own = OwnStop::new(
-        open.last_event,
-        it.stop_signal(),
-        Duration::from_secs(open.stop_timeout_secs.into()),
-    );
+    let mut own = own_stop(open, it, settings);
     let same_boot = open.boot_id == settings.identity.boot_id;
-    if open.step == RepairStep::StopPosted && same_boot {
-        own = own.posted_before(settings.engine_time(open.at));
-    }
     let started = !was_stopping(open);
     if !stops_first {
         let step = next_step(now, open, false, it, same_boot);
@@ -70,7 +75,7 @@ fn claim_signals(it: &mut ContainerObservation, own: &mut OwnStop, open: &OpenRe
     let meant = it.clone();
     let mut overruled = None;
     it.signals_mut().claim_signals(|signal| {
-        if !meant.is_stop_signal(signal.signal) || (signal.at < began && !same) {
+        if !meant.stop_terms().is_end(signal.signal) || (signal.at < began && !same) {
             return false;
         }
         // Before the step: judged then.
@@ -148,6 +153,7 @@ mod tests {
             (RepairStep::StartAnswered, false),
             (RepairStep::Ended, false),
             (RepairStep::LeftDown, false),
+            (RepairStep::StopLingers, false),
         ];
         for (step, expected) in steps {
             let open = OpenRepair {

@@ -249,11 +249,11 @@ impl HostFacts {
         SubjectId::new(&path).expect("plain names")
     }
 
-    /// Where the product is known to forget what was meant (tests/known_defects.rs), and the run is not about that: a
-    /// signal of another meaning set the flag, or the name is another than in the watchdog's last life.
+    /// Where the product is known to forget what was meant (tests/known_defects.rs), and the run is not about that: the name
+    /// is another than in the watchdog's last life.
     pub(super) fn is_known_defect(&self, c: &ContainerFacts) -> bool {
         let renamed_before = c.renamed.is_some_and(|at| at < self.child.started);
-        !self.strict && (c.flagged || renamed_before)
+        !self.strict && renamed_before
     }
 
     /// What its container-watchdog holds of it, and why.
@@ -282,12 +282,14 @@ impl HostFacts {
     }
 
     /// True where nothing can tell a person's stop of that container: the engine forgot the event before the watchdog took
-    /// it in, and its flag tells nothing since our own stop set it too, or cannot be read; or no record is left of our own.
+    /// it in, and its flag tells nothing since our own stop or another signal set it too, or cannot be read; or no record is
+    /// left of our own.
     pub(super) fn is_blind(&self, place: usize) -> bool {
         let c = &self.containers[&place];
         let forgotten = c.stop_asked <= self.forgot && !c.stop_told;
         let unreadable = c.stop_asked <= self.flag_unreadable_until;
-        c.unrecorded_stop || (forgotten && (unreadable || self.reported.was_stopped_by_us(&c.now.id)))
+        let set_before = c.flagged || self.reported.was_stopped_by_us(&c.now.id);
+        c.unrecorded_stop || (forgotten && (unreadable || set_before))
     }
 
     /// Takes in an observation of this host.
@@ -382,7 +384,9 @@ impl HostFacts {
                     if std::mem::take(&mut c.unrecorded_stop) {
                         c.stopped_by_person = false;
                     }
-                    (c.flagged, c.unseen) = (false, false);
+                    c.unseen = false;
+                    // The engine's own restart leaves the flag as it is.
+                    c.flagged &= *by == StartedBy::Engine;
                     match by {
                         StartedBy::Watchdog => c.our_starts += 1,
                         StartedBy::Engine => {}

@@ -129,7 +129,7 @@ impl ReportedState {
             }
             Record::Repair { subject, step, .. } => {
                 let known = journal.subjects.get(subject).and_then(|it| it.repair.as_ref());
-                let was_open = known.is_some_and(|it| it.step != RepairStep::LeftDown);
+                let was_open = known.is_some_and(|it| !it.step.is_over());
                 if !was_open && matches!(step, RepairStep::StopPosted | RepairStep::StartPosted) {
                     return self.begins(now, subject);
                 }

@@ -27,6 +27,11 @@ impl ApiFaults<'_> {
         self.0.hosts[0].api.breaks_starts = breaks;
     }
 
+    /// The connection of every `/stop` breaks before its answer; the stop goes on.
+    pub fn stops_break(&mut self, breaks: bool) {
+        self.0.hosts[0].api.breaks_stops = breaks;
+    }
+
     /// So many inspects are not answered in time.
     pub fn late_inspects(&mut self, count: u32) {
         self.0.hosts[0].api.late_inspects = count;

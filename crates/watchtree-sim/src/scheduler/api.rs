@@ -245,10 +245,10 @@ pub(super) fn call_arrives(world: &mut World, h: usize, id: ContainerId, verb: V
         world.saw(Observation::Arrived { host, id, call });
     }
     let (now, found) = (world.now, world.hosts[h].engine.find(&id));
-    let starts = verb == Verb::Start;
+    let (starts, stops) = (verb == Verb::Start, matches!(verb, Verb::Stop(_)));
     world.engine(h).call(now, &id, verb, asker);
     let api = &mut world.hosts[h].api;
-    if starts && api.breaks_starts {
+    if (starts && api.breaks_starts) || (stops && api.breaks_stops) {
         let after = Duration::from_millis(10);
         world.after(after, SimEvent::ConnectionBreaks(h, by));
     } else if found.is_some() && found == api.break_call {

@@ -194,6 +194,7 @@ pub const PROMISED: &[&str] = &[
     "stop_into_repair",
     "exit_0_on_term",
     "other_signal",
+    "other_signal_over_a_gap",
     "pause",
     "rename",
     "recreate",
@@ -320,7 +321,7 @@ fn of_people(rng: &mut Rng, which: Which) -> Fault {
         5 => Fault::OtherSignal {
             which,
             signal: if rng.chance(500) { 1 } else { 10 },
-            gap: false,
+            gap: which.place.is_multiple_of(2),
         },
         6 => Fault::Pause {
             which,

@@ -38,6 +38,8 @@ pub(crate) struct ApiFaults {
     pub(crate) keeps_answers: bool,
     /// The connection of every `/start` breaks before its answer.
     pub(crate) breaks_starts: bool,
+    /// The same of every `/stop`.
+    pub(crate) breaks_stops: bool,
     /// Subscriptions are taken and never answered.
     pub(crate) events_hang: bool,
     /// So many inspects are not answered in time.

@@ -51,6 +51,8 @@ pub(super) enum Followup {
     Inspect,
     /// A stop signal was sent, or a stop (`None`) carried out: whose?
     Stop(Option<u32>),
+    /// A signal was sent that is no stop.
+    OtherSignal(u32),
 }
 
 /// Who holds a container that was inspected.
@@ -202,7 +204,7 @@ impl EngineView {
 
     /// The longest that a stop of one of them may take.
     pub(super) fn slowest_stop(&self) -> Duration {
-        let windows = self.inventory.observations().map(ContainerObservation::stop_window);
+        let windows = self.inventory.observations().map(|it| it.stop_terms().ordinary());
         windows.max().unwrap_or(Duration::ZERO)
     }
 
@@ -250,7 +252,8 @@ impl EngineView {
                     self.touch_all();
                 }
             }
-            EventAction::Kill { signal } if it.is_stop_signal(*signal) => return Followup::Stop(Some(*signal)),
+            EventAction::Kill { signal } if it.stop_terms().is_end(*signal) => return Followup::Stop(Some(*signal)),
+            EventAction::Kill { signal } => return Followup::OtherSignal(*signal),
             EventAction::Stop => return Followup::Stop(None),
             EventAction::Restart | EventAction::Pause | EventAction::Unpause | EventAction::Update => {}
             EventAction::Die { .. } => {
@@ -265,9 +268,7 @@ impl EngineView {
                     return Followup::Nothing;
                 }
             }
-            EventAction::Kill { .. } | EventAction::Oom | EventAction::Destroy | EventAction::Health(_) => {
-                return Followup::Nothing;
-            }
+            EventAction::Oom | EventAction::Destroy | EventAction::Health(_) => return Followup::Nothing,
         }
         Followup::Inspect
     }

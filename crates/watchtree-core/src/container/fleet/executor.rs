@@ -18,6 +18,7 @@ use crate::recorder::Draft;
 use crate::subject::SubjectId;
 use crate::supervisor::{FleetBudget, Outbreaks, Place, Terms};
 use crate::time::Moment;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -212,10 +213,22 @@ impl Executor {
         it: &mut ContainerObservation,
         out: &mut Outbox,
     ) -> Replay {
-        if open.step == RepairStep::LeftDown {
-            watched.left_down(now, open, it);
-            return Replay(false);
+        match open.step {
+            RepairStep::LeftDown => watched.left_down(now, open, it),
+            RepairStep::StopLingers => watched.linger(open, it, &self.settings),
+            _ => return self.go_on(now, (sid, watched), open, it, out),
         }
+        Replay(false)
+    }
+
+    fn go_on(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &mut Watched),
+        open: &OpenRepair,
+        it: &mut ContainerObservation,
+        out: &mut Outbox,
+    ) -> Replay {
         let decision = match self.ledger.open_repair_of(sid) {
             Some(known) => known.clone(),
             None => {
@@ -229,17 +242,18 @@ impl Executor {
         self.apply(now, sid, queue, out)
     }
 
-    /// A person wants tries of these: of how many, or why not.
+    /// A person wants tries of these, which are within the subject that was named: what is done, or why nothing is.
     pub(super) fn retry<'w>(
         &mut self,
         now: Moment,
         those: impl Iterator<Item = (&'w SubjectId, &'w mut Watched)>,
-        by: &str,
+        (named, by): (&SubjectId, &str),
         out: &mut Outbox,
-    ) -> Result<usize, String> {
-        let (mut count, mut not_ours) = (0, None);
+    ) -> Result<String, String> {
+        let (mut count, mut unseen, mut not_ours) = (0_usize, 0_usize, None);
         for (sid, watched) in those {
             match watched.may_be_retried(self.settings.heal) {
+                Some(Ok(())) if sid != named && watched.ended_unseen() => unseen += 1,
                 Some(Ok(())) => {
                     let mut queue = Queue::new();
                     watched.retry(by, &mut self.ledger.outputs(&mut queue));
@@ -251,10 +265,14 @@ impl Executor {
                 None => {}
             }
         }
-        match (count, not_ours) {
-            (0, Some(why)) => Err(why),
-            (0, None) => Err("nothing here waits for a retry".to_string()),
-            (count, _) => Ok(count),
+        let tried = format!("the budget of {count} subject(s) was given back; trying now");
+        let by_name = format!("{unseen} that ended unseen, perhaps by a person, can only be tried by name");
+        match (count, unseen, not_ours) {
+            (0, _, Some(why)) => Err(why),
+            (0, 0, None) => Err("nothing here waits for a retry".to_string()),
+            (0, _, None) => Err(by_name),
+            (_, 0, _) => Ok(tried),
+            _ => Ok(format!("{tried}; {by_name}")),
         }
     }
 

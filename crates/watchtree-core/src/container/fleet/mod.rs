@@ -296,6 +296,7 @@ impl ContainerFleet {
             None | Some(Followup::Nothing) => false,
             Some(Followup::Inspect) => true,
             Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate, out),
+            Some(Followup::OtherSignal(signal)) => self.on_other_signal(event, signal, out),
         };
         if inspects {
             self.engine.inspect(now, &event.id, out);
@@ -351,6 +352,15 @@ impl ContainerFleet {
             }
             StopTaken::Nothing | StopTaken::Foreign(_) => {}
         }
+        false
+    }
+
+    /// A signal was sent that is no stop, and has set the engine's manual-stop flag. Nothing is to be inspected for it.
+    fn on_other_signal(&mut self, event: &EngineEvent, signal: u32, out: &mut Outbox) -> bool {
+        let subject = self.engine.inventory().subject_of(&event.id);
+        let watched = subject.and_then(|sid| self.watched.get_mut(sid));
+        let record = watched.and_then(|it| it.other_signal(&event.id, event.at, signal));
+        record.into_iter().for_each(|record| out.journal(record));
         false
     }
 
@@ -424,20 +434,21 @@ impl ContainerFleet {
         }
     }
 
-    /// A person wants tries of the subject and all below: of how many, or why not.
+    /// A person wants tries of the subject and all below: what is done, or why nothing is. What perhaps a person stopped is
+    /// tried only if it is asked for by its own name.
     pub(crate) fn retry(
         &mut self,
         now: Moment,
         below: &SubjectId,
         by: &str,
         out: &mut Outbox,
-    ) -> Result<usize, String> {
+    ) -> Result<String, String> {
         let inventory = self.engine.inventory();
         let there = self.watched.iter_mut().filter(|(sid, _)| {
             let has_container = inventory.container_of(sid).is_some();
             has_container && sid.is_within(below)
         });
-        self.executor.retry(now, there, by, out)
+        self.executor.retry(now, there, (below, by), out)
     }
 
     /// What is believed of a subject; `None` if it is no more, or nothing was ever found out.

@@ -8,9 +8,7 @@ use crate::container::record::{OpenRepair, RecoveredSubject, RepairStep};
 use crate::container::recovery;
 use crate::container::repair::{Act, Repair};
 use crate::container::settings::{ContainerSettings, HealMode};
-use crate::container::subject::{
-    Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit, take_stop_event,
-};
+use crate::container::subject::{Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit};
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::id::NodeName;
 use crate::recorder::Draft;
@@ -81,14 +79,18 @@ impl Watched {
             .filter(|(id, ..)| memory.desired.as_ref().is_some_and(|it| it.0 == *id));
         // Until the stop has had its time somebody is stopping it, also after a restart of ours.
         let signal_at = signal.as_ref().map(|(_, at, _)| settings.moment_of_stamp(now, *at));
-        let seen = signal.map(|(_, at, number)| (at, number));
+        let is_same = |id: &ContainerId| memory.desired.as_ref().is_some_and(|it| it.0 == *id);
+        let flag_set = memory.flag_set.filter(|(id, ..)| is_same(id));
+        let seen = signal.into_iter().chain(flag_set.clone());
+        let seen = seen.map(|(_, at, number)| (at, number));
+        let flag_set = flag_set.map(|(id, at, _)| (id, at));
         let container = memory.desired.as_ref().map(|(id, ..)| id.clone());
         if container.is_none() && memory.repair.is_none() {
             return None;
         }
         let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
         let (last, desired) = (charges.iter().max().copied(), memory.desired);
-        let subject = ContainerSubject::remembered(id, desired, last, signal_at, memory.repair);
+        let subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
         let mut supervisor = Supervisor::default();
         let limit = memory.given_up.map(|it| settings.moment_before(now, it));
         let limit = limit.map(|since| Limit::remembered(since, &settings.policy));
@@ -259,8 +261,7 @@ impl Watched {
     /// A stop signal was sent to that container (`signal`), or a stop carried out: ours, or a person's? `came` = when the
     /// event came, if it came live.
     pub(super) fn take_stop(&mut self, now: Moment, event: StopEvent, it: &mut ContainerObservation) -> StopTaken {
-        let is_recovering = self.is_recovering();
-        match take_stop_event(event, it, self.supervisor.repair_mut(), is_recovering) {
+        match self.subject.take_stop_event(event, it, self.supervisor.repair_mut()) {
             SignalOrigin::Repair => return StopTaken::Nothing,
             SignalOrigin::Odd if it.has_odd_stop_of(now) => return StopTaken::Inspect,
             SignalOrigin::Odd => return StopTaken::Nothing,
@@ -276,6 +277,11 @@ impl Watched {
             supervision.clear_exit();
         }
         StopTaken::Inspect
+    }
+
+    /// A signal that is no stop was sent to that container. Returns what is to be written down.
+    pub(super) fn other_signal(&mut self, id: &ContainerId, at: EngineTime, signal: u32) -> Option<Record> {
+        self.subject.other_signal(id, at, signal)
     }
 
     /// Somebody else sent it a stop signal.
@@ -356,6 +362,12 @@ impl Watched {
         })
     }
 
+    /// It has ended, and nothing tells whether a person wanted that.
+    pub(super) fn ended_unseen(&self) -> bool {
+        let exit = self.supervisor.supervision().exit();
+        exit.is_some_and(|exit| !exit.wants_restart() && exit.class().may_be_retried())
+    }
+
     /// A person wants a try now.
     pub(super) fn retry(&mut self, by: &str, out: &mut Outputs<'_, Command>) {
         self.supervisor.retry(by, out);
@@ -372,6 +384,14 @@ impl Watched {
             let why = "a repair before the restart of this watchdog stopped it and could not start it";
             let fact = Evidence::new(EvidenceKind::Journal, now, why);
             own_exit(now, it, fact, self.supervisor.supervision_mut());
+        }
+    }
+
+    /// That repair was given up, and its stop may still be under way.
+    pub(super) fn linger(&mut self, open: &OpenRepair, it: &mut ContainerObservation, settings: &ContainerSettings) {
+        if *it.id() == open.id && it.incarnation() == open.incarnation {
+            let own = recovery::own_stop(open, it, settings);
+            self.subject.linger(open, own, it);
         }
     }
 

@@ -12,6 +12,7 @@ mod seen;
 mod set_back;
 mod signals;
 mod status;
+mod stop_terms;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -20,6 +21,7 @@ pub(crate) use asked::{FLAG_WITHIN, ManualStopFlag};
 pub(crate) use present::{EngineBackoff, SeenEnd};
 pub(crate) use signals::SignalHistory;
 pub(crate) use status::Status;
+pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
 
 use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RestartPolicy, RunState};
 use crate::subject::Incarnation;
@@ -31,13 +33,9 @@ use seen::SeenEvents;
 use set_back::SET_BACK;
 use times::EventTimes;
 
-/// Exit code of a process that SIGKILL ended, by whoever sent it: the kernel too where memory ran out.
-const EXIT_BY_SIGKILL: i64 = 137;
 /// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms). Without that event its mark must
 /// do, which some engines set for a child's end too.
 const OUT_OF_MEMORY_BEFORE_END: Duration = Duration::from_secs(3);
-/// The signal that ends a container which names no other.
-const STOP_SIGNAL_DEFAULT: u32 = 15;
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -68,10 +66,14 @@ impl ContainerObservation {
         }
     }
 
-    /// One that the journal remembers, with the newest stop signal of somebody else.
-    pub(crate) fn remembered(id: ContainerId, now: Moment, signal: Option<(EngineTime, u32)>) -> Self {
+    /// One that the journal remembers, with signals of others.
+    pub(crate) fn remembered(
+        id: ContainerId,
+        now: Moment,
+        signals: impl IntoIterator<Item = (EngineTime, u32)>,
+    ) -> Self {
         let mut it = Self::new(id, now);
-        if let Some((at, signal)) = signal {
+        for (at, signal) in signals {
             it.signals.record_signal(at, signal);
         }
         it
@@ -99,7 +101,7 @@ impl ContainerObservation {
             }
             EventAction::Die { .. } if live && self.is_odd(event.at) => self.present.set_back.saw_die(now),
             EventAction::Kill { signal } => {
-                if live && self.is_odd(event.at) && self.is_stop_signal(signal) {
+                if live && self.is_odd(event.at) && self.stop_terms().is_end(signal) {
                     self.present.set_back.saw_signal(now, signal);
                 }
                 self.signals.record_signal(event.at, signal);
@@ -199,6 +201,9 @@ impl ContainerObservation {
         }
         self.times.drop_future(asked, &view);
         self.is_current = !outdated;
+        if self.is_current && view.restart_count == 0 {
+            self.signals.started_by_hand(view.started_at);
+        }
         self.name.clone_from(&view.name);
         self.view_asked = asked;
         self.present.health = if matches!(view.run, RunState::Running | RunState::Paused) {
@@ -327,7 +332,7 @@ impl ContainerObservation {
             Some(at) => self.ended() <= at.plus(OUT_OF_MEMORY_BEFORE_END),
             None => self.view.as_ref().is_some_and(|view| view.oom_killed),
         };
-        told && self.exit_code() == EXIT_BY_SIGKILL
+        told && is_by_sigkill(self.exit_code())
     }
 
     /// The stop signals and stops seen, for saying which of them are ours.
@@ -407,7 +412,10 @@ impl ContainerObservation {
 
     /// When it ended.
     pub(crate) fn ended(&self) -> EngineTime {
-        let finished = self.view.as_ref().map_or(EngineTime(0), |view| view.finished_at);
+        // What runs by the inspection finished in its incarnation before, perhaps by a clock that was set back since.
+        let runs = |view: &&ContainerView| matches!(view.run, RunState::Running | RunState::Paused);
+        let view = self.view.as_ref().filter(|view| !runs(view));
+        let finished = view.map_or(EngineTime(0), |view| view.finished_at);
         self.times.die().max(if self.began() <= finished {
             finished
         } else {
@@ -441,29 +449,18 @@ impl ContainerObservation {
         }
     }
 
-    /// True for a signal that means "end": its own stop signal, INT, QUIT, KILL or TERM.
-    pub(crate) fn is_stop_signal(&self, signal: u32) -> bool {
-        signals::ends(signal, self.stop_signal())
-    }
-
-    /// The number of its stop signal.
-    pub(crate) fn stop_signal(&self) -> u32 {
-        self.view.as_ref().map_or(STOP_SIGNAL_DEFAULT, |view| view.stop_signal)
-    }
-
-    /// How long before its end a stop signal may have caused it.
-    pub(crate) fn stop_window(&self) -> Duration {
-        let timeout = self.view.as_ref().and_then(|view| view.stop_timeout);
-        timeout.unwrap_or(Duration::from_secs(10)) + Duration::from_secs(2)
+    /// How it is stopped.
+    pub(crate) fn stop_terms(&self) -> StopTerms {
+        StopTerms::of(self.view.as_ref())
     }
 
     /// Did somebody else stop the incarnation that has ended? In words.
     pub(crate) fn foreign_stop(&self) -> Option<String> {
         // Where its beginning is known only by its start event, StartedAt is a little earlier: signals in between belong to it
         // just the same, and none can be older than the end before it.
-        let (ended, window) = (self.ended(), self.stop_window());
-        let since = self.view_began().max(ended.minus(window));
-        self.signals.foreign_stop(since, ended, self.stop_signal())
+        let (ended, stop) = (self.ended(), self.stop_terms());
+        let since = self.view_began().max(ended.minus(stop.patience()));
+        self.signals.foreign_stop(since, ended, stop)
     }
 
     /// Was a stop carried out after its end, by somebody else?
@@ -474,17 +471,22 @@ impl ContainerObservation {
     /// The engine's clock was set back in this incarnation: did a stop arrive that may have ended it? Stamps cannot tell.
     pub(crate) fn odd_intent(&self, died_at: Moment) -> Option<String> {
         let set_back = &self.present.set_back;
-        set_back.intent(died_at, self.stop_window(), self.has_foreign_signal())
+        set_back.intent(died_at, self.stop_terms().patience(), self.has_foreign_signal())
     }
 
     /// A stop signal in this incarnation that is too old to have caused an end by itself, or that has not led to one yet.
     pub(crate) fn has_foreign_signal(&self) -> bool {
-        self.signals.has_foreign_signal(self.view_began(), self.stop_signal())
+        self.signals.has_foreign_signal(self.view_began(), self.stop_terms())
     }
 
-    /// A signal of another meaning than "end" was sent in this incarnation.
-    pub(crate) fn has_other_signal(&self) -> bool {
-        self.signals.has_other_signal(self.view_began(), self.stop_signal())
+    /// A signal that was no stop is known to have set the manual-stop flag before it ended.
+    pub(crate) fn flag_was_set_before(&self) -> bool {
+        self.signals.flag_was_set_before(self.ended(), self.stop_terms())
+    }
+
+    /// When it was last started by hand, which clears the manual-stop flag; 0 = not known.
+    pub(crate) fn flag_cleared(&self) -> EngineTime {
+        self.signals.flag_cleared()
     }
 
     fn view_began(&self) -> EngineTime {

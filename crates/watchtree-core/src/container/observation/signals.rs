@@ -2,6 +2,7 @@
 //!
 //! Bounded, oldest first. Does not know which incarnation they belong to: the caller says since when they count.
 
+use super::stop_terms::StopTerms;
 use crate::container::io::EngineTime;
 use crate::time::{Duration, seconds};
 use alloc::collections::VecDeque;
@@ -10,15 +11,8 @@ use alloc::string::{String, ToString};
 
 /// Most remembered signals and stops of one container.
 const REMEMBERED_MAX: usize = 16;
-
-/// Signals that end a process politely or not, whatever the container's stop signal is: INT, QUIT, KILL, TERM.
-const STOP_SIGNALS: [u32; 4] = [2, 3, 9, 15];
 /// An event may be stamped a little later than the end it leads to.
 const STAMP_SLACK: Duration = Duration::from_millis(500);
-/// True for a signal that means "end" to one with that stop signal: it, INT, QUIT, KILL or TERM.
-pub(super) fn ends(signal: u32, stop_signal: u32) -> bool {
-    signal == stop_signal || STOP_SIGNALS.contains(&signal)
-}
 
 /// A signal sent through the engine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +31,8 @@ pub(crate) struct SignalHistory {
     signals: VecDeque<Signal>,
     /// `stop` events, and whether each was ours.
     stops: VecDeque<(EngineTime, bool)>,
+    /// When it was last started by hand, which clears the manual-stop flag; 0 = not known.
+    flag_cleared: EngineTime,
 }
 
 /// Appends to a list that keeps the newest [`REMEMBERED_MAX`].
@@ -49,7 +45,32 @@ pub(super) fn push_bounded<T>(list: &mut VecDeque<T>, item: T) {
 
 impl SignalHistory {
     pub(super) fn record_signal(&mut self, at: EngineTime, signal: u32) {
+        // One that comes again and again (HUP to reload) pushes out no other.
+        let older_of_it = |it: &Signal| it.signal == signal && !it.own;
+        if REMEMBERED_MAX <= self.signals.len()
+            && let Some(place) = self.signals.iter().position(older_of_it)
+        {
+            self.signals.remove(place);
+        }
         push_bounded(&mut self.signals, Signal { at, signal, own: false });
+    }
+
+    /// It was started by hand then: the manual-stop flag is clear, whatever was sent before.
+    pub(super) fn started_by_hand(&mut self, at: EngineTime) {
+        self.flag_cleared = at;
+    }
+
+    /// When it was last started by hand; 0 = not known.
+    pub(crate) fn flag_cleared(&self) -> EngineTime {
+        self.flag_cleared
+    }
+
+    /// Has a signal set the manual-stop flag that cannot have led to that end: ours, of another meaning, or too long ago?
+    pub(super) fn flag_was_set_before(&self, ended: EngineTime, stop: StopTerms) -> bool {
+        let too_old = ended.minus(stop.patience());
+        let sets = |it: &Signal| it.own || !stop.is_end(it.signal) || it.at < too_old;
+        let mut sent = self.signals.iter().filter(|it| self.flag_cleared <= it.at);
+        sent.any(sets)
     }
 
     pub(super) fn record_stop(&mut self, at: EngineTime) {
@@ -94,21 +115,15 @@ impl SignalHistory {
         self.signals.iter().rev().filter(move |it| !it.own && since <= it.at)
     }
 
-    /// Did somebody else send a signal since then that ends one with that stop signal?
-    pub(super) fn has_foreign_signal(&self, since: EngineTime, stop_signal: u32) -> bool {
-        self.foreign(since).any(|it| ends(it.signal, stop_signal))
+    /// Did somebody else send a signal since then that ends one that is stopped so?
+    pub(super) fn has_foreign_signal(&self, since: EngineTime, stop: StopTerms) -> bool {
+        self.foreign(since).any(|it| stop.is_end(it.signal))
     }
 
-    /// Was any signal of another meaning sent since then?
-    pub(super) fn has_other_signal(&self, since: EngineTime, stop_signal: u32) -> bool {
-        let mut sent = self.signals.iter().filter(|it| since <= it.at);
-        sent.any(|it| !ends(it.signal, stop_signal))
-    }
-
-    /// Did somebody else stop one that ended then, with that stop signal, by what came since? In words.
-    pub(super) fn foreign_stop(&self, since: EngineTime, ended: EngineTime, stop_signal: u32) -> Option<String> {
+    /// Did somebody else stop one that ended then, and is stopped so, by what came since? In words.
+    pub(super) fn foreign_stop(&self, since: EngineTime, ended: EngineTime, stop: StopTerms) -> Option<String> {
         let mut signals = self.foreign(since);
-        if let Some(it) = signals.find(|it| ends(it.signal, stop_signal) && it.at <= ended.plus(STAMP_SLACK)) {
+        if let Some(it) = signals.find(|it| stop.is_end(it.signal) && it.at <= ended.plus(STAMP_SLACK)) {
             let before = seconds(Duration::from_nanos(ended.0.saturating_sub(it.at.0)));
             let signal = it.signal;
             return Some(format!(
@@ -128,8 +143,40 @@ impl SignalHistory {
 
 #[cfg(test)]
 mod tests {
-    //! Whose they are, and the bound.
+    //! Whose they are, the bound, and which of them explain a flag.
     use super::*;
+
+    const STOP: StopTerms = StopTerms::USUAL;
+
+    #[test]
+    fn a_signal_that_comes_again_and_again_pushes_out_no_other() {
+        let mut history = SignalHistory::default();
+        history.record_signal(EngineTime(1), 15);
+        (2..=40).for_each(|at| history.record_signal(EngineTime(at), 1));
+        assert!(history.has_foreign_signal(EngineTime(1), STOP));
+        assert_eq!(history.signals.len(), REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn a_flag_is_explained_by_what_cannot_have_led_to_the_end_until_a_start_by_hand_clears_it() {
+        let secs = |secs: u64| EngineTime(secs * 1_000_000_000);
+        let explained = |at, signal, own, ended| {
+            let mut history = SignalHistory::default();
+            history.started_by_hand(secs(100));
+            history.record_signal(secs(at), signal);
+            if own {
+                history.claim_newest_signal();
+            }
+            history.flag_was_set_before(secs(ended), STOP)
+        };
+        assert!(explained(101, 1, false, 200), "HUP");
+        assert!(!explained(99, 1, false, 200), "cleared since");
+        assert!(
+            !explained(101, 15, false, 700) && explained(101, 15, false, 702),
+            "TERM"
+        );
+        assert!(explained(101, 15, true, 200), "our own");
+    }
 
     #[test]
     fn what_is_claimed_is_no_persons_and_the_newest_are_kept() {

@@ -60,7 +60,14 @@ fn a_die_ends_the_incarnation_once_and_an_old_one_does_not() {
 
 #[test]
 fn a_stop_signal_within_the_window_before_the_end_is_a_persons() {
-    let cases = [(5000, 15, true), (5000, 9, true), (5000, 1, false), (17_000, 15, false)];
+    let cases = [
+        (5000, 15, true),
+        (5000, 9, true),
+        (5000, 1, false),
+        (20_000, 15, true),
+        (600_000, 15, true),
+        (600_001, 15, false),
+    ];
     for (lasted, signal, expected) in cases {
         let mut it = running();
         it.take(at(20), &event(2000, EventAction::Kill { signal }), true);
@@ -69,6 +76,25 @@ fn a_stop_signal_within_the_window_before_the_end_is_a_persons() {
         it.signals_mut().claim_newest_signal();
         assert_eq!(it.foreign_stop(), None, "our own");
     }
+}
+
+/// `FinishedAt` of its life before is of a clock that was set back since: it says nothing of the end that the event tells of.
+#[test]
+fn the_end_before_this_life_does_not_hide_a_persons_signal() {
+    let mut it = ContainerObservation::new("c1".into(), at(0));
+    assert!(it.begin_inspection(at(10)));
+    let finished_at = stamp(2_000_000);
+    it.absorb(
+        at(11),
+        ContainerView {
+            finished_at,
+            ..running_since(1000)
+        },
+    );
+    it.take(at(20), &event(5000, EventAction::Kill { signal: 9 }), true);
+    it.take(at(21), &event(5040, EventAction::Die { exit_code: 137 }), true);
+    assert_eq!(it.ended(), stamp(5040));
+    assert!(it.foreign_stop().is_some());
 }
 
 #[test]

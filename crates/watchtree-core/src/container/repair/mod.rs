@@ -11,35 +11,28 @@
 //! ```
 
 mod step;
+mod verify;
 
-use step::{AGAIN_AFTER, Next, STAY, failed, overruled};
-pub(crate) use step::{Act, Moved, Scene, Step};
+use step::{
+    AGAIN_AFTER, END_SHOWS, Next, START_SHOWS, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, STOP_SHOWS, failed, overruled,
+};
+pub(crate) use step::{Act, Moved, STOP_FOLLOWS, Scene, Step};
+use verify::{ended_again, verify};
 
-use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Health, Performed, Ticket};
+use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Performed, Ticket};
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::Incarnation;
 use crate::supervisor::Shown;
-use crate::time::{Duration, Moment, seconds};
-use crate::verdict::State;
+use crate::time::{Duration, Moment};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// Most such posts.
 const TRIES_MAX: u32 = 12;
-/// After `/start` was answered, a new incarnation must show within this time.
-const START_SHOWS: Duration = Duration::from_secs(2);
-/// After `/stop` was answered, its `die` must come within this time, or an inspection decides.
-const END_SHOWS: Duration = Duration::from_secs(1);
-/// Longest wait for a health check to leave `starting` where the grace says less.
-const HEALTH_WITHIN: Duration = Duration::from_secs(60);
-/// What a `/stop` may take on top of its own timeout.
-const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
-/// A stop whose connection broke may still be carried out for that long.
-const STOP_LINGERS: Duration = Duration::from_secs(5);
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -61,6 +54,8 @@ pub(crate) struct Repair {
     started: bool,
     /// What the engine said to a stop that it refused.
     refusal: Option<String>,
+    /// The engine has answered our stop: none is under way.
+    stop_answered: bool,
 }
 
 impl Repair {
@@ -92,6 +87,7 @@ impl Repair {
             overruled: None,
             started: false,
             refusal: None,
+            stop_answered: false,
         }
     }
 
@@ -147,19 +143,15 @@ impl Repair {
         ticket: Ticket,
         result: Result<Performed, EngineError>,
     ) -> Option<Vec<Act>> {
-        if !self.waits_for(ticket) {
+        if !self.waits_for(ticket) || (self.lost_call().is_some() && result == Err(EngineError::Deadline)) {
             return None;
         }
         let stopping = matches!(self.step, Step::Stopping { .. });
         let mut acts = Vec::new();
         match result {
             Ok(how) if stopping => {
-                let is_void = |own: &mut OwnStop| how == Performed::AlreadySo && own.void();
-                if self.own.as_mut().is_some_and(is_void) {
-                    self.overruled = Some("somebody else had stopped it before our stop came".to_string());
-                }
                 acts.push(Act::Journal(RepairStep::StopAnswered));
-                self.step = Step::AwaitEnd { until: now + END_SHOWS };
+                self.stop_done(now, how);
             }
             Ok(_) => {
                 acts.push(Act::Journal(RepairStep::StartAnswered));
@@ -169,6 +161,7 @@ impl Repair {
             Err(EngineError::NotFound) => self.overruled = Some("it was removed during our repair".to_string()),
             Err(EngineError::Refused { status, message }) if stopping => {
                 // It still runs: the next inspection decides, and the back-off keeps us from hammering.
+                self.stop_answered = true;
                 self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
                 self.step = Step::AwaitEnd { until: now };
             }
@@ -178,7 +171,7 @@ impl Repair {
             Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
                 let timeout = Duration::from_secs(self.stop_secs.into());
                 self.step = Step::AwaitEnd {
-                    until: now + timeout + STOP_LINGERS,
+                    until: now + timeout + STOP_SHOWS,
                 };
             }
             Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) => {
@@ -188,6 +181,33 @@ impl Repair {
         }
         acts.push(Act::Inspect);
         Some(acts)
+    }
+
+    /// The engine has answered our stop.
+    fn stop_done(&mut self, now: Moment, how: Performed) {
+        self.stop_answered = true;
+        self.step = Step::AwaitEnd { until: now + END_SHOWS };
+        let Some(own) = &mut self.own else { return };
+        match how {
+            Performed::Done => own.carried_out(),
+            Performed::AlreadySo if own.void() => {
+                self.overruled = Some("somebody else had stopped it before our stop came".to_string());
+            }
+            // Who ended it is to be found out as of any other end.
+            Performed::AlreadySo => self.step = Step::EndedBefore,
+        }
+    }
+
+    /// Our stop, where it may still be under way in the engine.
+    pub(crate) fn lingering_stop(&self) -> Option<&OwnStop> {
+        self.own
+            .as_ref()
+            .filter(|own| own.posted().is_some() && !self.stop_answered && !self.started)
+    }
+
+    /// True where the end of its container is, or will be, the work of a stop of ours.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| !own.is_void())
     }
 
     /// See [`Step::engine_went`].
@@ -207,6 +227,12 @@ impl Repair {
     /// A person's act fell into it, and wins.
     pub(crate) fn overrule(&mut self, why: &str) {
         self.overruled.get_or_insert_with(|| why.to_string());
+    }
+
+    /// True for a stop signal that would not overrule it; `came` as for [`Self::takes_signal`].
+    pub(crate) fn owns_signal(&self, at: EngineTime, signal: u32, came: Option<Moment>) -> bool {
+        let own = self.own.clone().filter(|_| !self.started);
+        own.is_some_and(|mut own| own.signal(at, signal, came).is_ok())
     }
 
     /// A stop signal was sent to its container; `came` = when its event came, if it came live. True if it is our own.
@@ -236,36 +262,17 @@ impl Repair {
 
     /// Is the call of that ticket the one it waits for?
     fn waits_for(&self, ticket: Ticket) -> bool {
-        match self.step {
-            Step::Stopping { ticket: mine, .. } | Step::Starting { ticket: mine, .. } => mine == ticket,
-            _ => false,
-        }
+        self.step.ticket() == Some(ticket)
     }
 
     /// The call that its deadline has passed by, in words.
     pub(crate) fn lost_call(&self) -> Option<&'static str> {
-        match self.step {
-            Step::Stopping { lost: true, .. } => Some("/stop"),
-            Step::Starting { lost: true, .. } => Some("/start"),
-            _ => None,
-        }
+        self.step.lost_call()
     }
 
     /// What is shown of the container meanwhile.
     pub(crate) fn shown(&self) -> Shown {
-        let (state, why) = match &self.step {
-            Step::Stopping { lost: true, .. } | Step::Starting { lost: true, .. } => (
-                State::GivenUp,
-                "the engine has not answered our call in time; it is not posted again, a person is needed",
-            ),
-            Step::StopDue | Step::Stopping { .. } | Step::AwaitEnd { .. } => {
-                (State::Repairing, "being stopped, to be started again")
-            }
-            Step::StartDue { .. } | Step::Refused(_) => (State::Repairing, "about to be started"),
-            Step::Starting { .. } | Step::AwaitStart { .. } => (State::Repairing, "being started"),
-            Step::Verifying { .. } => (State::Starting, "started; it must stay up to count as repaired"),
-        };
-        Shown::new(state, why)
+        self.step.shown()
     }
 
     /// Moves on as far as it can go now.
@@ -275,7 +282,7 @@ impl Repair {
                 return Moved::Overruled(why);
             }
             let next = match self.step.clone() {
-                Step::StopDue => self.post_stop(scene, acts),
+                Step::StopDue => self.post_stop(now, scene, acts),
                 Step::Stopping { lost, .. } => self.while_stopping(now, scene, lost),
                 Step::AwaitEnd { until } => self.await_end(now, scene, until, acts),
                 Step::StartDue { at, inspect } => self.start_due(now, scene, (at, inspect), acts),
@@ -283,6 +290,7 @@ impl Repair {
                 Step::AwaitStart { since } => self.await_start(now, scene, since, acts),
                 Step::Verifying { since, life } => verify(now, scene, since, &life),
                 Step::Refused(words) => Next::End(Outcome::Failed, words),
+                Step::EndedBefore => failed("it had ended before our stop came"),
             };
             match next {
                 Next::Go => {}
@@ -298,8 +306,11 @@ impl Repair {
         it.is_current() && !life.0.is_empty() && life != self.incarnation
     }
 
-    fn post_stop(&mut self, scene: &Scene<'_>, acts: &mut Vec<Act>) -> Next {
+    fn post_stop(&mut self, now: Moment, scene: &Scene<'_>, acts: &mut Vec<Act>) -> Next {
         self.last_event = scene.newest_event;
+        if let Some(own) = &mut self.own {
+            own.post(now, scene.engine_now);
+        }
         self.step = Step::Stopping {
             ticket: scene.ticket,
             lost: false,
@@ -320,11 +331,32 @@ impl Repair {
         if self.is_new(scene.observation) && status == Status::Running {
             return overruled("somebody else started it anew during our stop");
         }
-        if lost && status == Status::Down {
-            self.step = Step::StartDue { at: now, inspect: None };
-            return Next::Go;
+        match lost && status == Status::Down {
+            true => self.has_ended(now, scene),
+            false => STAY,
         }
-        STAY
+    }
+
+    /// It is down since our stop was posted: was it our stop that ended it?
+    fn has_ended(&mut self, now: Moment, scene: &Scene<'_>) -> Next {
+        // Only an unbroken stream can show a person's stop that fell into ours.
+        if let Some(gap) = scene.gap_until {
+            return Next::Stay(Some(gap));
+        }
+        if self.own.as_ref().is_some_and(OwnStop::is_doubtful) {
+            let told = scene.observation.ended_at(now) + STOP_FOLLOWS;
+            return match now < told {
+                true => Next::Stay(Some(told)),
+                false => {
+                    self.overrule(
+                        "SIGKILL was sent through the engine long after our stop's time, and no stop followed",
+                    );
+                    Next::Go
+                }
+            };
+        }
+        self.step = Step::StartDue { at: now, inspect: None };
+        Next::Go
     }
 
     fn await_end(&mut self, now: Moment, scene: &Scene<'_>, until: Moment, acts: &mut Vec<Act>) -> Next {
@@ -333,16 +365,19 @@ impl Repair {
         if self.is_new(it) && !down {
             return overruled("somebody else started it anew during our stop");
         }
-        // Only an unbroken stream can show a person's stop that fell into ours.
         if let Some(gap) = scene.gap_until {
             return Next::Stay(Some(gap));
         }
-        if down && (it.ended_by_event() || until <= now) {
-            self.step = Step::StartDue { at: now, inspect: None };
-            return Next::Go;
+        // Its event may be on the way, or be lost.
+        let shown = it.end().map_or(until, |end| until.min(end.at + END_SHOWS));
+        if down && (it.ended_by_event() || shown <= now) {
+            return self.has_ended(now, scene);
         }
+        let seen = self.lingering_stop().filter(|own| own.is_seen());
+        let lingers = seen.and_then(|own| Some(own.posted()? + own.timeout() + STOP_LINGERS));
+        let until = lingers.map_or(until, |lingers| until.max(lingers));
         if now < until {
-            return Next::Stay(Some(until));
+            return Next::Stay(Some(if down { shown } else { until }));
         }
         if !it.was_inspected_since(until) {
             acts.push(Act::Inspect);
@@ -459,41 +494,5 @@ impl Repair {
             return STAY;
         }
         self.start_again(now)
-    }
-}
-
-fn ended_again(it: &ContainerObservation) -> Next {
-    match it.foreign_stop() {
-        Some(why) => Next::End(Outcome::Overruled, why),
-        None => Next::End(Outcome::Failed, format!("it ended again ({})", it.exit_code())),
-    }
-}
-
-fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incarnation) -> Next {
-    let it = scene.observation;
-    match it.status() {
-        Status::Running | Status::Unknown => {}
-        Status::Paused => return overruled("it was paused"),
-        Status::Removing => return overruled("it is being removed"),
-        Status::Down | Status::Backoff | Status::Created => return ended_again(it),
-    }
-    if it.is_current() && it.incarnation() != *life {
-        return failed("it was started once more by somebody else");
-    }
-    let until = since + scene.verify;
-    if now < until {
-        return Next::Stay(Some(until));
-    }
-    if let Some(gap) = scene.gap_until {
-        return Next::Stay(Some(gap));
-    }
-    let patience = since + scene.grace.max(HEALTH_WITHIN);
-    let stayed = format!("a new incarnation has stayed up for {}", seconds(now - since));
-    match it.health() {
-        Health::Starting if now < patience => Next::Stay(Some(patience)),
-        Health::Unhealthy if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),
-        Health::Unhealthy => failed("it is unhealthy again"),
-        Health::Healthy => Next::End(Outcome::Succeeded, format!("{stayed}, healthy")),
-        Health::None | Health::Starting => Next::End(Outcome::Succeeded, stayed),
     }
 }

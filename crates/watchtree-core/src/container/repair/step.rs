@@ -1,9 +1,23 @@
 //! The steps of a repair, what it sees of the world, and what it wants. Knows nothing but one step at a time.
 
 use super::*;
+use crate::verdict::State;
 
 /// First pause before `/start` is posted again where the last one changed nothing; doubles.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// After `/start` was answered, a new incarnation must show within this time.
+pub(super) const START_SHOWS: Duration = Duration::from_secs(2);
+/// After `/stop` was answered, its `die` must come within this time, or an inspection decides.
+pub(super) const END_SHOWS: Duration = Duration::from_secs(1);
+/// What a `/stop` may take on top of its own timeout.
+pub(super) const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
+/// A stop whose connection broke must have shown within that time on top of its own.
+pub(super) const STOP_SHOWS: Duration = Duration::from_secs(5);
+/// One that has shown may take that much longer, in an engine that is slow.
+pub(super) const STOP_LINGERS: Duration = Duration::from_secs(60);
+/// A late SIGKILL is ours if a `stop` follows the end within that time.
+pub(crate) const STOP_FOLLOWS: Duration = Duration::from_secs(2);
 
 /// Where a repair is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,9 +38,45 @@ pub(crate) enum Step {
     Verifying { since: Moment, life: Incarnation },
     /// The engine refused the start, in these words.
     Refused(String),
+    /// It was down before our stop came.
+    EndedBefore,
 }
 
 impl Step {
+    /// Of the call that it waits for.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Stopping { ticket, .. } | Self::Starting { ticket, .. } => Some(*ticket),
+            _ => None,
+        }
+    }
+
+    /// The call that its deadline has passed by, in words.
+    pub(super) fn lost_call(&self) -> Option<&'static str> {
+        match self {
+            Self::Stopping { lost: true, .. } => Some("/stop"),
+            Self::Starting { lost: true, .. } => Some("/start"),
+            _ => None,
+        }
+    }
+
+    /// What is shown of the container meanwhile.
+    pub(super) fn shown(&self) -> Shown {
+        let (state, why) = match self {
+            Self::Stopping { lost: true, .. } | Self::Starting { lost: true, .. } => (
+                State::GivenUp,
+                "the engine has not answered our call in time; it is not posted again, a person is needed",
+            ),
+            Self::StopDue | Self::Stopping { .. } | Self::AwaitEnd { .. } | Self::EndedBefore => {
+                (State::Repairing, "being stopped, to be started again")
+            }
+            Self::StartDue { .. } | Self::Refused(_) => (State::Repairing, "about to be started"),
+            Self::Starting { .. } | Self::AwaitStart { .. } => (State::Repairing, "being started"),
+            Self::Verifying { .. } => (State::Starting, "started; it must stay up to count as repaired"),
+        };
+        Shown::new(state, why)
+    }
+
     /// The deadline of its call passed.
     pub(super) fn lose(&mut self) {
         if let Self::Stopping { lost, .. } | Self::Starting { lost, .. } = self {
@@ -66,6 +116,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) gap_until: Option<Moment>,
     /// The newest event taken.
     pub(crate) newest_event: EngineTime,
+    /// What the engine's clock shows, by our own.
+    pub(crate) engine_now: EngineTime,
     pub(crate) deploy_until: Option<Moment>,
     /// This watchdog does not begin anything new.
     pub(crate) is_leaving: bool,

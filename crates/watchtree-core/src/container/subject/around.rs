@@ -4,6 +4,8 @@ use crate::container::classifier::Missing;
 use crate::container::continuity::EventContinuity;
 use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
 use crate::container::observation::ContainerObservation;
+use crate::container::own_stop::OwnStop;
+use crate::container::record::RepairStep;
 use crate::container::repair::{Act, Repair, Scene};
 use crate::container::settings::ContainerSettings;
 use crate::subject::SubjectId;
@@ -71,7 +73,10 @@ impl Command {
                 incarnation: repair.incarnation().clone(),
                 step,
                 last_event: repair.last_event(),
-                at: now,
+                at: match step {
+                    RepairStep::StopLingers => repair.lingering_stop().and_then(OwnStop::posted).unwrap_or(now),
+                    _ => now,
+                },
                 boot_id: settings.identity.boot_id,
                 stop_timeout_secs: repair.stop_secs(),
             }),
@@ -101,11 +106,12 @@ impl Around<'_> {
     }
 
     /// What its repair sees.
-    pub(super) fn scene(&self, grace: Duration) -> Scene<'_> {
+    pub(super) fn scene(&self, now: Moment, grace: Duration) -> Scene<'_> {
         Scene {
             observation: self.observation,
             gap_until: self.continuity.gap_until(),
             newest_event: self.continuity.newest(),
+            engine_now: self.settings.engine_time(now),
             deploy_until: self.deploy_until,
             is_leaving: self.is_leaving,
             ticket: self.ticket,

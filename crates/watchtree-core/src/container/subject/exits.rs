@@ -54,15 +54,9 @@ fn reclassify_after_backoff(
         return Ok(());
     }
     around.observation.backoff_ended();
-    let known = exit_case(around, wishes).classify_by_flag(now, None)?;
-    let why = match known.class {
-        ExitClass::Crash => return Ok(()),
-        ExitClass::CannotTell => {
-            "the engine ended its back-off without a start, and the manual-stop flag cannot be read".to_string()
-        }
-        _ => known.why,
-    };
-    exit.reclassify(known.class, why, known.fact);
+    if let Some(known) = exit_case(around, wishes).who_ended_backoff(now)? {
+        exit.reclassify(known.class, known.why, known.fact);
+    }
     Ok(())
 }
 
@@ -104,7 +98,7 @@ pub(super) fn after_repair(
     if outcome != Outcome::Failed {
         return RepairStep::Ended;
     }
-    if repair.stops_first() && it.incarnation() == *repair.incarnation() && supervision.exit().is_none() {
+    if repair.has_stopped() && it.incarnation() == *repair.incarnation() && supervision.exit().is_none() {
         let why = "a repair of ours stopped it and could not start it";
         own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision);
     }

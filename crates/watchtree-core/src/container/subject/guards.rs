@@ -16,9 +16,6 @@ use alloc::format;
 const ENGINE_FIRST: Duration = Duration::from_secs(2);
 /// An inspection may get no answer: then it is asked for again.
 const INSPECT_AGAIN: Duration = Duration::from_secs(5);
-/// A stop by a person may be given any time to end well (`docker stop --time 120`), and no event tells how much: a stop of
-/// ours would cut it short. Not for ever: the signal may have meant something else (QUIT: a thread dump).
-const STOP_PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the guards of one container ask.
 pub(super) struct ContainerGuards<'a> {
@@ -29,6 +26,8 @@ pub(super) struct ContainerGuards<'a> {
     pub(super) supervision: &'a Supervision,
     /// The startup grace of the present incarnation.
     pub(super) grace: Duration,
+    /// Until when a stop of ours may still be under way in the engine, though its repair is over.
+    pub(super) stopping_until: Option<Moment>,
 }
 
 impl ContainerGuards<'_> {
@@ -87,6 +86,13 @@ impl ContainerGuards<'_> {
             }
         });
         self.ask_being_stopped(admission);
+        admission.ask(Guard::InFlight, || match self.stopping_until {
+            Some(until) if now < until => {
+                let why = "an earlier stop of ours may still be under way in the engine";
+                Block::new(why, State::GivenUp).until(until).into()
+            }
+            _ => GuardResult::pass("no stop of ours is under way"),
+        });
         admission.ask_unless_waived(Guard::Grace, self.supervision.waiver(), || {
             let until = self.present.since() + self.grace;
             if now < until {
@@ -121,13 +127,13 @@ impl ContainerGuards<'_> {
         wants_inspection
     }
 
-    /// Is somebody stopping it just now? A retry that was asked for since waives what goes beyond the ordinary time of a
+    /// Is somebody stopping it just now? A stop of ours would cut theirs short. A retry that was asked for since waives what goes beyond the ordinary time of a
     /// stop, and no more.
     fn ask_being_stopped(&self, admission: &mut Admission) {
         let (now, it, signal_at) = (self.now, &*self.around.observation, self.present.signal_at());
-        let ordinary = it.stop_window();
+        let ordinary = it.stop_terms().ordinary();
         let patience = if it.has_foreign_signal() {
-            ordinary.max(STOP_PATIENCE)
+            it.stop_terms().patience()
         } else {
             ordinary
         };
@@ -200,6 +206,7 @@ mod tests {
         continuity: EventContinuity,
         present: PresentIncarnation,
         supervision: Supervision,
+        stopping_until: Option<Moment>,
     }
 
     impl Case {
@@ -228,6 +235,7 @@ mod tests {
                 continuity,
                 present: PresentIncarnation::default(),
                 supervision: Supervision::default(),
+                stopping_until: None,
             }
         }
 
@@ -252,6 +260,7 @@ mod tests {
                 around: &around,
                 supervision: &self.supervision,
                 grace: Duration::ZERO,
+                stopping_until: self.stopping_until,
             };
             let mut admission = Admission::default();
             let wants_inspection = match is_down {
@@ -293,6 +302,14 @@ mod tests {
         let intent = (Some(Guard::OperatorIntent), false);
         assert_eq!(case.asked(at(602_999), false, false), intent, "it may have any time");
         assert_eq!(case.asked(at(603_000), false, false), (None, false));
+    }
+
+    #[test]
+    fn a_stop_of_ours_that_lingers_is_not_followed_by_another() {
+        let mut case = Case::new(RunState::Running);
+        case.stopping_until = Some(at(4000));
+        assert_eq!(case.asked(at(3999), false, false), (Some(Guard::InFlight), false));
+        assert_eq!(case.asked(at(4000), false, false), (None, false));
     }
 
     #[test]

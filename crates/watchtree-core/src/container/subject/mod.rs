@@ -1,12 +1,15 @@
 //! A container as a kind of subject: how it is pinged, what guards its restart, and how it is restarted.
 //!
 //! Connects pieces: what it is meant to do ([`wishes`]), the present incarnation ([`present`]), whose a signal is
-//! ([`signals`]), how an end is classified ([`exits`]), the guards ([`guards`]). Knows no other container and no engine:
-//! what its role knows around it comes as [`Around`].
+//! ([`signals`]), a stop of ours that lingers ([`lingering`]), what has set the manual-stop flag ([`flag_note`]), how an end is
+//! classified ([`exits`]), the guards ([`guards`]). Knows no other container and no engine: what its role knows around it comes
+//! as [`Around`].
 
 mod around;
 mod exits;
+mod flag_note;
 mod guards;
+mod lingering;
 mod present;
 mod signals;
 mod wishes;
@@ -14,13 +17,13 @@ mod words;
 
 pub(crate) use around::{Around, Command};
 pub(crate) use exits::own_exit;
-pub(crate) use signals::{SignalOrigin, StopEvent, take_stop_event};
+pub(crate) use signals::{SignalOrigin, StopEvent};
 
-use crate::container::io::{ContainerId, Record};
+use crate::container::io::{ContainerId, EngineTime, Record};
 use crate::container::labels::Labels;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
-use crate::container::record::{Desired, OpenRepair};
+use crate::container::record::{Desired, OpenRepair, RepairStep};
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
@@ -32,7 +35,9 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use around::Out;
+use flag_note::FlagNote;
 use guards::ContainerGuards;
+use lingering::{EndOf, LingeringStop};
 use present::PresentIncarnation;
 use wishes::Wishes;
 
@@ -43,21 +48,26 @@ pub(crate) struct ContainerSubject {
     labels: Labels,
     wishes: Wishes,
     present: PresentIncarnation,
+    /// A stop of ours that may still be under way in the engine, though its repair is over.
+    lingering: Option<LingeringStop>,
+    flag_note: FlagNote,
     /// A repair from the journal, until the container was inspected.
     recovering: Option<OpenRepair>,
 }
 
 impl ContainerSubject {
     pub(crate) fn new(id: SubjectId) -> Self {
-        Self::remembered(id, None, None, None, None)
+        Self::remembered(id, None, None, None, None, None)
     }
 
-    /// One that the journal remembers, with its last restart and when a stop signal of somebody else was sent to it.
+    /// One that the journal remembers, with its last restart, when a stop signal of somebody else was sent to it, and what has
+    /// set its manual-stop flag.
     pub(crate) fn remembered(
         id: SubjectId,
         desired: Option<(ContainerId, Incarnation, Desired)>,
         last_restart: Option<Moment>,
         signal_at: Option<Moment>,
+        flag_set: Option<(ContainerId, EngineTime)>,
         recovering: Option<OpenRepair>,
     ) -> Self {
         let incarnation = desired.as_ref().map(|(_, incarnation, _)| incarnation.clone());
@@ -66,6 +76,8 @@ impl ContainerSubject {
             labels: Labels::default(),
             present: PresentIncarnation::restore(incarnation, last_restart, signal_at),
             wishes: Wishes::restore(desired),
+            lingering: None,
+            flag_note: FlagNote::restore(flag_set),
             recovering,
         }
     }
@@ -92,6 +104,27 @@ impl ContainerSubject {
 
     pub(crate) fn take_recovering(&mut self) -> Option<OpenRepair> {
         self.recovering.take()
+    }
+
+    /// Where an event of a stop comes from: see [`signals`].
+    pub(crate) fn take_stop_event(
+        &mut self,
+        event: StopEvent,
+        it: &mut ContainerObservation,
+        repair: Option<&mut Repair>,
+    ) -> SignalOrigin {
+        let is_recovering = self.recovering.is_some();
+        signals::take_stop_event(event, it, repair, self.lingering.as_mut(), is_recovering)
+    }
+
+    /// A stop of ours of before a restart of this watchdog may still be under way.
+    pub(crate) fn linger(&mut self, open: &OpenRepair, own: OwnStop, it: &mut ContainerObservation) {
+        self.lingering = Some(LingeringStop::restore(open, own, it));
+    }
+
+    /// A signal that is no stop was sent, which sets the engine's manual-stop flag. Returns what is to be written down.
+    pub(crate) fn other_signal(&mut self, id: &ContainerId, at: EngineTime, signal: u32) -> Option<Record> {
+        self.flag_note.set(&self.id, id, (at, signal))
     }
 
     /// Somebody else's stop signal came: what was decided before it is to be decided anew.
@@ -143,7 +176,64 @@ impl ContainerSubject {
     fn runs(&mut self, now: Moment, around: &Around<'_>, supervision: &mut Supervision, out: &mut Out<'_>) {
         self.present.saw_running(now, around.observation, around.settings);
         supervision.clear_exit();
+        self.lingering.take_if(|lingering| !lingering.is_of(around.observation));
+        if let Some(record) = self.flag_note.runs(&self.id, around.observation) {
+            out.command(Command::Journal(record));
+        }
         self.wish(around.observation, Desired::Running, out);
+    }
+
+    /// It is down, and a stop of ours was perhaps still under way. Returns until when that cannot be told.
+    fn end_lingering(&self, now: Moment, around: &Around<'_>, supervision: &mut Supervision) -> Option<Moment> {
+        let it = &*around.observation;
+        let lingering = self.lingering.as_ref().filter(|lingering| lingering.is_of(it))?;
+        let is_classified = supervision
+            .exit()
+            .is_some_and(|exit| *exit.incarnation() == it.incarnation());
+        if is_classified || it.foreign_stop().is_some() {
+            return None;
+        }
+        let end = match around.continuity.gap_until() {
+            Some(until) => EndOf::Unknown(until),
+            None => lingering.end_of(now, it),
+        };
+        let why = match end {
+            EndOf::Unknown(until) => return Some(until),
+            EndOf::Ours => "a stop of ours that had been given up ended it after all",
+            EndOf::Person => "SIGKILL was sent through the engine long after our stop's time, and no stop followed",
+        };
+        match end {
+            EndOf::Person => exits::operator_exit(now, it, why, supervision),
+            _ => own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision),
+        }
+        None
+    }
+
+    /// A repair is over without success: what it leaves behind. Returns the step to write down.
+    fn leave(
+        &mut self,
+        now: Moment,
+        repair: &Repair,
+        (outcome, result): (Outcome, &str),
+        around: &Around<'_>,
+        supervision: &mut Supervision,
+    ) -> RepairStep {
+        let it = &*around.observation;
+        let step = exits::after_repair(now, repair, (outcome, result), it, supervision);
+        let is_there = it.status() == Status::Running && it.incarnation() == *repair.incarnation();
+        let Some(own) = repair
+            .lingering_stop()
+            .filter(|_| is_there && outcome == Outcome::Failed)
+        else {
+            return step;
+        };
+        // Where every event since was seen, one that has not shown never reached the engine.
+        let continuity = around.continuity;
+        if !own.is_seen() && continuity.covers(own.posted(), None, Duration::ZERO) {
+            return step;
+        }
+        self.lingering = Some(LingeringStop::new(it.id().clone(), it.incarnation(), own.clone()));
+        RepairStep::StopLingers
     }
 
     fn assess_running(&self, now: Moment, it: &ContainerObservation) -> Assessment {
@@ -164,6 +254,15 @@ impl ContainerSubject {
         supervision: &mut Supervision,
         out: &mut Out<'_>,
     ) -> Assessment {
+        if let Some(until) = self.end_lingering(now, around, supervision) {
+            let why = format!(
+                "{}; finding out whether a stop of ours ended it",
+                words::how(around.observation)
+            );
+            let shown = words::shown(supervision, State::Suspect, &why);
+            let until = Some(until);
+            return Assessment::Pending { until, shown };
+        }
         if let Err(need) = exits::classify_end(now, around, &self.wishes, supervision) {
             around.ask_for(now, need.missing, out);
             let why = format!("{}; {}", words::how(around.observation), need.why);
@@ -270,6 +369,7 @@ impl Subject for ContainerSubject {
             around,
             supervision,
             grace: self.grace(around, supervision),
+            stopping_until: self.lingering.as_ref().and_then(LingeringStop::blocks_until),
         };
         let wants_inspection = match ill {
             Ill::Down => guards.before_start(admission),
@@ -296,7 +396,7 @@ impl Subject for ContainerSubject {
         let own = it.view().and_then(|view| view.stop_timeout);
         let secs = self.labels.stop_secs(own, around.settings.stop_timeout);
         let timeout = Duration::from_secs(secs.into());
-        let own = OwnStop::new(around.continuity.newest(), it.stop_signal(), timeout);
+        let own = OwnStop::new(around.continuity.newest(), it.stop_terms().signal(), timeout);
         Repair::stop_then_start(id, incarnation, own, secs)
     }
 
@@ -309,7 +409,7 @@ impl Subject for ContainerSubject {
         out: &mut Out<'_>,
     ) -> Progress {
         let mut acts = Vec::new();
-        let moved = repair.advance(now, &around.scene(self.grace(around, supervision)), &mut acts);
+        let moved = repair.advance(now, &around.scene(now, self.grace(around, supervision)), &mut acts);
         for act in acts {
             match act {
                 Act::Inspect => around.inspect(now, out),
@@ -340,7 +440,7 @@ impl Subject for ContainerSubject {
             }
             Moved::Over(outcome, result) => (outcome, result),
         };
-        let step = exits::after_repair(now, repair, (outcome, &result), it, supervision);
+        let step = self.leave(now, repair, (outcome, &result), around, supervision);
         out.command(Command::of(&self.id, now, repair, Act::Journal(step), around.settings));
         Progress::Over { outcome, result }
     }

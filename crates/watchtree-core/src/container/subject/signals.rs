@@ -3,6 +3,7 @@
 use crate::container::io::EngineTime;
 use crate::container::observation::ContainerObservation;
 use crate::container::repair::Repair;
+use crate::container::subject::lingering::LingeringStop;
 use crate::time::Moment;
 
 /// The event of a stop signal, or of a stop that was carried out (`signal` = `None`).
@@ -19,20 +20,39 @@ pub(crate) struct StopEvent {
 pub(crate) enum SignalOrigin {
     /// Of an incarnation before, or of a clock that was set back.
     Odd,
-    /// It fell into a repair of ours, which knows its own.
+    /// It fell into a repair of ours, which knows its own, or is of a stop of ours that lingers in the engine.
     Repair,
     Foreign,
 }
 
-/// Where an event of a stop comes from. A repair that it falls into takes it for its own, or is overruled by it.
-/// `is_recovering` = a repair of before a restart of ours is not yet taken up: that tells whose it is.
-pub(crate) fn take_stop_event(
+/// Where an event of a stop comes from. A repair that it falls into takes it for its own, or is overruled by it; before that a
+/// stop of ours that lingers may take it. `is_recovering` = a repair of before a restart of ours is not yet taken up: that tells
+/// whose it is.
+pub(super) fn take_stop_event(
     event: StopEvent,
     it: &mut ContainerObservation,
     repair: Option<&mut Repair>,
+    lingering: Option<&mut LingeringStop>,
     is_recovering: bool,
 ) -> SignalOrigin {
     let repair = repair.filter(|repair| repair.id() == it.id());
+    let is_repairs = |signal| {
+        repair
+            .as_ref()
+            .is_some_and(|it| it.owns_signal(event.at, signal, event.came))
+    };
+    if !is_recovering
+        && !event.signal.is_some_and(is_repairs)
+        && let Some(lingering) = lingering.filter(|lingering| lingering.is_of(it))
+        && lingering.takes(event.at, event.signal, event.came)
+    {
+        it.forget_odd_stop();
+        match event.signal {
+            Some(_) => it.signals_mut().claim_newest_signal(),
+            None => it.signals_mut().claim_newest_stop(),
+        }
+        return SignalOrigin::Repair;
+    }
     let origin = match is_recovering {
         true => SignalOrigin::Odd,
         false => classify_signal(event, it, repair.as_deref()),

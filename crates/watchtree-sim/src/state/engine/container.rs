@@ -142,6 +142,8 @@ pub(super) struct Container<V, A> {
     pub(super) backoff: Option<Duration>,
     /// Next start by a watchdog takes that long.
     pub(super) slow: Option<Duration>,
+    /// The SIGKILL of its next stop by a watchdog comes that much after its time.
+    pub(super) slow_kill: Option<Duration>,
 }
 
 impl<V, A> Container<V, A> {
@@ -170,6 +172,7 @@ impl<V, A> Container<V, A> {
             last_check: None,
             backoff: None,
             slow: None,
+            slow_kill: None,
         }
     }
 

@@ -341,6 +341,11 @@ impl Engine {
         self.kernel.containers[place].slow = Some(lasts);
     }
 
+    /// The engine is slow: the SIGKILL of the container's next stop by a watchdog comes that much after its time.
+    pub fn slow_kill(&mut self, place: usize, late: Duration) {
+        self.kernel.containers[place].slow_kill = Some(late);
+    }
+
     /// A file is not there any more, or is again.
     pub fn set_mount(&mut self, path: &str, there: bool) {
         let _ = match there {

@@ -44,8 +44,10 @@ pub(super) fn stop_then(
     let (signal, life) = (c.view.stop_signal, c.life);
     let timeout = timeout.or(c.view.stop_timeout).unwrap_or(STOP_TIMEOUT);
     c.stopping.push(stopping);
+    let is_watchdogs = matches!(asker, Asker::Watchdog { .. });
+    let late = c.slow_kill.take_if(|_| is_watchdogs).unwrap_or(Duration::ZERO);
     if kill_through_engine(k, now, i, signal, asker) {
-        k.later(now + timeout, Due::Patience(i, life, asker));
+        k.later(now + timeout + late, Due::Patience(i, life, asker));
     }
 }
 
