@@ -6,6 +6,9 @@ use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};
 /// The newest decisions that are shown with all their facts; older ones take one line.
 const WHOLE_MAX: usize = 5;
 
+/// States in which a container is, or may soon be, started again though it is down.
+const TRIED_AGAIN: [&str; 3] = ["given_up", "repairing", "down"];
+
 pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
     let mut text = String::new();
     match &answer.current {
@@ -37,6 +40,12 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
             }
             for remark in &node.remarks {
                 text.push_str(&format!("  note: {}\n", clean(remark)));
+            }
+            if node.kind == "container" && !node.held && TRIED_AGAIN.contains(&node.state.as_str()) {
+                text.push_str(&format!(
+                    "  to keep it down: watchtree hold {} --for 30m (a docker stop of what is down leaves no trace)\n",
+                    answer.subject
+                ));
             }
             if !node.observer.is_empty() {
                 let health = match node.observer_health {
@@ -192,6 +201,28 @@ mod tests {
                 budget left: 5
         "#]]
         .assert_eq(&explain(&answer, Style::PLAIN));
+    }
+
+    /// No engine tells of a stop of what is down.
+    #[test]
+    fn what_is_down_and_will_be_tried_again_is_kept_down_by_a_hold() {
+        let says = |kind: &str, state: &str, held| {
+            let current = TreeNode {
+                kind: kind.into(),
+                state: state.into(),
+                held,
+                ..TreeNode::default()
+            };
+            let answer = ExplainResponse {
+                subject: "h1/docker/web".into(),
+                current: Some(current),
+                ..ExplainResponse::default()
+            };
+            explain(&answer, Style::PLAIN).contains("to keep it down: watchtree hold h1/docker/web")
+        };
+        assert!(says("container", "given_up", false) && says("container", "repairing", false));
+        assert!(!says("container", "stopped", false) && !says("container", "ok", false));
+        assert!(!says("container", "given_up", true) && !says("host", "down", false));
     }
 
     #[test]

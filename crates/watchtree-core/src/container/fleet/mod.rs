@@ -296,7 +296,10 @@ impl ContainerFleet {
             None | Some(Followup::Nothing) => false,
             Some(Followup::Inspect) => true,
             Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate, out),
-            Some(Followup::OtherSignal(signal)) => self.on_other_signal(event, signal, out),
+            Some(Followup::OtherSignal(signal)) => {
+                let subject = self.engine.inventory().subject_of(&event.id);
+                self.watched.take_other_signal(subject, event, signal, out)
+            }
         };
         if inspects {
             self.engine.inspect(now, &event.id, out);
@@ -328,10 +331,8 @@ impl ContainerFleet {
     ) -> bool {
         let came = self.engine.continuity().is_live(now).then_some(now);
         let inventory = self.engine.inventory();
-        let holder = match signal {
-            Some(_) => inventory.holder_of(&event.id),
-            None => inventory.subject_of(&event.id),
-        };
+        let of_any = || inventory.subject_of(&event.id);
+        let holder = signal.map_or_else(of_any, |_| inventory.holder_of(&event.id));
         let Some(subject) = holder.cloned() else { return false };
         let (Some(watched), Some(it)) = (self.watched.get_mut(&subject), self.engine.get_mut(&event.id)) else {
             return false;
@@ -352,15 +353,6 @@ impl ContainerFleet {
             }
             StopTaken::Nothing | StopTaken::Foreign(_) => {}
         }
-        false
-    }
-
-    /// A signal was sent that is no stop, and has set the engine's manual-stop flag. Nothing is to be inspected for it.
-    fn on_other_signal(&mut self, event: &EngineEvent, signal: u32, out: &mut Outbox) -> bool {
-        let subject = self.engine.inventory().subject_of(&event.id);
-        let watched = subject.and_then(|sid| self.watched.get_mut(sid));
-        let record = watched.and_then(|it| it.other_signal(&event.id, event.at, signal));
-        record.into_iter().for_each(|record| out.journal(record));
         false
     }
 
@@ -434,8 +426,7 @@ impl ContainerFleet {
         }
     }
 
-    /// A person wants tries of the subject and all below: what is done, or why nothing is. What perhaps a person stopped is
-    /// tried only if it is asked for by its own name.
+    /// A person wants tries of the subject and all below: what is done, or why nothing is.
     pub(crate) fn retry(
         &mut self,
         now: Moment,

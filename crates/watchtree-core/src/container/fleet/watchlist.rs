@@ -1,7 +1,8 @@
 //! Everything that is watched, by subject, and what is asked of all together. Knows no engine and decides nothing.
 
 use super::watched::Watched;
-use crate::container::io::{ContainerId, EngineTime, Record};
+use crate::container::io::{ContainerId, EngineEvent, EngineTime, Record};
+use crate::container::outbox::Outbox;
 use crate::container::repair::Repair;
 use crate::subject::SubjectId;
 use alloc::collections::BTreeMap;
@@ -34,6 +35,21 @@ impl Watchlist {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SubjectId, &mut Watched)> {
         self.0.iter_mut()
+    }
+
+    /// A signal that is no stop was sent to the container of that subject, and has set the engine's manual-stop flag. Nothing is
+    /// to be inspected for it: false.
+    pub(super) fn take_other_signal(
+        &mut self,
+        subject: Option<&SubjectId>,
+        event: &EngineEvent,
+        signal: u32,
+        out: &mut Outbox,
+    ) -> bool {
+        let watched = subject.and_then(|sid| self.0.get_mut(sid));
+        let record = watched.and_then(|it| it.other_signal(&event.id, event.at, signal));
+        record.into_iter().for_each(|record| out.journal(record));
+        false
     }
 
     pub(super) fn len(&self) -> usize {
