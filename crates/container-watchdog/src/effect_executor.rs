@@ -6,6 +6,7 @@
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
 use crate::parent::Parent;
+use crate::processes::ProcessHolder;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ pub(crate) type EngineHandle = Arc<Mutex<Result<EngineExecutor, String>>>;
 /// See the file's head.
 pub(crate) struct EffectExecutor {
     pub(crate) engine: EngineHandle,
+    pub(crate) processes: ProcessHolder,
     pub(crate) journal: JournalKeeper,
     pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
@@ -73,6 +75,7 @@ impl Execute<ContainerAgent> for EffectExecutor {
                 };
                 self.request(|engine| engine.inspect(id), refused);
             }
+            ContainerEffect::HoldProcess { id, pid } => self.processes.hold(id, pid),
             ContainerEffect::ReadStopMark { id } => {
                 let about = id.clone();
                 let refused = |_| ContainerInput::StopMark {

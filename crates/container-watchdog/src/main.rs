@@ -1,7 +1,8 @@
 //! container-watchdog: repairs the containers of one engine.
 //!
 //! A table of contents: decisions are made in `watchtree-core`, the edges are crates of their own. `setup` reads the configuration,
-//! `engine_claim` and `lock` exclude a second process, `journal_keeper` writes, `effect_executor` executes the effects, `parent` is the link to host-watchdog, `status` the API.
+//! `engine_claim` and `lock` exclude a second process, `journal_keeper` writes, `effect_executor` executes the effects, `processes`
+//! holds what runs, `parent` is the link to host-watchdog, `status` the API.
 
 mod effect_executor;
 mod engine_claim;
@@ -9,6 +10,7 @@ mod fault;
 mod journal_keeper;
 mod lock;
 mod parent;
+mod processes;
 mod run;
 mod setup;
 mod status;

@@ -14,6 +14,7 @@ use crate::effect_executor::{EffectExecutor, EngineHandle, Waiting};
 use crate::engine_claim::{self, claim};
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
+use crate::processes::ProcessHolder;
 use crate::setup::Plan;
 use crate::status::Status;
 use std::path::PathBuf;
@@ -83,6 +84,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let journal = JournalKeeper::start(journal, inputs.clone());
     let mut executor = EffectExecutor {
         engine: handle,
+        processes: ProcessHolder::new(inputs.clone()),
         journal: journal.clone(),
         link: link.clone(),
         inputs: inputs.clone(),

@@ -54,10 +54,16 @@ impl Prober {
 async fn run(engine: &Engine, probe: EngineProbe) -> Result<String, EngineError> {
     match probe {
         EngineProbe::Ping => engine.ping().await.map(|()| "answers".to_string()),
-        EngineProbe::List => engine.list().await.map(|list| format!("{} containers", list.len())),
+        EngineProbe::List => engine.list_one().await.map(|one| match one {
+            Some(_) => "one container".to_string(),
+            None => "no container".to_string(),
+        }),
         EngineProbe::Info => engine.info().await.map(|info| {
             let live_restore = if info.live_restore { "on" } else { "off" };
-            format!("{}, live-restore {live_restore}", info.version)
+            format!(
+                "{}, {} containers, live-restore {live_restore}",
+                info.version, info.containers
+            )
         }),
     }
 }

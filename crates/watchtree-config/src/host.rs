@@ -156,8 +156,8 @@ pub struct Heal {
     pub grace: Span<0, 3_600_000>,
     /// A new incarnation must stay up this long to count as repaired.
     pub verify: Span<100, 600_000>,
-    /// The container list is compared this often, whatever the events say.
-    pub list_every: Span<1000, 10_000>,
+    /// The whole container list is compared at least this often, whatever the events say.
+    pub list_every: Span<1000, 60_000>,
     /// A container whose restart limit is reached is tried again this often.
     pub retry_given_up: Span<60_000, 86_400_000>,
     /// Most repairs at one time on one engine.
@@ -177,7 +177,7 @@ impl Default for Heal {
             stop_timeout: Span::millis(10_000),
             grace: Span::millis(10_000),
             verify: Span::millis(10_000),
-            list_every: Span::millis(5_000),
+            list_every: Span::millis(60_000),
             retry_given_up: Span::millis(600_000),
             parallel: 8,
             host_budget: 100,

@@ -306,8 +306,8 @@ pub const HOST: &[Key] = &[
     key(
         "[heal]",
         "list_every",
-        "\"5s\"",
-        "The container list is compared this often whatever the events say. 1s to 10s.",
+        "\"60s\"",
+        "The whole container list is compared at least this often, and every 5s where that is cheap. 1s to 60s.",
     ),
     key(
         "[heal]",

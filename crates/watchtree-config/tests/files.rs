@@ -83,8 +83,8 @@ fn a_wrong_value_is_named_with_its_place_and_cure() {
         expect![[r#"3:10: invalid type: integer `5`, expected a duration such as "500ms", "30s" or "10m""#]],
     );
     host_line(
-        "name = 'h1'\n[heal]\nlist_every = '20s'",
-        expect!["3:14: `20s` is out of bounds; give a duration from 1s to 10s"],
+        "name = 'h1'\n[heal]\nlist_every = '90s'",
+        expect!["3:14: `90s` is out of bounds; give a duration from 1s to 1m"],
     );
     host_line(
         "name = 'h1'\n[heal]\nbudget = 0",

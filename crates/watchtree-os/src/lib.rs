@@ -5,6 +5,7 @@
 pub mod build;
 pub mod figures;
 pub mod identity;
+pub mod limits;
 pub mod lock;
 pub mod process;
 pub mod shutdown;

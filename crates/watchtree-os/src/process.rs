@@ -106,6 +106,14 @@ impl Process {
     }
 }
 
+/// The control groups of a process, as `/proc` lists them: a line each.
+///
+/// # Errors
+/// The process has ended, or cannot be looked at.
+pub fn control_groups(pid: u32) -> io::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
+}
+
 /// What `/proc` says of a process that may be a lost child of ours.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct ProcStat {

@@ -204,3 +204,25 @@ fn a_clock_that_is_set_back_during_our_stop_is_no_person() {
         ignores TERM, docker kill | ignores TERM, docker kill -s TERM: stop -t 10 a; a exited STOPPED
     "#]]);
 }
+
+/// The list of a large engine comes rarely: the kernel shows an end that no event tells. Where it cannot, the list comes often.
+#[test]
+fn an_end_that_no_event_tells_is_seen_by_the_kernel_or_by_the_list() {
+    let play = |(_, hides, millis): (&str, bool, u64)| {
+        let mut w = Scene::with(&["a"]);
+        w.api().list_takes(400);
+        w.api().hides_processes(hides);
+        w.does("watchdog killed, 1s, watchdog started, 2m, stream silent, a exits 1")
+            .run(millis);
+        w.outcome()
+    };
+    let cases = [
+        ("seen by the kernel, and its event is waited for", false, 900),
+        ("seen by the kernel", false, 4000),
+        ("seen by the list", true, 9000),
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        seen by the kernel, and its event is waited for: no call; a exited OK
+        seen by the kernel | seen by the list: start a; a running STARTING
+    "#]]);
+}

@@ -16,8 +16,8 @@ fn a_killed_container_watchdog_is_started_again() {
             0.006  decided  revive watchdog @watchdog: verifying, process 1002 was started
             0.006  seen     the event stream opens
             0.010  told     web OK: running
-            0.075  decided  revive watchdog @watchdog: succeeded, process 1002 of build sim said Hello
-            0.077  told     manager: h1/docker/@watchdog OK: beats, process 1002
+            0.100  decided  revive watchdog @watchdog: succeeded, process 1002 of build sim said Hello
+            0.104  told     manager: h1/docker/@watchdog OK: beats, process 1002
         "#]]);
 }
 

@@ -182,11 +182,11 @@ fn the_story_of_a_killed_daemon() {
         0.004  told     watchdog degraded, engine: connection refused: is the engine running?
         5.000  happens  dockerd started
         6.020  happens  dockerd answers
+        6.023  told     web SUSPECT: exited (143); waits until the event stream is whole again
         7.015  seen     the event stream opens
         7.015  told     watchdog no longer degraded, stream
         7.017  told     watchdog no longer degraded, engine
-        7.019  told     web SUSPECT: exited (143); waits until the event stream is whole again
-        9.021  decided  web: stopped by a person: the engine's manual-stop flag is set; operator_intent blocked
-        9.021  told     web STOPPED: stopped by a person: the engine's manual-stop flag is set
+        9.017  decided  web: stopped by a person: the engine's manual-stop flag is set; operator_intent blocked
+        9.017  told     web STOPPED: stopped by a person: the engine's manual-stop flag is set
     "#]]);
 }

@@ -7,12 +7,12 @@
 //!          frontend (uplink) ────────────────────────────┘          its own states: see `lifecycle`
 //! ```
 
+use super::backstop::Backstop;
 use super::climate::Climate;
 use super::fleet::ContainerFleet;
 use super::inventory::CONTAINERS_MAX;
 use super::io::{ContainerEffect, ContainerInput, EngineError, Recovered};
 use super::lifecycle::Lifecycle;
-use super::list_schedule::ListSchedule;
 use super::orders::Orders;
 use super::outbox::Outbox;
 use super::own_state::{OwnState, PARENT};
@@ -37,7 +37,7 @@ pub struct ContainerAgent {
     orders: Orders,
     own: OwnState,
     lifecycle: Lifecycle,
-    list: ListSchedule,
+    backstop: Backstop,
     stalls: u64,
     out: Outbox,
 }
@@ -54,7 +54,7 @@ impl ContainerAgent {
             look_at: settings.look_at.clone(),
         };
         let orders = Orders::restored(now, &settings, &mut recovered);
-        let list = ListSchedule::new(now, settings.list_every);
+        let backstop = Backstop::new(now, settings.list_every);
         let mut fleet = ContainerFleet::new(settings, recovered.last_event.take(), now);
         fleet.restore(now, recovered);
         let mut out = Outbox::default();
@@ -65,7 +65,7 @@ impl ContainerAgent {
             orders,
             own: OwnState::default(),
             lifecycle: Lifecycle::default(),
-            list,
+            backstop,
             stalls: 0,
             out,
         }
@@ -129,11 +129,6 @@ impl ContainerAgent {
         self.frontend.set_health(self.own.health(), figures.to_vec());
     }
 
-    fn ask_list(&mut self, now: Moment) {
-        self.list.ask(now);
-        self.out.push(ContainerEffect::List);
-    }
-
     fn engine_failed(&mut self, error: &EngineError) {
         if let Some(why) = words::failure(error) {
             self.condition("engine", Err(why));
@@ -145,7 +140,7 @@ impl ContainerAgent {
             ContainerInput::StreamOpened => {
                 self.fleet.stream_opened(now, &mut self.out);
                 self.condition("stream", Ok("the event stream is open".to_string()));
-                self.ask_list(now);
+                self.backstop.ask_list(now, &mut self.out);
             }
             ContainerInput::StreamEnded { why } => {
                 self.condition("stream", Err(why));
@@ -159,21 +154,24 @@ impl ContainerAgent {
                 }
             }
             ContainerInput::Listed(Ok(entries)) => {
-                let asked = self.list.came(now);
+                let asked = self.backstop.listed(now, &entries);
                 self.condition("engine", Ok("the engine answers".to_string()));
+                self.condition("processes", self.backstop.processes_seen());
                 self.fleet.on_listed(now, asked, &entries, &mut self.out);
             }
             ContainerInput::Listed(Err(error)) => {
                 self.engine_failed(&error);
-                self.list.failed(now);
+                self.backstop.list_failed(now);
             }
             ContainerInput::Inspected { id, result: Ok(view) } => {
+                self.backstop.inspected(&view, &mut self.out);
                 self.fleet.on_inspected(now, &id, view, &mut self.out);
             }
             ContainerInput::Inspected { id, result: Err(error) } => {
                 self.engine_failed(&error);
                 self.fleet.inspection_failed(now, &id, &error);
             }
+            ContainerInput::Process { id, pid, seen } => self.backstop.process(now, &id, pid, seen),
             ContainerInput::StopMark { id, manually_stopped } => self.fleet.on_flag(&id, manually_stopped),
             ContainerInput::Performed { ticket, result } => {
                 if let Err(error @ (EngineError::Unreachable(_) | EngineError::BadAnswer(_))) = &result {
@@ -199,7 +197,7 @@ impl ContainerAgent {
             ContainerInput::Stalled { .. } => {
                 self.stalls += 1;
                 self.fleet.stream_broke(now, false, &mut self.out);
-                self.ask_list(now);
+                self.backstop.ask_list(now, &mut self.out);
             }
             ContainerInput::HostShutdown => self.host_shutdown(now),
             ContainerInput::Stop => self.stop(now),
@@ -314,8 +312,7 @@ impl Machine for ContainerAgent {
         self.frontend.handle_timeout(now);
         let climate = Climate::new(self.orders.holds(), self.lifecycle);
         self.fleet.handle_timeout(now, climate, &mut self.out);
-        if self.list.next() <= now {
-            self.ask_list(now);
+        if self.backstop.handle_timeout(now, &mut self.fleet, &mut self.out) {
             self.observe_self();
         }
         self.orders.expire(now, &mut self.fleet, &mut self.out);
@@ -336,7 +333,7 @@ impl Machine for ContainerAgent {
         let all = [
             self.frontend.next_deadline(),
             self.fleet.next_deadline(),
-            Some(self.list.next()),
+            Some(self.backstop.next_deadline()),
             self.orders.next_deadline(),
             self.lifecycle.deadline(),
         ];

@@ -284,10 +284,14 @@ impl Inventory {
         };
         let status = observation.status();
         let same_health = entry.run != RunState::Running || entry.health == observation.health();
-        // The engine's restarts between two lists show in its count only.
-        let restless = status == Status::Backoff;
         let renamed = *moves || observation.name() != entry.name;
-        status != expected || !same_health || !observation.is_current() || renamed || restless
+        // The engine's restarts between two lists show in its count only.
+        status != expected || !same_health || !observation.is_current() || renamed || status == Status::Backoff
+    }
+
+    /// Containers that go to another subject.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = &ContainerId> {
+        self.containers.iter().filter(|(_, it)| it.moves).map(|(id, _)| id)
     }
 
     /// A subject without a container: when it is to be forgotten, if no successor comes; `None` = not while nothing is listed.

@@ -248,6 +248,17 @@ pub enum Performed {
     AlreadySo,
 }
 
+/// What the kernel shows of a process that was to be held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ProcessSeen {
+    /// It lives, it is that container's, and its end will be told.
+    Held,
+    /// It cannot be held: none of that number can be seen, or it is another's; in words.
+    Hidden(String),
+    /// It has ended.
+    Ended,
+}
+
 /// Everything the container role may be told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ContainerInput {
@@ -275,6 +286,15 @@ pub enum ContainerInput {
         id: ContainerId,
         /// `HasBeenManuallyStopped`.
         manually_stopped: Option<bool>,
+    },
+    /// Answers `HoldProcess`: `Held` or `Hidden` at once, and `Ended` when it is time.
+    Process {
+        /// Whose.
+        id: ContainerId,
+        /// Which.
+        pid: u32,
+        /// What the kernel shows.
+        seen: ProcessSeen,
     },
     /// Answers `Perform`. A call whose deadline passed is answered `Err(Deadline)` once; should the engine answer later
     /// all the same, a second `Performed` with that ticket follows.
@@ -329,6 +349,13 @@ pub enum ContainerEffect {
         /// Which.
         id: ContainerId,
     },
+    /// Tell when this process ends, as the kernel knows it. It is let go by itself.
+    HoldProcess {
+        /// The container whose init it is.
+        id: ContainerId,
+        /// Its number, as the engine sees it.
+        pid: u32,
+    },
     /// Write this to the journal. Every effect after it is performed only after the write returned (not the sync).
     Journal(Record),
     /// Call the engine. Never cancelled, never posted twice.
@@ -350,7 +377,7 @@ pub enum ContainerEffect {
     LocalAnswer(OrderAnswer),
     /// One line for the log: this daemon is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `journal`, `engine`, `stream`, `parent`.
+        /// What it is about: `journal`, `engine`, `stream`, `processes`, `parent`.
         about: &'static str,
         /// In words.
         state: Result<String, String>,

@@ -12,11 +12,13 @@
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
 //! | `engine_calls` | calls under way and their places |
 //! | `fleet` | all containers with their supervisors: takes in, reconciles, hands out |
+//! | `list_schedule`, `processes`, `backstop` | what is seen where no event tells it, and at which cost |
 //! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
 //!
 //! Each file imports only those above it, but for `stamps`, `record`, `io`, `settings` and `labels`, which all may use.
 
 mod agent;
+mod backstop;
 mod classifier;
 mod climate;
 mod continuity;
@@ -33,6 +35,7 @@ mod orders;
 mod outbox;
 mod own_state;
 mod own_stop;
+mod processes;
 pub mod record;
 mod recovery;
 mod repair;

@@ -40,7 +40,7 @@ pub struct ContainerSettings {
     pub fleet_policy: FleetPolicy,
     /// Time between the stop signal and SIGKILL where neither a label nor the container says otherwise.
     pub stop_timeout: Duration,
-    /// Time between two container lists; at most 10 s.
+    /// Longest time between two whole lists of containers; shorter where they cost the engine little.
     pub list_every: Duration,
     /// How long to wait for late events before a stop of unknown cause is judged.
     pub settle: Duration,
@@ -73,7 +73,7 @@ impl ContainerSettings {
             policy: RestartPolicy::default(),
             fleet_policy: FleetPolicy::default(),
             stop_timeout: Duration::from_secs(10),
-            list_every: Duration::from_secs(5),
+            list_every: Duration::from_secs(60),
             settle: Duration::from_secs(2),
             deploy_quiet: Duration::from_secs(30),
             start_deadline: Duration::from_secs(30),

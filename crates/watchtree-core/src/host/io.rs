@@ -57,8 +57,10 @@ pub struct HostPolicy {
     pub retry_unfit: Duration,
     /// Retry of a child whose engine another healer holds (exit 8).
     pub retry_taken: Duration,
-    /// Every so often `_ping` and the list.
-    pub probe_every: Duration,
+    /// Every so often `_ping`.
+    pub ping_every: Duration,
+    /// Every so often a list of one container.
+    pub list_every: Duration,
     /// Every so often `/info`.
     pub info_every: Duration,
     /// Every so often the machine's figures are read.
@@ -87,8 +89,9 @@ impl Default for HostPolicy {
             child_fleet: child_fleet(),
             retry_unfit: Duration::from_secs(60),
             retry_taken: Duration::from_secs(10),
-            probe_every: Duration::from_secs(2),
-            info_every: Duration::from_secs(10),
+            ping_every: Duration::from_secs(2),
+            list_every: Duration::from_secs(4),
+            info_every: Duration::from_secs(8),
             figures_every: Duration::from_secs(2),
             beat: Duration::from_millis(500),
             disk_free_milli_min: 50,
@@ -130,14 +133,14 @@ fn child_fleet() -> FleetPolicy {
     FleetPolicy::new(limits).expect("these constants are a policy")
 }
 
-/// A look at an engine. Reporting only: nothing is repaired by it.
+/// A probe of an engine. Each is answered by another part of it, and costs it little however many containers there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum EngineProbe {
-    /// `GET /_ping`
+    /// `GET /_ping`: the daemon serves its socket.
     Ping,
-    /// `GET /containers/json`
+    /// `GET /containers/json` of one container: its own view of them, and its images.
     List,
-    /// `GET /info`
+    /// `GET /info`: it reaches containerd.
     Info,
 }
 
@@ -159,7 +162,7 @@ impl EngineProbe {
         match self {
             Self::Ping => Duration::from_secs(1),
             Self::List => Duration::from_secs(2),
-            Self::Info => Duration::from_secs(5),
+            Self::Info => Duration::from_secs(3),
         }
     }
 }

@@ -41,6 +41,16 @@ impl ApiFaults<'_> {
     pub fn flag_takes(&mut self, millis: u64) {
         self.0.hosts[0].api.flag_takes = Some(Duration::from_millis(millis));
     }
+
+    /// The list takes so many milliseconds.
+    pub fn list_takes(&mut self, millis: u64) {
+        self.0.hosts[0].api.list_takes = Some(Duration::from_millis(millis));
+    }
+
+    /// The watchdogs cannot see the processes of containers that start from here on.
+    pub fn hides_processes(&mut self, hides: bool) {
+        self.0.hosts[0].api.hides_processes = hides;
+    }
 }
 
 /// What may happen to the disk under the journal.

@@ -2,13 +2,13 @@
 
 use crate::log::{CallId, Excuse, Node, Observation, PersonAct, StartedBy};
 use crate::scheduler::event::SimEvent;
-use crate::scheduler::host::OpenCall;
+use crate::scheduler::host::{HeldProcess, OpenCall};
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
 use crate::state::engine::{Asker, Out, Verb};
 use watchtree_core::container::io::{
     ContainerId, ContainerInput, ContainerView, EngineCall, EngineError, EngineEvent, EngineTime, EventAction,
-    ListEntry, Performed, RunState, Ticket,
+    ListEntry, Performed, ProcessSeen, RunState, Ticket,
 };
 use watchtree_core::time::{Duration, Moment};
 
@@ -16,6 +16,8 @@ use watchtree_core::time::{Duration, Moment};
 const INSPECT_WITHIN: Duration = Duration::from_secs(5);
 /// How often an inspect that waits looks whether the start before it is over.
 const LOCK_ASKED_EVERY: Duration = Duration::from_millis(20);
+/// How soon the kernel tells of an end.
+const KERNEL_TELLS: Duration = Duration::from_millis(1);
 /// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
 const AGAIN: u64 = 1 << 40;
 
@@ -187,6 +189,39 @@ pub(super) fn flag_read(world: &mut World, h: usize, epoch: u64, id: ContainerId
     }
     let input = ContainerInput::StopMark { id, manually_stopped };
     world.after(Duration::ZERO, SimEvent::ToChild(h, epoch, input));
+}
+
+// --- the kernel ---
+
+/// A process is to be held.
+pub(super) fn hold_process(world: &mut World, h: usize, id: ContainerId, pid: u32) {
+    let epoch = world.hosts[h].child.epoch();
+    let host = &mut world.hosts[h];
+    let seen = match host.engine.process_lives(&id, pid) && !host.api.hides_processes {
+        true => ProcessSeen::Held,
+        false => ProcessSeen::Hidden(format!("no process {pid} here")),
+    };
+    if seen == ProcessSeen::Held {
+        let id = id.clone();
+        host.held_processes.push(HeldProcess { epoch, id, pid });
+    }
+    to_child(world, h, KERNEL_TELLS, ContainerInput::Process { id, pid, seen });
+}
+
+/// Tells of the processes that have ended.
+fn tell_ended_processes(world: &mut World, h: usize) {
+    let (epoch, engine) = (world.hosts[h].child.epoch(), &world.hosts[h].engine);
+    let (lives, ended): (Vec<_>, Vec<_>) = world.hosts[h]
+        .held_processes
+        .iter()
+        .filter(|held| held.epoch == epoch)
+        .cloned()
+        .partition(|held| engine.process_lives(&held.id, held.pid));
+    world.hosts[h].held_processes = lives;
+    for HeldProcess { id, pid, .. } in ended {
+        let seen = ProcessSeen::Ended;
+        to_child(world, h, KERNEL_TELLS, ContainerInput::Process { id, pid, seen });
+    }
 }
 
 // --- calls ---
@@ -386,6 +421,7 @@ pub(super) fn hear_engine(world: &mut World, h: usize) {
     for (place, now) in world.hosts[h].engine.drain_changed() {
         world.saw(Observation::Container { host: h, place, now });
     }
+    tell_ended_processes(world, h);
     let (due, wake) = (world.hosts[h].engine.next_deadline(), world.hosts[h].engine_wake);
     if let Some(due) = due.filter(|due| wake.is_none_or(|wake| *due < wake || wake < world.now)) {
         world.hosts[h].engine_wake = Some(due);

@@ -22,11 +22,13 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
     match effect {
         ContainerEffect::Subscribe { since } => api::subscribe(world, h, since),
         ContainerEffect::List => {
-            let delay = world.takes(Hop::List);
+            let usual = world.takes(Hop::List);
+            let delay = world.hosts[h].api.list_takes.unwrap_or(usual);
             world.after(delay, SimEvent::ListRead(h, epoch));
         }
         ContainerEffect::Inspect { id } => api::inspect(world, h, id),
         ContainerEffect::ReadStopMark { id } => api::read_flag(world, h, id),
+        ContainerEffect::HoldProcess { id, pid } => api::hold_process(world, h, id, pid),
         ContainerEffect::Journal(record) => journal::write(world, h, record),
         ContainerEffect::Perform {
             ticket,

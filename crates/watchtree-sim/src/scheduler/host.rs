@@ -46,6 +46,19 @@ pub(crate) struct ApiFaults {
     pub(crate) late_inspects: u32,
     /// Reading the manual-stop flag takes that long; `None` = as usual.
     pub(crate) flag_takes: Option<Duration>,
+    /// The list takes that long; `None` = as usual.
+    pub(crate) list_takes: Option<Duration>,
+    /// The processes of containers cannot be seen by the watchdogs.
+    pub(crate) hides_processes: bool,
+}
+
+/// A process of a container, held by a container-watchdog.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldProcess {
+    /// Of the holder.
+    pub(crate) epoch: u64,
+    pub(crate) id: String,
+    pub(crate) pid: u32,
 }
 
 /// See the top of this file.
@@ -68,6 +81,8 @@ pub(crate) struct Host {
     pub(crate) subscription: (u64, bool),
     pub(crate) calls: BTreeMap<CallId, OpenCall>,
     pub(crate) api: ApiFaults,
+    /// Processes of its containers that its container-watchdog holds.
+    pub(crate) held_processes: Vec<HeldProcess>,
     /// Frames to the manager are held back here.
     pub(crate) backlog: Option<Vec<Envelope>>,
     /// Held-back frames that trickle out.
@@ -122,6 +137,7 @@ impl Host {
             subscription: (0, false),
             calls: BTreeMap::new(),
             api: ApiFaults::default(),
+            held_processes: Vec::new(),
             backlog: None,
             held: Vec::new(),
             cut_until: Moment::ZERO,

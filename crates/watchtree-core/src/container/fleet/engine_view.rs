@@ -15,6 +15,11 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// After a gap in the events the whole list is compared often for this long: what still comes of what happened in it shows.
+const WATCHED_CLOSELY: Duration = Duration::from_secs(60);
+/// More than so many containers are not inspected one by one.
+const UNSETTLED_MAX: usize = 16;
+
 /// See the module's text.
 pub(super) struct EngineView {
     inventory: Inventory,
@@ -134,6 +139,46 @@ impl EngineView {
 
     pub(super) fn inspect_all(&mut self, now: Moment, out: &mut Outbox) {
         self.inventory.ids().iter().for_each(|id| self.inspect(now, id, out));
+    }
+
+    /// The containers were listed, and the event stream is open and whole.
+    pub(super) fn is_ready(&self) -> bool {
+        self.inventory.is_listed() && self.continuity.is_open() && self.continuity.gap_until().is_none()
+    }
+
+    /// Inspects it, if it is believed to run. True if it is.
+    pub(super) fn inspect_if_running(&mut self, now: Moment, id: &ContainerId, out: &mut Outbox) -> bool {
+        let it = self.inventory.get(id);
+        let runs = it.is_some_and(|it| matches!(it.status(), Status::Running | Status::Paused));
+        if runs {
+            self.inspect(now, id, out);
+        }
+        runs
+    }
+
+    /// Inspects again what the last inspection left open, and what is in motion. False if the whole list is to be asked for
+    /// instead: what happens may go unseen, or that is cheaper.
+    pub(super) fn inspect_unsettled<'s>(
+        &mut self,
+        now: Moment,
+        in_motion: impl Iterator<Item = &'s SubjectId>,
+        out: &mut Outbox,
+    ) -> bool {
+        let is_blind = !self.is_ready() || now < self.continuity.whole_since() + WATCHED_CLOSELY;
+        let in_motion = in_motion.filter_map(|sid| self.inventory.container_of(sid));
+        let between = [Status::Unknown, Status::Backoff, Status::Removing];
+        let all = self.inventory.observations();
+        let unclear = all.filter(|it| between.contains(&it.status()) || !it.is_current());
+        let unsettled = unclear
+            .map(ContainerObservation::id)
+            .chain(in_motion)
+            .chain(self.inventory.moving());
+        let unsettled: BTreeSet<_> = unsettled.cloned().collect();
+        if is_blind || UNSETTLED_MAX < unsettled.len() {
+            return false;
+        }
+        unsettled.iter().for_each(|id| self.inspect(now, id, out));
+        true
     }
 
     /// The stream is open. True if events may have been lost before it.

@@ -23,7 +23,6 @@ use crate::container::io::{
     Recovered, RunState, Ticket,
 };
 use crate::container::labels::Labels;
-use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
@@ -135,9 +134,8 @@ impl ContainerFleet {
     /// Does what follows from what is known of that subject.
     fn reconcile(&mut self, now: Moment, sid: &SubjectId, climate: Climate<'_>, out: &mut Outbox) {
         self.executor.take_up(sid);
-        let Some(watched) = self.watched.get_mut(sid) else {
-            return;
-        };
+        let watched = self.watched.get_mut(sid);
+        let Some(watched) = watched else { return };
         if self.engine.inventory().observation_of(sid).is_none() {
             return self.without_container(now, sid, out);
         }
@@ -152,13 +150,12 @@ impl ContainerFleet {
     }
 
     fn without_container(&mut self, now: Moment, sid: &SubjectId, out: &mut Outbox) {
-        let Some(watched) = self.watched.get_mut(sid) else {
-            return;
-        };
-        if !self.engine.inventory().is_listed() {
-            // From the journal; the first list will show whether it is still there.
-            return;
-        }
+        // Before the first list it is of the journal: that will show whether it is still there.
+        let watched = self
+            .watched
+            .get_mut(sid)
+            .filter(|_| self.engine.inventory().is_listed());
+        let Some(watched) = watched else { return };
         let replay = self.executor.without_container(now, (sid, watched), out);
         self.replay(now, replay, out);
         match self.engine.empty_until(now, sid) {
@@ -358,8 +355,7 @@ impl ContainerFleet {
 
     /// The containers were listed, as asked for at that moment.
     pub(crate) fn on_listed(&mut self, now: Moment, asked: Moment, entries: &[ListEntry], out: &mut Outbox) {
-        let watched = &self.watched;
-        let in_motion = |sid: &SubjectId| watched.is_in_motion(sid);
+        let in_motion = |sid: &SubjectId| self.watched.is_in_motion(sid);
         let running = entries.iter().filter(|entry| entry.run == RunState::Running);
         self.executor.outbreaks_mut().set_size(running.count());
         for id in self.engine.listed(now, asked, entries, in_motion, out) {
@@ -368,10 +364,19 @@ impl ContainerFleet {
         self.engine.note_empty(now);
     }
 
+    /// Inspects it, if it is believed to run. True if it is.
+    pub(crate) fn inspect_if_running(&mut self, now: Moment, id: &ContainerId, out: &mut Outbox) -> bool {
+        self.engine.inspect_if_running(now, id, out)
+    }
+
+    /// Inspects again what is unsettled. False if the whole list is to be asked for instead.
+    pub(crate) fn inspect_unsettled(&mut self, now: Moment, out: &mut Outbox) -> bool {
+        self.engine.inspect_unsettled(now, self.watched.in_motion(), out)
+    }
+
     pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
         let labels = Labels::read(&view.labels, self.executor.settings());
-        let watched = &self.watched;
-        let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
+        let in_repair = |sid: &SubjectId| self.watched.repairs(sid, id);
         if let Some(Holder { subject, is_new }) = self.engine.inspected(now, id, view, in_repair, out) {
             let watched = self.watched.get_or_new(subject);
             watched.take_up(labels, is_new, self.executor.settings());
@@ -411,9 +416,8 @@ impl ContainerFleet {
         result: Result<Performed, EngineError>,
         out: &mut Outbox,
     ) {
-        let Some(sid) = self.executor.subject_of(ticket).cloned() else {
-            return;
-        };
+        let sid = self.executor.subject_of(ticket).cloned();
+        let Some(sid) = sid else { return };
         let watched = self.watched.get_mut(&sid);
         let commands = self.executor.answered(now, ticket, result, watched, out);
         self.engine.touch(sid);
@@ -447,10 +451,8 @@ impl ContainerFleet {
         if self.illness.is_of(sid, self.executor.settings()) {
             return self.illness.verdict(self.executor.settings());
         }
-        let it: Option<&ContainerObservation> = self.engine.inventory().observation_of(sid);
-        self.watched
-            .get(sid)?
-            .verdict(it, &self.executor.settings().identity.name)
+        let (it, settings) = (self.engine.inventory().observation_of(sid), self.executor.settings());
+        self.watched.get(sid)?.verdict(it, &settings.identity.name)
     }
 
     /// True while something is to be said of a subject of that name.
@@ -470,8 +472,7 @@ impl ContainerFleet {
 
     /// The containers were listed, and the event stream is open and whole.
     pub(crate) fn is_ready(&self) -> bool {
-        let continuity = self.engine.continuity();
-        self.engine.inventory().is_listed() && continuity.is_open() && continuity.gap_until().is_none()
+        self.engine.is_ready()
     }
 
     /// Figures for beats: subjects, calls under way, starts, subjects at their limit.

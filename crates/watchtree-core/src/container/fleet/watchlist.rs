@@ -82,6 +82,13 @@ impl Watchlist {
         repair.is_some_and(|repair| !repair.is_verifying())
     }
 
+    /// Those with a repair in motion, or one of before a restart of ours.
+    pub(super) fn in_motion(&self) -> impl Iterator<Item = &SubjectId> {
+        let all = self.0.iter();
+        let in_motion = all.filter(|(sid, it)| self.is_in_motion(sid) || it.is_recovering());
+        in_motion.map(|(sid, _)| sid)
+    }
+
     /// A call is under way, or a stop of ours has no start yet.
     pub(super) fn is_busy(&self) -> bool {
         let is_busy = |it: &Repair| it.is_calling() || (it.is_half_done() && it.overruled().is_none());

@@ -152,6 +152,12 @@ impl Engine {
         found.ok_or(EngineError::NotFound)
     }
 
+    /// Whether that process of a container lives, by the kernel.
+    pub fn process_lives(&self, id: &str, pid: u32) -> bool {
+        let c = self.find(id).map(|i| &self.kernel.containers[i]);
+        c.is_some_and(|c| c.alive && c.view.pid == pid)
+    }
+
     /// What inspect would say of the container at that place.
     pub fn view(&self, place: usize) -> &ContainerView {
         &self.kernel.containers[place].view
