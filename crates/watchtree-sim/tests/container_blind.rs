@@ -222,7 +222,8 @@ fn an_end_that_no_event_tells_is_seen_by_the_kernel_or_by_the_list() {
         ("seen by the list", true, 9000),
     ];
     outcomes(cases, play).tells(expect![[r#"
-        seen by the kernel, and its event is waited for: no call; a exited OK
-        seen by the kernel | seen by the list: start a; a running STARTING
+        seen by the kernel, and its event is waited for: no call; a exited SUSPECT
+        seen by the kernel: start a; a running STARTING
+        seen by the list: start a; a running OK
     "#]]);
 }

@@ -24,21 +24,21 @@ fn a_killed_container_watchdog_is_started_again() {
 #[test]
 fn a_crash_is_healed_here_and_told_there() {
     Scene::in_a_fleet(&["web"]).does("web exits 1, 10s").tells(expect![[r#"
-            0.000  happens  web exits 1
-            0.003  seen     web: die, exit code 1
-            0.003  decided  start web: exited (1), nobody stopped it: start it, restart 1 in a row
-            0.003  done     start web
-            0.003  told     web REPAIRING: being started
-            0.005  told     manager: h1/docker/web REPAIRING: being started
-            0.124  done     start web → done
-            0.127  seen     web: start
-            0.132  decided  start web: verifying, a new incarnation was seen
-            0.132  told     web STARTING: started; it must stay up to count as repaired
-            0.140  told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            5.127  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-            5.127  told     web OK: running
-            5.133  told     manager: h1/docker/web OK: running
-        "#]]);
+        0.000  happens  web exits 1
+        0.003  seen     web: die, exit code 1
+        0.003  decided  start web: exited (1), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start web
+        0.003  told     web REPAIRING: being started
+        0.008  told     manager: h1/docker/web REPAIRING: being started
+        0.124  done     start web → done
+        0.127  seen     web: start
+        0.132  decided  start web: verifying, a new incarnation was seen
+        0.132  told     web STARTING: started; it must stay up to count as repaired
+        0.137  told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
+        5.127  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        5.127  told     web OK: running
+        5.130  told     manager: h1/docker/web OK: running
+    "#]]);
 }
 
 #[test]
@@ -57,19 +57,19 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             20.304 happens  container-watchdog starts
             20.306 told     watchdog degraded, stream: connection refused: is the engine running?
             20.308 told     watchdog degraded, engine: connection refused: is the engine running?
-            20.354 told     manager: h1 OK: heard again after UNREACHABLE
-            20.356 told     manager: h1/docker UNKNOWN: not asked yet
-            20.356 told     manager: h1/docker/@watchdog STARTING: runs as process 1002, has not said Hello yet
-            20.383 told     manager: h1/docker/@watchdog OK: beats, process 1002
-            20.387 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
+            20.358 told     manager: h1 OK: heard again after UNREACHABLE
+            20.363 told     manager: h1/docker UNKNOWN: not asked yet
+            20.363 told     manager: h1/docker/@watchdog STARTING: runs as process 1002, has not said Hello yet
+            20.396 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            20.401 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
             21.100 happens  dockerd answers
             21.712 seen     the event stream opens
             21.712 told     watchdog no longer degraded, stream
             21.714 told     watchdog no longer degraded, engine
             21.716 told     web SUSPECT: exited (255); waits until the event stream is whole again
-            21.724 told     manager: h1/docker/@watchdog OK: beats, process 1002
-            21.724 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
-            22.312 told     manager: h1/docker OK: answers
+            21.722 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            21.722 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
+            22.315 told     manager: h1/docker OK: answers
             23.718 decided  start web: exited (255), nobody stopped it: start it, restart 1 in a row
             23.718 done     start web
             23.718 told     web REPAIRING: being started
@@ -78,10 +78,10 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             23.842 seen     web: start
             23.844 decided  start web: verifying, a new incarnation was seen
             23.844 told     web STARTING: started; it must stay up to count as repaired
-            23.851 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
+            23.849 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
             28.842 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             28.842 told     web OK: running
-            28.846 told     manager: h1/docker/web OK: running
+            28.845 told     manager: h1/docker/web OK: running
         "#]]);
 }
 

@@ -248,12 +248,8 @@ impl ContainerFleet {
 
     /// Writes down the newest event taken. Never while nothing is judged: the cursor says that everything before it was.
     fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
-        if !climate.is_leaving {
-            self.engine
-                .cursor_record()
-                .into_iter()
-                .for_each(|record| out.journal(record));
-        }
+        let record = self.engine.cursor_record().filter(|_| !climate.is_leaving);
+        record.into_iter().for_each(|record| out.journal(record));
     }
 
     fn events_lost(&mut self, out: &mut Outbox) {
