@@ -67,7 +67,7 @@ impl Place {
         if let Self::Own(rig) = self {
             rig.power_cut()?;
             rig.start()?;
-            let _ = rig.set_exec_broken(false); // it mostly is not
+            rig.set_exec_broken(false)?;
         }
         self.api()?.clear()
     }

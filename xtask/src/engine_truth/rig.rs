@@ -225,6 +225,8 @@ impl Rig {
         let flag = self.dir.join("exec-broken");
         match broken {
             true => std::fs::write(flag, "").map_err(Into::into),
+            // It mostly is not.
+            false if !flag.exists() => Ok(()),
             false => std::fs::remove_file(flag).map_err(Into::into),
         }
     }
