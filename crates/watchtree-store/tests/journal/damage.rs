@@ -187,7 +187,8 @@ fn frames_that_do_not_belong_there_are_left_out() {
 
 #[test]
 fn whatever_is_in_its_place_is_kept_and_named() {
-    let put: [(&str, fn(&Path)); 5] = [
+    type Put = fn(&Path);
+    let put: [(&str, Put); 5] = [
         ("it is no journal of this version", |path| {
             std::fs::write(path, "something else entirely").expect("a file");
         }),
