@@ -4,12 +4,10 @@
 pub const FNV1A_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// FNV-1a of these bytes, continued from `hash`.
-pub const fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
-    let mut hash = hash;
-    let mut i = 0;
-    while i < bytes.len() {
-        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
-        i += 1;
+pub const fn fnv1a(mut hash: u64, mut bytes: &[u8]) -> u64 {
+    while let [first, rest @ ..] = bytes {
+        hash = (hash ^ *first as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        bytes = rest;
     }
     hash
 }
