@@ -115,6 +115,7 @@ mod tests {
             ("10.0.0.1 is silent", "10.0.0.2 is silent"),
             ("10.0:22 is silent", "10.0:23 is silent"),
             ("build 29.1.3", "build 29.1.4"),
+            ("5s", "s"),
             ("5 s", "5 h"),
             ("5s", "5h"),
             ("(5 s", "5 s"),

@@ -166,3 +166,27 @@ pub struct NodeIdentity {
     /// Version of the program, for people and for "a child of another build".
     pub version: String,
 }
+
+#[cfg(test)]
+mod tests {
+    //! What is a name, and why another text is none.
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_name_is_refused_with_the_reason() {
+        let longest = "a".repeat(NAME_BYTES_MAX);
+        for text in ["h1", "H.1_2-3@4", longest.as_str()] {
+            assert_eq!(NodeName::new(text).map(|name| name.to_string()), Ok(text.to_string()));
+        }
+        let too_long = "a".repeat(NAME_BYTES_MAX + 1);
+        let cases = [
+            ("", "a name must not be empty"),
+            (&*too_long, "a name has at most 128 bytes"),
+            ("a/b", "a name consists of A-Z a-z 0-9 . _ - @, not of '/'"),
+        ];
+        for (text, why) in cases {
+            let error = NodeName::new(text).map_err(|error| error.to_string());
+            assert_eq!(error, Err(why.to_string()));
+        }
+    }
+}

@@ -261,6 +261,7 @@ impl Child {
 mod tests {
     //! Lives, the past and clones; what a new session keeps; Pongs.
     use super::*;
+    use crate::backend::reading::SnapshotChunk;
     use crate::fixture::{identity, name, subject};
     use crate::id::{AgentEpoch, BootId, NodeId, Tier};
     use crate::message::Capabilities;
@@ -388,6 +389,35 @@ mod tests {
             let header = Header::new(&id, 11, ms(1));
             assert_eq!(new.pong(ms(100_001), &header, 7, MARGIN), !is_new_life, "{id:?}");
         }
+    }
+
+    #[test]
+    fn a_hello_of_the_same_life_may_say_something_new_of_it() {
+        let said = Hello {
+            capabilities: Capabilities(3),
+            ..hello(life(1, 1, 5))
+        };
+        let mut old = child();
+        old.reported_mut().take_chunk(SnapshotChunk {
+            scope: subject("h1"),
+            place: 0,
+            is_last: false,
+            verdicts: Vec::new(),
+        });
+        let mut new = old.greeted(said.clone(), peer(2), detector());
+        assert_eq!(new.hello(), &said);
+        let rest = SnapshotChunk {
+            scope: subject("h1"),
+            place: 1,
+            is_last: true,
+            verdicts: Vec::new(),
+        };
+        assert_eq!(
+            new.reported_mut().take_chunk(rest).change,
+            None,
+            "the snapshot begins anew"
+        );
+        assert!(!new.book_is_whole(), "an empty book proves nothing");
     }
 
     #[test]

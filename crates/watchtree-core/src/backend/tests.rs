@@ -134,6 +134,8 @@ fn beats_are_acknowledged_as_often_as_was_said() {
     let mut script = Script::joined();
     let answers: Vec<_> = (1..=4).flat_map(|n| script.says(ms(500 * n), beat(n, 0))).collect();
     assert_eq!(answers, ["ack 2", "ack 4"]);
+    script.backend.policy.ack_every = 0;
+    assert!(script.says(ms(3000), beat(0, 0)).is_empty(), "0 is never");
 }
 
 /// The frame that tells of a new term may be lost.

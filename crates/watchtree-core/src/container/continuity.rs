@@ -363,4 +363,25 @@ mod tests {
         assert_eq!(it.next_deadline(), Some(at(2210)));
         assert!(!it.wants_open(at(2209)) && it.wants_open(at(2210)));
     }
+
+    #[test]
+    fn the_newest_event_is_the_latest_stamp_but_for_a_clock_set_back() {
+        let mut it = EventContinuity::new(at(0), None, SETTLE);
+        assert_eq!((it.newest(), it.cursor()), (EngineTime(0), None));
+        let stamp = |secs: u64| cursor(secs * 1_000_000_000);
+        it.opened(at(10));
+        it.saw(at(20), &stamp(100));
+        it.saw(at(30), &stamp(90));
+        assert_eq!(it.cursor(), Some(&stamp(100)), "a replayed one is older");
+        assert_eq!(it.settle(at(2010)), Some(GapEnd::Lossy { engine_away: false }));
+        it.saw(at(3000), &stamp(95));
+        assert_eq!(
+            it.cursor(),
+            Some(&stamp(100)),
+            "live events may come out of order a little"
+        );
+        it.saw(at(3010), &stamp(94));
+        assert_eq!(it.cursor(), Some(&stamp(94)), "its clock was set back");
+        assert_eq!(it.newest(), stamp(94).0);
+    }
 }

@@ -138,11 +138,144 @@ fn next_step(now: Moment, open: &OpenRepair, stop_seen: bool, it: &ContainerObse
 
 #[cfg(test)]
 mod tests {
-    //! Steps of the journal.
+    //! Steps of the journal, and whose the replayed signals are.
     use super::*;
-    use crate::container::io::EngineTime;
+    use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction, RunState};
     use crate::id::BootId;
     use crate::subject::Incarnation;
+    use alloc::vec::Vec;
+
+    fn open(step: RepairStep, incarnation: &Incarnation) -> OpenRepair {
+        OpenRepair {
+            id: "c1".into(),
+            incarnation: incarnation.clone(),
+            step,
+            last_event: EngineTime(105),
+            at: Moment::from_millis(1000),
+            boot_id: BootId::default(),
+            stop_timeout_secs: 10,
+        }
+    }
+
+    /// One that began at 100 on the engine's clock, and what was replayed of it.
+    fn observed(run: RunState, events: &[(u64, EventAction)]) -> ContainerObservation {
+        let mut it = ContainerObservation::new("c1".into(), Moment::ZERO);
+        assert!(it.begin_inspection(Moment::ZERO));
+        let view = ContainerView {
+            run,
+            started_at: EngineTime(100),
+            started_at_text: "100".into(),
+            stop_signal: 15,
+            ..ContainerView::default()
+        };
+        it.absorb(Moment::ZERO, view);
+        for (at, action) in events {
+            let event = EngineEvent {
+                at: EngineTime(*at),
+                id: "c1".into(),
+                name: "web".into(),
+                compose: None,
+                action: action.clone(),
+            };
+            assert!(it.take(Moment::ZERO, &event, false));
+        }
+        it
+    }
+
+    #[test]
+    fn our_own_signals_of_before_are_told_from_a_persons() {
+        let (stopping, starting) = (RepairStep::StopPosted, RepairStep::StartPosted);
+        // Whether it is the incarnation of the repair, its step, the signals; whose they are, and whether a person wins.
+        let cases: [(bool, RepairStep, &[(u64, u32)], &[bool], bool); 9] = [
+            (true, stopping, &[(104, 15), (105, 15)], &[true, true], false),
+            (true, stopping, &[(110, 15)], &[true], false),
+            (true, stopping, &[(110, 9)], &[false], true),
+            (true, stopping, &[(110, 15), (111, 15)], &[true, false], true),
+            (true, stopping, &[(110, 1)], &[false], false),
+            (true, starting, &[(110, 15)], &[false], false),
+            (false, stopping, &[(90, 15)], &[false], false),
+            (false, stopping, &[(100, 15), (105, 15)], &[true, true], false),
+            (false, stopping, &[(110, 15)], &[false], false),
+        ];
+        for (same, step, signals, whose, wins) in cases {
+            let events: Vec<_> = signals
+                .iter()
+                .map(|(at, signal)| (*at, EventAction::Kill { signal: *signal }))
+                .collect();
+            let mut it = observed(RunState::Running, &events);
+            let life = if same { it.incarnation() } else { Incarnation::default() };
+            let open = open(step, &life);
+            let mut own = OwnStop::new(open.last_event, 15, Duration::from_secs(10));
+            let overruled = claim_signals(&mut it, &mut own, &open);
+            let mut found = Vec::new();
+            it.signals_mut().claim_signals(|signal| {
+                found.push(signal.own);
+                false
+            });
+            assert_eq!(
+                (&*found, overruled.is_some()),
+                (whose, wins),
+                "{same} {step:?} {signals:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_stop_is_ours_and_a_second_is_a_persons() {
+        // Whether it is the incarnation of the repair, the stops; whether one is left that is not ours, and a person wins.
+        let cases: [(bool, &[u64], bool, bool); 4] = [
+            (true, &[104, 105], false, false),
+            (true, &[110], false, false),
+            (true, &[110, 111], true, true),
+            (false, &[104], true, false),
+        ];
+        for (same, stops, left, wins) in cases {
+            let events: Vec<_> = stops.iter().map(|at| (*at, EventAction::Stop)).collect();
+            let mut it = observed(RunState::Running, &events);
+            let life = if same { it.incarnation() } else { Incarnation::default() };
+            let open = open(RepairStep::StopPosted, &life);
+            let mut own = OwnStop::new(open.last_event, 15, Duration::from_secs(10));
+            let overruled = claim_signals(&mut it, &mut own, &open);
+            assert_eq!(
+                (it.was_stopped_after_end(), overruled.is_some()),
+                (left, wins),
+                "{same} {stops:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn it_goes_on_from_what_the_journal_and_the_container_say() {
+        let at = Moment::from_millis;
+        let (down, runs) = (observed(RunState::Exited, &[]), observed(RunState::Running, &[]));
+        let same = open(RepairStep::StopPosted, &runs.incarnation());
+        let other = open(RepairStep::StopPosted, &Incarnation("c1@7".into()));
+        let posted = open(RepairStep::StartPosted, &runs.incarnation());
+        let due = |ms, inspect: Option<u64>| Step::StartDue {
+            at: at(ms),
+            inspect: inspect.map(at),
+        };
+        let until = |ms| Step::AwaitEnd { until: at(ms) };
+        // When, the repair, whether its stop was seen, the container, the same boot; the step.
+        let cases = [
+            (2000, &other, false, &runs, true, Step::AwaitStart { since: at(2000) }),
+            (2000, &posted, false, &runs, true, due(3000, Some(3000))),
+            (2000, &posted, false, &down, true, due(3000, Some(3000))),
+            (2000, &same, false, &down, true, due(2000, None)),
+            (2000, &same, true, &runs, true, until(17_000)),
+            (2000, &same, false, &runs, true, until(16_000)),
+            (20_000, &same, false, &runs, true, until(20_000)),
+            (2000, &same, false, &runs, false, until(17_000)),
+        ];
+        for (now, open, is_seen, it, same_boot, step) in cases {
+            let status = it.status();
+            assert_eq!(
+                next_step(at(now), open, is_seen, it, same_boot),
+                step,
+                "{now} {open:?} {status:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_stop_is_under_way_until_the_start_is_posted() {
@@ -156,15 +289,7 @@ mod tests {
             (RepairStep::StopLingers, false),
         ];
         for (step, expected) in steps {
-            let open = OpenRepair {
-                id: "c1".into(),
-                incarnation: Incarnation::default(),
-                step,
-                last_event: EngineTime(0),
-                at: Moment::ZERO,
-                boot_id: BootId::default(),
-                stop_timeout_secs: 10,
-            };
+            let open = open(step, &Incarnation::default());
             assert_eq!(was_stopping(&open), expected, "{step:?}");
         }
     }

@@ -10,6 +10,8 @@ use crate::verdict::EvidenceKind;
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
 
+mod others;
+
 /// Ends and begins as a test says; its repairs end as a test says.
 struct Puppet {
     id: SubjectId,
@@ -121,6 +123,7 @@ struct Bench {
     recorder: DecisionRecorder,
     fleet: FleetBudget,
     policy: RestartPolicy,
+    place: Place,
     now: Moment,
 }
 
@@ -148,6 +151,7 @@ impl Bench {
             recorder: DecisionRecorder::new(node, AgentEpoch(1), Moment::ZERO, WallTime(0)),
             fleet: FleetBudget::default(),
             policy: RestartPolicy::new(limits).unwrap(),
+            place: Place::free(),
             now: Moment::from_millis(10_000_000),
         }
     }
@@ -159,22 +163,21 @@ impl Bench {
         let terms = Terms {
             policy: self.policy,
             fleet: &mut self.fleet,
-            place: Place::free(),
+            place: self.place,
             seed: 1,
         };
         let mut out = Outputs::new(&mut self.recorder, &mut queue);
         let wake = self
             .supervisor
             .step(self.now, &mut self.puppet, &mut (), terms, &mut out);
-        let words = |output: Output<&str>| match output {
-            Output::Decided(it) => format!("{} {}", it.action.as_str(), it.outcome.as_str()),
-            Output::Restarted { .. } => "restarted".to_string(),
-            Output::LimitReached { .. } => "limit".to_string(),
-            Output::LimitReset => "reset".to_string(),
-            Output::Repaired(outcome) => format!("repaired {}", outcome.as_str()),
-            Output::Command(command) => command.to_string(),
-        };
         (wake, queue.into_iter().map(words).collect())
+    }
+
+    /// What comes out of this, in words.
+    fn told(&mut self, what: impl FnOnce(&mut Supervisor<Puppet>, &mut Outputs<'_, &'static str>)) -> Vec<String> {
+        let mut queue = VecDeque::new();
+        what(&mut self.supervisor, &mut Outputs::new(&mut self.recorder, &mut queue));
+        queue.into_iter().map(words).collect()
     }
 
     fn ends(&mut self) {
@@ -188,6 +191,17 @@ impl Bench {
 
     fn shown(&self) -> State {
         self.supervisor.supervision().reported().state()
+    }
+}
+
+fn words(output: Output<&str>) -> String {
+    match output {
+        Output::Decided(it) => format!("{} {}", it.action.as_str(), it.outcome.as_str()),
+        Output::Restarted { .. } => "restarted".to_string(),
+        Output::LimitReached { .. } => "limit".to_string(),
+        Output::LimitReset => "reset".to_string(),
+        Output::Repaired(outcome) => format!("repaired {}", outcome.as_str()),
+        Output::Command(command) => command.to_string(),
     }
 }
 

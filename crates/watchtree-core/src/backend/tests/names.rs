@@ -2,6 +2,25 @@
 
 use super::*;
 
+#[test]
+fn a_decision_may_be_about_what_is_above_a_child_and_not_about_what_is_beside_it() {
+    let about = |text| fixture::decision(text, 1);
+    let read = |decision| {
+        let message = Message::Events {
+            decisions: vec![decision],
+            dropped: 0,
+        };
+        let read = reading::read(message, &name("n"), &subject("h1/docker"), |_| false);
+        read.map_err(|rejection| rejection.refusal).err()
+    };
+    for text in ["h1", "h1/docker", "h1/docker/web"] {
+        assert_eq!(read(about(text)), None, "{text}");
+    }
+    for text in ["h2", "h1/podman", "h1/dock"] {
+        assert_eq!(read(about(text)), Some(Refusal::OutOfScope), "{text}");
+    }
+}
+
 fn decided_by(node: &str) -> Message {
     let mut decision = fixture::decision("h1/docker/web", 1);
     decision.id.node = name(node);

@@ -53,6 +53,7 @@ pub(super) fn status((view, asked): (&ContainerView, Moment), times: &EventTimes
 #[cfg(test)]
 mod tests {
     //! An answer that overtook an event, or the other way.
+    use super::super::present::SeenEnd;
     use super::*;
 
     #[test]
@@ -75,5 +76,34 @@ mod tests {
             assert_eq!(of(run, 25, &times), Status::Down);
         }
         assert_eq!(of(RunState::Restarting, 40, &times), Status::Backoff);
+    }
+
+    #[test]
+    fn only_an_inspection_after_the_end_tells_of_the_back_off_for_it() {
+        let (at, stamp) = (Moment::from_millis, EngineTime);
+        let view = ContainerView {
+            run: RunState::Restarting,
+            started_at: stamp(100),
+            ..ContainerView::default()
+        };
+        let mut present = Present {
+            end: Some(SeenEnd {
+                at: at(30),
+                by_event: true,
+            }),
+            ..Present::default()
+        };
+        let mut times = EventTimes::default();
+        times.died(at(30), stamp(300), 1);
+        assert_eq!(status((&view, at(29)), &times, &present), Status::Down);
+        assert_eq!(status((&view, at(30)), &times, &present), Status::Backoff);
+        times.started(at(40), stamp(400));
+        (present.end, present.born_at) = (None, Some(at(40)));
+        assert_eq!(
+            status((&view, at(39)), &times, &present),
+            Status::Running,
+            "started since"
+        );
+        assert_eq!(status((&view, at(40)), &times, &present), Status::Backoff);
     }
 }

@@ -130,3 +130,22 @@ fn the_flag_is_known_only_where_it_was_asked_for_and_a_new_incarnation_forgets_i
     it.take(at(40), &event(3000, EventAction::Start), true);
     assert_eq!(it.flag(), ManualStopFlag::NotAsked);
 }
+
+#[test]
+fn a_stop_stamped_before_the_incarnation_it_came_in_is_of_a_clock_set_back() {
+    let mut it = ContainerObservation::new("c1".into(), at(0));
+    assert!(it.begin_inspection(at(10)));
+    it.absorb(at(11), running_since(10_000));
+    it.take(at(20), &event(9000, EventAction::Kill { signal: 15 }), true);
+    assert!(!it.has_odd_stop_of(at(20)), "so little is no clock set back");
+    it.take(at(30), &event(5000, EventAction::Kill { signal: 1 }), true);
+    assert!(!it.has_odd_stop_of(at(30)), "no stop signal");
+    it.take(at(40), &event(5001, EventAction::Kill { signal: 15 }), false);
+    assert!(!it.has_odd_stop_of(at(40)), "replayed");
+    it.take(at(50), &event(5002, EventAction::Kill { signal: 15 }), true);
+    assert!(it.has_odd_stop_of(at(50)) && !it.has_odd_stop_of(at(51)));
+    it.take(at(60), &event(5003, EventAction::Die { exit_code: 0 }), true);
+    assert!(it.has_odd_end() && it.odd_intent(at(60)).is_some());
+    it.forget_odd_stop();
+    assert!(!it.has_odd_stop_of(at(50)));
+}

@@ -172,3 +172,6 @@ pub(super) fn overruled(words: &str) -> Next {
 pub(super) fn failed(words: &str) -> Next {
     Next::End(Outcome::Failed, words.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ fn read(world: &World, limit: usize) -> Vec<String> {
         });
         let seen = all.len() - before;
         assert!(seen <= limit, "{seen} in a page of {limit}");
+        assert!(all.len() < 1000, "it goes round and round: {:?}", &all[..20]);
         assert!(from.is_none() || seen == limit, "it goes on after {seen} of {limit}");
     }
     all
@@ -44,6 +45,32 @@ fn pages_of_any_size_make_the_whole_tree() {
 fn a_manager_without_hosts_shows_itself() {
     let world = World::of(0);
     assert_eq!(read(&world, 1), ["manager OK "]);
+}
+
+#[test]
+fn the_manager_speaks_of_itself_with_certainty() {
+    let world = World::of(1);
+    let mut own = None;
+    world.manager.tree_below(world.now, &subject("manager"), |shown| {
+        own = Some(shown.verdict.clone())
+    });
+    let own = own.unwrap();
+    assert_eq!(
+        (own.state, own.level, own.kind),
+        (State::Ok, Level::Certain, SubjectKind::Manager)
+    );
+    assert_eq!(
+        (world.manager.term(), world.manager.started()),
+        (1, Moment::from_millis(1_000_000))
+    );
+}
+
+#[test]
+fn a_stall_shows_in_its_health() {
+    let mut world = World::of(1);
+    assert_eq!(world.manager.health(world.now).0, 0);
+    world.stall_manager(2000);
+    assert_eq!(world.manager.health(world.now).0, 3);
 }
 
 #[test]
