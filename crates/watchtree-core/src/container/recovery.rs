@@ -186,8 +186,8 @@ mod tests {
     fn our_own_signals_of_before_are_told_from_a_persons() {
         let (stopping, starting) = (RepairStep::StopPosted, RepairStep::StartPosted);
         // Whether it is the incarnation of the repair, its step, the signals; whose they are, and whether a person wins.
-        let cases: [(bool, RepairStep, &[(u64, u32)], &[bool], bool); 9] = [
-            (true, stopping, &[(104, 15), (105, 15)], &[true, true], false),
+        let cases = [
+            (true, stopping, &[(104, 15), (105, 15)][..], &[true, true][..], false),
             (true, stopping, &[(110, 15)], &[true], false),
             (true, stopping, &[(110, 9)], &[false], true),
             (true, stopping, &[(110, 15), (111, 15)], &[true, false], true),
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn one_stop_is_ours_and_a_second_is_a_persons() {
         // Whether it is the incarnation of the repair, the stops; whether one is left that is not ours, and a person wins.
-        let cases: [(bool, &[u64], bool, bool); 4] = [
-            (true, &[104, 105], false, false),
+        let cases = [
+            (true, &[104, 105][..], false, false),
             (true, &[110], false, false),
             (true, &[110, 111], true, true),
             (false, &[104], true, false),

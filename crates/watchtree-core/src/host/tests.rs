@@ -23,6 +23,7 @@ use alloc::vec::Vec;
 
 mod children;
 mod orders;
+mod reports;
 mod upward;
 
 fn subject(text: &str) -> SubjectId {

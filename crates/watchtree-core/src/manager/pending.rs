@@ -73,6 +73,7 @@ mod tests {
         assert_eq!((pending.next_deadline(), pending.pop_due(at(14))), (Some(at(15)), None));
         assert_eq!(pending.pop_due(at(15)), Some(subject("h1/d/a")));
         pending.cancel_within(&subject("h1"));
+        pending.begin(&subject("h9"), at(98));
         pending.cancel(&subject("h9"));
         assert_eq!(pending.pop_due(at(99)), Some(subject("h2/d/a")));
         assert_eq!(pending.next_deadline(), None);

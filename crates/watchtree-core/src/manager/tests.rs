@@ -25,6 +25,7 @@ mod leaves;
 mod pages;
 mod people;
 mod probes;
+mod words;
 
 /// A host played by a real frontend on a clock of its own.
 pub(super) struct Host {

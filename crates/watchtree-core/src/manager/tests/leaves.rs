@@ -23,6 +23,8 @@ fn a_goodbye_is_unwatched_and_never_down() {
     world.host("h1").frozen = true;
     world.run_ms(29_000);
     assert_eq!(world.state("h1"), State::Unwatched);
+    let why = "its watchdog said goodbye and means to be back within 30 s";
+    assert_eq!(world.manager.hosts().next().unwrap().1.why, why);
     assert_eq!(world.state("h1/docker/web"), State::Unwatched);
     assert!(world.opened.is_empty());
     // It is not back in the time it asked for.

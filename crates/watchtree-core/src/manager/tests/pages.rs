@@ -42,6 +42,24 @@ fn pages_of_any_size_make_the_whole_tree() {
 }
 
 #[test]
+fn each_lost_host_has_its_line_whatever_the_page() {
+    let mut world = World::of(3);
+    for host in ["h2", "h3"] {
+        world.host(host).frozen = true;
+    }
+    world.run_ms(10_000);
+    let whole = read(&world, usize::MAX);
+    assert_eq!(
+        whole.iter().filter(|line| line.contains("AGENT LOST")).count(),
+        2,
+        "{whole:?}"
+    );
+    for limit in 1..=5 {
+        assert_eq!(read(&world, limit), whole, "limit {limit}");
+    }
+}
+
+#[test]
 fn a_manager_without_hosts_shows_itself() {
     let world = World::of(0);
     assert_eq!(read(&world, 1), ["manager OK "]);
