@@ -10,6 +10,7 @@ use crate::verdict::EvidenceKind;
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
 
+mod memory;
 mod others;
 
 /// Ends and begins as a test says; its repairs end as a test says.
