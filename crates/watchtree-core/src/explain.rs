@@ -1,7 +1,7 @@
 //! The newest decision records by subject, for `explain`: bounded per subject and in all; older ones are in the store.
 
 use crate::decision::{Decision, DecisionId};
-use crate::subject::SubjectId;
+use crate::subject::{SubjectId, within};
 use alloc::collections::{BTreeMap, VecDeque};
 
 /// A bounded memory of decisions.
@@ -58,11 +58,7 @@ impl DecisionLog {
 
     /// The records of a subject and everything below it, by subject.
     pub fn within<'a>(&'a self, top: &'a SubjectId) -> impl Iterator<Item = &'a Decision> {
-        self.by_subject
-            .range(top.clone()..)
-            .take_while(|(subject, _)| subject.as_str().starts_with(top.as_str()))
-            .filter(|(subject, _)| subject.is_within(top))
-            .flat_map(|(_, ring)| ring)
+        within(&self.by_subject, top, None).flat_map(|(_, ring)| ring)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A node's *name* is given by whoever enrols its key; everything it says of itself besides is a claim, checked against
 //! that name. The other four tell a restart, a reboot, a reinstall and a clone apart.
 
+use crate::words::words;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -120,31 +121,19 @@ id16!(
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct AgentEpoch(pub u64);
 
-/// The tier of a node.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum Tier {
-    /// manager-watchdog
-    Manager,
-    /// relay-watchdog
-    Relay,
-    /// host-watchdog
-    Host,
-    /// container-watchdog
-    Container,
-    /// A service that speaks the protocol itself.
-    Service,
-}
-
-impl Tier {
-    /// Lower-case word, as in configuration and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Manager => "manager",
-            Self::Relay => "relay",
-            Self::Host => "host",
-            Self::Container => "container",
-            Self::Service => "service",
-        }
+words! {
+    /// The tier of a node.
+    pub enum Tier {
+        /// manager-watchdog
+        Manager = "manager",
+        /// relay-watchdog
+        Relay = "relay",
+        /// host-watchdog
+        Host = "host",
+        /// container-watchdog
+        Container = "container",
+        /// A service that speaks the protocol itself.
+        Service = "service",
     }
 }
 

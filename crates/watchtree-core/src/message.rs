@@ -184,7 +184,7 @@ impl Capabilities {
 }
 
 /// A digest over (subject, incarnation, state) of everything a node reports, with the algorithm by name, so that both
-/// can change. The only one of version 1 is `fnv1a64-xor`: see `report::digest_of`.
+/// can change. The only one of version 1 is `fnv1a64-xor`: the XOR of `report::hash_of` of each.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Digest {
     /// Algorithm.

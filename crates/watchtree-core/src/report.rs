@@ -35,17 +35,6 @@ pub fn hash_of(subject: &SubjectId, incarnation: &Incarnation, state: State) -> 
     fnv1a(fnv1a(hash, &[0]), state.as_str().as_bytes())
 }
 
-/// The digest `fnv1a64-xor` over any set of verdicts, in any order: XOR of [`hash_of`] of each.
-pub fn digest_of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Digest {
-    let value = verdicts
-        .into_iter()
-        .fold(0, |sum, it| sum ^ hash_of(&it.subject, &it.incarnation, it.state));
-    Digest {
-        algorithm: DIGEST_ALGORITHM.to_string(),
-        value,
-    }
-}
-
 struct Entry {
     verdict: Verdict,
     /// 0 = acknowledged.
@@ -225,6 +214,7 @@ fn same(a: &Verdict, b: &Verdict) -> bool {
 mod tests {
     //! Latest wins, acknowledgements, digest.
     use super::*;
+    use crate::fixture::digest_of;
     use crate::id::NodeName;
     use crate::subject::SubjectKind;
     use crate::verdict::{Level, ObserverHealth};

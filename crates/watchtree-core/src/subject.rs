@@ -13,10 +13,13 @@
 //! ```
 
 use crate::id::{NAME_BYTES_MAX, NameError, NodeName, check_name};
+use crate::words::words;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::borrow::Borrow;
 use core::fmt;
+use core::ops::Bound;
 
 /// Longest subject id in bytes.
 pub const SUBJECT_BYTES_MAX: usize = 640;
@@ -99,6 +102,18 @@ impl SubjectId {
     }
 }
 
+/// What of a map lies within `top`, itself first, and comes after `after`.
+pub(crate) fn within<'a, V>(
+    map: &'a BTreeMap<SubjectId, V>,
+    top: &'a SubjectId,
+    after: Option<&'a SubjectId>,
+) -> impl Iterator<Item = (&'a SubjectId, &'a V)> {
+    let from = after.map_or(Bound::Included(top), Bound::Excluded);
+    map.range::<SubjectId, _>((from, Bound::Unbounded))
+        .take_while(|(subject, _)| subject.as_str().starts_with(top.as_str()))
+        .filter(|(subject, _)| subject.is_within(top))
+}
+
 /// So that a map is asked for a path without making a subject of it: both order and compare as their text.
 impl Borrow<str> for SubjectId {
     fn borrow(&self) -> &str {
@@ -112,31 +127,19 @@ impl fmt::Display for SubjectId {
     }
 }
 
-/// What a subject is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum SubjectKind {
-    /// A machine.
-    Host,
-    /// A container engine (dockerd, podman).
-    Engine,
-    /// A container.
-    Container,
-    /// One of our own daemons.
-    Watchdog,
-    /// The manager itself.
-    Manager,
-}
-
-impl SubjectKind {
-    /// Lower-case word, as in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Engine => "engine",
-            Self::Container => "container",
-            Self::Watchdog => "watchdog",
-            Self::Manager => "manager",
-        }
+words! {
+    /// What a subject is.
+    pub enum SubjectKind {
+        /// A machine.
+        Host = "host",
+        /// A container engine (dockerd, podman).
+        Engine = "engine",
+        /// A container.
+        Container = "container",
+        /// One of our own daemons.
+        Watchdog = "watchdog",
+        /// The manager itself.
+        Manager = "manager",
     }
 }
 

@@ -8,13 +8,12 @@
 
 use crate::message::Digest;
 use crate::report::{DIGEST_ALGORITHM, hash_of};
-use crate::subject::{SubjectId, SubjectKind};
+use crate::subject::{SubjectId, SubjectKind, within};
 use crate::time::Moment;
 use crate::verdict::{Level, State, Verdict};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 /// Most subjects one child may report.
 pub const SUBJECTS_PER_CHILD_MAX: usize = 16_384;
@@ -80,12 +79,7 @@ impl Book {
         top: &'a SubjectId,
         after: Option<&'a SubjectId>,
     ) -> impl Iterator<Item = &'a Verdict> {
-        let from = after.map_or(Bound::Included(top), Bound::Excluded);
-        self.verdicts
-            .range::<SubjectId, _>((from, Bound::Unbounded))
-            .map(|(_, verdict)| verdict)
-            .take_while(|verdict| verdict.subject.as_str().starts_with(top.as_str()))
-            .filter(|verdict| verdict.subject.is_within(top))
+        within(&self.verdicts, top, after).map(|(_, verdict)| verdict)
     }
 
     /// How many subjects.

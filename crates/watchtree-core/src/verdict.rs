@@ -25,61 +25,43 @@ words! {
     }
 }
 
-/// What a subject is believed to be. Ordered from well to ill, so that a roll-up is the maximum.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum State {
-    /// Well.
-    Ok,
-    /// It ended as it should: exit 0 without a restart policy, one-off, auto-remove.
-    Finished,
-    /// A person stopped, paused or killed it. Left alone.
-    Stopped,
-    /// It has just been started and is inside its grace.
-    Starting,
-    /// Nobody has told yet.
-    #[default]
-    Unknown,
-    /// Its watchdog said goodbye (an upgrade, a restart): nobody looks just now.
-    Unwatched,
-    /// It works, but something about it wants a person's eye (disk full, lagging loop, a bad label).
-    Degraded,
-    /// A missed freshness point; being looked at right now.
-    Suspect,
-    /// A repair is under way or waits for its turn.
-    Repairing,
-    /// It runs, but its health check fails.
-    Unhealthy,
-    /// Its kernel answers, its watchdog does not.
-    AgentLost,
-    /// Neither it nor its kernel answers, or no look was possible: see the evidence. Never proof of death.
-    Unreachable,
-    /// It is dead, and that is certain.
-    Down,
-    /// Its budget is used up, or nothing could tell whether to act: a person is needed.
-    GivenUp,
+words! {
+    /// What a subject is believed to be. Ordered from well to ill, so that a roll-up is the maximum.
+    #[derive(Default)]
+    pub enum State {
+        /// Well.
+        Ok = "OK",
+        /// It ended as it should: exit 0 without a restart policy, one-off, auto-remove.
+        Finished = "FINISHED",
+        /// A person stopped, paused or killed it. Left alone.
+        Stopped = "STOPPED",
+        /// It has just been started and is inside its grace.
+        Starting = "STARTING",
+        /// Nobody has told yet.
+        #[default]
+        Unknown = "UNKNOWN",
+        /// Its watchdog said goodbye (an upgrade, a restart): nobody looks just now.
+        Unwatched = "UNWATCHED",
+        /// It works, but something about it wants a person's eye (disk full, lagging loop, a bad label).
+        Degraded = "DEGRADED",
+        /// A missed freshness point; being looked at right now.
+        Suspect = "SUSPECT",
+        /// A repair is under way or waits for its turn.
+        Repairing = "REPAIRING",
+        /// It runs, but its health check fails.
+        Unhealthy = "UNHEALTHY",
+        /// Its kernel answers, its watchdog does not.
+        AgentLost = "AGENT LOST",
+        /// Neither it nor its kernel answers, or no look was possible: see the evidence. Never proof of death.
+        Unreachable = "UNREACHABLE",
+        /// It is dead, and that is certain.
+        Down = "DOWN",
+        /// Its budget is used up, or nothing could tell whether to act: a person is needed.
+        GivenUp = "GIVEN UP",
+    }
 }
 
 impl State {
-    /// Upper-case words for people: `AGENT LOST`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Finished => "FINISHED",
-            Self::Stopped => "STOPPED",
-            Self::Starting => "STARTING",
-            Self::Unknown => "UNKNOWN",
-            Self::Unwatched => "UNWATCHED",
-            Self::Degraded => "DEGRADED",
-            Self::Suspect => "SUSPECT",
-            Self::Repairing => "REPAIRING",
-            Self::Unhealthy => "UNHEALTHY",
-            Self::AgentLost => "AGENT LOST",
-            Self::Unreachable => "UNREACHABLE",
-            Self::Down => "DOWN",
-            Self::GivenUp => "GIVEN UP",
-        }
-    }
-
     /// True where an incident is open while it lasts.
     pub const fn is_incident(self) -> bool {
         matches!(

@@ -191,8 +191,7 @@ impl Reported {
 mod tests {
     //! Reports, snapshots, room, digests.
     use super::*;
-    use crate::fixture::{name, subject};
-    use crate::report::digest_of;
+    use crate::fixture::{digest_of, name, subject};
     use crate::subject::SubjectKind;
     use crate::time::Moment;
     use crate::tree::unknown;

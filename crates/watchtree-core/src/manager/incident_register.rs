@@ -6,7 +6,7 @@
 use super::io::ManagerEffect;
 use crate::decision::DecisionId;
 use crate::incident::{Incident, IncidentId};
-use crate::subject::SubjectId;
+use crate::subject::{SubjectId, within};
 use crate::time::{Moment, WallTime};
 use crate::verdict::{State, Verdict};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -84,8 +84,9 @@ impl IncidentRegister {
 
     /// The subjects of the open ones within `top`.
     pub(super) fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
-        let within = self.open.keys().filter(|subject| subject.is_within(top));
-        within.cloned().collect()
+        within(&self.open, top, None)
+            .map(|(subject, _)| subject.clone())
+            .collect()
     }
 
     /// What this subject's own open incident explains below it. Only hosts and engines carry others: a container may have

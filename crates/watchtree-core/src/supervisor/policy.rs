@@ -176,11 +176,6 @@ impl RestartPolicy {
         let delays: Duration = (0..budget).map(|failures| self.delay(failures)).sum();
         delays + (run + restart) * budget
     }
-
-    /// Upper bound of the time from a failure to its repair being confirmed, after so many consecutive failures.
-    pub fn bound_until_verified(&self, failures: u32, restart: Duration) -> Duration {
-        self.delay(failures) + restart + self.verify
-    }
 }
 
 /// The limits of all subjects of one watchdog together, not yet checked. `Default` is what ships for containers.
@@ -265,7 +260,6 @@ mod tests {
             policy.bound_until_limit(half, half).as_millis(),
             100 + 200 + 400 + 800 + 5000
         );
-        assert_eq!(policy.bound_until_verified(2, half).as_millis(), 200 + 500 + 5000);
     }
 
     #[test]
