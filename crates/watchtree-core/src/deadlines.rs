@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 /// At most one deadline per key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Deadlines<K: Ord + Clone> {
+pub(crate) struct Deadlines<K: Ord + Clone> {
     by_key: BTreeMap<K, Moment>,
     /// Mirrors `by_key`.
     soonest: BTreeSet<(Moment, K)>,
@@ -24,43 +24,36 @@ impl<K: Ord + Clone> Default for Deadlines<K> {
 
 impl<K: Ord + Clone> Deadlines<K> {
     /// Sets the deadline of `key`; an older one is replaced.
-    pub fn arm(&mut self, key: K, at: Moment) {
+    pub(crate) fn arm(&mut self, key: K, at: Moment) {
         self.disarm(&key);
         self.soonest.insert((at, key.clone()));
         self.by_key.insert(key, at);
     }
 
-    /// Sets the deadline of `key` unless it has an earlier one.
-    pub fn arm_earlier(&mut self, key: K, at: Moment) {
-        if self.get(&key).is_none_or(|old| at < old) {
-            self.arm(key, at);
-        }
-    }
-
     /// Takes the deadline of `key` away.
-    pub fn disarm(&mut self, key: &K) {
+    pub(crate) fn disarm(&mut self, key: &K) {
         if let Some((key, at)) = self.by_key.remove_entry(key) {
             self.soonest.remove(&(at, key));
         }
     }
 
     /// The deadline of `key`.
-    pub fn get(&self, key: &K) -> Option<Moment> {
+    pub(crate) fn get(&self, key: &K) -> Option<Moment> {
         self.by_key.get(key).copied()
     }
 
     /// The soonest deadline.
-    pub fn next(&self) -> Option<Moment> {
+    pub(crate) fn next(&self) -> Option<Moment> {
         self.soonest.first().map(|(at, _)| *at)
     }
 
     /// Every key and its deadline, in the order of the keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, Moment)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, Moment)> {
         self.by_key.iter().map(|(key, at)| (key, *at))
     }
 
     /// Takes out one key whose deadline has come, the soonest first; equal ones in the order of their keys.
-    pub fn pop_due(&mut self, now: Moment) -> Option<K> {
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<K> {
         if now < self.next()? {
             return None;
         }
@@ -84,9 +77,7 @@ mod tests {
         deadlines.arm("a", at(5));
         deadlines.arm("c", at(1));
         deadlines.arm("c", at(9));
-        deadlines.arm_earlier("b", at(7));
-        deadlines.arm_earlier("d", at(6));
-        deadlines.arm_earlier("d", at(3));
+        deadlines.arm("d", at(3));
         deadlines.arm("e", at(2));
         deadlines.disarm(&"e");
         assert_eq!((deadlines.next(), deadlines.get(&"c")), (Some(at(3)), Some(at(9))));

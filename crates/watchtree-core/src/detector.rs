@@ -15,11 +15,11 @@ use crate::verdict::ObserverHealth;
 use alloc::collections::VecDeque;
 
 /// How many samples of (received - slot) are kept.
-pub const WINDOW_SAMPLES: usize = 32;
+pub(crate) const WINDOW_SAMPLES: usize = 32;
 
 /// Freshness of one sender in one life. A new life gets a new `Detector`.
 #[derive(Clone, Debug)]
-pub struct Detector {
+pub(crate) struct Detector {
     interval: Duration,
     margin: Duration,
     /// The newest slot, on the sender's clock, and when its sign was received, on ours.
@@ -39,7 +39,7 @@ struct Sample {
 
 impl Detector {
     /// For a sender that beats every `interval` and may be `margin` late.
-    pub fn new(interval: Duration, margin: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, margin: Duration) -> Self {
         Self {
             interval,
             margin,
@@ -49,7 +49,7 @@ impl Detector {
     }
 
     /// A sign of life: its slot on the sender's clock, and when it was received on ours. True if it is the newest yet.
-    pub fn heard(&mut self, slot: Moment, received: Moment) -> bool {
+    pub(crate) fn heard(&mut self, slot: Moment, received: Moment) -> bool {
         self.sample(slot, received);
         if self.newest.is_some_and(|(newest, _)| slot <= newest) {
             return false;
@@ -60,34 +60,34 @@ impl Detector {
 
     /// A sign that answers a question of ours (a Pong with our nonce): it cannot have been queued before we asked, so
     /// it alone is believed from now on. Mends the offset after the sender's clock stood still (a suspended machine).
-    pub fn confirmed(&mut self, slot: Moment, received: Moment) {
+    pub(crate) fn confirmed(&mut self, slot: Moment, received: Moment) {
         self.samples.clear();
         self.heard(slot, received);
     }
 
     /// A moment of our clock on the sender's, as well as the fastest sign of the window tells: never later than the truth.
-    pub fn theirs(&self, ours: Moment) -> Option<Moment> {
+    pub(crate) fn theirs(&self, ours: Moment) -> Option<Moment> {
         Some(shifted(ours, self.offset()?.saturating_neg()))
     }
 
     /// A moment of the sender's clock on ours.
-    pub fn ours(&self, theirs: Moment) -> Option<Moment> {
+    pub(crate) fn ours(&self, theirs: Moment) -> Option<Moment> {
         Some(shifted(theirs, self.offset()?))
     }
 
     /// Until when the sender counts as fresh, on our clock; `None` before the first sign.
-    pub fn fresh_until(&self) -> Option<Moment> {
+    pub(crate) fn fresh_until(&self) -> Option<Moment> {
         let (slot, _) = self.newest?;
         Some(shifted(slot, self.offset()?) + self.interval + self.margin)
     }
 
     /// True while the freshness point of the next slot has not passed.
-    pub fn is_fresh(&self, now: Moment) -> bool {
+    pub(crate) fn is_fresh(&self, now: Moment) -> bool {
         self.fresh_until().is_some_and(|until| now < until)
     }
 
     /// The newest slot (sender's clock) and when its sign was received (ours).
-    pub fn newest(&self) -> Option<(Moment, Moment)> {
+    pub(crate) fn newest(&self) -> Option<(Moment, Moment)> {
         self.newest
     }
 
@@ -129,7 +129,7 @@ fn shifted(slot: Moment, offset: i64) -> Moment {
 ///                                       └────┘
 /// ```
 #[derive(Clone, Debug)]
-pub struct LocalHealth {
+pub(crate) struct LocalHealth {
     settle: Duration,
     settled_at: Moment,
     /// Thousandths of a health point, so that healthy time heals smoothly: one point a second.
@@ -141,10 +141,10 @@ pub struct LocalHealth {
 
 impl LocalHealth {
     /// A wake-up later than this is a stall of our own.
-    pub const LATE: Duration = Duration::from_millis(300);
+    pub(crate) const LATE: Duration = Duration::from_millis(300);
 
     /// Starts settling at `now`: after its start, too, an observer first sees a whole window.
-    pub fn new(now: Moment, settle: Duration) -> Self {
+    pub(crate) fn new(now: Moment, settle: Duration) -> Self {
         Self {
             settle,
             settled_at: now + settle,
@@ -155,7 +155,7 @@ impl LocalHealth {
     }
 
     /// This process did not run for `gap`.
-    pub fn stalled(&mut self, now: Moment, gap: Duration) {
+    pub(crate) fn stalled(&mut self, now: Moment, gap: Duration) {
         self.heal(now);
         self.settled_at = self.settled_at.max(now + self.settle);
         let is_known = now.saturating_sub(gap) < core::mem::replace(&mut self.noticed_at, now);
@@ -169,7 +169,7 @@ impl LocalHealth {
 
     /// To be called with what was due when the clock said `now`, before anything that waited is taken. True if that was so
     /// late that it is a stall; one stall counts once, also where it is told as well.
-    pub fn woke(&mut self, now: Moment, due: Moment) -> bool {
+    pub(crate) fn woke(&mut self, now: Moment, due: Moment) -> bool {
         let late = now.since(due.max(self.noticed_at));
         if late <= Self::LATE {
             return false;
@@ -179,17 +179,17 @@ impl LocalHealth {
     }
 
     /// True once a whole window has passed since the last stall: only then may anybody be judged.
-    pub fn may_judge(&self, now: Moment) -> bool {
+    pub(crate) fn may_judge(&self, now: Moment) -> bool {
         self.settled_at <= now
     }
 
     /// When judging may begin.
-    pub fn settled_at(&self) -> Moment {
+    pub(crate) fn settled_at(&self) -> Moment {
         self.settled_at
     }
 
     /// How well the observer is.
-    pub fn health(&self, now: Moment) -> ObserverHealth {
+    pub(crate) fn health(&self, now: Moment) -> ObserverHealth {
         ObserverHealth(u8::try_from(self.illness_at(now).div_ceil(1000)).unwrap_or(ObserverHealth::MAX))
     }
 

@@ -12,7 +12,7 @@ use core::fmt;
 
 /// Why a hold was not set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HoldError {
+pub(crate) enum HoldError {
     /// It would last for no time, or for longer than [`Verb::HOLD_MAX`].
     Length,
     /// [`Holds::COUNT_MAX`] are in force.
@@ -36,19 +36,19 @@ impl core::error::Error for HoldError {}
 
 /// The holds in force.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Holds {
+pub(crate) struct Holds {
     until: BTreeMap<SubjectId, Moment>,
 }
 
 impl Holds {
     /// Most holds at one time.
-    pub const COUNT_MAX: usize = 256;
+    pub(crate) const COUNT_MAX: usize = 256;
 
     /// Sets a hold from now on; one that the subject has already is replaced. Returns its end.
     ///
     /// # Errors
     /// See [`HoldError`]; nothing has changed then.
-    pub fn hold(&mut self, now: Moment, subject: &SubjectId, lasts: Duration) -> Result<Moment, HoldError> {
+    pub(crate) fn hold(&mut self, now: Moment, subject: &SubjectId, lasts: Duration) -> Result<Moment, HoldError> {
         if lasts.is_zero() || Verb::HOLD_MAX < lasts {
             return Err(HoldError::Length);
         }
@@ -60,24 +60,24 @@ impl Holds {
     }
 
     /// Takes up a hold of before a restart.
-    pub fn restore(&mut self, subject: SubjectId, until: Moment) {
+    pub(crate) fn restore(&mut self, subject: SubjectId, until: Moment) {
         if self.until.len() < Self::COUNT_MAX {
             self.until.insert(subject, until);
         }
     }
 
     /// Ends the holds on the subject and below. Returns whose they were.
-    pub fn release(&mut self, subject: &SubjectId) -> Vec<SubjectId> {
+    pub(crate) fn release(&mut self, subject: &SubjectId) -> Vec<SubjectId> {
         self.take(|held, _| held.is_within(subject))
     }
 
     /// Ends the holds whose time is over. Returns whose they were.
-    pub fn expire(&mut self, now: Moment) -> Vec<SubjectId> {
+    pub(crate) fn expire(&mut self, now: Moment) -> Vec<SubjectId> {
         self.take(|_, until| until <= now)
     }
 
     /// The hold that keeps repairs away from the subject: on which subject it lies, and its end.
-    pub fn on(&self, subject: &SubjectId) -> Option<(&SubjectId, Moment)> {
+    pub(crate) fn on(&self, subject: &SubjectId) -> Option<(&SubjectId, Moment)> {
         let holds = self.until.iter().filter(|(held, _)| subject.is_within(held));
         holds
             .max_by_key(|(_, until)| **until)
@@ -85,12 +85,12 @@ impl Holds {
     }
 
     /// Every hold, and its end.
-    pub fn iter(&self) -> impl Iterator<Item = (&SubjectId, Moment)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SubjectId, Moment)> {
         self.until.iter().map(|(held, until)| (held, *until))
     }
 
     /// When the next hold ends.
-    pub fn next_deadline(&self) -> Option<Moment> {
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.until.values().min().copied()
     }
 

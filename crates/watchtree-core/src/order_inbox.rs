@@ -29,11 +29,11 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 
 /// Why an order is not carried out: the word of the wire, and words for people.
-pub type Refusal = (OrderRefusal, String);
+pub(crate) type Refusal = (OrderRefusal, String);
 
 /// What the role knows of the subject that an order names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct OrderScope<'a> {
+pub(crate) struct OrderScope<'a> {
     /// The subject is one of this watchdog's.
     pub is_known: bool,
     /// The life it is in, as last reported.
@@ -42,7 +42,7 @@ pub struct OrderScope<'a> {
 
 /// Answers to orders, and the manager's term.
 #[derive(Clone, Debug)]
-pub struct OrderInbox {
+pub(crate) struct OrderInbox {
     node: NodeName,
     boot_id: BootId,
     /// The watchdog's own subject: what it refuses is recorded there, for a refused order may name anything.
@@ -54,10 +54,10 @@ pub struct OrderInbox {
 
 impl OrderInbox {
     /// Most remembered answers.
-    pub const ANSWERS_MAX: usize = 256;
+    pub(crate) const ANSWERS_MAX: usize = 256;
 
     /// The inbox of that node in its present boot. `own` is the watchdog's own subject.
-    pub fn new(node: NodeName, boot_id: BootId, own: SubjectId) -> Self {
+    pub(crate) fn new(node: NodeName, boot_id: BootId, own: SubjectId) -> Self {
         Self {
             node,
             boot_id,
@@ -68,12 +68,12 @@ impl OrderInbox {
     }
 
     /// A manager of this term has spoken: orders of earlier terms are stale from now on.
-    pub fn saw_term(&mut self, term: u64) {
+    pub(crate) fn saw_term(&mut self, term: u64) {
         self.term = self.term.max(term);
     }
 
     /// The answer that this order has got already.
-    pub fn answered(&self, order: &Order) -> Option<&OrderAnswer> {
+    pub(crate) fn answered(&self, order: &Order) -> Option<&OrderAnswer> {
         self.answers.iter().find(|answer| answer.id == order.id)
     }
 
@@ -81,7 +81,13 @@ impl OrderInbox {
     ///
     /// # Errors
     /// Why not.
-    pub fn judge(&mut self, now: Moment, order: &Order, local: bool, scope: OrderScope<'_>) -> Result<(), Refusal> {
+    pub(crate) fn judge(
+        &mut self,
+        now: Moment,
+        order: &Order,
+        local: bool,
+        scope: OrderScope<'_>,
+    ) -> Result<(), Refusal> {
         let no = |refusal: OrderRefusal, detail: String| Err((refusal, detail));
         if order.target != self.node {
             let detail = format!("it is for {}, this is {}", order.target, self.node);
@@ -121,7 +127,7 @@ impl OrderInbox {
     }
 
     /// Keeps what became of an order.
-    pub fn store(&mut self, answer: OrderAnswer) {
+    pub(crate) fn store(&mut self, answer: OrderAnswer) {
         if Self::ANSWERS_MAX <= self.answers.len() {
             self.answers.pop_front();
         }
@@ -130,7 +136,7 @@ impl OrderInbox {
 
     /// The record of an order that was judged here and, where it was taken, carried out. `taken_as` is the action it
     /// counts as; an order that was refused counts as none, and is recorded at this watchdog itself.
-    pub fn draft(&self, now: Moment, order: &Order, answer: &OrderAnswer, taken_as: ActionKind) -> Draft {
+    pub(crate) fn draft(&self, now: Moment, order: &Order, answer: &OrderAnswer, taken_as: ActionKind) -> Draft {
         let asked = format!("{} asked to {} {}", order.asked_by, order.verb.as_str(), order.subject);
         let evidence = vec![Evidence::new(EvidenceKind::Order, now, asked.clone())];
         let draft = match answer.result {
@@ -152,7 +158,7 @@ impl OrderInbox {
 }
 
 /// The action that an order counts as, where it gives back a budget: `retry` is the kind's own action.
-pub const fn action_of(verb: &Verb, retry: ActionKind) -> ActionKind {
+pub(crate) const fn action_of(verb: &Verb, retry: ActionKind) -> ActionKind {
     match verb {
         Verb::Hold { .. } | Verb::Release => ActionKind::Hold,
         Verb::Retry => retry,

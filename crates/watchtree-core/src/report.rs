@@ -23,13 +23,13 @@ use alloc::vec::Vec;
 const GONE_MAX: usize = 1024;
 
 /// Name of the only digest of version 1.
-pub const DIGEST_ALGORITHM: &str = "fnv1a64-xor";
+pub(crate) const DIGEST_ALGORITHM: &str = "fnv1a64-xor";
 
 /// How many sent reports are remembered for their acknowledgement.
 const CARRIED_MAX: usize = 8;
 
 /// One subject's share of the digest: FNV-1a-64 over subject, 0, incarnation, 0, state word (`State::as_str`).
-pub fn hash_of(subject: &SubjectId, incarnation: &Incarnation, state: State) -> u64 {
+pub(crate) fn hash_of(subject: &SubjectId, incarnation: &Incarnation, state: State) -> u64 {
     let hash = fnv1a(FNV1A_BASIS, subject.as_str().as_bytes());
     let hash = fnv1a(fnv1a(hash, &[0]), incarnation.0.as_bytes());
     fnv1a(fnv1a(hash, &[0]), state.as_str().as_bytes())
@@ -43,7 +43,7 @@ struct Entry {
 
 /// The verdicts of one node, and what of them the parent has not acknowledged yet.
 #[derive(Default)]
-pub struct Reports {
+pub(crate) struct Reports {
     entries: BTreeMap<SubjectId, Entry>,
     gone: BTreeMap<SubjectId, u64>,
     pending: BTreeMap<u64, SubjectId>,
@@ -57,13 +57,13 @@ pub struct Reports {
 
 impl Reports {
     /// Nothing is known yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The latest verdict of its subject. Returns false if nothing the parent would care for changed: state,
     /// incarnation, level, words, hold, remarks and observer's health are as before.
-    pub fn set(&mut self, verdict: Verdict) -> bool {
+    pub(crate) fn set(&mut self, verdict: Verdict) -> bool {
         let subject = verdict.subject.clone();
         let hash = hash_of(&subject, &verdict.incarnation, verdict.state);
         if let Some(old) = self.entries.get(&subject) {
@@ -84,7 +84,7 @@ impl Reports {
     }
 
     /// The subject is gone.
-    pub fn remove(&mut self, subject: &SubjectId) {
+    pub(crate) fn remove(&mut self, subject: &SubjectId) {
         let Some(old) = self.entries.remove(subject) else {
             return;
         };
@@ -108,7 +108,7 @@ impl Reports {
     }
 
     /// The next report, if one is due: the first at once, the same changes again after `repeat` without an acknowledgement.
-    pub fn pop_due(&mut self, now: Moment, repeat: Duration) -> Option<Report> {
+    pub(crate) fn pop_due(&mut self, now: Moment, repeat: Duration) -> Option<Report> {
         if self.sent.is_some_and(|(_, again)| now < again) {
             return None;
         }
@@ -119,12 +119,12 @@ impl Reports {
     }
 
     /// When the report under way is to be repeated.
-    pub fn repeat_at(&self) -> Option<Moment> {
+    pub(crate) fn repeat_at(&self) -> Option<Moment> {
         self.sent.map(|(_, again)| again)
     }
 
     /// A session begins: what is not acknowledged is due at once.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.sent = None;
     }
 
@@ -157,7 +157,7 @@ impl Reports {
     }
 
     /// The parent took that report. Unknown numbers change nothing.
-    pub fn acknowledged(&mut self, number: u64) {
+    pub(crate) fn acknowledged(&mut self, number: u64) {
         self.sent.take_if(|(sent, _)| *sent <= number);
         let Some(place) = self.carried.iter().position(|(known, _)| *known == number) else {
             return;
@@ -177,7 +177,7 @@ impl Reports {
     }
 
     /// Digest of all verdicts.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest {
             algorithm: DIGEST_ALGORITHM.to_string(),
             value: self.digest,
@@ -185,12 +185,12 @@ impl Reports {
     }
 
     /// All verdicts, parents before children.
-    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
         self.entries.values().map(|entry| &entry.verdict)
     }
 
     /// One subject's verdict.
-    pub fn get(&self, subject: &SubjectId) -> Option<&Verdict> {
+    pub(crate) fn get(&self, subject: &SubjectId) -> Option<&Verdict> {
         self.entries.get(subject).map(|entry| &entry.verdict)
     }
 

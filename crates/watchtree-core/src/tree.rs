@@ -16,7 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// Most subjects one child may report.
-pub const SUBJECTS_PER_CHILD_MAX: usize = 16_384;
+pub(crate) const SUBJECTS_PER_CHILD_MAX: usize = 16_384;
 
 /// Everything one child reports, by subject, with the digest kept up to date.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -119,7 +119,7 @@ pub(crate) fn masks(state: State) -> bool {
 }
 
 /// What a subject under a root cause is shown as: what ended on purpose stays ended, the rest is not looked at.
-pub fn masked_state(reported: State) -> State {
+pub(crate) fn masked_state(reported: State) -> State {
     match reported {
         State::Finished | State::Stopped => reported,
         _ => State::Unwatched,
@@ -127,7 +127,7 @@ pub fn masked_state(reported: State) -> State {
 }
 
 /// An empty verdict of a subject: nobody has told yet.
-pub fn unknown(subject: SubjectId, kind: SubjectKind, observer: crate::id::NodeName, since: Moment) -> Verdict {
+pub(crate) fn unknown(subject: SubjectId, kind: SubjectKind, observer: crate::id::NodeName, since: Moment) -> Verdict {
     Verdict {
         subject,
         kind,
