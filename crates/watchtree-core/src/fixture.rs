@@ -2,11 +2,8 @@
 
 use crate::decision::{ActionKind, Decision, DecisionId, Outcome};
 use crate::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
-use crate::message::Digest;
-use crate::report::{DIGEST_ALGORITHM, hash_of};
 use crate::subject::{Incarnation, SubjectId};
 use crate::time::{Moment, WallTime};
-use crate::verdict::Verdict;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -53,14 +50,5 @@ pub(crate) fn decision(text: &str, count: u64) -> Decision {
         outcome: Outcome::NotTaken,
         why: String::new(),
         result: String::new(),
-    }
-}
-
-/// The digest over these verdicts, reckoned from nothing.
-pub(crate) fn digest_of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Digest {
-    let hash = |it: &Verdict| hash_of(&it.subject, &it.incarnation, it.state);
-    Digest {
-        algorithm: DIGEST_ALGORITHM.to_string(),
-        value: verdicts.into_iter().fold(0, |sum, it| sum ^ hash(it)),
     }
 }

@@ -35,6 +35,16 @@ pub(crate) fn hash_of(subject: &SubjectId, incarnation: &Incarnation, state: Sta
     fnv1a(fnv1a(hash, &[0]), state.as_str().as_bytes())
 }
 
+/// The digest over any set of verdicts, in any order, reckoned from nothing: what the running ones must be equal to.
+#[cfg(test)]
+pub(crate) fn digest_of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Digest {
+    let hash = |it: &Verdict| hash_of(&it.subject, &it.incarnation, it.state);
+    Digest {
+        algorithm: DIGEST_ALGORITHM.to_string(),
+        value: verdicts.into_iter().fold(0, |sum, it| sum ^ hash(it)),
+    }
+}
+
 struct Entry {
     verdict: Verdict,
     /// 0 = acknowledged.
@@ -214,7 +224,6 @@ fn same(a: &Verdict, b: &Verdict) -> bool {
 mod tests {
     //! Latest wins, acknowledgements, digest.
     use super::*;
-    use crate::fixture::digest_of;
     use crate::id::NodeName;
     use crate::subject::SubjectKind;
     use crate::verdict::{Level, ObserverHealth};

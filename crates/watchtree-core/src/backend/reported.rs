@@ -191,7 +191,8 @@ impl Reported {
 mod tests {
     //! Reports, snapshots, room, digests.
     use super::*;
-    use crate::fixture::{digest_of, name, subject};
+    use crate::fixture::{name, subject};
+    use crate::report::digest_of;
     use crate::subject::SubjectKind;
     use crate::time::Moment;
     use crate::tree::unknown;

@@ -228,4 +228,25 @@ mod tests {
         let mut own = OwnStop::new(at(100), 9, Duration::ZERO);
         assert!(own.signal(at(110), 9, None).is_ok() && own.signal(at(111), 9, None).is_ok());
     }
+
+    #[test]
+    fn a_stop_that_did_nothing_owns_no_signal() {
+        let fresh = OwnStop::new(at(100), 15, Duration::from_secs(2));
+        let mut own = fresh.clone();
+        assert!(!own.is_seen() && !own.void(), "none was taken for ours");
+        assert!(own.signal(at(110), 15, None).is_err() && own.stop(at(120), None).is_err());
+        let mut own = fresh.clone();
+        assert!(own.signal(at(110), 15, None).is_ok() && own.void() && !own.is_seen());
+        let mut own = fresh;
+        assert!(
+            own.signal(at(100), 15, None).is_err() && own.stop(at(100), None).is_err(),
+            "of before"
+        );
+        let came = Some(Moment::from_millis(5));
+        assert!(
+            own.signal(at(100), 15, came).is_ok(),
+            "it came live: a clock was set back"
+        );
+        assert!(own.stop(at(90), came).is_ok());
+    }
 }

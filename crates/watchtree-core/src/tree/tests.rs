@@ -1,8 +1,8 @@
 //! What is below what, masks, and the digest.
 
 use super::*;
-use crate::fixture::digest_of;
 use crate::id::NodeName;
+use crate::report::digest_of;
 use alloc::format;
 use alloc::vec::Vec;
 

@@ -76,6 +76,7 @@ mod tests {
             assert_eq!(of(run, 25, &times), Status::Down);
         }
         assert_eq!(of(RunState::Restarting, 40, &times), Status::Backoff);
+        assert_eq!(of(RunState::Created, 10, &EventTimes::default()), Status::Created);
     }
 
     #[test]

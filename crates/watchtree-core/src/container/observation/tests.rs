@@ -149,3 +149,196 @@ fn a_stop_stamped_before_the_incarnation_it_came_in_is_of_a_clock_set_back() {
     it.forget_odd_stop();
     assert!(!it.has_odd_stop_of(at(50)));
 }
+
+/// One whose first incarnation began so late that an earlier stamp shows a clock that was set back.
+fn running_late() -> ContainerObservation {
+    let mut it = ContainerObservation::new("c1".into(), at(0));
+    assert!(it.begin_inspection(at(10)));
+    it.absorb(at(11), running_since(10_000));
+    it
+}
+
+fn exited_since(began: u64, finished: u64) -> ContainerView {
+    ContainerView {
+        run: RunState::Exited,
+        finished_at: stamp(finished),
+        exit_code: 3,
+        ..running_since(began)
+    }
+}
+
+#[test]
+fn what_is_older_than_the_incarnation_says_nothing_of_it() {
+    let mut it = running();
+    it.take(at(20), &event(500, EventAction::Health(Health::Unhealthy)), true);
+    assert!(!it.is_unhealthy());
+    it.take(at(21), &event(1500, EventAction::Health(Health::Unhealthy)), true);
+    assert!(it.is_unhealthy() && it.health() == Health::Unhealthy);
+    for (ms, action, live, expected) in [
+        (501, EventAction::Pause, true, Status::Running),
+        (1501, EventAction::Pause, false, Status::Running),
+        (1502, EventAction::Pause, true, Status::Paused),
+        (502, EventAction::Unpause, true, Status::Paused),
+        (1503, EventAction::Unpause, false, Status::Paused),
+        (1504, EventAction::Unpause, true, Status::Running),
+    ] {
+        it.take(at(30), &event(ms, action.clone()), live);
+        assert_eq!(it.status(), expected, "{action:?} at {ms} ms, live: {live}");
+    }
+    it.take(at(40), &event(3000, EventAction::Start), true);
+    it.take(at(41), &event(2000, EventAction::Start), false);
+    assert_eq!((it.began(), it.born_at()), (stamp(3000), Some(at(40))));
+}
+
+#[test]
+fn memory_ran_out_if_the_engine_said_so_just_before_the_end() {
+    // The event, the engine's mark, the exit code; whether it ended for memory.
+    let cases = [
+        (Some(1500), false, 137, true),
+        (Some(500), false, 137, false),
+        (None, true, 137, true),
+        (None, false, 137, false),
+        (Some(1500), false, 1, false),
+    ];
+    for (oom, oom_killed, exit_code, expected) in cases {
+        let mut it = running();
+        if let Some(ms) = oom {
+            it.take(at(20), &event(ms, EventAction::Oom), true);
+        }
+        let view = ContainerView {
+            oom_killed,
+            exit_code,
+            ..exited_since(1000, 4500)
+        };
+        assert!(it.begin_inspection(at(30)));
+        it.absorb(at(31), view);
+        assert_eq!(it.ended_out_of_memory(), expected, "{oom:?} {oom_killed} {exit_code}");
+    }
+}
+
+#[test]
+fn a_live_start_far_behind_the_newest_is_of_a_clock_set_back() {
+    let mut it = running_late();
+    it.take(at(20), &event(20_000, EventAction::Start), true);
+    it.take(at(21), &event(18_000, EventAction::Start), true);
+    assert_eq!((it.began(), it.born_at()), (stamp(20_000), Some(at(20))));
+    it.take(at(22), &event(17_999, EventAction::Start), false);
+    assert_eq!(it.born_at(), Some(at(20)), "replayed");
+    it.take(at(23), &event(17_998, EventAction::Start), true);
+    assert_eq!((it.began(), it.born_at()), (stamp(17_998), Some(at(23))));
+}
+
+#[test]
+fn a_stop_and_an_end_are_odd_only_live_and_far_before_the_incarnation() {
+    for (ms, live, expected) in [(9000, true, false), (5000, false, false), (5000, true, true)] {
+        let mut it = running_late();
+        it.take(at(20), &event(ms, EventAction::Stop), live);
+        assert_eq!(it.has_odd_stop_of(at(20)), expected, "stop at {ms} ms, live: {live}");
+        let mut it = running_late();
+        it.take(at(20), &event(ms, EventAction::Die { exit_code: 1 }), live);
+        assert_eq!(it.has_odd_end(), expected, "die at {ms} ms, live: {live}");
+        assert_eq!(it.status(), Status::Running, "no stamp says that it ended");
+    }
+}
+
+#[test]
+fn an_inspection_keeps_what_the_events_of_its_incarnation_told() {
+    let mut it = running();
+    it.take(at(40), &event(3000, EventAction::Start), true);
+    it.take(at(50), &event(3500, EventAction::Die { exit_code: 3 }), true);
+    assert!(it.needs_inspection() && it.begin_inspection(at(60)) && it.is_being_inspected());
+    it.absorb(at(61), exited_since(3000, 3500));
+    let end = SeenEnd {
+        at: at(50),
+        by_event: true,
+    };
+    assert_eq!(
+        (it.born_at(), it.end(), it.is_current()),
+        (Some(at(40)), Some(end), true)
+    );
+    assert!(it.ended_by_event() && it.was_inspected_since(at(60)) && !it.was_inspected_since(at(61)));
+}
+
+#[test]
+fn signals_of_before_the_clock_was_set_back_are_forgotten_with_the_next_inspection() {
+    for (began, is_left) in [(8000, true), (7999, false)] {
+        let mut it = running_late();
+        it.take(at(20), &event(10_500, EventAction::Kill { signal: 15 }), true);
+        assert!(it.has_foreign_signal() && !it.has_other_signal());
+        assert!(it.begin_inspection(at(30)));
+        it.absorb(at(31), running_since(began));
+        assert_eq!(it.has_foreign_signal(), is_left, "it began at {began} ms");
+    }
+}
+
+#[test]
+fn an_end_is_dated_once() {
+    let mut it = running();
+    assert_eq!(it.ended_at(at(60)), at(60));
+    it.date_end(at(70));
+    it.date_end(at(80));
+    assert_eq!((it.ended_at(at(90)), it.ended_by_event()), (at(70), false));
+}
+
+#[test]
+fn when_it_was_seen_first_and_last() {
+    let mut it = running();
+    assert!(it.is_older_than(at(1)) && !it.is_older_than(at(0)));
+    assert_eq!(it.alive_at(), Some(at(10)), "when the inspection was asked for");
+    it.saw_alive(at(50));
+    it.saw_alive(at(40));
+    assert_eq!(it.alive_at(), Some(at(50)));
+}
+
+#[test]
+fn what_an_inspection_says_of_its_rules() {
+    let with = |change: fn(&mut ContainerView)| {
+        let mut view = running_since(1000);
+        change(&mut view);
+        let mut it = ContainerObservation::new("c1".into(), at(0));
+        assert!(it.begin_inspection(at(10)));
+        it.absorb(at(11), view);
+        it
+    };
+    assert!(!with(|it| it.restart_policy = RestartPolicy::No).engine_restarts());
+    assert!(with(|it| it.restart_policy = RestartPolicy::Always).engine_restarts());
+    assert!(with(|it| it.restart_policy = RestartPolicy::UnlessStopped).engine_restarts());
+    for (max, count, expected) in [(0, 9, true), (3, 2, true), (3, 3, false)] {
+        let mut it = with(|it| it.restart_policy = RestartPolicy::OnFailure { max: 3 });
+        assert!(it.begin_inspection(at(20)));
+        let view = ContainerView {
+            restart_policy: RestartPolicy::OnFailure { max },
+            restart_count: count,
+            ..running_since(1000)
+        };
+        it.absorb(at(21), view);
+        assert_eq!(it.engine_restarts(), expected, "{count} of {max}");
+    }
+    let it = with(|it| (it.stop_signal, it.stop_timeout) = (10, Some(Duration::from_secs(30))));
+    assert!(it.is_stop_signal(10) && it.is_stop_signal(9) && !it.is_stop_signal(1));
+    assert_eq!((it.stop_signal(), it.stop_window()), (10, Duration::from_secs(32)));
+    assert_eq!(running().stop_window(), Duration::from_secs(12));
+    assert_eq!(running().incarnation().0, "c1@1000");
+    let never = with(|it| it.started_at = EngineTime(0));
+    assert_eq!(never.incarnation(), Incarnation::default());
+    let unknown = ContainerObservation::new("c1".into(), at(0));
+    assert_eq!(
+        (unknown.status(), unknown.exit_code(), unknown.stop_signal()),
+        (Status::Unknown, 0, 15)
+    );
+}
+
+#[test]
+fn the_end_that_is_of_an_earlier_incarnation_is_none_of_this_one() {
+    let mut it = running();
+    let view = ContainerView {
+        finished_at: stamp(900),
+        ..running_since(1000)
+    };
+    assert!(it.begin_inspection(at(20)));
+    it.absorb(at(21), view);
+    assert_eq!(it.ended(), EngineTime(0));
+    assert!(it.begin_inspection(at(30)));
+    it.absorb(at(31), exited_since(1000, 1000));
+    assert_eq!(it.ended(), stamp(1000));
+}
