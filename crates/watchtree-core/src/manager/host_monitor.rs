@@ -350,7 +350,7 @@ mod tests {
         let (manager, mut monitor) = (name("manager"), monitor());
         monitor.suspect(at(&manager, 1), missed(1));
         for secs in 2..40 {
-            monitor.conclude(at(&manager, secs), &Look::Silent(String::new()), 0);
+            monitor.conclude(at(&manager, secs), &Look::Silent(String::new()), 2);
         }
         let evidence = &monitor.verdict().evidence;
         assert_eq!(

@@ -104,6 +104,21 @@ fn one_without_a_hello_is_killed_again_until_it_is_gone_and_only_then_replaced()
 }
 
 #[test]
+fn a_new_process_that_says_no_hello_in_its_time_ends_the_repair() {
+    let mut bench = Bench::new();
+    bench.at(10_000);
+    bench.exits(7);
+    assert_eq!(bench.at(10_100).0, [ChildCommand::Start]);
+    bench.process.started(Ok(8), Moment::from_millis(20_000));
+    assert_eq!(bench.at(10_200).1, ["verifying"]);
+    assert_eq!(bench.at(19_999), (vec![], vec![]));
+    let (commands, outcomes) = bench.at(20_000);
+    assert_eq!((&*commands, outcomes[0]), (&[][..], "failed"));
+    let kill = ChildCommand::Signal(8, ChildSignal::Kill);
+    assert_eq!(bench.at(80_000).0, [kill], "the next repair");
+}
+
+#[test]
 fn an_observer_that_is_not_settled_judges_nobody() {
     let mut bench = Bench::new();
     bench.settled_ms = 30_000;

@@ -183,6 +183,24 @@ fn records_that_were_lost_on_the_way_are_a_condition_until_their_host_is_forgott
 }
 
 #[test]
+fn a_host_is_stored_anew_only_with_news() {
+    let mut world = World::of(1);
+    let seen = |world: &World| world.stored[&name("h1")].seen;
+    let first = seen(&world);
+    world.run_ms(5000);
+    world.say("h1", |frontend, now| {
+        let why = "cut".to_string();
+        frontend.handle(now, FrontendInput::Down { why });
+        frontend.handle(now, FrontendInput::Up);
+    });
+    world.run_ms(1000);
+    assert_eq!(seen(&world), first, "the same life says the same");
+    world.add("h1", 2);
+    world.run_ms(1000);
+    assert!(first < seen(&world));
+}
+
+#[test]
 fn who_stands_over_a_subject_is_asked() {
     let mut world = World::of(1);
     world.say("h1", |frontend, now| {
