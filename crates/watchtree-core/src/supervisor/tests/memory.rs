@@ -62,13 +62,13 @@ fn an_end_keeps_what_was_found_and_takes_new_evidence() {
 #[test]
 fn an_end_is_a_failure_once_and_our_own_stop_is_none() {
     let mut supervision = Supervision::default();
-    assert!(!supervision.take_failure(), "it has not ended");
+    assert!(!supervision.take_failure(at(2000)), "it has not ended");
     supervision.set_exit(exit(ExitClass::Crash));
-    assert_eq!([0; 2].map(|_| supervision.take_failure()), [true, false]);
+    assert_eq!([0; 2].map(|_| supervision.take_failure(at(2000))), [true, false]);
     supervision.set_exit(exit(ExitClass::Crash).own_stop());
-    assert!(!supervision.take_failure());
+    assert!(!supervision.take_failure(at(2000)));
     supervision.set_exit(exit(ExitClass::Operator));
-    assert!(!supervision.take_failure());
+    assert!(!supervision.take_failure(at(2000)));
     supervision.clear_exit();
     assert!(supervision.exit().is_none());
 }

@@ -69,10 +69,10 @@ fn each_failure_is_counted_once_among_those_of_all_and_each_restart_too() {
         let other = SubjectId::new(&format!("h/{n}")).unwrap();
         bench.fleet.record_failure(bench.now, &other);
     }
-    assert!(!bench.fleet.is_correlated(bench.now));
+    assert!(!bench.fleet.is_in_burst(bench.now));
     bench.ends();
     bench.after(0);
-    assert!(bench.fleet.is_correlated(bench.now), "it is the fifth");
+    assert!(bench.fleet.is_in_burst(bench.now), "it is the fifth");
     assert_eq!(bench.fleet.left(bench.now), 30, "one of many is exempt");
     let mut alone = Bench::new(5);
     alone.ends();
