@@ -1,7 +1,7 @@
 //! What is wrong with a watchdog itself, by what it is about: the only writer of conditions, in every role.
 //!
 //! A condition is news when it turns bad, turns good again, or is bad in other words. Numbers among the words change with
-//! every look; they alone are no news, but a name that differs in a digit is another name. Does not know who is told.
+//! every probe; they alone are no news, but a name that differs in a digit is another name. Does not know who is told.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

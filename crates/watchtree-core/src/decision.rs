@@ -131,7 +131,7 @@ words! {
     pub enum ActionKind {
         /// Start a container that exited.
         Start = "start",
-        /// Stop a hung or unhealthy container, look whether a person interfered, start it.
+        /// Stop a hung or unhealthy container, inspect it for an act of a person, start it.
         StopThenStart = "stop_then_start",
         /// Kill and start again a watchdog (child process).
         ReviveWatchdog = "revive_watchdog",

@@ -181,7 +181,7 @@ impl Frontend {
         self.send(now, Message::OrderResult(answer));
     }
 
-    /// Tells the parent what a look from outside saw.
+    /// Tells the parent the result of a probe from outside.
     pub fn probe_result(&mut self, now: Moment, nonce: u64, target: NodeName, look: Look) {
         let health = self.health;
         self.send(

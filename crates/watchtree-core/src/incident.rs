@@ -23,7 +23,7 @@ pub struct Incident {
     pub state: State,
     /// How sure.
     pub level: Level,
-    /// True while only one vantage point could look: `UNREACHABLE (unconfirmed)`.
+    /// True while only one vantage point could probe: `UNREACHABLE (unconfirmed)`.
     pub unconfirmed: bool,
     /// One line in words.
     pub why: String,

@@ -129,7 +129,7 @@ pub enum Message {
     },
     /// Child to parent: I go, on purpose.
     Goodbye(Goodbye),
-    /// Parent to a node near the target: look whether its kernel answers.
+    /// Parent to a node near the target: probe whether its kernel answers.
     ProbeRequest {
         /// Comes back in the result.
         nonce: u64,
@@ -137,7 +137,7 @@ pub enum Message {
         target: NodeName,
         /// `host:port`, or an address for ICMP.
         address: String,
-        /// How long the look may take.
+        /// How long the probe may take.
         within: Duration,
     },
     /// The answer. A helper that cannot say yet answers `Look::StillTrying` at 80 % of the time, so that a silent helper
@@ -177,7 +177,7 @@ impl Capabilities {
     pub const REPORTS: u64 = 1;
     /// Takes orders.
     pub const ORDERS: u64 = 2;
-    /// Can look at a neighbour (ProbeRequest).
+    /// Can probe a neighbour (ProbeRequest).
     pub const PROBES: u64 = 4;
     /// Sends decision records.
     pub const EVENTS: u64 = 8;
@@ -296,7 +296,7 @@ pub enum Goodbye {
     Leaving,
 }
 
-/// What a look from outside saw.
+/// The result of a probe from outside.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Look {
     /// The kernel answered; how, in words (`tcp refused`, `tcp accepted`, `icmp echo`).

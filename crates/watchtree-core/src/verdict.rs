@@ -52,7 +52,7 @@ words! {
         Unhealthy = "UNHEALTHY",
         /// Its kernel answers, its watchdog does not.
         AgentLost = "AGENT LOST",
-        /// Neither it nor its kernel answers, or no look was possible: see the evidence. Never proof of death.
+        /// Neither it nor its kernel answers, or no probe was possible: see the evidence. Never proof of death.
         Unreachable = "UNREACHABLE",
         /// It is dead, and that is certain.
         Down = "DOWN",
@@ -100,7 +100,7 @@ words! {
         KernelAnswers = "kernel_answers",
         /// Its kernel was asked from outside and did not answer.
         KernelSilent = "kernel_silent",
-        /// A look from outside could not be made (no rights, no address, NAT): nothing is known by it.
+        /// A probe from outside could not be made (no rights, no address, NAT): nothing is known by it.
         NoLook = "no_look",
         /// It said goodbye.
         Goodbye = "goodbye",

@@ -49,7 +49,7 @@ pub enum FrontendNotice {
     ParentBack,
     /// An order came; its signature is not checked yet.
     Order(SignedOrder),
-    /// The parent wants a look at a neighbour.
+    /// The parent wants a neighbour to be probed.
     ProbeRequest {
         /// Comes back in the result.
         nonce: u64,

@@ -316,7 +316,7 @@ pub enum HostEffect {
         /// What.
         signal: ChildSignal,
     },
-    /// Look at an engine; answered by `Probed`, at the deadline at the latest. One of a kind per engine at a time.
+    /// Probe an engine; answered by `Probed`, at the deadline at the latest. One of a kind per engine at a time.
     ProbeEngine {
         /// Which.
         engine: String,

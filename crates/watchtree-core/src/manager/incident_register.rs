@@ -20,7 +20,7 @@ const ARCHIVED_MAX: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finding<'a> {
     pub(super) verdict: &'a Verdict,
-    /// Only one vantage point could look.
+    /// Only one vantage point could probe.
     pub(super) is_unconfirmed: bool,
     /// How many subjects below are touched.
     pub(super) touched: usize,

@@ -49,9 +49,9 @@ pub struct ManagerPolicy {
     pub ack_every: u32,
     /// A host that hears nothing for this long reconnects.
     pub parent_silence: Duration,
-    /// A suspect has this long to answer a Ping on the link, and its kernel to answer a look.
+    /// A suspect has this long to answer a Ping on the link, and its kernel to answer a probe.
     pub look_within: Duration,
-    /// Rounds of looks (and Pings) that must fail before a verdict.
+    /// Rounds of probes (and Pings) that must fail before a verdict.
     pub rounds: u32,
     /// While a host is lost, its kernel is looked at this often.
     pub look_again: Duration,
