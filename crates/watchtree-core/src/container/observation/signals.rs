@@ -194,15 +194,4 @@ mod tests {
         history.claim_newest_stop();
         assert!(!history.has_foreign_stop(EngineTime(0)));
     }
-
-    #[test]
-    fn a_signal_of_another_meaning_counts_from_then_on() {
-        let mut history = SignalHistory::default();
-        history.record_signal(EngineTime(5), 1);
-        history.record_signal(EngineTime(9), 15);
-        for (since, stop_signal, expected) in [(4, 15, true), (5, 15, true), (6, 15, false), (5, 1, false)] {
-            let found = history.has_other_signal(EngineTime(since), stop_signal);
-            assert_eq!(found, expected, "since {since}, stop signal {stop_signal}");
-        }
-    }
 }

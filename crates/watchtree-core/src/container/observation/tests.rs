@@ -264,7 +264,7 @@ fn signals_of_before_the_clock_was_set_back_are_forgotten_with_the_next_inspecti
     for (began, is_left) in [(8000, true), (7999, false)] {
         let mut it = running_late();
         it.take(at(20), &event(10_500, EventAction::Kill { signal: 15 }), true);
-        assert!(it.has_foreign_signal() && !it.has_other_signal());
+        assert!(it.has_foreign_signal());
         assert!(it.begin_inspection(at(30)));
         it.absorb(at(31), running_since(began));
         assert_eq!(it.has_foreign_signal(), is_left, "it began at {began} ms");
@@ -315,15 +315,16 @@ fn what_an_inspection_says_of_its_rules() {
         assert_eq!(it.engine_restarts(), expected, "{count} of {max}");
     }
     let it = with(|it| (it.stop_signal, it.stop_timeout) = (10, Some(Duration::from_secs(30))));
-    assert!(it.is_stop_signal(10) && it.is_stop_signal(9) && !it.is_stop_signal(1));
-    assert_eq!((it.stop_signal(), it.stop_window()), (10, Duration::from_secs(32)));
-    assert_eq!(running().stop_window(), Duration::from_secs(12));
+    let stop = it.stop_terms();
+    assert!(stop.is_end(10) && stop.is_end(9) && !stop.is_end(1));
+    assert_eq!((stop.signal(), stop.ordinary()), (10, Duration::from_secs(32)));
+    assert_eq!(running().stop_terms().ordinary(), Duration::from_secs(12));
     assert_eq!(running().incarnation().0, "c1@1000");
     let never = with(|it| it.started_at = EngineTime(0));
     assert_eq!(never.incarnation(), Incarnation::default());
     let unknown = ContainerObservation::new("c1".into(), at(0));
     assert_eq!(
-        (unknown.status(), unknown.exit_code(), unknown.stop_signal()),
+        (unknown.status(), unknown.exit_code(), unknown.stop_terms().signal()),
         (Status::Unknown, 0, 15)
     );
 }

@@ -1,6 +1,7 @@
 //! One repair by itself: what it posts, what it waits for, and how it ends.
 use super::*;
-use crate::container::io::{ContainerView, EngineEvent, EventAction, RunState};
+use crate::container::io::{ContainerView, EngineEvent, EventAction, Health, RunState};
+use crate::time::seconds;
 
 const NEWEST: EngineTime = EngineTime(77);
 
@@ -64,6 +65,7 @@ impl Bench {
             observation: &self.it,
             gap_until: self.gap_until,
             newest_event: NEWEST,
+            engine_now: stamp(ms),
             deploy_until: self.deploy_until,
             is_leaving: self.is_leaving,
             ticket: Ticket(7),
