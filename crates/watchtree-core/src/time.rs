@@ -56,6 +56,46 @@ const fn micros(duration: Duration) -> u64 {
     }
 }
 
+/// A moment that is over, perhaps before this boot of the machine: microseconds since the boot, less than zero before it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Past(i64);
+
+impl Past {
+    /// As long ago as that, at `now`.
+    pub fn ago(now: Moment, age: Duration) -> Self {
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        Self(Self::from(now).0.saturating_sub(age))
+    }
+
+    /// How long ago it was at `now`; zero if it was not over yet.
+    pub fn age(self, now: Moment) -> Duration {
+        Self::from(now).since(self)
+    }
+
+    /// How long after `earlier`; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = i128::from(self.0) - i128::from(earlier.0);
+        Duration::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX))
+    }
+
+    /// So long after it; the start of the clock if that is before this boot.
+    pub fn plus(self, by: Duration) -> Moment {
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(by)).in_this_boot()
+    }
+
+    /// The same moment; the start of the clock if it is before this boot.
+    pub fn in_this_boot(self) -> Moment {
+        Moment(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+impl From<Moment> for Past {
+    fn from(at: Moment) -> Self {
+        Self(i64::try_from(at.0).unwrap_or(i64::MAX))
+    }
+}
+
 impl Add<Duration> for Moment {
     type Output = Self;
     fn add(self, by: Duration) -> Self {

@@ -6,11 +6,12 @@
 
 use crate::error::{SocketTrouble, engine_error};
 use crate::transport::{ResponseStatus, handle};
-use crate::{convert, manual_stop};
+use crate::{convert, manual_stop, timestamp};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    InspectContainerOptions, InspectNetworkOptions, ListContainersOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use watchtree_core::container::io::{ContainerView, EngineCall, EngineError, ListEntry, Performed};
+use watchtree_core::container::io::{ContainerView, EngineCall, EngineError, EngineTime, ListEntry, Performed};
 
 /// Most inspects at once: a burst of them must not slow the engine for others.
 const INSPECTS_MAX: usize = 8;
@@ -30,6 +31,12 @@ const LIST_WITHIN: Duration = Duration::from_secs(10);
 const INSPECT_WITHIN: Duration = Duration::from_secs(5);
 /// Deadline of `/info`, which asks containerd as well.
 const INFO_WITHIN: Duration = Duration::from_secs(5);
+
+/// Deadline of the question since when it answers: a millisecond on an engine that is well, and its events wait meanwhile.
+const BEGAN_WITHIN: Duration = Duration::from_secs(2);
+/// The network that the engine makes anew at each of its starts, where no container lives on in it: after it has stopped the
+/// containers that it found, and before it answers anybody (20.10, seen).
+const NETWORK_OF_A_LIFE: &str = "bridge";
 
 /// What an engine says of itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -125,6 +132,18 @@ impl Engine {
         };
         *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.root.clone());
         Ok(info)
+    }
+
+    /// Since when its present life answers, by `GET /networks/bridge`. `None` where that cannot be read (no such network, a
+    /// filter before the socket, no answer in 2 s).
+    pub async fn began(&self) -> Option<EngineTime> {
+        let inspect = async |docker: Docker| {
+            let options = None::<InspectNetworkOptions>;
+            docker.inspect_network(NETWORK_OF_A_LIFE, options).await
+        };
+        let network = self.read(BEGAN_WITHIN, "", inspect).await.ok()?;
+        let began = timestamp::engine_time(&network.created?);
+        (began != EngineTime(0)).then_some(began)
     }
 
     /// Whether it is Podman behind Docker's API, as `GET /version` tells.
@@ -280,6 +299,38 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixListener;
+
+    /// An engine with that answer for each request.
+    fn engine_that_says(status: &str, body: &str) -> (tempfile::TempDir, Engine) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        (folder, Engine::new(&socket))
+    }
+
+    #[tokio::test]
+    async fn since_when_it_answers_is_told_by_its_network() {
+        let network = r#"{"Name":"bridge","Created":"2026-11-28T06:02:14.449243708Z","Containers":{}}"#;
+        let (_folder, engine) = engine_that_says("200 OK", network);
+        assert_eq!(engine.began().await, Some(EngineTime(1_795_845_734_449_243_708)));
+        for (status, body) in [
+            ("404 Not Found", r#"{"message":"network bridge not found"}"#),
+            ("403 Forbidden", r#"{"message":"not here"}"#),
+            ("200 OK", r#"{"Name":"bridge","Created":"0001-01-01T00:00:00Z"}"#),
+        ] {
+            let (_folder, engine) = engine_that_says(status, body);
+            assert_eq!(engine.began().await, None, "{status}");
+        }
+    }
 
     #[tokio::test]
     async fn many_flags_read_at_once_ask_for_the_folder_once() {

@@ -45,8 +45,8 @@ const ACTIONS: [&str; 13] = [
 /// What comes out of a stream: `Opened`, then events, then `Ended` once; or `Ended` alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StreamItem {
-    /// The engine took the subscription.
-    Opened,
+    /// The engine took the subscription; since when it answers, where it tells.
+    Opened(Option<EngineTime>),
     /// One event.
     Event(EngineEvent),
     /// It is over, in words.
@@ -113,7 +113,7 @@ async fn drain(engine: &Engine, since: Option<EngineTime>, queue: &mpsc::Sender<
         Ok(first) => first,
         Err(_) => return "no answer within 10 s".to_owned(),
     };
-    if response.status() == 200 && queue.try_send(StreamItem::Opened).is_err() {
+    if response.status() == 200 && queue.try_send(StreamItem::Opened(engine.began().await)).is_err() {
         return "the queue is full".to_owned();
     }
     loop {

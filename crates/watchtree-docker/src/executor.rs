@@ -71,7 +71,7 @@ impl EngineExecutor {
             while let Some(item) = stream.next().await {
                 tracing::trace!(?item, "stream");
                 let input = match item {
-                    StreamItem::Opened => ContainerInput::StreamOpened,
+                    StreamItem::Opened(began) => ContainerInput::StreamOpened { began },
                     StreamItem::Event(event) => ContainerInput::Event(event),
                     StreamItem::Ended(why) => ContainerInput::StreamEnded { why },
                 };

@@ -173,7 +173,7 @@ fn a_lost_start_is_followed_by_an_inspect_when_the_events_are_lost_too() {
     // One was under way, and one follows for what came meanwhile.
     while tell(now, inspected(Ok(w.inspect("a")))).0 {}
     tell(now, Some(ContainerInput::StreamEnded { why: "cut".into() }));
-    tell(now, Some(ContainerInput::StreamOpened));
+    tell(now, Some(ContainerInput::StreamOpened { began: None }));
     now += Duration::from_secs(2);
     assert_eq!(tell(now, None), (true, false), "an inspect first");
     // It waits while the engine is at it.

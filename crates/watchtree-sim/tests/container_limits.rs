@@ -369,8 +369,8 @@ fn what_ends_while_the_watchdog_leaves_is_judged_by_its_successor() {
         0.100  happens  watchdog asked to stop
         0.200  happens  dockerd terminated
         0.203  seen     web: kill, signal 15
+        0.205  told     watchdog degraded, engine: connection refused: is the engine running?
         0.223  seen     web: stop
-        0.225  told     watchdog degraded, engine: connection refused: is the engine running?
         0.228  seen     web: die, exit code 143
         1.004  done     start busy → done
         1.005  happens  container-watchdog ends
@@ -381,27 +381,27 @@ fn what_ends_while_the_watchdog_leaves_is_judged_by_its_successor() {
         37.200 happens  container-watchdog starts
         37.200 told     watchdog no longer degraded, engine
         37.202 seen     the event stream opens
-        37.206 told     web SUSPECT: exited (143); waits until the event stream is whole again
+        37.204 told     web SUSPECT: exited (143); waits until the event stream is whole again
         39.202 decided  start busy: failed, it ended again (255)
-        39.202 told     busy SUSPECT: exited (255); events may be missing: settling
-        39.208 decided  start busy: exited (255), nobody stopped it: start it, restart 2 in a row
-        39.208 done     start busy
-        39.208 told     busy REPAIRING: being started
-        39.208 decided  start web: exited (143), nobody stopped it: start it, restart 1 in a row
-        39.208 done     start web
-        39.208 told     web REPAIRING: being started
-        39.329 done     start busy → done
-        39.329 done     start web → done
-        39.332 seen     busy: start
+        39.202 told     busy SUSPECT: exited (255); events may be missing: asking the engine's manual-stop flag
+        39.204 decided  start busy: exited (255), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 2 in a row
+        39.204 done     start busy
+        39.204 told     busy REPAIRING: being started
+        39.206 decided  start web: exited (143), nobody stopped it: start it, restart 1 in a row
+        39.206 done     start web
+        39.206 told     web REPAIRING: being started
+        39.325 done     start busy → done
+        39.327 done     start web → done
+        39.328 seen     busy: start
+        39.330 seen     web: start
+        39.330 decided  start busy: verifying, a new incarnation was seen
+        39.330 told     busy STARTING: started; it must stay up to count as repaired
         39.332 decided  start web: verifying, a new incarnation was seen
         39.332 told     web STARTING: started; it must stay up to count as repaired
-        39.332 seen     web: start
-        39.334 decided  start busy: verifying, a new incarnation was seen
-        39.334 told     busy STARTING: started; it must stay up to count as repaired
-        44.332 decided  start busy: succeeded, a new incarnation has stayed up for 5.00 s
-        44.332 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-        44.332 told     busy OK: running
-        44.332 told     web OK: running
+        44.328 decided  start busy: succeeded, a new incarnation has stayed up for 5.00 s
+        44.328 told     busy OK: running
+        44.330 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        44.330 told     web OK: running
     "#]]);
 }
 

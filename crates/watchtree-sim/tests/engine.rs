@@ -21,6 +21,7 @@ impl Bench {
             live_restore: false,
             version: Version::V20_10,
             timing: Timing::Exact,
+            hides_its_beginning: false,
         };
         set(&mut settings);
         Self {

@@ -15,6 +15,7 @@ fn a_killed_container_watchdog_is_started_again() {
             0.005  told     manager: h1/docker/@watchdog STARTING: being started
             0.006  decided  revive watchdog @watchdog: verifying, process 1002 was started
             0.006  seen     the event stream opens
+            0.009  seen     web: create
             0.010  told     web OK: running
             0.100  decided  revive watchdog @watchdog: succeeded, process 1002 of build sim said Hello
             0.104  told     manager: h1/docker/@watchdog OK: beats, process 1002
@@ -63,25 +64,25 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             20.396 told     manager: h1/docker/@watchdog OK: beats, process 1002
             20.401 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
             21.100 happens  dockerd answers
-            21.712 seen     the event stream opens
-            21.712 told     watchdog no longer degraded, stream
-            21.714 told     watchdog no longer degraded, engine
-            21.716 told     web SUSPECT: exited (255); waits until the event stream is whole again
-            21.722 told     manager: h1/docker/@watchdog OK: beats, process 1002
-            21.722 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
+            21.412 seen     the event stream opens
+            21.412 told     watchdog no longer degraded, stream
+            21.414 told     web SUSPECT: exited (255); waits until the event stream is whole again
+            21.414 told     watchdog no longer degraded, engine
+            21.422 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
+            21.422 told     manager: h1/docker/@watchdog OK: beats, process 1002
             22.315 told     manager: h1/docker OK: answers
-            23.718 decided  start web: exited (255), nobody stopped it: start it, restart 1 in a row
-            23.718 done     start web
-            23.718 told     web REPAIRING: being started
-            23.727 told     manager: h1/docker/web REPAIRING: being started
-            23.839 done     start web → done
-            23.842 seen     web: start
-            23.844 decided  start web: verifying, a new incarnation was seen
-            23.844 told     web STARTING: started; it must stay up to count as repaired
-            23.849 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            28.842 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-            28.842 told     web OK: running
-            28.845 told     manager: h1/docker/web OK: running
+            23.414 decided  start web: exited (255), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 1 in a row
+            23.414 done     start web
+            23.414 told     web REPAIRING: being started
+            23.420 told     manager: h1/docker/web REPAIRING: being started
+            23.535 done     start web → done
+            23.538 seen     web: start
+            23.540 decided  start web: verifying, a new incarnation was seen
+            23.540 told     web STARTING: started; it must stay up to count as repaired
+            23.547 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
+            28.538 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+            28.538 told     web OK: running
+            28.544 told     manager: h1/docker/web OK: running
         "#]]);
 }
 

@@ -10,7 +10,7 @@ use watchtree_sim::rng::Rng;
 use watchtree_sim::run::{Also, Plan, run};
 use watchtree_sim::scene::Scene;
 use watchtree_sim::scheduler::fault::{Fault, Which};
-use watchtree_sim::script::{Script, outcomes, story};
+use watchtree_sim::script::{Script, outcomes};
 
 const SEEDS: u64 = 24;
 const NOW: Duration = Duration::ZERO;
@@ -48,43 +48,6 @@ fn which(rng: &mut Rng, host: usize) -> Which {
     Which { host, place }
 }
 
-/// A new daemon stops what it finds alive, by signals like a person's, and marks it so: what has no policy stays down.
-#[test]
-fn a_killed_daemon_leaves_containers_stopped_by_a_person() {
-    breaks(&["repaired_or_escalated"], |rng, host| {
-        vec![(
-            NOW,
-            Fault::EngineKill {
-                host,
-                lasts: rng.millis(500, 5000),
-            },
-        )]
-    });
-}
-
-/// An orderly stop of the daemon is told from people when the stream is back: not by a watchdog that died before.
-#[test]
-fn a_stopped_daemon_passes_for_people_where_the_watchdog_dies_meanwhile() {
-    breaks(&["repaired_or_escalated"], |rng, host| {
-        let lasts = rng.millis(500, 5000);
-        let stop = Fault::EngineTerm { host, lasts };
-        vec![(NOW, stop), (Duration::from_secs(3), Fault::KillChild { host })]
-    });
-}
-
-#[test]
-fn a_stopped_daemon_that_is_watched_is_no_person() {
-    breaks(&[], |rng, host| {
-        vec![(
-            NOW,
-            Fault::EngineTerm {
-                host,
-                lasts: rng.millis(500, 5000),
-            },
-        )]
-    });
-}
-
 /// What is known of a container is kept under its name: one that is renamed and crashes while nobody watches is unknown.
 #[test]
 fn a_container_that_was_renamed_unseen_is_unknown() {
@@ -94,24 +57,6 @@ fn a_container_that_was_renamed_unseen_is_unknown() {
         vec![
             (NOW, Fault::FreezeChild { host, lasts }),
             (NOW, Fault::Rename { which }),
-        ]
-    });
-}
-
-/// After a restart of its watchdog a container is as old as the wall clock says: set forwards, it gives the budget back.
-#[test]
-fn a_wall_clock_that_is_set_gives_a_budget_back() {
-    breaks(&["budget_kept"], |rng, host| {
-        let which = which(rng, host);
-        let crashes = Fault::CrashLoop { which, left: 6 };
-        let set = Fault::ClockSet {
-            host,
-            offset_ms: 3_000_000,
-        };
-        vec![
-            (NOW, crashes),
-            (Duration::from_secs(40), set),
-            (Duration::from_secs(42), Fault::KillChild { host }),
         ]
     });
 }
@@ -159,34 +104,9 @@ fn the_same_runs_without_a_fault_are_green() {
 /// The same as scripts, each the shortest that shows its defect: how it ends today. `web` is to run in all of them.
 #[test]
 fn the_shortest_scripts() {
-    let scripts = [
-        "dockerd killed, 5s, dockerd started, 1m",
-        "dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m",
-        "watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m",
-    ];
+    let scripts = ["watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m"];
     let play = |script: &str| Scene::with(&["web"]).does(script).outcome();
     outcomes(scripts, play).tells(expect![[r#"
-        dockerd killed, 5s, dockerd started, 1m | dockerd terminated, 6s, watchdog killed, dockerd started, 5s, watchdog started, 1m: no call; web exited STOPPED
-        watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m: no call; shop exited UNKNOWN
-    "#]]);
-}
-
-/// The new daemon's TERM sets the manual-stop flag, and its events are forgotten with the old one.
-#[test]
-fn the_story_of_a_killed_daemon() {
-    story(&["web"], "dockerd killed, 5s, dockerd started, 1m").tells(expect![[r#"
-        0.000  happens  dockerd killed
-        0.000  happens  dockerd ends
-        0.000  seen     the event stream ends
-        0.001  told     watchdog degraded, stream: the engine went
-        0.004  told     watchdog degraded, engine: connection refused: is the engine running?
-        5.000  happens  dockerd started
-        6.020  happens  dockerd answers
-        6.023  told     web SUSPECT: exited (143); waits until the event stream is whole again
-        7.015  seen     the event stream opens
-        7.015  told     watchdog no longer degraded, stream
-        7.017  told     watchdog no longer degraded, engine
-        9.017  decided  web: stopped by a person: the engine's manual-stop flag is set; operator_intent blocked
-        9.017  told     web STOPPED: stopped by a person: the engine's manual-stop flag is set
+        watchdog killed, docker rename web shop, shop exits 1, watchdog started, 1m: start shop; shop running OK
     "#]]);
 }

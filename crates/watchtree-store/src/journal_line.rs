@@ -4,6 +4,7 @@
 //! that cannot be read (of a newer version) is skipped, and so is a repair with an unknown step; the rest of that subject is taken.
 
 use crate::decision_json::DecisionJson;
+use crate::journal_engine::EngineLine;
 use crate::journal_stamp::{Stamp, core_stamp, hex16, hold_end, hold_line, longest_hold, stamp};
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
@@ -47,6 +48,7 @@ pub(crate) enum Line {
     Cleared {
         subject: String,
     },
+    EngineBegan(EngineLine),
     Repair {
         subject: String,
         repair: RepairLine,
@@ -178,6 +180,7 @@ impl Line {
             Record::Cleared { subject } => Self::Cleared {
                 subject: subject.to_string(),
             },
+            Record::EngineBegan(life) => Self::EngineBegan(EngineLine::of(life)),
             Record::Repair {
                 subject,
                 id,
@@ -291,6 +294,7 @@ impl Line {
             Self::Cleared { subject } => Record::Cleared {
                 subject: subject_id(&subject)?,
             },
+            Self::EngineBegan(line) => Record::EngineBegan(line.into_core()?),
             Self::Repair { subject, repair } => {
                 let OpenRepair {
                     id,
@@ -354,6 +358,8 @@ pub(crate) fn fold(memory: &Recovered) -> impl Iterator<Item = Line> {
         id: id.clone(),
         action: action.clone(),
     });
+    let lives = memory.engine_lives.iter();
+    let lives = lives.map(|life| Line::EngineBegan(EngineLine::of(life)));
     let subjects = memory
         .subjects
         .iter()
@@ -370,7 +376,12 @@ pub(crate) fn fold(memory: &Recovered) -> impl Iterator<Item = Line> {
         .decisions
         .iter()
         .map(|decision| Line::Decided(Box::new(DecisionJson::of(decision))));
-    last_event.chain(subjects).chain([host]).chain(orders).chain(decisions)
+    last_event
+        .chain(lives)
+        .chain(subjects)
+        .chain([host])
+        .chain(orders)
+        .chain(decisions)
 }
 
 impl SubjectLine {

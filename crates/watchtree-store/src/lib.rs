@@ -6,6 +6,7 @@
 mod decision_json;
 pub mod journal;
 mod journal_aside;
+mod journal_engine;
 mod journal_frame;
 mod journal_line;
 mod journal_read;

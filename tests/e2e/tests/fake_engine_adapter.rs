@@ -53,7 +53,7 @@ fn actions(items: &[StreamItem]) -> Vec<&EventAction> {
 async fn events_are_asked_for_by_filter_and_since() {
     let (fake, engine) = engine_with(|_| Reply::Pieces(vec![event("die", 5), event("kill", 6)], End::Eof));
     let (items, _) = drained(&engine, Some(EngineTime(1_700_000_000_000_000_042))).await;
-    assert_eq!(items.first(), Some(&StreamItem::Opened));
+    assert_eq!(items.first(), Some(&StreamItem::Opened(None)));
     assert_eq!(
         actions(&items),
         [&EventAction::Die { exit_code: 1 }, &EventAction::Kill { signal: 15 }]
@@ -137,7 +137,7 @@ async fn a_quiet_stream_opens_at_once() {
     let first = tokio::time::timeout(Duration::from_secs(9), stream.next())
         .await
         .expect("opened in time");
-    assert_eq!(first, Some(StreamItem::Opened));
+    assert_eq!(first, Some(StreamItem::Opened(None)));
 }
 
 /// The queue of waiting events is bounded: a flood that nobody takes ends the stream and frees the engine.
@@ -367,7 +367,8 @@ async fn a_new_subscription_replaces_the_older_one() {
     let mut executor = EngineExecutor::new(engine, inputs);
     for _ in 0..3 {
         executor.subscribe(None);
-        assert_eq!(told.recv().await, Some(ContainerInput::StreamOpened));
+        let opened = ContainerInput::StreamOpened { began: None };
+        assert_eq!(told.recv().await, Some(opened));
         assert!(matches!(told.recv().await, Some(ContainerInput::Event(_))));
     }
     assert_eq!(fake.count("GET", "/events"), 3);

@@ -137,8 +137,8 @@ impl ContainerAgent {
 
     fn take(&mut self, now: Moment, input: ContainerInput) {
         match input {
-            ContainerInput::StreamOpened => {
-                self.fleet.stream_opened(now, &mut self.out);
+            ContainerInput::StreamOpened { began } => {
+                self.fleet.stream_opened(now, began, &mut self.out);
                 self.condition("stream", Ok("the event stream is open".to_string()));
                 self.backstop.ask_list(now, &mut self.out);
             }

@@ -1,16 +1,19 @@
 //! Classifies an exit: who or what ended it. Pure: it asks for missing evidence in words, and the caller gets it.
 //!
 //! ```text
-//!  stop signal or stop by somebody else seen ──────────────────────────────▶ operator
-//!  exit 0 without a policy, one-off, auto-remove ──────────────────────────▶ finished
-//!  never seen to run, nor by the journal ──────────────────────────────────▶ first sight
-//!  every event since it was last well was seen, and none of them a stop ───▶ crash: at once
+//!  stop signal or stop by somebody else seen, and the engine answered since ──▶ operator
+//!  remembered as stopped or finished before; never seen to run ────────────────▶ operator, finished; first sight
+//!  ended while no engine answered ─────────────────────────────────────────────▶ engine or host
+//!  ended while engine or machine were going down, and no manual-stop flag ─────▶ engine or host
+//!  exit 0 without a policy, one-off, auto-remove ──────────────────────────────▶ finished
+//!  every event since it was last well was seen, and none of them a stop ───────▶ crash: at once
 //!  its own event is missing: the stream loses events ▶ replay from the last one seen, then as above or below
 //!  else: settle, then the manual-stop flag and what it proves: see `flag_evidence`
 //! a crash whose back-off the engine ended without a start ▶ the manual-stop flag, read anew
 //! ```
 
 use super::continuity::{EventContinuity, REPLAYED_WITHIN};
+use super::engine_lives::EngineLives;
 use super::flag_evidence::{self, EndedBy, FlagProof, Unseen};
 use super::inventory::runs_once;
 use super::io::{RestartPolicy, RunState};
@@ -29,6 +32,7 @@ const EVENT_ON_THE_WAY: Duration = Duration::from_secs(1);
 pub(crate) struct ExitCase<'a> {
     pub(crate) observation: &'a ContainerObservation,
     pub(crate) continuity: &'a EventContinuity,
+    pub(crate) lives: &'a EngineLives,
     /// What the journal holds to be a person's wish for this container, and of which incarnation.
     pub(crate) memory: Option<(&'a Incarnation, Desired)>,
     /// How long late events are waited for.
@@ -74,23 +78,40 @@ impl ExitCase<'_> {
         let it = self.observation;
         let foreign = it.foreign_stop();
         if let (Some(why), false) = (&foreign, it.is_uncertain()) {
+            if it.unanswered_stop().is_some() {
+                let why = "finding out whether its engine is going down";
+                return need(Missing::Inspection, now + FLAG_WITHIN, why);
+            }
             return stopped(now, why);
         }
-        if let Some(why) = self.finished() {
-            return known(now, ExitClass::Finished, EvidenceKind::Exited, why);
-        }
         let same = self.memory.filter(|(life, _)| **life == it.incarnation());
-        if same.is_some_and(|(_, desired)| desired == Desired::Stopped) {
-            let why = "the journal remembers that a person stopped it";
-            return known(now, ExitClass::Operator, EvidenceKind::Journal, why);
+        let is_meant_down = same.is_some_and(|(_, desired)| desired == Desired::Stopped);
+        let is_first_sight = self.memory.is_none() && it.alive_at().is_none() && !it.ended_by_event();
+        let finished = self.finished();
+        match finished.filter(|_| is_meant_down || is_first_sight) {
+            Some(why) => return known(now, ExitClass::Finished, EvidenceKind::Exited, why),
+            None if is_meant_down => {
+                let why = "the journal remembers that a person stopped it";
+                return known(now, ExitClass::Operator, EvidenceKind::Journal, why);
+            }
+            None if is_first_sight => {
+                let why = "nobody knows whether it is meant to run";
+                return known(now, ExitClass::FirstSight, EvidenceKind::Journal, why);
+            }
+            None => {}
         }
-        if self.memory.is_none() && it.alive_at().is_none() && !it.ended_by_event() {
-            let why = "nobody knows whether it is meant to run";
-            return known(now, ExitClass::FirstSight, EvidenceKind::Journal, why);
-        }
-        if let Some(until) = self.continuity.gap_until() {
+        // A clean exit needs no event, but may be the answer to the TERM of an engine that is going away.
+        let may_be_taken_along = self.lives.is_beginning() || !self.continuity.is_open();
+        let waits = finished.is_none() || may_be_taken_along;
+        if let Some(until) = self.continuity.gap_until().filter(|_| waits) {
             let why = "waits until the event stream is whole again";
             return need(Missing::Time, until, why);
+        }
+        if let Some(classified) = self.classify_by_engine(now) {
+            return classified;
+        }
+        if let Some(why) = finished {
+            return known(now, ExitClass::Finished, EvidenceKind::Exited, why);
         }
         let ended_at = it.ended_at(now);
         let odd = it.odd_intent(ended_at);
@@ -98,6 +119,24 @@ impl ExitCase<'_> {
             (Unseen::Nothing, None) => self.classify_seen(now, ended_at),
             (unseen, odd) => self.classify_by_flag(now, unseen, foreign.or(odd)),
         }
+    }
+
+    /// Did its engine or its machine take it along? `None` = they were well then, or a person had stopped it before.
+    fn classify_by_engine(&self, now: Moment) -> Option<Classified> {
+        let ended = self.observation.ended();
+        if self.lives.was_silent(ended) {
+            let why = "it ended while no engine answered: nobody can have asked for it";
+            return Some(taken_along(now, why));
+        }
+        if !self.lives.was_going_down(ended) {
+            return None;
+        }
+        let flag = match self.read_flag(now) {
+            Ok(flag) => flag,
+            Err(need) => return Some(Err(need)),
+        };
+        let why = "it ended while its engine was going down, and the engine's manual-stop flag is not set";
+        (flag == Some(false)).then(|| taken_along(now, why))
     }
 
     /// How much of what could have led to this end was not seen?
@@ -180,18 +219,6 @@ impl ExitCase<'_> {
         }
     }
 
-    /// The manual-stop flag; `None` = it cannot be read.
-    fn read_flag(&self, now: Moment) -> Result<Option<bool>, Need> {
-        let why = "events may be missing: asking the engine's manual-stop flag";
-        let (missing, until) = match self.observation.flag() {
-            ManualStopFlag::NotAsked => (Missing::Flag, now + FLAG_WITHIN),
-            ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => (Missing::Time, at + FLAG_WITHIN),
-            ManualStopFlag::Asked(_) => return Ok(None),
-            ManualStopFlag::Known(answer) => return Ok(answer),
-        };
-        Err(Need { missing, until, why })
-    }
-
     fn ended_by(&self) -> EndedBy {
         let it = self.observation;
         match it.exit_code() {
@@ -217,6 +244,17 @@ impl ExitCase<'_> {
             Some(false) => Ok(None),
             Some(true) => stopped(now, "the engine's manual-stop flag is set").map(Some),
             None => known(now, ExitClass::CannotTell, EvidenceKind::StreamBroken, why).map(Some),
+        }
+    }
+
+    /// The manual-stop flag; `None` = it cannot be read.
+    fn read_flag(&self, now: Moment) -> Result<Option<bool>, Need> {
+        let why = "events may be missing: asking the engine's manual-stop flag";
+        match self.observation.flag() {
+            ManualStopFlag::NotAsked => need(Missing::Flag, now + FLAG_WITHIN, why),
+            ManualStopFlag::Asked(at) if now < at + FLAG_WITHIN => need(Missing::Time, at + FLAG_WITHIN, why),
+            ManualStopFlag::Asked(_) => Ok(None),
+            ManualStopFlag::Known(answer) => Ok(answer),
         }
     }
 
@@ -258,7 +296,7 @@ impl ExitCase<'_> {
     }
 }
 
-fn need(missing: Missing, until: Moment, why: &'static str) -> Classified {
+fn need<T>(missing: Missing, until: Moment, why: &'static str) -> Result<T, Need> {
     Err(Need { missing, until, why })
 }
 
@@ -275,6 +313,14 @@ fn stopped(now: Moment, why: &str) -> Classified {
     known(now, ExitClass::Operator, EvidenceKind::OperatorStop, why)
 }
 
+fn taken_along(now: Moment, why: &str) -> Classified {
+    let known = known(now, ExitClass::EngineOrHost, EvidenceKind::EngineProbe, why)?;
+    Ok(Known {
+        correlated: true,
+        ..known
+    })
+}
+
 fn crash(now: Moment, detail: &str, correlated: bool) -> Classified {
     Ok(Known {
         class: ExitClass::Crash,
@@ -289,7 +335,9 @@ mod tests {
     //! One exit by the evidence there is.
     use super::*;
     use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction};
+    use crate::id::BootId;
     use alloc::format;
+    use alloc::vec::Vec;
 
     const SETTLE: Duration = Duration::from_secs(2);
 
@@ -337,6 +385,7 @@ mod tests {
         let case = ExitCase {
             observation,
             continuity,
+            lives: &EngineLives::new(BootId::default(), Vec::new()),
             memory: Some((&life, Desired::Running)),
             settle: SETTLE,
         };
@@ -351,7 +400,16 @@ mod tests {
         let (mut it, continuity) = scene(true);
         it.take(at(4000), &event(5000, EventAction::Kill { signal: 15 }), true);
         it.take(at(5000), &event(6000, EventAction::Die { exit_code: 143 }), true);
-        assert_eq!(class(5000, &it, &continuity), Ok(ExitClass::Operator));
+        assert_eq!(
+            class(5000, &it, &continuity),
+            Err(Missing::Inspection),
+            "is it going down?"
+        );
+        it.begin_inspection(at(4001));
+        let view = it.view().unwrap().clone();
+        it.absorb(at(5001), view);
+        assert_eq!(it.stops_answered(), Some((EngineTime(5_000_000_000), 15)));
+        assert_eq!(class(5001, &it, &continuity), Ok(ExitClass::Operator));
         let (mut it, continuity) = scene(true);
         it.take(at(5000), &event(6000, EventAction::Die { exit_code: 0 }), true);
         assert_eq!(class(5000, &it, &continuity), Ok(ExitClass::Finished));

@@ -21,7 +21,7 @@ pub(crate) type EventCursor = (EngineTime, ContainerId, String);
 /// Without a stream for that long, the list alone must do.
 const BLIND_MAX: Duration = Duration::from_secs(10);
 /// Longest and shortest pause between two tries to open the stream.
-const RETRY_MAX: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_millis(500);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 /// A stream that ends sooner than this after its opening counts as one that could not be opened.
 const SHORT_LIVED: Duration = Duration::from_secs(1);
@@ -52,6 +52,10 @@ struct Gap {
     since: Moment,
     opened: Option<Moment>,
     deadline: Moment,
+    /// A try to open the stream again failed.
+    was_refused: bool,
+    /// The engine has answered something since.
+    is_answered: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +97,8 @@ impl EventContinuity {
             since: now,
             opened: None,
             deadline: now + BLIND_MAX,
+            was_refused: false,
+            is_answered: false,
         };
         Self {
             pipe: Pipe::Opening { since: now },
@@ -111,17 +117,20 @@ impl EventContinuity {
     /// The stream is broken, or this process did not look for a while. True if a new one is to be opened at once.
     pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
         self.engine_away |= ended;
-        let (anchor, since) = match self.gap.take() {
+        let was_refused = ended && self.pipe != Pipe::Open;
+        let (anchor, since, refused_before) = match self.gap.take() {
             // A break within a gap: what was anchored first still decides, and the time without a stream goes on. Not that in
             // which this process did not look: what happened then comes with the next stream.
-            Some(gap) => (gap.anchor, if ended { gap.since } else { now }),
-            None => (self.last.clone(), now),
+            Some(gap) => (gap.anchor, if ended { gap.since } else { now }, gap.was_refused),
+            None => (self.last.clone(), now, false),
         };
         self.gap = Some(Gap {
             anchor,
             since,
             opened: None,
             deadline: since + BLIND_MAX,
+            was_refused: was_refused || refused_before,
+            is_answered: false,
         });
         let failed_again = ended && (!matches!(self.pipe, Pipe::Open) || now < self.opened_at + SHORT_LIVED);
         self.failures = if failed_again {
@@ -197,10 +206,24 @@ impl EventContinuity {
         due
     }
 
-    /// Ends a gap whose time is up.
+    /// The engine answered something. What it did meanwhile its stream tells, if that opens soon.
+    pub(crate) fn answered(&mut self, now: Moment) {
+        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.opened.is_none() && !gap.is_answered) {
+            gap.is_answered = true;
+            gap.deadline = gap.deadline.max(now + self.settle);
+        }
+    }
+
+    /// A stream was awaited, and may have opened.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !matches!(self.pipe, Pipe::Closed { .. })
+    }
+
+    /// Ends a gap whose time is up. While the engine answers nothing at all, there is nothing to be known.
     pub(crate) fn settle(&mut self, now: Moment) -> Option<GapEnd> {
-        let gap = self.gap.as_ref()?;
-        if now < gap.deadline {
+        let gap = self.gap.as_mut().filter(|gap| gap.deadline <= now)?;
+        if gap.opened.is_none() && !gap.is_answered {
+            gap.deadline = now + BLIND_MAX;
             return None;
         }
         self.coverage = Coverage::From(gap.opened.unwrap_or(now));
@@ -214,6 +237,11 @@ impl EventContinuity {
     /// While a gap is open: when it ends at the latest.
     pub(crate) fn gap_until(&self) -> Option<Moment> {
         self.gap.as_ref().map(|gap| gap.deadline)
+    }
+
+    /// In the present gap a try to open the stream again failed.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.gap.as_ref().is_some_and(|gap| gap.was_refused)
     }
 
     /// When the last gap ended.
@@ -342,7 +370,9 @@ mod tests {
         assert_eq!(it.saw(at(30_020), &cursor(5)), Some(GapEnd::Whole));
         it.broke(at(40_000), true);
         it.broke(at(50_000), true);
-        assert!(it.settle(at(50_000)).is_some(), "it looked, and no stream came");
+        assert!(it.settle(at(50_000)).is_none(), "nobody answers: nothing can be known");
+        it.answered(at(50_001));
+        assert!(it.settle(at(60_000)).is_some(), "it looked, and no stream came");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-pub use super::record::{Record, Recovered};
+pub use super::record::{EngineLife, Record, Recovered};
 pub use super::stamps::{ContainerId, EngineTime};
 
 /// Names one engine call from the decision to its answer. Unique within an epoch.
@@ -116,6 +116,17 @@ pub struct ContainerView {
     /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`, and one without its value of each
     /// owner of [`super::labels::OWNERS`]; nothing else.
     pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerView {
+    /// Will the engine restart it by its own policy?
+    pub fn engine_restarts(&self) -> bool {
+        match self.restart_policy {
+            RestartPolicy::No => false,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::OnFailure { max } => max == 0 || self.restart_count < u64::from(max),
+        }
+    }
 }
 
 /// One line of the container list. `Inspect` follows only where this differs from what is known.
@@ -263,7 +274,11 @@ pub enum ProcessSeen {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ContainerInput {
     /// The event stream is open (asked for by `Subscribe`); what it still remembers follows as events.
-    StreamOpened,
+    StreamOpened {
+        /// When the engine's present life began to answer, as the engine itself tells it: later than whatever it did to the
+        /// containers that it found at its start, earlier than anything that somebody asked of it. `None` = it cannot be read.
+        began: Option<EngineTime>,
+    },
     /// The event stream ended, or could not be opened.
     StreamEnded {
         /// In words.

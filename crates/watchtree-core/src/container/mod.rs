@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `observation`, `inventory`, `continuity` | what is known of a container, who is who, may events be trusted |
+//! | `engine_lives` | when the engine answered, and when it was going down or none was there |
 //! | `classifier`, `flag_evidence` | who or what ended a container; what the engine's manual-stop flag proves of it |
 //! | `subject` | a container as a kind of subject for the one supervisor: ping, guards, reboot |
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
@@ -23,6 +24,7 @@ mod classifier;
 mod climate;
 mod continuity;
 mod engine_calls;
+mod engine_lives;
 mod flag_evidence;
 mod fleet;
 mod inventory;

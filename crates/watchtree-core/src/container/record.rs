@@ -62,6 +62,21 @@ pub struct HoldEnd {
     pub lasts: Duration,
 }
 
+/// One life of the engine: from when it began to answer. The one before it is over, and what it kept in memory with it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EngineLife {
+    /// When it began to answer; the same for as long as it lasts.
+    pub began: EngineTime,
+    /// The boot of the machine it belongs to.
+    pub boot_id: BootId,
+    /// From here to `began` no engine answered, so that nobody can have asked for what ended then; equal to `began` where
+    /// nothing is known of that.
+    pub silent_since: EngineTime,
+    /// From here to `began` the engine or its machine was going down: what ended then and is not marked as stopped by a person
+    /// was taken along, whatever its exit code. Not later than `silent_since`.
+    pub going_down_since: EngineTime,
+}
+
 /// One journal record. Written before what it announces is done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Record {
@@ -125,6 +140,8 @@ pub enum Record {
         /// Whose.
         subject: SubjectId,
     },
+    /// A new life of the engine was seen, after its events were taken in.
+    EngineBegan(EngineLife),
     /// A repair took a step.
     Repair {
         /// Whose.
@@ -191,6 +208,8 @@ pub enum Record {
 pub struct Recovered {
     /// The newest event taken.
     pub last_event: Option<(EngineTime, ContainerId, String)>,
+    /// The newest lives of the engine, oldest first; at most [`Recovered::ENGINE_LIVES_MAX`].
+    pub engine_lives: Vec<EngineLife>,
     /// Per subject.
     pub subjects: BTreeMap<SubjectId, RecoveredSubject>,
     /// Restarts charged to the host's budget, oldest first (moment, its boot, label); at most
@@ -205,6 +224,8 @@ pub struct Recovered {
 impl Recovered {
     /// Most remembered orders.
     pub const ORDERS_MAX: usize = 256;
+    /// Most remembered lives of the engine.
+    pub const ENGINE_LIVES_MAX: usize = 16;
     /// Most remembered decisions.
     pub const DECISIONS_MAX: usize = 512;
     /// Most remembered charges of one subject: as many as a budget counts.
@@ -227,6 +248,10 @@ impl Recovered {
             } => self.with(subject, |it| {
                 it.desired = Some((id.clone(), incarnation.clone(), *desired));
             }),
+            Record::EngineBegan(life) => {
+                self.engine_lives.retain(|known| known.began != life.began);
+                push_bounded(&mut self.engine_lives, *life, Self::ENGINE_LIVES_MAX);
+            }
             Record::Charged {
                 subject,
                 at,

@@ -6,7 +6,7 @@ use crate::id::{BootId, NodeIdentity};
 use crate::message::BEAT_WANTED;
 use crate::subject::SubjectId;
 use crate::supervisor::{FleetPolicy, RestartPolicy};
-use crate::time::{Duration, Moment, WallTime};
+use crate::time::{Duration, Moment, Past, WallTime};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -101,12 +101,13 @@ impl ContainerSettings {
         now.saturating_sub(Duration::from_nanos(self.engine_time(now).0.saturating_sub(stamp.0)))
     }
 
-    /// A remembered moment on this boot's clock: as it is, or by its wall time if it is of another boot.
-    pub(crate) fn moment_before(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Moment {
+    /// A remembered moment: as it is, or, of another boot, by its wall time, and before this boot for certain.
+    pub(crate) fn moment_before(&self, now: Moment, (at, boot, wall): (Moment, BootId, WallTime)) -> Past {
         if boot == self.identity.boot_id {
-            return at.min(now);
+            return at.min(now).into();
         }
-        now.saturating_sub(Duration::from_millis(self.wall(now).0.saturating_sub(wall.0)))
+        let age = Duration::from_millis(self.wall(now).0.saturating_sub(wall.0));
+        Past::ago(now, age.max(now.since(Moment::ZERO)))
     }
 
     /// The end of a remembered hold on this boot's clock: as it is, or by its wall time if it is of another boot. A wall clock that

@@ -7,13 +7,13 @@ use super::outbreak::Outbreaks;
 use super::policy::{Allowance, BUDGET_MAX, FleetPolicy, RestartPolicy};
 use crate::random::mix;
 use crate::subject::SubjectId;
-use crate::time::{Duration, Moment};
+use crate::time::{Duration, Moment, Past};
 use alloc::collections::VecDeque;
 
 /// The restarts of a window, oldest first.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RestartBudget {
-    restarts: VecDeque<Moment>,
+    restarts: VecDeque<Past>,
 }
 
 impl RestartBudget {
@@ -22,7 +22,8 @@ impl RestartBudget {
 
     /// Takes one restart from the budget. They may come in any order: those of a boot before are dated by a wall clock that
     /// may have been set.
-    pub fn record_restart(&mut self, at: Moment) {
+    pub fn record_restart(&mut self, at: impl Into<Past>) {
+        let at = at.into();
         let place = self.restarts.partition_point(|known| *known <= at);
         self.restarts.insert(place, at);
         if Self::RESTARTS_MAX < self.restarts.len() {
@@ -37,7 +38,7 @@ impl RestartBudget {
 
     /// Restarts within the window that ends now.
     pub fn used(&self, now: Moment, window: Duration) -> u32 {
-        let within = self.restarts.iter().rev().take_while(|&&at| now.since(at) < window);
+        let within = self.restarts.iter().rev().take_while(|at| at.age(now) < window);
         u32::try_from(within.count()).unwrap_or(u32::MAX)
     }
 
@@ -55,12 +56,12 @@ impl RestartBudget {
             return now;
         }
         let place = self.restarts.len().saturating_sub(allowance.budget as usize);
-        self.restarts.get(place).map_or(now, |&at| at + allowance.window)
+        self.restarts.get(place).map_or(now, |at| at.plus(allowance.window))
     }
 
     /// How many failures in a row led to one seen at `now`: 0 after a stable run.
     pub fn consecutive_failures(&self, now: Moment, policy: &RestartPolicy) -> u32 {
-        let mut later = now;
+        let mut later = Past::from(now);
         let mut failures = 0;
         for &at in self.restarts.iter().rev() {
             // Between two restarts lie a run and the delay before the later one.
@@ -91,7 +92,7 @@ impl RestartBudget {
     }
 
     /// The newest restart.
-    pub fn last(&self) -> Option<Moment> {
+    pub fn last(&self) -> Option<Past> {
         self.restarts.back().copied()
     }
 }
@@ -169,8 +170,8 @@ impl FleetBudget {
     }
 
     /// Takes one restart from it.
-    pub fn record_restart(&mut self, now: Moment) {
-        self.restarts.record_restart(now);
+    pub fn record_restart(&mut self, at: impl Into<Past>) {
+        self.restarts.record_restart(at);
     }
 
     /// What is left.
@@ -240,6 +241,20 @@ mod tests {
             assert_eq!(budget.consecutive_failures(at(620_000), &policy), 3);
             assert_eq!(budget, ordered);
         }
+    }
+
+    #[test]
+    fn a_restart_of_before_the_boot_is_older_than_the_boot() {
+        let (now, allowance) = (Moment::from_millis(20_000), RestartLimits::default().allowance);
+        let mut budget = RestartBudget::default();
+        for ago in [86_400, 590] {
+            (0..3).for_each(|_| budget.record_restart(Past::ago(now, Duration::from_secs(ago))));
+        }
+        assert_eq!(budget.used(now, allowance.window), 3);
+        assert_eq!(budget.used(now + Duration::from_secs(10), allowance.window), 0);
+        let three = Allowance { budget: 3, ..allowance };
+        assert_eq!(budget.free_at(now, three), Moment::from_millis(30_000));
+        assert_eq!(budget.consecutive_failures(now, &RestartPolicy::default()), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::reported::{ReportedState, Shown};
 use crate::decision::{ActionKind, Guard, GuardAnswer};
 use crate::recorder::Draft;
 use crate::subject::{Incarnation, SubjectId};
-use crate::time::{Duration, Moment, seconds};
+use crate::time::{Duration, Moment, Past, seconds};
 use crate::verdict::State;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -23,7 +23,7 @@ pub(super) const AT_LIMIT: &str = "at its limit";
 /// The restart limit is reached: a person is needed, and one half-open retry is made every so often.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limit {
-    since: Moment,
+    since: Past,
     why: String,
     half_open_every: Duration,
     is_unfit: bool,
@@ -33,9 +33,9 @@ pub struct Limit {
 
 impl Limit {
     /// Reached then; why, in words.
-    pub fn new(since: Moment, why: impl Into<String>, half_open_every: Duration) -> Self {
+    pub fn new(since: impl Into<Past>, why: impl Into<String>, half_open_every: Duration) -> Self {
         Self {
-            since,
+            since: since.into(),
             why: why.into(),
             half_open_every,
             is_unfit: false,
@@ -44,7 +44,7 @@ impl Limit {
     }
 
     /// Reached because the subject says itself that it cannot run for now; lifted as soon as it runs.
-    pub fn unfit(since: Moment, why: impl Into<String>, half_open_every: Duration) -> Self {
+    pub fn unfit(since: impl Into<Past>, why: impl Into<String>, half_open_every: Duration) -> Self {
         Self {
             is_unfit: true,
             ..Self::new(since, why, half_open_every)
@@ -52,7 +52,7 @@ impl Limit {
     }
 
     /// Reached before a restart of this watchdog, by a policy that is not known yet: see [`Supervision::apply_policy`].
-    pub fn remembered(since: Moment, policy: &RestartPolicy) -> Self {
+    pub fn remembered(since: impl Into<Past>, policy: &RestartPolicy) -> Self {
         Self {
             is_remembered: true,
             ..Self::new(since, used_up(policy), policy.half_open_every)
@@ -65,8 +65,8 @@ impl Limit {
     }
 
     /// Since when; a half-open retry begins it anew.
-    pub const fn since(&self) -> Moment {
-        self.since
+    pub fn since(&self) -> Moment {
+        self.since.in_this_boot()
     }
 
     /// Why, in words.
@@ -112,7 +112,7 @@ pub struct Supervision {
 
 impl Supervision {
     /// Takes up what was remembered of before a restart: the restarts, oldest first, and the limit.
-    pub fn restore(&mut self, restarts: impl IntoIterator<Item = Moment>, limit: Option<Limit>) {
+    pub fn restore(&mut self, restarts: impl IntoIterator<Item = Past>, limit: Option<Limit>) {
         restarts.into_iter().for_each(|at| self.budget.record_restart(at));
         self.limit = limit;
     }
@@ -223,7 +223,7 @@ impl Supervision {
     pub(super) fn guard_budget(&self, now: Moment, policy: &RestartPolicy) -> GuardResult {
         let left = self.budget.left(now, policy.allowance);
         if let Some(limit) = &self.limit {
-            let half_open = limit.since + limit.half_open_every;
+            let half_open = limit.since.plus(limit.half_open_every);
             let retry = if policy.half_open_within_budget && !limit.is_unfit {
                 half_open.max(self.budget.free_at(now, policy.allowance))
             } else {
@@ -355,7 +355,7 @@ impl Supervision {
         self.recorded = None;
         self.queued_since = None;
         let limit = self.limit.as_mut()?;
-        limit.since = now;
+        limit.since = now.into();
         Some(now)
     }
 

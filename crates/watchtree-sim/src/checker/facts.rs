@@ -157,8 +157,6 @@ pub(super) struct HostFacts {
     pub(super) powered: bool,
     /// Its wall clock was set in this boot: no age counts over the next one.
     clock_set: bool,
-    /// Its wall clock was ever set, in whichever boot.
-    pub(super) clock_ever_set: bool,
     pub(super) engine_up: bool,
     pub(super) containers: BTreeMap<usize, ContainerFacts>,
     pub(super) host: ProcessFacts,
@@ -207,7 +205,6 @@ impl HostFacts {
             zero: Moment::ZERO,
             powered: true,
             clock_set: false,
-            clock_ever_set: false,
             engine_up: true,
             containers: BTreeMap::new(),
             host: ProcessFacts::default(),
@@ -306,7 +303,7 @@ impl HostFacts {
                     c.unseen |= made && c.now.changed.since(c.now.born) < SEEN_WITHIN;
                 }
             }
-            Observation::ClockSet { .. } => (self.clock_set, self.clock_ever_set) = (true, true),
+            Observation::ClockSet { .. } => self.clock_set = true,
             Observation::PowerLost { .. } => {
                 (self.powered, self.engine_up) = (false, false);
                 self.reported.engine_went();

@@ -92,10 +92,6 @@ fn cleared(host: &HostFacts, now: Moment, subject: &SubjectId) -> Result<(), Bro
         return Ok(());
     };
     let ran = now.since(c.now.born);
-    // How long a container runs is told by stamps of the wall clock after a restart: known, see tests/known_defects.rs.
-    if host.clock_ever_set && !host.strict {
-        return Ok(());
-    }
     if ran < RestartPolicy::default().allowance.window && ORDERED_WITHIN < now.since(host.retried) {
         let why = format!("{subject} is given its budget back unasked, {ran:?} after its start");
         return broken("budget_kept", why);

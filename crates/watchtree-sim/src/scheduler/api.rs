@@ -84,7 +84,8 @@ pub(super) fn stream_opens(world: &mut World, h: usize, number: u64, since: Opti
     world.hosts[h].subscription.1 = true;
     world.hosts[h].engine.set_stream_open(true);
     world.saw(Observation::StreamOpened { host: h });
-    to_child(world, h, Duration::ZERO, ContainerInput::StreamOpened);
+    let began = world.hosts[h].engine.began();
+    to_child(world, h, Duration::ZERO, ContainerInput::StreamOpened { began });
     let remembered = since.map(|since| world.hosts[h].engine.events_since(since));
     for event in remembered.unwrap_or_default() {
         if let Some(event) = event.for_watchdog() {

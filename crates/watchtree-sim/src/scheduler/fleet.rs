@@ -46,6 +46,7 @@ pub(crate) fn populate_exact(world: &mut World) {
         live_restore: false,
         version: Version::V26_1,
         timing: Timing::Exact,
+        hides_its_beginning: false,
     });
     let settings = ContainerSettings {
         heal: HealMode::All,
@@ -73,6 +74,7 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
         live_restore: false,
         version: if h == 1 { Version::V26_1 } else { Version::V20_10 },
         timing: Timing::Drawn(world.rng.fork()),
+        hides_its_beginning: false,
     });
     for i in 0..containers {
         let id = |i: usize| format!("{:064x}", (h as u64 + 1) * 1000 + i as u64);

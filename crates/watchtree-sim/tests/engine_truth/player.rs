@@ -98,6 +98,7 @@ impl<'a> Player<'a> {
         let settings = EngineSettings {
             version: recording.version,
             live_restore: recording.live_restore,
+            hides_its_beginning: false,
             timing: Timing::Recorded {
                 restore: Duration::ZERO,
             },

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use watchtree_core::container::io::EngineTime;
-use watchtree_core::container::record::{Desired, HoldEnd, Record, Recovered, RepairStep};
+use watchtree_core::container::record::{Desired, EngineLife, HoldEnd, Record, Recovered, RepairStep};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{BootId, NodeName};
 use watchtree_core::subject::{Incarnation, SubjectId};
@@ -45,6 +45,12 @@ pub(crate) fn record(n: u64) -> Record {
             at: EngineTime(n),
             signal: 15,
         },
+        4 if n.is_multiple_of(8) => Record::EngineBegan(EngineLife {
+            began: EngineTime(n),
+            boot_id: BOOT,
+            silent_since: EngineTime(n - 2),
+            going_down_since: EngineTime(n - 4),
+        }),
         4 => Record::Cleared { subject },
         5 | 6 => Record::Repair {
             subject,

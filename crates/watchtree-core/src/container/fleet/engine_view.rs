@@ -2,13 +2,16 @@
 //! subjects that touches. Each input says by its type what is to follow. Knows no supervisor and no repair.
 
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
+use crate::container::engine_lives::EngineLives;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, ListEntry, Record, RunState,
+    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, ListEntry, Record,
+    RunState,
 };
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
+use crate::id::BootId;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
@@ -24,6 +27,9 @@ const UNSETTLED_MAX: usize = 16;
 pub(super) struct EngineView {
     inventory: Inventory,
     continuity: EventContinuity,
+    lives: EngineLives,
+    /// The engine's clock at the start of ours.
+    zero: EngineTime,
     /// Subjects to be reconciled: what is known around them has changed.
     touched: BTreeSet<SubjectId>,
 }
@@ -32,6 +38,7 @@ pub(super) struct EngineView {
 pub(super) struct Seen<'a> {
     pub(super) observation: &'a mut ContainerObservation,
     pub(super) continuity: &'a EventContinuity,
+    pub(super) lives: &'a EngineLives,
     pub(super) deploy_until: Option<Moment>,
     /// The container whose network it joins, while that does not run.
     pub(super) network_away: Option<String>,
@@ -65,6 +72,8 @@ pub(super) struct Holder {
     pub(super) subject: SubjectId,
     /// That subject had another container before, or none.
     pub(super) is_new: bool,
+    /// The stop signal of somebody else that the engine has answered now.
+    pub(super) answered: Option<(EngineTime, u32)>,
 }
 
 impl EngineView {
@@ -72,6 +81,8 @@ impl EngineView {
         Self {
             inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
             continuity: EventContinuity::new(now, last_event, settings.settle),
+            lives: EngineLives::new(settings.identity.boot_id, Vec::new()),
+            zero: settings.engine_time(Moment::ZERO),
             touched: BTreeSet::new(),
         }
     }
@@ -79,6 +90,11 @@ impl EngineView {
     /// A subject that the journal remembers, with the container it had.
     pub(super) fn restore(&mut self, subject: SubjectId, observation: Option<ContainerObservation>) {
         self.inventory.restore(subject, observation);
+    }
+
+    /// Takes over the engine's lives that the journal held.
+    pub(super) fn restore_lives(&mut self, boot_id: BootId, lives: Vec<EngineLife>) {
+        self.lives = EngineLives::new(boot_id, lives);
     }
 
     pub(super) fn inventory(&self) -> &Inventory {
@@ -102,6 +118,7 @@ impl EngineView {
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
             continuity: &self.continuity,
+            lives: &self.lives,
             deploy_until,
             network_away,
         })
@@ -181,15 +198,72 @@ impl EngineView {
         true
     }
 
+    /// The stream is open; `began` = since when the engine answers, as it says. True for a new life of it.
+    pub(super) fn engine_answers(&mut self, now: Moment, began: Option<EngineTime>) -> bool {
+        if !self.continuity.is_awaited() {
+            return false;
+        }
+        let unanswered = self
+            .inventory
+            .observations()
+            .filter_map(ContainerObservation::unanswered_stop);
+        let (first, was_refused) = (unanswered.min(), self.continuity.was_refused());
+        match began {
+            Some(began) => self.lives.opened(began, first),
+            None => self.lives.opened_untold(self.stamp(now), was_refused, first),
+        }
+    }
+
+    /// The engine has begun a new life: the stops that the one before had not answered were its own.
+    pub(super) fn disown_unanswered_stops(&mut self, now: Moment) {
+        let all = self.inventory.observations_mut();
+        all.for_each(ContainerObservation::disown_unanswered);
+        // What it remembers of its start is still to come.
+        if self.continuity.gap_until().is_none() {
+            self.continuity.broke(now, false);
+        }
+    }
+
     /// The stream is open. True if events may have been lost before it.
     pub(super) fn stream_opened(&mut self, now: Moment) -> bool {
         self.continuity.opened(now)
     }
 
-    /// The stream is broken (`ended`), or this process did not look for a while. True if a new one is to be opened at once.
+    fn stamp(&self, now: Moment) -> EngineTime {
+        self.zero.plus(now.since(Moment::ZERO))
+    }
+
+    /// The stream has ended.
+    pub(super) fn stream_ended(&mut self, now: Moment) {
+        self.lives.stream_ended(self.stamp(now));
+    }
+
+    /// The stream is broken, for it `ended`, or this process did not look for a while. True if a new one is to be opened at once.
     pub(super) fn stream_broke(&mut self, now: Moment, ended: bool) -> bool {
         self.touch_all();
         self.continuity.broke(now, ended)
+    }
+
+    /// The gap is over, and all that the engine remembered was taken in: the life that it has begun, if it has.
+    pub(super) fn begin_life(&mut self, now: Moment) -> Option<Record> {
+        let down = self.inventory.observations().filter(|it| it.status() == Status::Down);
+        let life = self.lives.begin(
+            self.zero.plus(now.since(Moment::ZERO)),
+            down.map(ContainerObservation::ended),
+        )?;
+        Some(Record::EngineBegan(life))
+    }
+
+    /// An event that the engine remembers of its own start: of a stop of its own. True if it was.
+    pub(super) fn disown_stop(&mut self, event: &EngineEvent, signal: Option<u32>) -> bool {
+        let its_own = self.lives.is_its_own(event.at);
+        if let Some(it) = self.inventory.get_mut(&event.id).filter(|_| its_own) {
+            match signal {
+                Some(_) => it.signals_mut().claim_newest_signal(),
+                None => it.signals_mut().claim_newest_stop(),
+            }
+        }
+        its_own
     }
 
     /// An event came: how the gap ended, if this ended it.
@@ -242,15 +316,11 @@ impl EngineView {
         self.continuity.cursor() == Some(cursor) && self.continuity.gap_until().is_none()
     }
 
-    /// Where to subscribe from, if repairs need the events since then.
+    /// Where to subscribe from, if repairs need the events since then. Where no event was ever taken, from the newest life of the
+    /// engine that is known: should it have begun another, that one tells of its start.
     pub(super) fn since(&self, needed: impl Iterator<Item = EngineTime>) -> Option<EngineTime> {
-        self.continuity.since(needed.filter(|at| at.0 != 0).min())
-    }
-
-    /// The longest that a stop of one of them may take.
-    pub(super) fn slowest_stop(&self) -> Duration {
-        let windows = self.inventory.observations().map(|it| it.stop_terms().ordinary());
-        windows.max().unwrap_or(Duration::ZERO)
+        let since = self.continuity.since(needed.filter(|at| at.0 != 0).min());
+        since.or(self.lives.newest())
     }
 
     /// What is known of the subject's present container.
@@ -271,6 +341,7 @@ impl EngineView {
             self.inspect(now, &event.id, out);
         }
         let is_live = self.continuity.is_live(now);
+        self.lives.saw(event);
         let it = self.inventory.get_mut(&event.id);
         if it.is_some_and(|it| it.take(now, event, is_live)) {
             Taken::Fresh(self.follow_up(now, event))
@@ -304,7 +375,7 @@ impl EngineView {
             EventAction::Die { .. } => {
                 // The fast way needs no inspection; everything else about the end does, and so does the engine's back-off.
                 let ran = it.view().is_some_and(|view| view.run == RunState::Running);
-                let is_plain = it.is_current() && ran && !it.has_odd_end() && !it.engine_restarts();
+                let is_plain = it.is_current() && ran && it.ended_by_event() && !it.engine_restarts();
                 if is_plain {
                     it.outdate_inspection();
                 }
@@ -328,6 +399,7 @@ impl EngineView {
         in_motion: impl Fn(&SubjectId) -> bool,
         out: &mut Outbox,
     ) -> Vec<ContainerId> {
+        self.continuity.answered(now);
         let entries = entries.iter().take(CONTAINERS_MAX);
         let there: BTreeSet<ContainerId> = entries.clone().map(|entry| entry.id.clone()).collect();
         for entry in entries {
@@ -361,6 +433,8 @@ impl EngineView {
     ) -> Option<Holder> {
         let it = self.inventory.get_mut(id)?;
         it.absorb(now, view);
+        self.continuity.answered(now);
+        let answered = self.continuity.is_open().then(|| it.stops_answered()).flatten();
         if it.needs_inspection() {
             self.inspect(now, id, out);
         }
@@ -370,7 +444,11 @@ impl EngineView {
         let subject = self.inventory.holder_of(id)?.clone();
         self.touched.insert(subject.clone());
         let is_new = taken_up_by.is_some();
-        Some(Holder { subject, is_new })
+        Some(Holder {
+            subject,
+            is_new,
+            answered,
+        })
     }
 
     /// An inspection failed: the list asks again in its own time.

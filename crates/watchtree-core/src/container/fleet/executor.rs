@@ -151,6 +151,7 @@ impl Executor {
             settings: &self.settings,
             observation: seen.observation,
             continuity: seen.continuity,
+            lives: seen.lives,
             policy,
             deploy_until: seen.deploy_until,
             hold: climate.holds.on(sid).map(|(by, until)| (by.clone(), until)),

@@ -19,8 +19,8 @@ mod watchlist;
 use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EventAction, ListEntry, Performed, Record,
-    Recovered, RunState, Ticket,
+    ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
+    Performed, Record, Recovered, RunState, Ticket,
 };
 use crate::container::labels::Labels;
 use crate::container::outbox::Outbox;
@@ -30,19 +30,15 @@ use crate::container::subject::{Command, StopEvent};
 use crate::decision::Decision;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
-use crate::time::{Duration, Moment};
+use crate::time::Moment;
 use crate::verdict::Verdict;
 use alloc::string::String;
 use alloc::vec::Vec;
 use engine_illness::EngineIllness;
-use engine_view::{EngineView, Followup, Holder, Taken};
+use engine_view::{EngineView, Followup, Taken};
 use executor::{Executor, Replay};
 use watched::{StopTaken, Watched};
 use watchlist::Watchlist;
-
-/// An operator's stop this shortly before the engine itself went may have been the engine's, which waits for the slowest
-/// container on top of it.
-const LIFECYCLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// See the module's text.
 pub(crate) struct ContainerFleet {
@@ -71,6 +67,9 @@ impl ContainerFleet {
                 self.watched.insert(sid, watched);
             }
         }
+        let boot_id = settings.identity.boot_id;
+        let lives = core::mem::take(&mut recovered.engine_lives);
+        self.engine.restore_lives(boot_id, lives);
         self.executor.restore(now, recovered);
     }
 
@@ -208,7 +207,14 @@ impl ContainerFleet {
         }
     }
 
-    pub(crate) fn stream_opened(&mut self, now: Moment, out: &mut Outbox) {
+    /// The stream is open; `began` = since when the engine answers, as it says itself.
+    pub(crate) fn stream_opened(&mut self, now: Moment, began: Option<EngineTime>, out: &mut Outbox) {
+        let is_new = self.engine.engine_answers(now, began);
+        if is_new {
+            self.doubt_unanswered_stops(out);
+            self.engine.disown_unanswered_stops(now);
+            self.engine.inspect_all(now, out);
+        }
         if self.engine.stream_opened(now) {
             self.events_lost(out);
             self.engine.inspect_all(now, out);
@@ -218,7 +224,8 @@ impl ContainerFleet {
     /// The event stream is broken (`ended`), or this process did not look for a while.
     pub(crate) fn stream_broke(&mut self, now: Moment, ended: bool, out: &mut Outbox) {
         if ended {
-            self.doubt_recent_stops(now, out);
+            self.engine.stream_ended(now);
+            self.doubt_unanswered_stops(out);
         }
         if self.engine.stream_broke(now, ended) {
             self.subscribe(out);
@@ -236,6 +243,7 @@ impl ContainerFleet {
             };
             lost.into_iter().for_each(|ticket| self.engine_went(now, ticket));
         }
+        self.engine.begin_life(now).into_iter().for_each(|it| out.journal(it));
         self.write_cursor(climate, out);
     }
 
@@ -256,11 +264,11 @@ impl ContainerFleet {
         self.watched.events_lost().for_each(|record| out.journal(record));
     }
 
-    fn doubt_recent_stops(&mut self, now: Moment, out: &mut Outbox) {
-        let within = LIFECYCLE_WITHIN + self.engine.slowest_stop();
+    /// The engine may be going down: the stops after which it answered nothing are perhaps its own.
+    fn doubt_unanswered_stops(&mut self, out: &mut Outbox) {
         for (sid, watched) in self.watched.iter_mut() {
             let it = self.engine.observation_of_mut(sid);
-            let record = it.and_then(|it| watched.doubt_recent_stop(now, within, it));
+            let record = it.and_then(|it| watched.doubt_unanswered_stop(it));
             record.into_iter().for_each(|record| out.journal(record));
         }
     }
@@ -288,7 +296,7 @@ impl ContainerFleet {
         let inspects = match followup {
             None | Some(Followup::Nothing) => false,
             Some(Followup::Inspect) => true,
-            Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate, out),
+            Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate),
             Some(Followup::OtherSignal(signal)) => {
                 let subject = self.engine.inventory().subject_of(&event.id);
                 self.watched.take_other_signal(subject, event, signal, out)
@@ -314,15 +322,11 @@ impl ContainerFleet {
 
     /// A stop signal was sent or a stop (`signal` = `None`) carried out: ours, or a person's? True if an inspection is to
     /// tell what came of it.
-    fn on_stop(
-        &mut self,
-        now: Moment,
-        event: &EngineEvent,
-        signal: Option<u32>,
-        climate: Climate<'_>,
-        out: &mut Outbox,
-    ) -> bool {
+    fn on_stop(&mut self, now: Moment, event: &EngineEvent, signal: Option<u32>, climate: Climate<'_>) -> bool {
         let came = self.engine.continuity().is_live(now).then_some(now);
+        if came.is_none() && self.engine.disown_stop(event, signal) {
+            return true;
+        }
         let inventory = self.engine.inventory();
         let of_any = || inventory.subject_of(&event.id);
         let holder = signal.map_or_else(of_any, |_| inventory.holder_of(&event.id));
@@ -332,21 +336,16 @@ impl ContainerFleet {
         };
         let at = event.at;
         match watched.take_stop(now, StopEvent { at, signal, came }, it) {
-            StopTaken::Inspect => return true,
-            // The machine goes down, said or not, and its engine stops every container: no wish to remember after the boot.
-            StopTaken::Foreign(signal) if !climate.is_leaving => {
-                watched.foreign_signal(now, it);
-                let id = event.id.clone();
-                out.journal(Record::StopSeen {
-                    subject,
-                    id,
-                    at,
-                    signal,
-                });
+            StopTaken::Nothing => false,
+            StopTaken::Inspect => true,
+            // The machine goes down, said or not: no wish to remember. An engine that goes down answers no inspection.
+            StopTaken::Foreign => {
+                if !climate.is_leaving {
+                    watched.foreign_signal(now, it);
+                }
+                true
             }
-            StopTaken::Nothing | StopTaken::Foreign(_) => {}
         }
-        false
     }
 
     /// The containers were listed, as asked for at that moment.
@@ -372,10 +371,13 @@ impl ContainerFleet {
 
     pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
         let labels = Labels::read(&view.labels, self.executor.settings());
-        let in_repair = |sid: &SubjectId| self.watched.repairs(sid, id);
-        if let Some(Holder { subject, is_new }) = self.engine.inspected(now, id, view, in_repair, out) {
-            let watched = self.watched.get_or_new(subject);
-            watched.take_up(labels, is_new, self.executor.settings());
+        let watched = &self.watched;
+        let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
+        if let Some(holder) = self.engine.inspected(now, id, view, in_repair, out) {
+            let watched = self.watched.get_or_new(holder.subject);
+            let record = holder.answered.and_then(|stop| watched.stop_answered(id, stop));
+            record.into_iter().for_each(|record| out.journal(record));
+            watched.take_up(labels, holder.is_new, self.executor.settings());
         }
     }
 

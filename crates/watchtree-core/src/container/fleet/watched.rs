@@ -16,7 +16,7 @@ use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::supervisor::{
     BUDGET_MAX, ExitClass, ExitRecord, Limit, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
 };
-use crate::time::{Duration, Moment};
+use crate::time::{Moment, Past};
 use crate::verdict::{Evidence, EvidenceKind, Level, ObserverHealth, State, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -45,8 +45,8 @@ pub(super) enum StopTaken {
     Nothing,
     /// An inspection is to tell what came of it.
     Inspect,
-    /// Somebody else sent that signal.
-    Foreign(u32),
+    /// Somebody else sent a signal.
+    Foreign,
 }
 
 /// What the answer of a call leads to.
@@ -73,7 +73,7 @@ impl Watched {
         settings: &ContainerSettings,
     ) -> Option<(Self, Option<ContainerObservation>)> {
         let charges = memory.charges.into_iter();
-        let charges: Vec<Moment> = charges.map(|it| settings.moment_before(now, it)).collect();
+        let charges: Vec<Past> = charges.map(|it| settings.moment_before(now, it)).collect();
         let signal = memory
             .stop_seen
             .filter(|(id, ..)| memory.desired.as_ref().is_some_and(|it| it.0 == *id));
@@ -89,7 +89,7 @@ impl Watched {
             return None;
         }
         let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
-        let (last, desired) = (charges.iter().max().copied(), memory.desired);
+        let (last, desired) = (charges.iter().max().map(|it| it.in_this_boot()), memory.desired);
         let subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
         let mut supervisor = Supervisor::default();
         let limit = memory.given_up.map(|it| settings.moment_before(now, it));
@@ -247,15 +247,20 @@ impl Watched {
         self.subject.events_lost()
     }
 
-    /// The event stream ended just now: a stop seen within that time may have been the engine's own.
-    pub(super) fn doubt_recent_stop(
-        &mut self,
-        now: Moment,
-        within: Duration,
-        it: &mut ContainerObservation,
-    ) -> Option<Record> {
+    /// Its engine may be going down: a stop that it has not answered since may be its own.
+    pub(super) fn doubt_unanswered_stop(&mut self, it: &mut ContainerObservation) -> Option<Record> {
         let supervision = self.supervisor.supervision_mut();
-        self.subject.doubt_recent_stop(now, within, it, supervision)
+        self.subject.doubt_unanswered_stop(it, supervision)
+    }
+
+    /// The engine answered after that stop signal of somebody else: a person's, to be remembered until it has led to an end.
+    pub(super) fn stop_answered(&self, id: &ContainerId, (at, signal): (EngineTime, u32)) -> Option<Record> {
+        self.subject.present().is_being_stopped().then(|| Record::StopSeen {
+            subject: self.subject.id().clone(),
+            id: id.clone(),
+            at,
+            signal,
+        })
     }
 
     /// A stop signal was sent to that container (`signal`), or a stop carried out: ours, or a person's? `came` = when the
@@ -267,8 +272,8 @@ impl Watched {
             SignalOrigin::Odd => return StopTaken::Nothing,
             SignalOrigin::Foreign => {}
         }
-        if let Some(signal) = event.signal {
-            return StopTaken::Foreign(signal);
+        if event.signal.is_some() {
+            return StopTaken::Foreign;
         }
         // It may be the late half of a stop that was classified already, or the end of the engine's own back-off.
         let supervision = self.supervisor.supervision_mut();

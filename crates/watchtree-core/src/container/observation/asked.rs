@@ -59,6 +59,17 @@ pub(crate) enum ManualStopFlag {
     Known(Option<bool>),
 }
 
+impl ManualStopFlag {
+    /// It was read. False if nobody had asked.
+    pub(super) fn read(&mut self, value: Option<bool>) -> bool {
+        let asked = matches!(self, Self::Asked(_));
+        if asked {
+            *self = Self::Known(value);
+        }
+        asked
+    }
+}
+
 #[cfg(test)]
 mod tests {
     //! One at a time.

@@ -6,6 +6,7 @@
 //! each other: then the order of arrival does. An inspection that was asked for after an event arrived knows more than
 //! the event. Does not know its subject, nor what follows from what it knows.
 
+mod answered;
 mod asked;
 mod present;
 mod seen;
@@ -23,10 +24,11 @@ pub(crate) use signals::SignalHistory;
 pub(crate) use status::Status;
 pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
 
-use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RestartPolicy, RunState};
+use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RunState};
 use crate::subject::Incarnation;
 use crate::time::{Duration, Moment};
 use alloc::string::String;
+use answered::StopsHeard;
 use asked::Inspection;
 use present::Present;
 use seen::SeenEvents;
@@ -54,6 +56,7 @@ pub(crate) struct ContainerObservation {
     times: EventTimes,
     present: Present,
     signals: SignalHistory,
+    stops: StopsHeard,
     seen: SeenEvents,
 }
 
@@ -75,6 +78,7 @@ impl ContainerObservation {
         let mut it = Self::new(id, now);
         for (at, signal) in signals {
             it.signals.record_signal(at, signal);
+            it.stops = StopsHeard::remembered(at);
         }
         it
     }
@@ -105,12 +109,14 @@ impl ContainerObservation {
                     self.present.set_back.saw_signal(now, signal);
                 }
                 self.signals.record_signal(event.at, signal);
+                self.heard_stop(now, event.at, live && self.stop_terms().is_end(signal));
             }
             EventAction::Stop => {
                 if live && self.is_odd(event.at) {
                     self.present.set_back.saw_stop(now);
                 }
                 self.signals.record_stop(event.at);
+                self.heard_stop(now, event.at, false);
             }
             EventAction::Pause if live && self.began() <= event.at => self.runs_as(RunState::Running, RunState::Paused),
             EventAction::Unpause if live && self.began() <= event.at => {
@@ -121,6 +127,12 @@ impl ContainerObservation {
             _ => {}
         }
         true
+    }
+
+    /// `shows` = it came live, and may lead to an end.
+    fn heard_stop(&mut self, now: Moment, at: EngineTime, shows: bool) {
+        self.stops.heard(at, now);
+        self.present.stop_came = Some((at, now)).filter(|_| shows).or(self.present.stop_came);
     }
 
     /// A person's pause counts from its event on, however long the next inspection takes. A replayed one may be over by now.
@@ -180,19 +192,7 @@ impl ContainerObservation {
         // An inspection asked for before the start event may still show the one before it.
         let outdated = view.started_at < self.times.start() && self.present.born_at.is_some_and(|born| asked < born);
         if is_other && !outdated {
-            let before = core::mem::take(&mut self.present);
-            // The start event of this incarnation came before the inspection: what it told stays.
-            if before.born_at.is_some() && !self.is_current {
-                let Present {
-                    born_at, end, health, ..
-                } = before;
-                self.present = Present {
-                    born_at,
-                    end,
-                    health,
-                    ..Present::default()
-                };
-            }
+            self.present.begin_another(self.is_current);
         }
         // A later incarnation with an earlier beginning.
         let set_back = |old: &ContainerView| view.started_at.plus(SET_BACK) < old.started_at;
@@ -227,12 +227,7 @@ impl ContainerObservation {
             Status::Down => {
                 // Its event may have come before we knew of any incarnation it could end.
                 let event = EngineTime(0) < self.times.die() && self.view_began() <= self.times.die();
-                let first = SeenEnd {
-                    at: self.present.set_back.died().unwrap_or(now),
-                    by_event: false,
-                };
-                let end = self.present.end.get_or_insert(first);
-                end.by_event |= event || self.present.set_back.died().is_some();
+                self.present.saw_down(now, event);
             }
             Status::Unknown | Status::Created | Status::Removing => {}
         }
@@ -311,10 +306,7 @@ impl ContainerObservation {
 
     /// Notes an end that no event and no inspection has dated.
     pub(crate) fn date_end(&mut self, now: Moment) {
-        self.present.end.get_or_insert(SeenEnd {
-            at: now,
-            by_event: false,
-        });
+        self.present.saw_down(now, false);
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -350,11 +342,7 @@ impl ContainerObservation {
 
     /// The flag was read. False if nobody had asked.
     pub(crate) fn flag_read(&mut self, value: Option<bool>) -> bool {
-        let asked = matches!(self.present.flag, ManualStopFlag::Asked(_));
-        if asked {
-            self.present.flag = ManualStopFlag::Known(value);
-        }
-        asked
+        self.present.flag.read(value)
     }
 
     pub(crate) fn backoff(&self) -> EngineBackoff {
@@ -363,10 +351,7 @@ impl ContainerObservation {
 
     /// The engine's back-off ended without a start. What the flag said of the end before says nothing of the time since.
     pub(crate) fn backoff_ended(&mut self) {
-        if self.present.backoff == EngineBackoff::Seen {
-            self.present.flag = ManualStopFlag::NotAsked;
-        }
-        self.present.backoff = EngineBackoff::Ended;
+        self.present.backoff_ended();
     }
 
     /// Its operator stop was seen just before the engine itself went: perhaps the engine's own.
@@ -388,11 +373,6 @@ impl ContainerObservation {
         self.present.set_back.forget_stop();
     }
 
-    /// A `die` came that is stamped before this incarnation began.
-    pub(crate) fn has_odd_end(&self) -> bool {
-        self.present.set_back.died().is_some()
-    }
-
     pub(crate) fn status(&self) -> Status {
         match &self.view {
             Some(view) => status::status((view, self.view_asked), &self.times, &self.present),
@@ -402,7 +382,7 @@ impl ContainerObservation {
 
     /// When the present or last incarnation began, on the engine's clock.
     pub(crate) fn began(&self) -> EngineTime {
-        self.started_at().max(self.times.start())
+        self.times.began(self.view.as_ref())
     }
 
     /// When it was started, as the last inspection says; 0 = never.
@@ -412,33 +392,16 @@ impl ContainerObservation {
 
     /// When it ended.
     pub(crate) fn ended(&self) -> EngineTime {
-        // What runs by the inspection finished in its incarnation before, perhaps by a clock that was set back since.
-        let runs = |view: &&ContainerView| matches!(view.run, RunState::Running | RunState::Paused);
-        let view = self.view.as_ref().filter(|view| !runs(view));
-        let finished = view.map_or(EngineTime(0), |view| view.finished_at);
-        self.times.die().max(if self.began() <= finished {
-            finished
-        } else {
-            EngineTime(0)
-        })
+        self.times.ended(self.view.as_ref())
     }
 
     pub(crate) fn exit_code(&self) -> i64 {
-        match &self.view {
-            Some(view) if self.times.die() <= view.finished_at && view.run != RunState::Running => view.exit_code,
-            _ if EngineTime(0) < self.times.die() => self.times.die_code(),
-            Some(view) => view.exit_code,
-            None => 0,
-        }
+        self.times.exit_code(self.view.as_ref())
     }
 
     /// Will the engine restart it by its own policy?
     pub(crate) fn engine_restarts(&self) -> bool {
-        self.view.as_ref().is_some_and(|view| match view.restart_policy {
-            RestartPolicy::No => false,
-            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-            RestartPolicy::OnFailure { max } => max == 0 || view.restart_count < u64::from(max),
-        })
+        self.view.as_ref().is_some_and(ContainerView::engine_restarts)
     }
 
     /// The present (or last) incarnation; empty if it never lived or is not known.
@@ -454,13 +417,41 @@ impl ContainerObservation {
         StopTerms::of(self.view.as_ref())
     }
 
-    /// Did somebody else stop the incarnation that has ended? In words.
+    /// Did somebody else stop the incarnation that has ended? In words. Where the clock was set between, their arrival tells.
     pub(crate) fn foreign_stop(&self) -> Option<String> {
         // Where its beginning is known only by its start event, StartedAt is a little earlier: signals in between belong to it
         // just the same, and none can be older than the end before it.
         let (ended, stop) = (self.ended(), self.stop_terms());
         let since = self.view_began().max(ended.minus(stop.patience()));
+        let came = self
+            .present
+            .stop_came
+            .filter(|(_, came)| self.ended_at(*came) <= *came + stop.patience());
+        let (since, ended) = came.map_or((since, ended), |(at, _)| (since.min(at), ended.max(at)));
         self.signals.foreign_stop(since, ended, stop)
+    }
+
+    /// The engine of the same stream answered the last inspection: it answered the stops that had come by then too. Returns the
+    /// newest stop signal of somebody else, if that is news.
+    pub(crate) fn stops_answered(&mut self) -> Option<(EngineTime, u32)> {
+        let before = self.stops.answered_to();
+        self.stops.answered(self.view_asked);
+        let newest = self.signals.newest_foreign(self.stop_terms())?;
+        (before < newest.0 && newest.0 <= self.stops.answered_to()).then_some(newest)
+    }
+
+    /// The first stop of somebody else in this incarnation after which the engine has answered nothing yet.
+    pub(crate) fn unanswered_stop(&self) -> Option<EngineTime> {
+        let since = self.view_began().max(EngineTime(self.stops.answered_to().0 + 1));
+        self.signals.first_foreign(since, self.stop_terms())
+    }
+
+    /// The engine went down: the stops that it had not answered were its own.
+    pub(crate) fn disown_unanswered(&mut self) {
+        let answered_to = self.stops.answered_to();
+        self.signals.claim_signals(|it| answered_to < it.at);
+        self.signals.claim_stops(|at| answered_to < at);
+        self.present.uncertain = false;
     }
 
     /// Was a stop carried out after its end, by somebody else?

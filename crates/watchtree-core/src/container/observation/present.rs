@@ -1,4 +1,4 @@
-//! What begins anew with each incarnation of a container. Plain data.
+//! What begins anew with each incarnation of a container. Decides nothing.
 
 use super::asked::ManualStopFlag;
 use super::set_back::ClockSetBack;
@@ -36,6 +36,44 @@ pub(super) struct Present {
     pub(super) oom: Option<EngineTime>,
     pub(super) flag: ManualStopFlag,
     pub(super) backoff: EngineBackoff,
+    /// The newest stop signal that came live: its stamp, and when it came.
+    pub(super) stop_came: Option<(EngineTime, Moment)>,
     pub(super) uncertain: bool,
     pub(super) set_back: ClockSetBack,
+}
+
+impl Present {
+    /// An inspection shows another incarnation. If its start event came before (`is_inspected` = what was known was not of an
+    /// inspection of it), what came since stays.
+    pub(super) fn begin_another(&mut self, is_inspected: bool) {
+        let before = core::mem::take(self);
+        if before.born_at.is_some() && !is_inspected {
+            let (born_at, end, health) = (before.born_at, before.end, before.health);
+            *self = Self {
+                born_at,
+                end,
+                health,
+                stop_came: before.stop_came,
+                ..Self::default()
+            };
+        }
+    }
+
+    /// An inspection shows it down; `by_event` = the event of that end came.
+    pub(super) fn saw_down(&mut self, now: Moment, by_event: bool) {
+        let died = self.set_back.died();
+        let first = SeenEnd {
+            at: died.unwrap_or(now),
+            by_event: false,
+        };
+        self.end.get_or_insert(first).by_event |= by_event || died.is_some();
+    }
+
+    /// The engine's back-off ended without a start. What the flag said of the end before says nothing of the time since.
+    pub(super) fn backoff_ended(&mut self) {
+        if self.backoff == EngineBackoff::Seen {
+            self.flag = ManualStopFlag::NotAsked;
+        }
+        self.backoff = EngineBackoff::Ended;
+    }
 }

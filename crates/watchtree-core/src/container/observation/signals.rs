@@ -120,6 +120,19 @@ impl SignalHistory {
         self.foreign(since).any(|it| stop.is_end(it.signal))
     }
 
+    /// The newest signal of somebody else that ends one that is stopped so.
+    pub(super) fn newest_foreign(&self, stop: StopTerms) -> Option<(EngineTime, u32)> {
+        let found = self.foreign(EngineTime(0)).find(|it| stop.is_end(it.signal))?;
+        Some((found.at, found.signal))
+    }
+
+    /// The first such signal, or stop of somebody else, since then.
+    pub(super) fn first_foreign(&self, since: EngineTime, stop: StopTerms) -> Option<EngineTime> {
+        let signals = self.foreign(since).filter(|it| stop.is_end(it.signal));
+        let stops = self.stops.iter().filter(|(at, own)| !own && since <= *at);
+        signals.map(|it| it.at).chain(stops.map(|(at, _)| *at)).min()
+    }
+
     /// Did somebody else stop one that ended then, and is stopped so, by what came since? In words.
     pub(super) fn foreign_stop(&self, since: EngineTime, ended: EngineTime, stop: StopTerms) -> Option<String> {
         let mut signals = self.foreign(since);

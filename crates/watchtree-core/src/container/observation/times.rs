@@ -1,5 +1,5 @@
-//! The newest start and the newest end of a container by their events: on the engine's clock, and when each arrived. Does not
-//! know what an inspection says.
+//! The newest start and the newest end of a container by their events: on the engine's clock, and when each arrived; and what
+//! they say together with an inspection that is passed in.
 
 use super::set_back::SET_BACK;
 use crate::container::io::{ContainerView, EngineTime, RunState};
@@ -29,10 +29,6 @@ impl EventTimes {
         self.die
     }
 
-    pub(super) fn die_code(&self) -> i64 {
-        self.die_code
-    }
-
     pub(super) fn started(&mut self, now: Moment, at: EngineTime) {
         (self.start, self.start_came) = (at, now);
     }
@@ -44,6 +40,31 @@ impl EventTimes {
     /// Stamps of ends before tell nothing any more.
     pub(super) fn forget_die(&mut self) {
         self.die = EngineTime(0);
+    }
+
+    /// When the present or last incarnation began.
+    pub(super) fn began(&self, view: Option<&ContainerView>) -> EngineTime {
+        view.map_or(self.start, |view| view.started_at.max(self.start))
+    }
+
+    /// When it ended.
+    pub(super) fn ended(&self, view: Option<&ContainerView>) -> EngineTime {
+        // What runs by the inspection finished in its incarnation before, perhaps by a clock that was set back since.
+        let finished = view
+            .filter(|view| !matches!(view.run, RunState::Running | RunState::Paused))
+            .map(|view| view.finished_at)
+            .filter(|finished| self.began(view) <= *finished);
+        finished.map_or(self.die, |finished| finished.max(self.die))
+    }
+
+    /// With what it ended.
+    pub(super) fn exit_code(&self, view: Option<&ContainerView>) -> i64 {
+        match view {
+            Some(view) if self.die <= view.finished_at && view.run != RunState::Running => view.exit_code,
+            _ if EngineTime(0) < self.die => self.die_code,
+            Some(view) => view.exit_code,
+            None => 0,
+        }
     }
 
     /// Drops stamps of events that this inspection, asked for later than they came, shows to be of a clock that was set back.
@@ -88,6 +109,6 @@ mod tests {
             "it may have ended"
         );
         times.drop_future(at(21), &view(RunState::Running));
-        assert_eq!((times.die(), times.die_code()), (stamp(0), 1));
+        assert_eq!((times.die(), times.exit_code(None)), (stamp(0), 0));
     }
 }

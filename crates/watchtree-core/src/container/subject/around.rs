@@ -2,6 +2,7 @@
 
 use crate::container::classifier::Missing;
 use crate::container::continuity::EventContinuity;
+use crate::container::engine_lives::EngineLives;
 use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
@@ -18,6 +19,7 @@ pub(crate) struct Around<'a> {
     pub(crate) settings: &'a ContainerSettings,
     pub(crate) observation: &'a mut ContainerObservation,
     pub(crate) continuity: &'a EventContinuity,
+    pub(crate) lives: &'a EngineLives,
     pub(crate) policy: RestartPolicy,
     pub(crate) deploy_until: Option<Moment>,
     /// On which subject the hold in force lies, and until when.

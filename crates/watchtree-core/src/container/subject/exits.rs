@@ -64,6 +64,7 @@ fn exit_case<'c>(around: &'c Around<'_>, wishes: &'c Wishes) -> ExitCase<'c> {
     ExitCase {
         observation: around.observation,
         continuity: around.continuity,
+        lives: around.lives,
         memory: wishes.of(around.observation.id()),
         settle: around.settings.settle,
     }

@@ -184,6 +184,7 @@ mod tests {
     //! Which guard blocks, and when an inspection is wanted.
     use super::*;
     use crate::container::continuity::EventContinuity;
+    use crate::container::engine_lives::EngineLives;
     use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction, RestartPolicy, RunState, Ticket};
     use crate::container::observation::ContainerObservation;
     use crate::container::settings::{ContainerSettings, HealMode};
@@ -245,6 +246,7 @@ mod tests {
                 settings: &self.settings,
                 observation: &mut self.observation,
                 continuity: &self.continuity,
+                lives: &EngineLives::new(crate::id::BootId::default(), alloc::vec::Vec::new()),
                 policy: self.settings.policy,
                 deploy_until: None,
                 hold: None,

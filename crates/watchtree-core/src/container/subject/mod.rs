@@ -27,7 +27,7 @@ use crate::container::record::{Desired, OpenRepair, RepairStep};
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
-use crate::supervisor::{Admission, Assessment, ExitClass, ExitRecord, Ill, Progress, Shown, Subject, Supervision};
+use crate::supervisor::{Admission, Assessment, ExitClass, Ill, Progress, Shown, Subject, Supervision};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
@@ -137,28 +137,18 @@ impl ContainerSubject {
         }
     }
 
-    /// The event stream ended just now: a stop seen within that time may have been the engine's own, going down.
-    pub(crate) fn doubt_recent_stop(
+    /// Its engine may be going down: is a stop that it has not answered since its own? What was decided by that is to be
+    /// decided anew.
+    pub(crate) fn doubt_unanswered_stop(
         &mut self,
-        now: Moment,
-        within: Duration,
         it: &mut ContainerObservation,
         supervision: &mut Supervision,
     ) -> Option<Record> {
-        let recent = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < within);
-        let (class, signal_at) = (supervision.exit().map(ExitRecord::class), self.present.signal_at());
-        // An end of before this process is as old as the signal that led to it.
-        let ended = it.end().filter(|end| end.by_event).map(|end| end.at).or(signal_at);
-        // Only what is known by signals can be classified anew from them, should the stream prove whole.
-        if class == Some(ExitClass::Operator) && recent(ended) && it.foreign_stop().is_some() {
-            it.set_uncertain(true);
-            supervision.clear_exit();
-            return self.wishes.invalidate(&self.id, Desired::Stopped);
-        }
-        if recent(signal_at) {
-            it.set_uncertain(true);
-        }
-        None
+        it.unanswered_stop()?;
+        it.set_uncertain(true);
+        supervision.exit().filter(|exit| exit.class() == ExitClass::Operator)?;
+        supervision.clear_exit();
+        self.wishes.invalidate(&self.id, Desired::Stopped)
     }
 
     /// Events may have been lost: that it ran before says nothing about who ended it since.

@@ -48,6 +48,11 @@ impl PresentIncarnation {
         self.signal_at
     }
 
+    /// Somebody else's stop signal came, and has not led to an end yet.
+    pub(crate) fn is_being_stopped(&self) -> bool {
+        self.signal_at.is_some()
+    }
+
     /// Somebody else sent it a stop signal.
     pub(super) fn saw_signal(&mut self, now: Moment) {
         self.signal_at = Some(now);
@@ -65,7 +70,10 @@ impl PresentIncarnation {
         }
         self.since = match it.born_at() {
             Some(born) => born,
-            None if self.incarnation.0.is_empty() || is_remembered => settings.moment_of_stamp(now, it.started_at()),
+            // A wall clock that was set since makes it no older than its last restart.
+            None if self.incarnation.0.is_empty() || is_remembered => {
+                settings.moment_of_stamp(now, it.started_at()).max(self.since)
+            }
             None => now,
         };
         self.incarnation = incarnation;

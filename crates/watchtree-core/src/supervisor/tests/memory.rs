@@ -1,6 +1,7 @@
 //! What is remembered of a subject: its last end, its limit, its budget, what is shown; and what the guards say to it.
 
 use super::*;
+use crate::time::Past;
 use crate::verdict::Level;
 
 fn at(ms: u64) -> Moment {
@@ -82,8 +83,8 @@ fn a_remembered_limit_gets_its_own_policy_and_a_new_one_keeps_what_it_was_reache
     });
     assert_eq!((own.allowance.budget, own.verify), (2, shipped.verify));
     let mut supervision = Supervision::default();
-    supervision.restore([at(2), at(1)], Some(Limit::remembered(at(3), &shipped)));
-    assert_eq!(supervision.budget().last(), Some(at(2)));
+    supervision.restore([at(2), at(1)].map(Past::from), Some(Limit::remembered(at(3), &shipped)));
+    assert_eq!(supervision.budget().last(), Some(at(2).into()));
     let why = |supervision: &Supervision| {
         supervision
             .limit()

@@ -147,6 +147,10 @@ pub(super) fn restored(k: &mut Kernel, now: Moment) {
         return;
     }
     k.daemon = DaemonState::StartingContainers;
+    // Its default network is made anew, unless containers that live on are in it.
+    if !k.containers.iter().any(|c| c.alive) {
+        k.began = k.stamp(now);
+    }
     for i in 0..k.containers.len() {
         let c = &mut k.containers[i];
         let down = c.view.run == RunState::Exited;

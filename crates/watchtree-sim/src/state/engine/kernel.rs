@@ -120,6 +120,8 @@ pub struct EngineSettings {
     pub version: Version,
     /// How long things take.
     pub timing: Timing,
+    /// It does not tell since when it answers.
+    pub hides_its_beginning: bool,
 }
 
 /// What the daemon does.
@@ -178,6 +180,8 @@ pub(super) struct Kernel {
     /// Every `exec` of this engine fails with these words.
     pub(super) exec_broken: Option<String>,
     pub(super) flag_readable: bool,
+    /// Since when it answers, as it tells by the network that it makes at its start.
+    pub(super) began: EngineTime,
     /// A client reads the events.
     pub(super) stream_open: bool,
     /// The next end of this container is logged by nobody.
@@ -208,6 +212,7 @@ impl Kernel {
             taken_ports: BTreeSet::new(),
             exec_broken: None,
             flag_readable: true,
+            began: EngineTime(true_wall_ns(Moment::ZERO)),
             stream_open: false,
             lose_die: None,
         }

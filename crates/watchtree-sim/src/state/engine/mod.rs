@@ -184,6 +184,11 @@ impl Engine {
         self.kernel.containers[place].last_check.clone()
     }
 
+    /// Since when it answers, as it tells itself: later than what it did to the containers that it found, earlier than any call.
+    pub fn began(&self) -> Option<EngineTime> {
+        (!self.kernel.settings.hides_its_beginning).then_some(self.kernel.began)
+    }
+
     /// Remembered events from `since` on, oldest first.
     pub fn events_since(&self, since: EngineTime) -> Vec<LoggedEvent> {
         self.kernel.log.since(since)
@@ -281,6 +286,11 @@ impl Engine {
     /// From now on it takes that long for what it does.
     pub fn set_timing(&mut self, timing: Timing) {
         self.kernel.settings.timing = timing;
+    }
+
+    /// How it is set up, to change.
+    pub fn settings_mut(&mut self) -> &mut EngineSettings {
+        &mut self.kernel.settings
     }
 
     /// The container's init ends by itself. True if there was one.
