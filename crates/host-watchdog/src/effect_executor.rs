@@ -7,6 +7,7 @@ use crate::children::Children;
 use crate::figures::Reader;
 use crate::links::Links;
 use crate::probes::Prober;
+use crate::repairer::Repairer;
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 use watchtree_core::decision::{Decision, Outcome};
@@ -20,6 +21,7 @@ pub(crate) struct EffectExecutor {
     pub(crate) children: Children,
     pub(crate) links: Links,
     pub(crate) prober: Prober,
+    pub(crate) repairer: Repairer,
     pub(crate) figures: Reader,
     pub(crate) events: EventLog,
     pub(crate) conditions: Conditions,
@@ -34,6 +36,8 @@ impl Execute<HostAgent> for EffectExecutor {
             HostEffect::StartChild { engine } => self.children.start(&engine),
             HostEffect::SignalChild { engine, pid, signal } => self.children.signal(&engine, pid, signal),
             HostEffect::ProbeEngine { engine, probe, within } => self.prober.begin(engine, probe, within),
+            HostEffect::InspectEngine { engine } => self.repairer.inspect(engine),
+            HostEffect::WorkOnEngine { engine, work, within } => self.repairer.work(engine, work, within),
             HostEffect::ReadFigures => self.figures.begin(),
             HostEffect::Decided(decision) => self.decided(&decision),
             HostEffect::LocalAnswer(answer) => {

@@ -10,6 +10,7 @@ mod links;
 mod orders;
 mod probes;
 mod refusals;
+mod repairer;
 mod run;
 mod stop_children;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use watchtree_config::HostConfig;
 use watchtree_core::container::io::EngineError;
-use watchtree_core::host::io::{EngineProbe, HostInput};
+use watchtree_core::host::io::{EngineAnswer, EngineProbe, HostInput, ProbeAnswer};
 use watchtree_docker::Engine;
 
 /// The engines by name.
@@ -39,31 +39,29 @@ impl Prober {
                     .unwrap_or(Err(EngineError::Deadline)),
                 None => Err(EngineError::Unreachable(format!("no engine {engine} is configured"))),
             };
-            let answer = HostInput::Probed {
-                engine,
-                probe,
-                took: began.elapsed(),
-                result,
-            };
+            let took = began.elapsed();
+            let answer = EngineAnswer::Probed { probe, took, result };
             // If the loop has ended, nobody needs to know any more.
-            let _ = inputs.send(answer).await;
+            let _ = inputs.send(HostInput::Engine { engine, answer }).await;
         });
     }
 }
 
-async fn run(engine: &Engine, probe: EngineProbe) -> Result<String, EngineError> {
-    match probe {
-        EngineProbe::Ping => engine.ping().await.map(|()| "answers".to_string()),
-        EngineProbe::List => engine.list_one().await.map(|one| match one {
-            Some(_) => "one container".to_string(),
-            None => "no container".to_string(),
-        }),
-        EngineProbe::Info => engine.info().await.map(|info| {
+async fn run(engine: &Engine, probe: EngineProbe) -> Result<ProbeAnswer, EngineError> {
+    Ok(match probe {
+        EngineProbe::Ping => engine.ping().await.map(|()| "answers".into())?,
+        EngineProbe::List => match engine.list_one().await? {
+            Some(_) => "one container".into(),
+            None => "no container".into(),
+        },
+        EngineProbe::Info => {
+            let info = engine.info().await?;
             let live_restore = if info.live_restore { "on" } else { "off" };
-            format!(
-                "{}, {} containers, live-restore {live_restore}",
-                info.version, info.containers
-            )
-        }),
-    }
+            let (version, containers) = (info.version, info.containers);
+            ProbeAnswer {
+                words: format!("{version}, {containers} containers, live-restore {live_restore}"),
+                live_restore: Some(info.live_restore),
+            }
+        }
+    })
 }

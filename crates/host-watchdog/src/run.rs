@@ -11,6 +11,7 @@ use crate::links::{self, Links, Outputs};
 use crate::orders::OrderVerifier;
 use crate::probes::Prober;
 use crate::refusals::Refusals;
+use crate::repairer::{self, Repairer};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,6 +128,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         children,
         links,
         prober: Prober::new(&config, inputs.clone()),
+        repairer: Repairer::new(&config, inputs.clone()),
         figures: figures::Reader::new(&config, pulse.clone(), inputs),
         events,
         conditions,
@@ -170,6 +172,7 @@ fn start(config: &HostConfig, life: &Life, version: String) -> Result<HostStart>
     Ok(HostStart {
         identity,
         engines: config.engines.iter().map(|engine| engine.name.clone()).collect(),
+        engine_repairs: repairer::repairs(config),
         look_at: config.look_at.iter().map(ToString::to_string).collect(),
         policy: config.policy(),
         seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),

@@ -381,6 +381,24 @@ pub const HOST: &[Key] = &[
         "[]",
         "Only containers with all of these labels (\"key\" or \"key=value\") are watched. At most 8.",
     ),
+    example(
+        "[[engine]]",
+        "repair",
+        "\"safe\"",
+        "When the engine itself is repaired while it hangs or is away. `safe`: where no container ends by it, that is with live-restore, or where most of them are down already. `always`: also where its containers end by it. `never`: only told. Default safe.",
+    ),
+    example(
+        "[[engine]]",
+        "unit",
+        "\"\"",
+        "The systemd unit of its daemon. Where it is empty: docker.service at Docker's own socket, else none, and then it cannot be repaired.",
+    ),
+    example(
+        "[[engine]]",
+        "repair_command",
+        "[]",
+        "A program that repairs it instead of systemd, with its arguments. One word is added: dump-stacks, restart-containerd or restart-daemon; WATCHTREE_ENGINE and WATCHTREE_SOCKET name the engine. Exit code 0 = done.",
+    ),
 ];
 
 /// The commented sample file of those keys.

@@ -12,7 +12,7 @@ mod value;
 
 pub use common::{Http, Level, Log, LogFormat};
 pub use error::ConfigError;
-pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent};
+pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent, RepairMode};
 pub use manager::{Hosts, ManagerConfig, ManagerKeys, Webhook};
 pub use value::{AbsPath, HostPort, Label, Span, Url};
 

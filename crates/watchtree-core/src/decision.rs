@@ -135,6 +135,8 @@ words! {
         StopThenStart = "stop_then_start",
         /// Kill and start again a watchdog (child process).
         ReviveWatchdog = "revive_watchdog",
+        /// Restart an engine, or what it stands on.
+        RestartEngine = "restart_engine",
         /// Send an alert to a human.
         Escalate = "escalate",
         /// Send an order down.

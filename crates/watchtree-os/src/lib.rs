@@ -10,6 +10,7 @@ pub mod lock;
 pub mod process;
 pub mod shutdown;
 pub mod spawn;
+pub mod systemd;
 
 pub use lock::{Lock, LockError};
 pub use process::{Exit, Process, Signal};

@@ -106,6 +106,44 @@ impl Process {
     }
 }
 
+/// What the kernel says a process is at: `S` (sleeps), `R` (runs), `D` (waits for a device), `T` (is stopped) …
+///
+/// # Errors
+/// The process has ended, or cannot be looked at.
+pub fn run_state(pid: u32) -> io::Result<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (state, _) = parse_stat(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(state)
+}
+
+/// The children of a process that have this name (as the kernel knows it, 15 bytes at most).
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn children_named(parent: u32, name: &str) -> io::Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name_of = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
+        let Some(pid) = entry.ok().and_then(name_of) else {
+            continue;
+        };
+        // Held first, then looked at.
+        let Ok(process) = Process::open(pid) else { continue };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if parse_parent(&stat) == Some((name, parent)) {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
+/// Name and parent of a line of `/proc/PID/stat`.
+fn parse_parent(line: &str) -> Option<(&str, u32)> {
+    let (open, close) = (line.find('(')?, line.rfind(')')?);
+    let parent = line[close + 1..].split_ascii_whitespace().nth(1)?;
+    Some((line.get(open + 1..close)?, parent.parse().ok()?))
+}
+
 /// The control groups of a process, as `/proc` lists them: a line each.
 ///
 /// # Errors
@@ -193,5 +231,6 @@ mod tests {
         let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 1 1";
         assert_eq!(parse_stat(line), Some(('S', 777)));
         assert_eq!(parse_stat("nonsense"), None);
+        assert_eq!(parse_parent(line), Some(("a) b (c)", 1)));
     }
 }

@@ -178,6 +178,8 @@ pub enum Observation {
     // --- host-watchdog ---
     /// It killed its container-watchdog.
     KilledChild { host: usize },
+    /// It did something to its engine, which was ill or not.
+    WorkedOnEngine { host: usize, is_ill: bool },
     /// It said goodbye; on its machine's clock.
     SaidGoodbye { host: usize, goodbye: Goodbye },
 

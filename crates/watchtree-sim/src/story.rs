@@ -100,6 +100,7 @@ impl Story {
                 record: Record::Decided(decision),
                 ..
             } => self.decided(at, decision),
+            Observation::WorkedOnEngine { .. } => self.line(at, Kind::Done, "the engine is worked on"),
             Observation::KilledChild { .. } => self.line(at, Kind::Done, "kill -9 of the container-watchdog"),
             Observation::Posted { by, id, call, .. } => {
                 let call = call_words(world, id, *call);

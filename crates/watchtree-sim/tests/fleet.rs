@@ -82,7 +82,7 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             23.547 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
             28.538 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             28.538 told     web OK: running
-            28.544 told     manager: h1/docker/web OK: running
+            28.540 told     manager: h1/docker/web OK: running
         "#]]);
 }
 

@@ -102,7 +102,7 @@ impl HostAgent {
     fn step_all(&mut self, now: Moment) {
         for name in self.children.names() {
             self.step(now, &name);
-            self.report_engine(now, &name);
+            self.step_engine(now, &name);
         }
     }
 
@@ -111,8 +111,10 @@ impl HostAgent {
         self.uplink.report_host(by, &self.health, &self.policy, &mut self.out);
     }
 
-    fn report_engine(&mut self, now: Moment, name: &str) {
+    /// Something happened to an engine itself: does and reports what follows.
+    fn step_engine(&mut self, now: Moment, name: &str) {
         let by = Self::observer(now, &mut self.local, &self.orders);
+        self.children.step_engine(by, name, &mut self.out);
         self.uplink.report_engine(by, &self.children, name, &mut self.out);
     }
 
@@ -128,7 +130,7 @@ impl HostAgent {
             ChildEvent::Reported(name, changes) => {
                 self.uplink.pass_changes(now, &self.children, &name, &changes);
                 self.step(now, &name);
-                self.report_engine(now, &name);
+                self.step_engine(now, &name);
             }
             ChildEvent::Decided(decisions) => decisions.into_iter().for_each(|it| self.out.pass_up(it)),
             ChildEvent::OrderAnswered(answer) => self.uplink.order_result(now, answer),
@@ -278,17 +280,10 @@ impl Machine for HostAgent {
                     self.step(now, &engine);
                 }
             }
-            HostInput::Probed {
-                engine,
-                probe,
-                took,
-                result,
-            } => {
-                // A probe that this daemon's own stall spoilt is not a probe that failed.
-                let counts = self.local.may_judge(now) || result.is_ok();
-                let monitor = self.children.engine_mut(&engine).map(|it| it.monitor_mut());
-                if monitor.is_some_and(|monitor| monitor.probed(now, took, probe, result, counts)) {
-                    self.report_engine(now, &engine);
+            HostInput::Engine { engine, answer } => {
+                let may_judge = self.local.may_judge(now);
+                if self.children.engine_answered(now, &engine, answer, may_judge) {
+                    self.step_engine(now, &engine);
                 }
             }
             HostInput::Figures(figures) => {
@@ -325,6 +320,8 @@ impl Machine for HostAgent {
         self.expire_holds(now);
         let due = self.children.due(now, self.local.settled_at());
         due.iter().for_each(|name| self.step(now, name));
+        let due = self.children.due_engines(now);
+        due.iter().for_each(|name| self.step_engine(now, name));
         self.uplink.expire_unnamed(now, &self.children);
         self.children.probe(now, &mut self.out);
         self.health_due(now);

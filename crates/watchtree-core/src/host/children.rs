@@ -2,7 +2,8 @@
 //! what happened, and passes on what follows. Does not know the manager, orders or verdicts.
 
 use super::child_subject::{Around, ChildCommand};
-use super::io::{ChildExit, ChildView, HostEffect, HostPolicy, HostStart};
+use super::engine_subject::{EngineAround, EngineCommand};
+use super::io::{ChildExit, ChildView, EngineAnswer, HostEffect, HostPolicy, HostStart, RepairWhen};
 use super::outbox::Outbox;
 use super::watched_engine::{Outcomes, WatchedEngine};
 use crate::backend::{Admission, Backend, BackendInput, BackendPolicy, Child as Session, Happening, Peer};
@@ -13,7 +14,7 @@ use crate::message::{Envelope, Message, watchdog_incarnation};
 use crate::order::{OrderAnswer, SignedOrder};
 use crate::random::Random;
 use crate::recorder::Draft;
-use crate::subject::SubjectId;
+use crate::subject::{SubjectId, SubjectKind};
 use crate::supervisor::{FleetBudget, Output};
 use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind, ObserverHealth};
@@ -65,7 +66,9 @@ pub(super) struct Children {
     policy: HostPolicy,
     backend: Backend,
     engines: BTreeMap<String, WatchedEngine>,
+    repairs: BTreeMap<String, RepairWhen>,
     fleet: FleetBudget,
+    engine_fleet: FleetBudget,
     random: Random,
     /// Living ones of a former life of this daemon are still being looked for.
     is_searching: bool,
@@ -101,7 +104,9 @@ impl Children {
             policy: policy.clone(),
             backend: Backend::new(identity.clone(), backend, start.seed),
             engines,
+            repairs: start.engine_repairs.clone(),
             fleet: FleetBudget::new(policy.child_fleet),
+            engine_fleet: FleetBudget::new(policy.engine_fleet),
             random: Random::new(start.seed),
             is_searching: true,
             is_stopping: false,
@@ -262,6 +267,70 @@ impl Children {
         }
     }
 
+    /// Something came back of an engine. True if that is news; a step of it is to follow. A probe that failed counts only
+    /// where this daemon `may_judge`.
+    pub(super) fn engine_answered(&mut self, now: Moment, name: &str, answer: EngineAnswer, may_judge: bool) -> bool {
+        let Some(engine) = self.engines.get_mut(name) else {
+            return false;
+        };
+        match answer {
+            EngineAnswer::Probed { probe, took, result } => {
+                // A probe that this daemon's own stall spoilt is not a probe that failed.
+                let counts = may_judge || result.is_ok();
+                return engine.monitor_mut().probed(now, took, probe, result, counts);
+            }
+            EngineAnswer::Inspected(look) => engine.engine_mut().looked_at(now, look),
+            EngineAnswer::Worked { work, result } => engine.engine_mut().worked(work, result),
+        }
+        true
+    }
+
+    /// Does for one engine itself what follows from what is known now.
+    pub(super) fn step_engine(&mut self, by: Observer<'_>, name: &str, out: &mut Outbox) {
+        let Some(engine) = self.engines.get_mut(name).filter(|_| !self.is_stopping) else {
+            return;
+        };
+        // Counted only where it matters: there may be thousands.
+        let session = engine
+            .session(&self.backend)
+            .filter(|_| engine.monitor().fault().is_some());
+        let (mut containers, mut failing) = (0, 0);
+        for verdict in session.into_iter().flat_map(|session| session.book().iter()) {
+            let is_container = verdict.kind == SubjectKind::Container;
+            containers += usize::from(is_container);
+            failing += usize::from(is_container && verdict.state.is_incident());
+        }
+        let around = EngineAround {
+            policy: &self.policy,
+            when: self.repairs.get(name).copied(),
+            settled: by.settled,
+            held_until: by.holds.on(engine.process().scope()).map(|(_, until)| until),
+            is_going_down: self.is_going_down,
+            containers,
+            failing,
+        };
+        let seed = self.random.draw();
+        for outcome in engine.step_engine(by.now, around, &mut self.engine_fleet, seed, out.recorder()) {
+            let engine = name.to_string();
+            match outcome {
+                Output::Decided(decision) => out.decided(decision),
+                Output::Command(EngineCommand::Inspect) => out.push(HostEffect::InspectEngine { engine }),
+                Output::Command(EngineCommand::Work(work, within)) => {
+                    out.push(HostEffect::WorkOnEngine { engine, work, within });
+                }
+                // As with the children: no journal.
+                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
+            }
+        }
+    }
+
+    /// The engines that are to be stepped now.
+    pub(super) fn due_engines(&self, now: Moment) -> Vec<String> {
+        let due = self.engines.iter();
+        let due = due.filter(|(_, engine)| engine.engine_deadline().is_some_and(|at| at <= now));
+        due.map(|(name, _)| name.clone()).collect()
+    }
+
     /// One was found alive at the start: adopt it, start none.
     pub(super) fn found(&mut self, now: Moment, name: &str, pid: u32, out: &mut Outbox) {
         let until = now + self.policy.child_hello_within;
@@ -331,13 +400,18 @@ impl Children {
         process.said_hello(now, watchdog_incarnation(id.boot_id, id.agent_epoch)) && is_first
     }
 
-    /// Tries again what has ended within a subject. Returns how many.
+    /// Tries again what has ended or is ill within a subject: container-watchdogs and engines. Returns how many.
     pub(super) fn retry(&mut self, top: &SubjectId, asked_by: &str, out: &mut Outbox) -> usize {
-        let engines = self.engines.values_mut();
-        let within = engines.filter(|engine| engine.process().subject().is_within(top));
-        within
-            .filter_map(|engine| engine.retry(asked_by, out.recorder()))
-            .count()
+        let mut count = 0;
+        for engine in self.engines.values_mut() {
+            if engine.process().subject().is_within(top) {
+                count += usize::from(engine.retry(asked_by, out.recorder()).is_some());
+            }
+            if engine.process().scope().is_within(top) {
+                count += usize::from(engine.retry_engine(asked_by, out.recorder()).is_some());
+            }
+        }
+        count
     }
 
     /// After a stall of this daemon: no waiting of before counts.
@@ -399,7 +473,7 @@ impl Children {
         let engines = self.engines.values();
         let at = |engine: &WatchedEngine| {
             let child = engine.child_deadline(&self.backend, settled);
-            [child, engine.monitor().next_deadline()]
+            [child, engine.monitor().next_deadline(), engine.engine_deadline()]
         };
         engines.flat_map(at).flatten().min()
     }

@@ -1,11 +1,11 @@
 //! Probes of one engine, and what follows from them. For reports only: nothing is repaired by it.
 //!
 //! One failed `_ping` is a suspicion, two in a row say that the engine does not answer. A list or `/info` that fails
-//! while `_ping` answers makes it DEGRADED. After a first failure the same is asked again at once: a frozen daemon is known
+//! while `_ping` answers makes it DEGRADED. What fails is asked again at once: a frozen daemon is known
 //! 4 s after it froze at the latest, a frozen containerd after 14 s. The caller says which results count: one that the
 //! caller's own stall spoilt is not a probe that failed. Does not know how an engine is asked, nor its container-watchdog.
 
-use super::io::{EngineProbe, HostPolicy};
+use super::io::{EngineProbe, HostPolicy, ProbeAnswer};
 use crate::container::io::EngineError;
 use crate::deadlines::Deadlines;
 use crate::time::{Duration, Moment};
@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 const LOST_AFTER: Duration = Duration::from_secs(10);
 /// So many failures in a row make a verdict.
 const FAILURES: u32 = 2;
-/// After a failure that makes no verdict yet, the probe is begun again this long after its beginning, or at its end.
+/// While a probe fails, it is begun again this long after its beginning, or at its end.
 const DOUBT_EVERY: Duration = Duration::from_secs(1);
 
 /// When to probe, what is awaited, and the newest results.
@@ -31,13 +31,42 @@ pub(super) struct EngineMonitor {
     timers: Deadlines<EngineProbe>,
     awaited: BTreeSet<EngineProbe>,
     results: BTreeMap<EngineProbe, ProbeResult>,
+    live_restore: Option<bool>,
+}
+
+/// What is ill of an engine, the weakest cure first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum EngineFault {
+    /// The daemon answers, and does not reach containerd.
+    Containerd,
+    /// The daemon takes connections, and does not answer.
+    Daemon,
+    /// There is no daemon to connect to.
+    Away,
+}
+
+/// See [`EngineMonitor::fault`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Fault {
+    pub(super) kind: EngineFault,
+    /// When the first of the failed probes was begun.
+    pub(super) since: Moment,
+    /// When the newest was.
+    pub(super) newest: Moment,
 }
 
 #[derive(Clone, Debug)]
 struct ProbeResult {
+    began: Moment,
     at: Moment,
     /// In a row.
     failures: u32,
+    /// When the first of those was begun.
+    failing_since: Option<Moment>,
+    /// Since when it has been answered each time.
+    well_since: Option<Moment>,
+    /// Nothing took the connection.
+    is_away: bool,
     answer: Result<String, String>,
 }
 
@@ -62,7 +91,59 @@ impl EngineMonitor {
             timers,
             awaited: BTreeSet::new(),
             results: BTreeMap::new(),
+            live_restore: None,
         }
+    }
+
+    /// Do its containers survive its own end?
+    pub(super) fn live_restore(&self) -> Option<bool> {
+        self.live_restore
+    }
+
+    /// It should answer again by now: all is asked.
+    pub(super) fn ask_all(&mut self, now: Moment) {
+        EngineProbe::ALL
+            .into_iter()
+            .for_each(|probe| self.timers.arm(probe, now));
+    }
+
+    /// Every probe that was begun since then was answered, and there was one of each.
+    pub(super) fn answers_since(&self, at: Moment) -> bool {
+        let answered = |probe| {
+            let result = self.results.get(&probe);
+            result.is_some_and(|it| it.answer.is_ok() && at <= it.began)
+        };
+        EngineProbe::ALL.into_iter().all(answered)
+    }
+
+    /// What is ill. Only a verdict counts. What a part stands on cannot be judged before the part itself answers: what failed
+    /// together with it may be back as well, and its failure still on its way.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let failing = |probe| self.results.get(&probe).filter(|it| FAILURES <= it.failures);
+        let fault = |kind, it: &ProbeResult| {
+            let others = self.results.values().filter_map(|it| it.well_since).max();
+            let since = it.failing_since.unwrap_or(it.began);
+            Fault {
+                kind,
+                since: since.max(others.unwrap_or(since)),
+                newest: it.began,
+            }
+        };
+        if let Some(it) = failing(EngineProbe::Ping) {
+            let kind = if it.is_away {
+                EngineFault::Away
+            } else {
+                EngineFault::Daemon
+            };
+            return Some(fault(kind, it));
+        }
+        if self.failing(EngineProbe::Ping).is_some() {
+            return None;
+        }
+        if let Some(it) = failing(EngineProbe::List) {
+            return Some(fault(EngineFault::Daemon, it));
+        }
+        failing(EngineProbe::Info).map(|it| fault(EngineFault::Containerd, it))
     }
 
     /// When the next probe is due.
@@ -87,29 +168,42 @@ impl EngineMonitor {
         now: Moment,
         took: Duration,
         probe: EngineProbe,
-        result: Result<String, EngineError>,
+        result: Result<ProbeAnswer, EngineError>,
         counts: bool,
     ) -> bool {
         if !self.awaited.remove(&probe) {
             return false;
         }
-        let before = self.results.get(&probe).map_or(0, |result| result.failures);
+        let (before, failing_since, well_since) = match self.results.get(&probe) {
+            Some(result) => (result.failures, result.failing_since, result.well_since),
+            None => (0, None, None),
+        };
+        let began = now.saturating_sub(took);
         let failures = match (&result, counts) {
             (Ok(_), _) => 0,
             (Err(_), true) => before.saturating_add(1),
             (Err(_), false) => before,
         };
-        let in_doubt = (1..FAILURES).contains(&failures);
-        let every = if in_doubt { DOUBT_EVERY } else { self.interval(probe) };
+        let every = if 0 < failures {
+            DOUBT_EVERY
+        } else {
+            self.interval(probe)
+        };
         self.timers.arm(probe, now + every.saturating_sub(took));
         if !counts {
             return false;
         }
+        let known = result.as_ref().ok().and_then(|answer| answer.live_restore);
+        self.live_restore = known.or(self.live_restore);
         let result = ProbeResult {
+            began,
             at: now,
             failures,
+            failing_since: result.is_err().then(|| failing_since.unwrap_or(began)),
+            well_since: result.is_ok().then(|| well_since.unwrap_or(now)),
+            is_away: matches!(result, Err(EngineError::Unreachable(_))),
             answer: result
-                .map(|said| format!("{said} in {} ms", took.as_millis()))
+                .map(|said| format!("{} in {} ms", said.words, took.as_millis()))
                 .map_err(|error| in_words(&error)),
         };
         self.results.insert(probe, result);
@@ -192,17 +286,22 @@ mod tests {
         Moment::from_millis(ms)
     }
 
-    fn dead() -> Result<String, EngineError> {
+    fn dead() -> Result<ProbeAnswer, EngineError> {
         Err(EngineError::Deadline)
     }
 
     /// Answers every due probe of that kind with `result`, all others well.
-    fn round(monitor: &mut EngineMonitor, ms: u64, bad: EngineProbe, result: &Result<String, EngineError>) -> State {
+    fn round(
+        monitor: &mut EngineMonitor,
+        ms: u64,
+        bad: EngineProbe,
+        result: &Result<ProbeAnswer, EngineError>,
+    ) -> State {
         while let Some(probe) = monitor.pop_due(at(ms)) {
             let result = if probe == bad {
                 result.clone()
             } else {
-                Ok("29.1".to_string())
+                Ok("29.1".into())
             };
             monitor.probed(at(ms), TOOK, probe, result, true);
         }
@@ -220,7 +319,7 @@ mod tests {
             assert_eq!(monitor.verdict().state, State::Unknown);
             let seen = [0, 60_000].map(|ms| round(&mut monitor, ms, bad, &dead()));
             assert_eq!(seen, states, "{bad:?}");
-            assert_eq!(round(&mut monitor, 120_000, bad, &Ok(String::new())), State::Ok);
+            assert_eq!(round(&mut monitor, 120_000, bad, &Ok("".into())), State::Ok);
         }
     }
 
@@ -239,7 +338,7 @@ mod tests {
         let mut monitor = EngineMonitor::new(at(0), &HostPolicy::default());
         while monitor.pop_due(at(0)).is_some() {}
         assert_eq!(monitor.next_deadline(), Some(at(11_000)), "a second for it, and ten");
-        monitor.probed(at(5), TOOK, EngineProbe::Ping, Ok(String::new()), true);
+        monitor.probed(at(5), TOOK, EngineProbe::Ping, Ok("".into()), true);
         assert_eq!(
             monitor.next_deadline(),
             Some(at(2000)),
@@ -260,7 +359,7 @@ mod tests {
             let mut known = None;
             for ms in (0..20_000).step_by(5) {
                 for (_, took, probe, is_frozen) in open.extract_if(.., |it| it.0 <= at(ms)) {
-                    let result = if is_frozen { dead() } else { Ok(String::new()) };
+                    let result = if is_frozen { dead() } else { Ok("".into()) };
                     monitor.probed(at(ms), took, probe, result, true);
                 }
                 while let Some(probe) = monitor.pop_due(at(ms)) {

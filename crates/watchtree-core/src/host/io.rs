@@ -7,8 +7,9 @@
 //!   in as `OrderFrame`; every other frame, also an Order for a child, comes in as `Link(Received)`.
 //! - The own subjects of this role: `HOST`, `HOST/@agent`, and for each engine `HOST/ENGINE` and `HOST/ENGINE/@watchdog`.
 
+pub use super::engine_io::{EngineAnswer, EngineProbe, EngineUnit, EngineWork, ProbeAnswer, RepairWhen, UnitPhase};
+
 use crate::backend::{BackendInput, Peer};
-use crate::container::io::EngineError;
 use crate::decision::Decision;
 use crate::frontend::FrontendInput;
 use crate::id::NodeIdentity;
@@ -16,6 +17,7 @@ use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::supervisor::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use crate::time::{Duration, Moment, WallTime};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -26,6 +28,8 @@ pub struct HostStart {
     pub identity: NodeIdentity,
     /// Names of the engines, one container-watchdog each; each a name segment such as `docker`.
     pub engines: Vec<String>,
+    /// When each of them may be repaired; one that is not in here cannot be repaired from here.
+    pub engine_repairs: BTreeMap<String, RepairWhen>,
     /// Addresses (`host:port`) at which this machine's kernel may be looked at from outside; sent in Hello.
     pub look_at: Vec<String>,
     /// See [`HostPolicy`].
@@ -63,6 +67,12 @@ pub struct HostPolicy {
     pub list_every: Duration,
     /// Every so often `/info`.
     pub info_every: Duration,
+    /// An engine that fails again after it was ill for this long may be repaired.
+    pub engine_ill_for: Duration,
+    /// How often an engine is repaired.
+    pub engine_restart: RestartPolicy,
+    /// How often all engines together are.
+    pub engine_fleet: FleetPolicy,
     /// Every so often the machine's figures are read.
     pub figures_every: Duration,
     /// Beats to the manager this often until it says otherwise.
@@ -92,6 +102,9 @@ impl Default for HostPolicy {
             ping_every: Duration::from_secs(2),
             list_every: Duration::from_secs(4),
             info_every: Duration::from_secs(8),
+            engine_ill_for: Duration::from_secs(6),
+            engine_restart: engine_restart(),
+            engine_fleet: FleetPolicy::default(),
             figures_every: Duration::from_secs(2),
             beat: Duration::from_millis(500),
             disk_free_milli_min: 50,
@@ -121,6 +134,24 @@ fn child_restart() -> RestartPolicy {
     RestartPolicy::new(limits).expect("these constants are a policy")
 }
 
+/// Three repairs in an hour, the first at once, with a long pause before the next; then a person is told.
+fn engine_restart() -> RestartPolicy {
+    let limits = RestartLimits {
+        allowance: Allowance {
+            budget: 3,
+            window: Duration::from_secs(3600),
+        },
+        delay_first: Duration::from_secs(60),
+        delay_max: Duration::from_secs(600),
+        reset_after_stable: Duration::from_secs(3600),
+        // That it answers again is the proof.
+        verify: Duration::ZERO,
+        half_open_every: Duration::from_secs(1800),
+        ..RestartLimits::default()
+    };
+    RestartPolicy::new(limits).expect("these constants are a policy")
+}
+
 /// The children of one host do not share a budget: each stands alone.
 fn child_fleet() -> FleetPolicy {
     let limits = FleetLimits {
@@ -131,40 +162,6 @@ fn child_fleet() -> FleetPolicy {
         ..FleetLimits::default()
     };
     FleetPolicy::new(limits).expect("these constants are a policy")
-}
-
-/// A probe of an engine. Each is answered by another part of it, and costs it little however many containers there are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
-pub enum EngineProbe {
-    /// `GET /_ping`: the daemon serves its socket.
-    Ping,
-    /// `GET /containers/json` of one container: its own view of them, and its images.
-    List,
-    /// `GET /info`: it reaches containerd.
-    Info,
-}
-
-impl EngineProbe {
-    /// All, for tables.
-    pub const ALL: [Self; 3] = [Self::Ping, Self::List, Self::Info];
-
-    /// Lower-case word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ping => "ping",
-            Self::List => "list",
-            Self::Info => "info",
-        }
-    }
-
-    /// How long it may take, body included.
-    pub const fn within(self) -> Duration {
-        match self {
-            Self::Ping => Duration::from_secs(1),
-            Self::List => Duration::from_secs(2),
-            Self::Info => Duration::from_secs(3),
-        }
-    }
 }
 
 /// How a child ended.
@@ -258,16 +255,12 @@ pub enum HostInput {
         /// The last line it wrote to its standard error, cut to 512 bytes; empty if unknown.
         last_line: String,
     },
-    /// Answers `ProbeEngine`.
-    Probed {
+    /// Answers `ProbeEngine`, `InspectEngine`, `WorkOnEngine`.
+    Engine {
         /// Which engine.
         engine: String,
-        /// Which probe.
-        probe: EngineProbe,
-        /// How long it took.
-        took: Duration,
-        /// What it said in a few words (`29.1.3, 14 running`), or how it failed.
-        result: Result<String, EngineError>,
+        /// What came.
+        answer: EngineAnswer,
     },
     /// Answers `ReadFigures`.
     Figures(HostFigures),
@@ -315,6 +308,20 @@ pub enum HostEffect {
         pid: u32,
         /// What.
         signal: ChildSignal,
+    },
+    /// Look at an engine's daemon from outside of its API; answered by `Inspected`.
+    InspectEngine {
+        /// Which.
+        engine: String,
+    },
+    /// Do something to an engine; answered by `Worked`. One at a time per engine.
+    WorkOnEngine {
+        /// Which.
+        engine: String,
+        /// What.
+        work: EngineWork,
+        /// By then it is answered, done or not.
+        within: Duration,
     },
     /// Probe an engine; answered by `Probed`, at the deadline at the latest. One of a kind per engine at a time.
     ProbeEngine {

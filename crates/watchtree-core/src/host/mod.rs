@@ -1,4 +1,4 @@
-//! The host role: keeps the container-watchdogs of one machine alive, probes its engines, reports its health.
+//! The host role: keeps the container-watchdogs of one machine alive, probes and repairs its engines, reports its health.
 //!
 //! ```text
 //!   container-watchdog ──ipc──▶ Children ──▶ HostAgent ──▶ Uplink ──tcp──▶ manager
@@ -15,6 +15,8 @@
 //! | `child_exit` | the classification of its exits (pure) |
 //! | `child_subject` | its ping, guards and reboot, for the one supervisor |
 //! | `engine_monitor` | the probes of one engine |
+//! | `engine_subject` | its ping, guards and reboot |
+//! | `engine_io` | the engine's part of the border |
 //! | `watched_engine`, `children` | one engine with both; all of them, with their links |
 //! | `host_health` | the machine's figures and remarks |
 //! | `orders` | orders for this node, holds |
@@ -29,7 +31,9 @@ mod child_exit;
 mod child_process;
 mod child_subject;
 mod children;
+mod engine_io;
 mod engine_monitor;
+mod engine_subject;
 mod host_health;
 pub mod io;
 mod orders;

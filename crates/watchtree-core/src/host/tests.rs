@@ -1,7 +1,7 @@
 //! The host's promises, as scripts without a clock: real frontends play its children, a table plays the kernel.
 
 use super::HostAgent;
-use super::io::{ChildExit, ChildSignal, DiskFigure, EngineProbe};
+use super::io::{ChildExit, ChildSignal, DiskFigure, EngineAnswer, EngineProbe, ProbeAnswer};
 use super::io::{HostEffect, HostFigures, HostInput, HostPolicy, HostStart};
 use crate::backend::{BackendInput, Peer};
 use crate::container::io::EngineError;
@@ -64,7 +64,7 @@ struct World {
     build: &'static str,
     /// The next processes end at once in this way.
     unfit: Option<ChildExit>,
-    engine: Result<String, EngineError>,
+    engine: Result<ProbeAnswer, EngineError>,
     /// What is read of the machine; `None` = the read hangs.
     figures: Option<HostFigures>,
     exits: Vec<(u32, ChildExit)>,
@@ -102,7 +102,7 @@ impl World {
             next_pid: 100,
             build: "1",
             unfit: None,
-            engine: Ok("29.1".to_string()),
+            engine: Ok("29.1".into()),
             figures: Some(figures(900)),
             exits: Vec::new(),
             probes: Vec::new(),
@@ -309,11 +309,9 @@ impl World {
                 let took = Duration::from_millis(5);
                 self.host.handle(
                     now,
-                    HostInput::Probed {
+                    HostInput::Engine {
                         engine,
-                        probe,
-                        took,
-                        result,
+                        answer: EngineAnswer::Probed { probe, took, result },
                     },
                 );
             }
@@ -339,6 +337,8 @@ impl World {
                     process.frontend.handle(now, FrontendInput::Received(envelope));
                 }
             }
+            // The engine's own tests are beside it.
+            HostEffect::InspectEngine { .. } | HostEffect::WorkOnEngine { .. } => (),
             HostEffect::StartChild { engine } => {
                 self.told.push(format!("{now} STARTED"));
                 self.next_pid += 1;
@@ -479,6 +479,7 @@ fn host(now: Moment, epoch: u64) -> HostAgent {
         HostStart {
             identity: identity("h1", Tier::Host, epoch, "1"),
             engines: vec!["docker".to_string()],
+            engine_repairs: BTreeMap::new(),
             look_at: Vec::new(),
             policy: HostPolicy::default(),
             seed: 7,

@@ -29,6 +29,9 @@ use alloc::vec::Vec;
 /// just started does not know its containers yet.
 const NAMING_TIME: Duration = Duration::from_secs(5);
 
+/// Said of each engine where it is so.
+const NO_LIVE_RESTORE: &str = "live-restore is off: its containers end when it does";
+
 /// What the host role should know of its manager.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum UplinkEvent {
@@ -262,7 +265,7 @@ impl Uplink {
             level,
             why,
             evidence,
-        } = engine.monitor().verdict();
+        } = engine.engine_verdict();
         let said = session.and_then(|session| session.book().get(&subject));
         let incarnation = said.map(|said| said.incarnation.clone()).unwrap_or_default();
         let mut verdict = Verdict {
@@ -273,6 +276,10 @@ impl Uplink {
             remarks: said.map(|said| said.remarks.clone()).unwrap_or_default(),
             ..self.verdict(by, subject, SubjectKind::Engine, incarnation)
         };
+        if engine.monitor().live_restore() == Some(false) {
+            verdict.remarks.truncate(Verdict::REMARKS_MAX - 1);
+            verdict.remarks.push(NO_LIVE_RESTORE.to_string());
+        }
         if let Some(said) = said.filter(|said| state < said.state || state == State::Unknown) {
             (verdict.state, verdict.level, verdict.why) = (said.state, said.level, said.why.clone());
             verdict.evidence.extend(said.evidence.iter().cloned());

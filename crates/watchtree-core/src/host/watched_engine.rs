@@ -1,10 +1,11 @@
-//! One engine of the host: its container-watchdog under the one supervisor, and the probes of the engine itself.
+//! One engine of the host: its container-watchdog and the engine itself, each under the one supervisor.
 //!
 //! Does not know the other engines, nor who is told.
 
 use super::child_process::{ChildProcess, Phase};
 use super::child_subject::{self, Around, ChildCommand};
-use super::engine_monitor::EngineMonitor;
+use super::engine_monitor::{EngineMonitor, EngineVerdict};
+use super::engine_subject::{EngineAround, EngineCommand, EngineSubject};
 use super::io::{ChildSignal, ChildView, HostPolicy};
 use crate::backend::{Backend, Child as Session};
 use crate::id::NodeName;
@@ -21,7 +22,9 @@ use alloc::string::{String, ToString};
 pub(super) struct WatchedEngine {
     process: ChildProcess,
     supervisor: Supervisor<ChildProcess>,
-    monitor: EngineMonitor,
+    engine: EngineSubject,
+    engine_supervisor: Supervisor<EngineSubject>,
+    engine_wake: Option<Moment>,
     wake: Option<Moment>,
     restarts: u64,
     watch: Watch,
@@ -44,9 +47,11 @@ impl WatchedEngine {
     /// Its container-watchdog is absent, its probes are due.
     pub(super) fn new(now: Moment, engine: &str, node: NodeName, scope: SubjectId, policy: &HostPolicy) -> Self {
         Self {
-            process: ChildProcess::new(engine, node, scope),
+            process: ChildProcess::new(engine, node, scope.clone()),
             supervisor: Supervisor::default(),
-            monitor: EngineMonitor::new(now, policy),
+            engine: EngineSubject::new(now, scope, policy),
+            engine_supervisor: Supervisor::default(),
+            engine_wake: None,
             wake: None,
             restarts: 0,
             watch: Watch::Unclear,
@@ -66,12 +71,33 @@ impl WatchedEngine {
 
     /// The probes.
     pub(super) fn monitor(&self) -> &EngineMonitor {
-        &self.monitor
+        self.engine.monitor()
     }
 
-    /// The same, to be told of time and results.
+    /// The same, to be told of time.
     pub(super) fn monitor_mut(&mut self) -> &mut EngineMonitor {
-        &mut self.monitor
+        self.engine.monitor_mut()
+    }
+
+    /// The engine itself, to be told what happened to it; a step of it is to follow.
+    pub(super) fn engine_mut(&mut self) -> &mut EngineSubject {
+        &mut self.engine
+    }
+
+    /// What is believed of the engine: what the probes say, and what is done about it.
+    pub(super) fn engine_verdict(&self) -> EngineVerdict {
+        let probed = self.engine.monitor().verdict();
+        let shown = self.engine_supervisor.supervision().reported();
+        let is_supervised = self.engine_supervisor.repair().is_some() || self.engine.monitor().fault().is_some();
+        if !is_supervised || shown.why().is_empty() {
+            return probed;
+        }
+        EngineVerdict {
+            state: shown.state(),
+            why: shown.why().to_string(),
+            evidence: shown.evidence().to_vec(),
+            ..probed
+        }
     }
 
     /// What the supervisor remembers of the container-watchdog.
@@ -111,6 +137,42 @@ impl WatchedEngine {
             .filter(|it| matches!(it, Output::Command(ChildCommand::Start)));
         self.restarts += restarts.count() as u64;
         queue
+    }
+
+    /// Does for the engine itself what follows from what is known now.
+    pub(super) fn step_engine(
+        &mut self,
+        now: Moment,
+        around: EngineAround<'_>,
+        fleet: &mut FleetBudget,
+        seed: u64,
+        recorder: &mut DecisionRecorder,
+    ) -> VecDeque<Output<EngineCommand>> {
+        let (mut queue, mut around) = (VecDeque::new(), around);
+        let terms = Terms {
+            policy: around.policy.engine_restart,
+            fleet,
+            place: Place::free(),
+            seed,
+        };
+        let mut out = Outputs::new(recorder, &mut queue);
+        let engine = &mut self.engine;
+        self.engine_wake = self.engine_supervisor.step(now, engine, &mut around, terms, &mut out);
+        queue
+    }
+
+    /// When the engine is to be stepped.
+    pub(super) fn engine_deadline(&self) -> Option<Moment> {
+        self.engine_wake
+    }
+
+    /// A person wants another try at the engine, now. `None` where it is not ill.
+    pub(super) fn retry_engine(&mut self, asked_by: &str, recorder: &mut DecisionRecorder) -> Option<()> {
+        self.engine.monitor().fault()?;
+        let mut queue = VecDeque::new();
+        self.engine_supervisor
+            .retry(asked_by, &mut Outputs::new(recorder, &mut queue));
+        Some(())
     }
 
     /// Starts it for the first time: no reboot, for nothing of it was seen to end.

@@ -133,7 +133,7 @@ impl Checker {
 fn decision_has_evidence(decision: &Decision) -> Result<(), Broken> {
     let repairs = matches!(
         decision.action,
-        ActionKind::Start | ActionKind::StopThenStart | ActionKind::ReviveWatchdog
+        ActionKind::Start | ActionKind::StopThenStart | ActionKind::ReviveWatchdog | ActionKind::RestartEngine
     );
     let what = match (decision.evidence.is_empty(), decision.guards.is_empty() && repairs) {
         (true, _) => format!("{} names none ({})", decision.id, decision.why),
@@ -170,6 +170,7 @@ fn host_of(what: &Observation) -> Option<usize> {
         | Observation::Lost { host, .. }
         | Observation::Holds { host, .. }
         | Observation::KilledChild { host }
+        | Observation::WorkedOnEngine { host, .. }
         | Observation::SaidGoodbye { host, .. }
         | Observation::Path { host, .. }
         | Observation::HeldBack { host, .. }

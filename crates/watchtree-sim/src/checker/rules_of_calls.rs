@@ -3,6 +3,7 @@
 //! `acts_on_record`       no call without a decision, a charge and a journal record of that very call before it
 //! `posted_once`          a call is never posted while an earlier one of its kind is under way, nor on a life it was done to
 //! `healthy_left_alone`   no container that is well is stopped; no watchdog that is well is killed
+//! `engine_left_alone`    nothing is done to an engine that is well
 //! `operator_wins`        what a person stopped is not started
 //! `budget_kept`          what is charged to a container, the engine's own restarts too, and to a host never exceeds the
 //!                        budget, whatever crashes; nothing is started that was not charged, or given back unasked
@@ -56,6 +57,9 @@ pub(super) fn check(host: &mut HostFacts, now: Moment, what: &Observation) -> Re
                 ),
                 false => Ok(()),
             }
+        }
+        Observation::WorkedOnEngine { is_ill: false, .. } => {
+            broken("engine_left_alone", "its engine answers and is worked on".into())
         }
         Observation::SaysDegraded { says: false, .. } if host.disk.is_some() => {
             broken("degraded_is_said", "its journal cannot be written".into())

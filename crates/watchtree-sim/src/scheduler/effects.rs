@@ -8,7 +8,10 @@ use crate::scheduler::{api, asks, journal, lifecycle, wires};
 use crate::state::engine::Verb;
 use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError};
 use watchtree_core::decision::Decision;
-use watchtree_core::host::io::{ChildExit, ChildSignal, HostEffect, HostFigures, HostInput};
+use watchtree_core::host::io::{
+    ChildExit, ChildSignal, EngineAnswer, EngineProbe, EngineUnit, EngineWork, HostEffect, HostFigures, HostInput,
+    ProbeAnswer, UnitPhase,
+};
 use watchtree_core::id::NodeName;
 use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
 use watchtree_core::message::{Envelope, Look, Message};
@@ -86,25 +89,51 @@ pub(super) fn of_host(world: &mut World, h: usize, effect: HostEffect) {
         }
         HostEffect::SignalChild { engine: _, pid, signal } => signal_child(world, h, pid, signal),
         HostEffect::ProbeEngine { engine, probe, within } => {
-            let ill = world.now < world.hosts[h].api.ill_until;
+            let said_ill = world.bug == Some(Bug::ContainerdSaidIll) && probe == EngineProbe::Info;
+            let ill = said_ill || world.now < world.hosts[h].api.ill_until;
             let (took, result) = match (ill, world.hosts[h].engine.answers()) {
                 (true, _) => (within, Err(EngineError::Deadline)),
                 (_, false) => (
                     Duration::from_millis(1),
                     Err(EngineError::Unreachable("connection refused".into())),
                 ),
-                _ => (world.rng.millis(1, 20), Ok("answers".into())),
+                _ => {
+                    let live_restore = Some(world.hosts[h].engine.has_live_restore());
+                    let answer = ProbeAnswer {
+                        live_restore: live_restore.filter(|_| probe == EngineProbe::Info),
+                        ..ProbeAnswer::from("answers")
+                    };
+                    (world.rng.millis(1, 20), Ok(answer))
+                }
             };
             if result.is_err() {
                 world.counted("probe_failed");
             }
-            let input = HostInput::Probed {
-                engine,
-                probe,
-                took,
-                result,
-            };
+            let answer = EngineAnswer::Probed { probe, took, result };
+            let input = HostInput::Engine { engine, answer };
             world.after(took, SimEvent::ToHost(h, epoch, input));
+        }
+        HostEffect::InspectEngine { engine } => {
+            // A daemon that is away is started again by its service manager.
+            let phase = match world.hosts[h].engine.daemon_exists() {
+                true => UnitPhase::Running,
+                false => UnitPhase::Starting,
+            };
+            let words = format!("docker.service is {phase:?}");
+            let answer = EngineAnswer::Inspected(Ok(EngineUnit { phase, words }));
+            let input = HostInput::Engine { engine, answer };
+            world.after(Duration::from_millis(20), SimEvent::ToHost(h, epoch, input));
+        }
+        HostEffect::WorkOnEngine {
+            engine,
+            work,
+            within: _,
+        } => {
+            let takes = work_on_engine(world, h, work);
+            let result = Ok(format!("{work:?} was done"));
+            let answer = EngineAnswer::Worked { work, result };
+            let input = HostInput::Engine { engine, answer };
+            world.after(takes, SimEvent::ToHost(h, epoch, input));
         }
         HostEffect::ReadFigures => {
             let figures = HostFigures {
@@ -119,6 +148,24 @@ pub(super) fn of_host(world: &mut World, h: usize, effect: HostEffect) {
         HostEffect::Decided(decision) => decided(world, decision),
         HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
         HostEffect::Stopped => lifecycle::host_stopped(world, h),
+    }
+}
+
+/// How long it takes.
+fn work_on_engine(world: &mut World, h: usize, work: EngineWork) -> Duration {
+    // What it did not answer while it was ill is known to have failed at the probe's deadline.
+    let known_until = world.hosts[h].api.ill_until + EngineProbe::Info.within() + Duration::from_millis(100);
+    let is_ill = world.now < known_until || !world.hosts[h].engine.answers();
+    world.saw(Observation::WorkedOnEngine { host: h, is_ill });
+    match work {
+        EngineWork::DumpStacks | EngineWork::RestartContainerd => Duration::from_millis(100),
+        EngineWork::RestartDaemon => {
+            world.counted("engine_repaired");
+            world.hosts[h].api.ill_until = world.now;
+            world.engine(h).daemon_killed();
+            world.after(Duration::from_secs(1), SimEvent::EngineStarts(h));
+            Duration::from_millis(1500)
+        }
     }
 }
 

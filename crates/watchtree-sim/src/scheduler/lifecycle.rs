@@ -7,12 +7,13 @@ use crate::scheduler::journal;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
 use crate::state::process::STALL_MIN;
+use std::collections::BTreeMap;
 use watchtree_core::backend::BackendInput;
 use watchtree_core::container::io::{ContainerInput, Recovered};
 use watchtree_core::container::{ContainerAgent, ContainerSettings};
 use watchtree_core::frontend::FrontendInput;
 use watchtree_core::host::HostAgent;
-use watchtree_core::host::io::{ChildExit, HostInput, HostPolicy, HostStart};
+use watchtree_core::host::io::{ChildExit, HostInput, HostPolicy, HostStart, RepairWhen};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{ManagerInput, ManagerPolicy, ManagerStart};
@@ -115,6 +116,7 @@ fn start_host(world: &mut World, h: usize) {
         let start = HostStart {
             identity: identity(name, Tier::Host, h as u64, clock.boot_id(), epoch),
             engines: vec!["docker".into()],
+            engine_repairs: BTreeMap::from([("docker".into(), RepairWhen::Safe)]),
             look_at: vec!["192.0.2.1:22".into()],
             policy: HostPolicy::default(),
             seed,

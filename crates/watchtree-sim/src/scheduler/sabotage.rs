@@ -36,13 +36,15 @@ pub enum Bug {
     EndsHidden,
     /// A watchdog is not told that its journal cannot be written (`degraded_is_said`).
     FullDiskUntold,
+    /// Probes of containerd fail though it answers (`engine_left_alone`).
+    ContainerdSaidIll,
     /// From some time on no report of a container-watchdog arrives (`converges`).
     ReportsLost,
 }
 
 impl Bug {
     /// All of them, each with the rule that it breaks.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::DecisionUnrecorded, "acts_on_record"),
         (Self::PostedAgain, "posted_once"),
         (Self::StopsTheNeighbour, "healthy_left_alone"),
@@ -59,6 +61,7 @@ impl Bug {
         (Self::EvidenceLost, "decision_has_evidence"),
         (Self::EndsHidden, "repaired_or_escalated"),
         (Self::FullDiskUntold, "degraded_is_said"),
+        (Self::ContainerdSaidIll, "engine_left_alone"),
         (Self::ReportsLost, "converges"),
     ];
 }

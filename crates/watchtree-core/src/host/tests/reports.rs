@@ -94,7 +94,7 @@ fn what_a_watchdog_says_of_itself_and_of_its_engine_counts_where_it_is_worse() {
         told(&world, engine).starts_with("UNREACHABLE Strong | "),
         "the probes say worse"
     );
-    world.engine = Ok("29.1".to_string());
+    world.engine = Ok("29.1".into());
     of_engine.state = State::Ok;
     child_says(&mut world, of_engine);
     world.run_ms(5000);

@@ -72,7 +72,7 @@ fn an_engine_that_does_not_answer_is_reported_and_nothing_is_done() {
         (0, 0, 0)
     );
     assert_eq!(world.count("engine docker: ILL"), 1);
-    world.engine = Ok("29.1".to_string());
+    world.engine = Ok("29.1".into());
     world.run_ms(5000);
     assert_eq!(world.state("h1/docker"), State::Ok);
 }

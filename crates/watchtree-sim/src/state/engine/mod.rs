@@ -45,8 +45,6 @@ impl Engine {
         }
     }
 
-    // --- time ---
-
     /// When it has something to do next.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.kernel.agenda.keys().next().map(|(at, _)| *at)
@@ -107,8 +105,6 @@ impl Engine {
         }
     }
 
-    // --- what can be read ---
-
     /// Is a connection taken and answered?
     pub fn answers(&self) -> bool {
         self.kernel.daemon == DaemonState::Up
@@ -117,6 +113,11 @@ impl Engine {
     /// Does the daemon's process exist?
     pub fn daemon_exists(&self) -> bool {
         self.kernel.daemon != DaemonState::Down
+    }
+
+    /// Do its containers survive its own end?
+    pub fn has_live_restore(&self) -> bool {
+        self.kernel.settings.live_restore
     }
 
     /// The list, as the API gives it.
@@ -233,8 +234,6 @@ impl Engine {
     pub fn wall_ns(&self, now: Moment) -> u64 {
         self.kernel.wall_ns(now)
     }
-
-    // --- acts ---
 
     /// `POST /containers/create`: the place of the new container.
     ///
@@ -420,8 +419,6 @@ impl Engine {
         }
     }
 
-    // --- what no API can do ---
-
     /// The container is as if it had been made otherwise; an `update` tells of it.
     pub fn remake(&mut self, now: Moment, place: usize, set: impl FnOnce(&mut Spec)) {
         self.kernel.containers[place].remade(set);
@@ -453,8 +450,6 @@ impl Engine {
     pub fn set_version(&mut self, version: Version) {
         self.kernel.settings.version = version;
     }
-
-    // --- the daemon and the machine ---
 
     /// kill -9 of the daemon. True if there was one.
     pub fn daemon_killed(&mut self) -> bool {
