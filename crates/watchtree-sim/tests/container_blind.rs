@@ -218,11 +218,11 @@ fn an_end_that_no_event_tells_is_seen_by_the_kernel_or_by_the_list() {
     };
     let cases = [
         ("seen by the kernel, and its event is waited for", false, 900),
-        ("seen by the kernel", false, 4000),
+        ("seen by the kernel", false, 6000),
         ("seen by the list", true, 9000),
     ];
     outcomes(cases, play).tells(expect![[r#"
-        seen by the kernel, and its event is waited for: no call; a exited SUSPECT
+        seen by the kernel, and its event is waited for: no call; a exited OK
         seen by the kernel: start a; a running STARTING
         seen by the list: start a; a running OK
     "#]]);

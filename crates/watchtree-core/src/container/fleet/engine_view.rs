@@ -19,7 +19,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// After a gap in the events the whole list is compared often for this long: what still comes of what happened in it shows.
-const WATCHED_CLOSELY: Duration = Duration::from_secs(60);
+const WATCHED_CLOSELY: Duration = Duration::from_secs(20);
 /// More than so many containers are not inspected one by one.
 const UNSETTLED_MAX: usize = 16;
 
