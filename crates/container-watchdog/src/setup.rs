@@ -120,6 +120,7 @@ fn policies(heal: &Heal) -> anyhow::Result<(RestartPolicy, FleetPolicy)> {
             budget: heal.budget,
             window: heal.window.get(),
         },
+        stop_budget: heal.stop_budget,
         delay_first: heal.delay_min.get(),
         delay_max: heal.delay_max.get(),
         reset_after_stable: heal.clean_after.get(),

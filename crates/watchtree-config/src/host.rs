@@ -204,6 +204,8 @@ pub struct Heal {
     pub budget: u32,
     /// See `budget`.
     pub window: Span<10_000, 604_800_000>,
+    /// After so many restarts within `window` an unhealthy one is not stopped any more.
+    pub stop_budget: u32,
     /// Pause before the second restart in a row; doubles.
     pub delay_min: Span<10, 60_000>,
     /// Longest pause.
@@ -229,8 +231,9 @@ pub struct Heal {
 impl Default for Heal {
     fn default() -> Self {
         Self {
-            budget: 5,
+            budget: 12,
             window: Span::millis(600_000),
+            stop_budget: 5,
             delay_min: Span::millis(100),
             delay_max: Span::millis(60_000),
             clean_after: Span::millis(600_000),
@@ -240,7 +243,7 @@ impl Default for Heal {
             list_every: Span::millis(60_000),
             retry_given_up: Span::millis(600_000),
             parallel: 8,
-            host_budget: 100,
+            host_budget: 250,
         }
     }
 }
@@ -438,6 +441,11 @@ impl Heal {
         let bad = |what: &str| Err(ConfigError::new(what));
         if self.budget == 0 || 100 < self.budget {
             return bad("[heal] budget: give 1 to 100 restarts; to heal nothing set heal = \"observe\" at the engine");
+        }
+        if self.stop_budget == 0 || 100 < self.stop_budget {
+            return bad(
+                "[heal] stop_budget: give 1 to 100 restarts; to heal nothing set heal = \"observe\" at the engine",
+            );
         }
         if self.delay_max.get() < self.delay_min.get() {
             return bad("[heal] delay_max: is shorter than delay_min; raise it");

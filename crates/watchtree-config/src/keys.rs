@@ -263,7 +263,7 @@ pub const HOST: &[Key] = &[
     key(
         "[heal]",
         "budget",
-        "5",
+        "12",
         "Restarts of one container within `window`; then the restart limit is reached and a person is called. 1 to 100. Label watchtree.budget.",
     ),
     key(
@@ -271,6 +271,12 @@ pub const HOST: &[Key] = &[
         "window",
         "\"10m\"",
         "See budget. 10s to 7d. Label watchtree.window.",
+    ),
+    key(
+        "[heal]",
+        "stop_budget",
+        "5",
+        "After so many restarts within `window` an unhealthy container is not stopped any more, and a person is called. 1 to 100. Label watchtree.budget.",
     ),
     key(
         "[heal]",
@@ -324,7 +330,7 @@ pub const HOST: &[Key] = &[
     key(
         "[heal]",
         "host_budget",
-        "100",
+        "250",
         "Restarts of all containers of one engine together within 10 minutes; many that died of one cause do not count. 1 to 500.",
     ),
     key(

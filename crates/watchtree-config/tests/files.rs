@@ -58,7 +58,7 @@ fn a_wrong_key_is_named_with_the_right_one() {
     host_line(
         "name = 'h1'\n[heal]\ncolour = 3",
         expect![
-            "3:1: unknown key `colour`; the keys here are budget, window, delay_min, delay_max, clean_after, stop_timeout, grace, verify, list_every, retry_given_up, parallel, host_budget"
+            "3:1: unknown key `colour`; the keys here are budget, window, stop_budget, delay_min, delay_max, clean_after, stop_timeout, grace, verify, list_every, retry_given_up, parallel, host_budget"
         ],
     );
     manager_line(

@@ -95,10 +95,10 @@ impl Subject for Toy {
 /// Steps the toy; returns what came out, in words.
 fn step(ms: u64, toy: &mut Toy, on: &mut Supervisor<Toy>, recorder: &mut DecisionRecorder) -> Vec<String> {
     let (mut queue, mut fleet) = (VecDeque::new(), FleetBudget::default());
-    let place = Place::free();
+    let places = Places::free();
     let (policy, fleet, seed) = (RestartPolicy::default(), &mut fleet, 7);
     #[rustfmt::skip]
-    let terms = Terms { policy, fleet, place, seed };
+    let terms = Terms { policy, fleet, places, seed };
     let (now, mut out) = (Moment::from_millis(ms), Outputs::new(recorder, &mut queue));
     on.step(now, toy, &mut (), terms, &mut out);
     let words = |output| match output {

@@ -7,6 +7,7 @@ use bollard::models::{
     ContainerSummaryStateEnum, EventMessage, HealthStatusEnum, HostConfig, RestartPolicyNameEnum,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::time::Duration;
 use watchtree_core::container::io::{
     ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, RestartPolicy, RunState,
@@ -23,6 +24,8 @@ const LABEL_BYTES_MAX: usize = 512;
 const LABELS_MAX: usize = 64;
 /// The only labels that are passed on; of each of [`OWNERS`] the first one.
 const LABEL_PREFIXES: [&str; 3] = ["watchtree.", "autoheal", "com.docker.compose."];
+/// Most bind mounts of one container that are looked at.
+const BINDS_MAX: usize = 64;
 /// SIGTERM, which the engine takes where nobody sets a stop signal.
 const SIGTERM: u32 = 15;
 
@@ -64,6 +67,14 @@ fn health_in_status(status: &str) -> Health {
         "health: starting" => Health::Starting,
         _ => Health::None,
     }
+}
+
+/// Where its bind mounts come from; at most [`BINDS_MAX`].
+pub(crate) fn bind_sources(answer: &ContainerInspectResponse) -> Vec<PathBuf> {
+    let mounts = answer.mounts.iter().flatten();
+    let binds = mounts.filter(|mount| mount.typ.as_deref() == Some("bind"));
+    let sources = binds.filter_map(|mount| mount.source.as_ref()).map(PathBuf::from);
+    sources.take(BINDS_MAX).collect()
 }
 
 /// The chosen fields of an inspect. `id` is taken where the answer has none.

@@ -19,8 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use watchtree_core::container::io::{ContainerView, EngineCall, EngineError, EngineTime, ListEntry, Performed};
+use watchtree_core::container::io::{
+    ContainerView, EngineCall, EngineError, EngineTime, ListEntry, Performed, RunState,
+};
 
+/// Most looks at files at once: one on a dead network file system may keep its thread for ever.
+const FILE_LOOKS_MAX: usize = 2;
 /// Most inspects at once: a burst of them must not slow the engine for others.
 const INSPECTS_MAX: usize = 8;
 /// Deadline of a ping.
@@ -29,6 +33,8 @@ const PING_WITHIN: Duration = Duration::from_secs(2);
 const LIST_WITHIN: Duration = Duration::from_secs(10);
 /// Deadline of an inspect: under a millisecond on an engine that is well.
 const INSPECT_WITHIN: Duration = Duration::from_secs(5);
+/// Deadline of a look at files, which a dead network file system never answers.
+const FILES_WITHIN: Duration = Duration::from_millis(500);
 /// Deadline of `/info`, which asks containerd as well.
 const INFO_WITHIN: Duration = Duration::from_secs(5);
 
@@ -61,6 +67,7 @@ pub struct Engine {
     socket: Arc<PathBuf>,
     labels: Arc<Vec<String>>,
     inspects: Arc<Semaphore>,
+    file_looks: Arc<Semaphore>,
     root: Arc<Mutex<Option<PathBuf>>>,
     /// The container that [`Self::list_one`] found last.
     listed_one: Arc<Mutex<Option<String>>>,
@@ -75,6 +82,7 @@ impl Engine {
             socket: Arc::new(socket.into()),
             labels: Arc::default(),
             inspects: Arc::new(Semaphore::new(INSPECTS_MAX)),
+            file_looks: Arc::new(Semaphore::new(FILE_LOOKS_MAX)),
             root: Arc::default(),
             listed_one: Arc::default(),
             root_asked: Arc::default(),
@@ -214,7 +222,29 @@ impl Engine {
         let _turn = self.inspects.acquire().await.ok();
         let inspect = async |docker: Docker| docker.inspect_container(id, None::<InspectContainerOptions>).await;
         let answer = self.read(INSPECT_WITHIN, id, inspect).await?;
-        Ok(convert::view(id, answer))
+        let binds = convert::bind_sources(&answer);
+        let view = convert::view(id, answer);
+        if view.run != RunState::Created || binds.is_empty() {
+            return Ok(view);
+        }
+        let missing_mount = self.missing(view.id.clone(), binds).await;
+        Ok(ContainerView { missing_mount, ..view })
+    }
+
+    /// The first of these paths that is not there. Nothing where the machine's files are not those of the engine, or a file system
+    /// does not answer, now or since an earlier look.
+    async fn missing(&self, id: String, paths: Vec<PathBuf>) -> Option<String> {
+        let root = self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let turn = Arc::clone(&self.file_looks).try_acquire_owned().ok()?;
+        let look = move || {
+            let _turn = turn;
+            let is_here = root.join("containers").join(id).is_dir();
+            let gone = |path: &&PathBuf| matches!(path.try_exists(), Ok(false));
+            let gone = paths.iter().find(gone).filter(|_| is_here);
+            gone.map(|path| path.display().to_string())
+        };
+        let looked = timeout(FILES_WITHIN, tokio::task::spawn_blocking(look)).await;
+        looked.ok()?.ok().flatten()
     }
 
     /// The engine's manual-stop flag of a container: that somebody stopped it. `None` where it cannot be read here.

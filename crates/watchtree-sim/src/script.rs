@@ -15,10 +15,13 @@
 //! | `web ends 20s after TERM with 3`, `web is killed 8s late` | how long its end takes; and the SIGKILL of the watchdog's next stop |
 //! | `web runs out of memory`, `a child of web runs out of memory` | the kernel kills it for memory |
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
+//! | `web gets label watchtree.budget=5/10m` | it is as if it had been made with it |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
 //! | `dockerd killed`, `terminated`, `started` | the engine's daemon |
+//! | `mount /m gone`, `network n gone`, `port 80 taken`; `mount /m there`, `network n there`, `port 80 free` | what a start needs |
+//! | `calls forbidden`, `allowed` | a filter before the engine's socket |
 //! | `stream cut`, `stream silent`, `events lost` | the event stream; the engine's memory of events |
 //! | `journal loses 3`, `damage seen` | no watchdog lives: that record, counted from the newest, is damaged; a person looked |
 //! | `retry web`, `hold web 60s`, `release web` | the `watchtree` command, on this machine |
@@ -96,6 +99,10 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         [who, "runs", "out", "of", "memory"] => w.out_of_memory(who, true),
         ["a", "child", "of", who, "runs", "out", "of", "memory"] => w.out_of_memory(who, false),
         [who, "runs", "on"] => w.dies_after_start(who, None),
+        [who, "gets", "label", label] => {
+            let (key, value) = label.split_once('=').unwrap_or((label, ""));
+            w.remake(who, |it| drop(it.labels.insert(key.into(), value.into())));
+        }
         [who, "ignores", "TERM"] => w.ignores_term(who),
         [who, "ends", after, "after", name, "with", code] => {
             let signal = signal(name).unwrap_or_else(|| panic!("no signal: {name}"));
@@ -131,6 +138,10 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["events", "lost"] => w.engine().forget_events(),
         ["journal", "loses", newest] => w.disk().loses(number(newest)),
         ["damage", "seen"] => w.disk().damage_is_seen(),
+        ["mount", path, now] => w.engine().set_mount(path, is_there(now)),
+        ["network", name, now] => w.engine().set_network(name, is_there(now)),
+        ["port", port, now] => w.engine().set_port(number(port), *now == "taken"),
+        ["calls", now] => w.api().posts_forbidden(*now == "forbidden"),
         ["retry", who] => w.asks(who, order::Verb::Retry),
         ["release", who] => w.asks(who, order::Verb::Release),
         ["hold", who, lasts] => {
@@ -172,6 +183,14 @@ pub fn signal(name: &str) -> Option<u32> {
         ("TERM", 15),
     ];
     known.iter().find(|(it, _)| *it == name).map(|(_, number)| *number)
+}
+
+fn is_there(word: &str) -> bool {
+    match word {
+        "there" => true,
+        "gone" => false,
+        _ => panic!("there or gone, not {word}"),
+    }
 }
 
 fn restart_policy(word: &str) -> Option<RestartPolicy> {

@@ -160,7 +160,8 @@ fn a_hup_that_calls_the_engines_policy_off_is_no_stop() {
 #[test]
 fn the_engine_goes_first_and_its_restarts_count() {
     let mut w = Scene::with(&["a"]);
-    w.does("docker update --restart always a").backs_off("a", 300);
+    w.does("a gets label watchtree.budget=5/10m, docker update --restart always a")
+        .backs_off("a", 300);
     w.does("10s, a exits 1, 5s, a exits 1, 5s, a exits 1, 5s, a exits 1, 5s");
     expect!["no call; a running OK"].assert_eq(&w.outcome());
     w.story_begins();
@@ -209,19 +210,19 @@ fn a_crash_loop_reaches_its_limit_within_its_bound_and_is_retried_half_open() {
     let (run, start) = (Duration::from_millis(500), Duration::from_millis(200));
     let bound = w.settings().policy.bound_until_limit(run, start).as_millis();
     w.does(&format!("a runs for 500ms, a exits 1, {bound}ms"));
-    expect!["start a, start a, start a, start a, start a; a exited GIVEN UP"].assert_eq(&w.outcome());
+    expect!["start a, start a, start a, start a, start a, start a, start a, start a, start a, start a, start a, start a; a exited GIVEN UP"].assert_eq(&w.outcome());
     let escalated = w.decided().iter().filter(|it| it.action == ActionKind::Escalate);
     assert_eq!(escalated.count(), 1);
     w.steps(&[
-        "580s",
-        "30s",
+        "500s",
+        "100s",
         "10m",
         "watchdog killed, watchdog started, 500s",
         "a runs on, retry a, 10s",
     ])
     .tells(expect![[r#"
-        580s: no call; a exited GIVEN UP
-        30s: start a; a exited GIVEN UP
+        500s: no call; a exited GIVEN UP
+        100s: start a; a exited GIVEN UP
         10m: start a; a exited GIVEN UP
         watchdog killed, watchdog started, 500s: no call; a exited GIVEN UP
         a runs on, retry a, 10s: start a; a running OK

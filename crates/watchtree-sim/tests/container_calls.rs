@@ -10,20 +10,6 @@ use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes};
 use watchtree_sim::state::engine::Program;
 
-#[test]
-fn a_refused_start_backs_off_and_a_hopeless_one_is_not_repeated() {
-    let play = |words: &str| {
-        let mut w = Scene::with(&["a"]);
-        w.refuses("a", Some(words));
-        w.does("a exits 1, 30s").outcome()
-    };
-    let gone = "joining network namespace of container: No such container: abc";
-    outcomes([gone, "driver failed"], play).tells(expect![[r#"
-        joining network namespace of container: No such container: abc: start a; a exited GIVEN UP
-        driver failed: start a, start a, start a, start a, start a; a exited GIVEN UP
-    "#]]);
-}
-
 /// A container that joins the network of another.
 fn app_behind_vpn() -> Scene {
     let mut w = Scene::with(&["app", "vpn"]);
@@ -80,9 +66,9 @@ fn one_whose_network_is_gone_for_good_reaches_its_limit() {
             5.503  told     app REPAIRING: being started
             5.503  told     vpn UNKNOWN: its container was removed; a successor may come
             5.507  done     start app → refused, 404 No such container: 76706e00
-            5.508  decided  start app: failed, the engine refused the start (404): No such container: 76706e00
-            5.508  decided  app: exited (1): the engine refused the start (404): No such container: 76706e00; known_cause blocked
-            5.508  told     app GIVEN UP: exited (1): the engine refused the start (404): No such container: 76706e00
+            5.508  decided  start app: failed, the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404)
+            5.508  decided  escalate app: exited (1): the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404); backoff blocked
+            5.508  told     app GIVEN UP: exited (1): the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404)
             10.503 told     vpn is gone
         "#]]);
 }
@@ -99,8 +85,8 @@ fn one_that_joins_anothers_network_comes_back_after_it() {
     ];
     outcomes(cases, play).tells(expect![[r#"
         app exits 1, vpn exits 1, 20s: start app, start vpn, start app; app running OK; vpn running OK
-        vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s: start app, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
-        vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m: start app, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s: start app, start vpn, start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m: start app, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
     "#]]);
 }
 
@@ -230,7 +216,7 @@ fn lost_answers_do_not_stop_the_healing_of_others() {
     assert_eq!(w.calls().len(), parallel + 1);
 }
 
-/// One call at a time; `slow` takes 90 s to stop.
+/// One call at a time of each kind; `slow` takes 90 s to stop.
 fn one_place(others: &[&str]) -> Scene {
     let mut w = Scene::new();
     let limits = FleetLimits {
@@ -247,24 +233,39 @@ fn one_place(others: &[&str]) -> Scene {
 
 #[test]
 fn a_place_goes_to_who_waits_longest() {
-    let mut w = one_place(&["a", "b", "c"]);
-    w.does("slow is unhealthy, 100ms, c exits 1, 10ms, a exits 1, 10ms, b exits 1, 100s");
-    expect!["stop -t 90 slow, start c, start slow, start a, start b; slow running OK; a running OK; b running OK; c running OK"].assert_eq(&w.outcome());
+    let mut w = one_place(&["a", "b", "c", "long"]);
+    w.slow_start("long", 20_000);
+    w.does("long exits 1, 100ms, c exits 1, 10ms, a exits 1, 10ms, b exits 1, 100s");
+    expect!["start long, start c, start a, start b; slow running OK; a running OK; b running OK; c running OK; long running OK"]
+        .assert_eq(&w.outcome());
 }
 
-/// Who was held meanwhile, or ran again, waits anew: it is no long wait yet, and it comes after who waited all the while.
+/// A stop may take any time, and several of them for ever: nobody waits for that but who is to be stopped.
 #[test]
-fn who_is_held_or_runs_again_waits_for_a_place_no_more() {
-    outcomes(["hold b 60s, 65s", "docker start b, 65s, b exits 1, 5s"], |meanwhile| {
-        let mut w = one_place(&["b", "c"]);
-        w.does("slow is unhealthy, 100ms, b exits 1, 10ms, c exits 1, 5s");
-        w.does(meanwhile);
-        let waits = |it: &&Decision| it.subject.as_str() == "h1/docker/b" && it.why.contains("waits for its turn");
-        let long = w.decided().iter().filter(waits).count();
-        format!("{long} long waits, {}", w.does("30s").outcome())
-    })
+fn a_start_never_waits_behind_a_stop() {
+    let mut w = one_place(&["a", "b"]);
+    w.does("slow is unhealthy, 100ms, b is unhealthy, 100ms, a exits 1, 1s");
+    expect!["stop -t 90 slow, start a; slow running REPAIRING; a running STARTING; b running REPAIRING"]
+        .assert_eq(&w.outcome());
+}
+
+/// Who was held meanwhile, or was well again, waits anew: it is no long wait yet, and it comes after who waited all the while.
+#[test]
+fn who_is_held_or_well_again_waits_for_a_place_no_more() {
+    outcomes(
+        ["hold b 60s, 65s", "b is healthy, 65s, b is unhealthy, 5s"],
+        |meanwhile| {
+            let mut w = one_place(&["b", "c"]);
+            w.does("slow is unhealthy, 100ms, b is unhealthy, 10ms, c is unhealthy, 5s");
+            w.does(meanwhile);
+            let waits = |it: &&Decision| it.subject.as_str() == "h1/docker/b" && it.why.contains("waits for its turn");
+            let long = w.decided().iter().filter(waits).count();
+            format!("{long} long waits, {}", w.does("30s").outcome())
+        },
+    )
     .tells(expect![[r#"
-        hold b 60s, 65s | docker start b, 65s, b exits 1, 5s: 0 long waits, stop -t 90 slow, start c, start slow, start b; slow running OK; b running OK; c running OK
+        hold b 60s, 65s: 0 long waits, stop -t 90 slow, stop -t 10 c, start slow, start c, stop -t 10 b, start b; slow running OK; b running STARTING; c running OK
+        b is healthy, 65s, b is unhealthy, 5s: 0 long waits, stop -t 90 slow, stop -t 10 c, start slow, stop -t 10 b, start c, start b; slow running OK; b running OK; c running OK
     "#]]);
 }
 
@@ -272,7 +273,7 @@ fn who_is_held_or_runs_again_waits_for_a_place_no_more() {
 #[test]
 fn a_long_wait_for_a_turn_is_recorded() {
     one_place(&["b"])
-        .does("slow is unhealthy, 100ms, b exits 1, 91s")
+        .does("slow is unhealthy, 100ms, b is unhealthy, 91s")
         .tells(expect![[r#"
             0.000  happens  slow is unhealthy
             0.003  seen     slow: health_status unhealthy
@@ -280,24 +281,29 @@ fn a_long_wait_for_a_turn_is_recorded() {
             0.003  done     stop -t 90 slow
             0.003  told     slow REPAIRING: being stopped, to be started again
             0.007  seen     slow: kill, signal 15
-            0.100  happens  b exits 1
-            0.103  seen     b: die, exit code 1
-            0.103  told     b REPAIRING: exited (1): waits for its turn: 1 repairs are under way
-            30.103 decided  b: exited (1): waits for its turn: 1 repairs are under way; in_flight blocked
+            0.100  happens  b is unhealthy
+            0.103  seen     b: health_status unhealthy
+            0.103  told     b REPAIRING: unhealthy: waits for its turn: 1 repairs are under way
+            30.103 decided  b: unhealthy: waits for its turn: 1 repairs are under way; in_flight blocked
             90.007 seen     slow: kill, signal 9
             90.027 seen     slow: stop
             90.027 done     stop -t 90 slow → done
-            90.028 decided  start b: exited (1), nobody stopped it: start it, restart 1 in a row
-            90.028 done     start b
+            90.028 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            90.028 done     stop -t 10 b
             90.032 seen     slow: die, exit code 137
             90.032 done     start slow
-            90.149 done     start b → done
-            90.152 seen     b: start
+            90.032 seen     b: kill, signal 15
+            90.052 seen     b: stop
+            90.052 done     stop -t 10 b → done
+            90.057 seen     b: die, exit code 143
+            90.057 done     start b
             90.153 done     start slow → done
             90.154 decided  stop then start slow: verifying, a new incarnation was seen
             90.154 told     slow STARTING: started; it must stay up to count as repaired
-            90.154 decided  start b: verifying, a new incarnation was seen
-            90.154 told     b STARTING: started; it must stay up to count as repaired
             90.156 seen     slow: start
+            90.178 done     start b → done
+            90.179 decided  stop then start b: verifying, a new incarnation was seen
+            90.179 told     b STARTING: started; it must stay up to count as repaired
+            90.181 seen     b: start
         "#]]);
 }

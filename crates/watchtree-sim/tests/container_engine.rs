@@ -199,6 +199,7 @@ fn restarts_of_long_before_a_boot_count_no_more_after_it() {
     let crashes = |times: usize| "web exits 1, 15s, ".repeat(times);
     let play = |before: &str| {
         let mut w = Scene::with(&["web"]);
+        w.does("web gets label watchtree.budget=5/10m, 1s");
         w.does(&crashes(4)).does(before);
         w.does("power lost for 20s, 22s, watchdog started, 30s")
             .does(&crashes(2))

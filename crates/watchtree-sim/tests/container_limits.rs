@@ -345,7 +345,7 @@ fn a_call_under_way_is_waited_for_before_an_orderly_end() {
 #[test]
 fn one_at_its_limit_stays_so_while_the_watchdog_stops() {
     let mut w = Scene::with(&["a", "b"]);
-    w.does("a runs for 500ms, a exits 1, 1m, b exits 1, 4ms")
+    w.does("a gets label watchtree.budget=5/10m, 1s, a runs for 500ms, a exits 1, 1m, b exits 1, 4ms")
         .input(ContainerInput::Stop);
     w.does("a is touched, 50ms");
     assert!(!w.stopped(), "the call under way is waited for");

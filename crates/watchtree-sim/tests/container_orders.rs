@@ -15,7 +15,7 @@ use watchtree_sim::script::{Script, outcomes};
 /// A crash loop at its limit, under a manager of term 7.
 fn at_the_limit() -> Scene {
     let mut w = Scene::with(&["a"]);
-    w.does("a runs for 500ms, a exits 1, 1m, a runs on");
+    w.does("a gets label watchtree.budget=5/10m, 1s, a runs for 500ms, a exits 1, 1m, a runs on");
     let lasts = Duration::from_secs(1);
     let order = Order {
         term: 7,

@@ -5,10 +5,11 @@
 
 use crate::decision_json::DecisionJson;
 use crate::journal_engine::EngineLine;
+use crate::journal_repair::RepairLine;
 use crate::journal_stamp::{Stamp, core_stamp, hex16, hold_end, hold_line, longest_hold, stamp};
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
-use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject, RepairStep};
+use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject};
 use watchtree_core::id::BootId;
 use watchtree_core::subject::{Incarnation, SubjectId};
 use watchtree_core::time::Moment;
@@ -31,6 +32,13 @@ pub(crate) enum Line {
     Charged {
         subject: String,
         stamp: Stamp,
+        #[serde(default)]
+        mass: bool,
+    },
+    GivenBack {
+        subject: String,
+        at: u64,
+        boot: String,
         #[serde(default)]
         mass: bool,
     },
@@ -81,32 +89,6 @@ pub(crate) enum Line {
     HostCharges {
         stamps: Vec<Stamp>,
     },
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct RepairLine {
-    id: String,
-    incarnation: String,
-    step: StepWord,
-    last_event: u64,
-    at: u64,
-    boot: String,
-    stop_timeout_secs: u32,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum StepWord {
-    StopPosted,
-    StopAnswered,
-    StartPosted,
-    StartAnswered,
-    Ended,
-    LeftDown,
-    StopLingers,
-    /// Of a newer version; never written.
-    #[serde(other)]
-    Unknown,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -161,6 +143,17 @@ impl Line {
                 stamp: stamp(&(*at, *boot_id, *wall)),
                 mass: *mass,
             },
+            Record::GivenBack {
+                subject,
+                at,
+                boot_id,
+                mass,
+            } => Self::GivenBack {
+                subject: subject.to_string(),
+                at: at.as_micros(),
+                boot: boot_id.to_string(),
+                mass: *mass,
+            },
             Record::StopSeen {
                 subject,
                 id,
@@ -192,15 +185,15 @@ impl Line {
                 stop_timeout_secs,
             } => Self::Repair {
                 subject: subject.to_string(),
-                repair: RepairLine {
+                repair: RepairLine::of(&OpenRepair {
                     id: id.clone(),
-                    incarnation: incarnation.0.clone(),
-                    step: step_word(*step),
-                    last_event: last_event.0,
-                    at: at.as_micros(),
-                    boot: boot_id.to_string(),
+                    incarnation: incarnation.clone(),
+                    step: *step,
+                    last_event: *last_event,
+                    at: *at,
+                    boot_id: *boot_id,
                     stop_timeout_secs: *stop_timeout_secs,
-                },
+                }),
             },
             Record::GivenUp {
                 subject,
@@ -275,6 +268,17 @@ impl Line {
                     mass,
                 }
             }
+            Self::GivenBack {
+                subject,
+                at,
+                boot,
+                mass,
+            } => Record::GivenBack {
+                subject: subject_id(&subject)?,
+                at: Moment::from_micros(at),
+                boot_id: BootId(hex16(&boot)?),
+                mass,
+            },
             Self::StopSeen {
                 subject,
                 id,
@@ -433,61 +437,10 @@ impl SubjectLine {
     }
 }
 
-impl RepairLine {
-    fn of(repair: &OpenRepair) -> Self {
-        Self {
-            id: repair.id.clone(),
-            incarnation: repair.incarnation.0.clone(),
-            step: step_word(repair.step),
-            last_event: repair.last_event.0,
-            at: repair.at.as_micros(),
-            boot: repair.boot_id.to_string(),
-            stop_timeout_secs: repair.stop_timeout_secs,
-        }
-    }
-
-    fn into_core(self) -> Option<OpenRepair> {
-        Some(OpenRepair {
-            id: self.id,
-            incarnation: Incarnation(self.incarnation),
-            step: core_step(self.step)?,
-            last_event: EngineTime(self.last_event),
-            at: Moment::from_micros(self.at),
-            boot_id: BootId(hex16(&self.boot)?),
-            stop_timeout_secs: self.stop_timeout_secs,
-        })
-    }
-}
-
 fn subject_id(text: &str) -> Option<SubjectId> {
     SubjectId::new(text).ok()
 }
 
 fn desired(running: bool) -> Desired {
     if running { Desired::Running } else { Desired::Stopped }
-}
-
-fn step_word(step: RepairStep) -> StepWord {
-    match step {
-        RepairStep::StopPosted => StepWord::StopPosted,
-        RepairStep::StopAnswered => StepWord::StopAnswered,
-        RepairStep::StartPosted => StepWord::StartPosted,
-        RepairStep::StartAnswered => StepWord::StartAnswered,
-        RepairStep::Ended => StepWord::Ended,
-        RepairStep::LeftDown => StepWord::LeftDown,
-        RepairStep::StopLingers => StepWord::StopLingers,
-    }
-}
-
-fn core_step(word: StepWord) -> Option<RepairStep> {
-    Some(match word {
-        StepWord::StopPosted => RepairStep::StopPosted,
-        StepWord::StopAnswered => RepairStep::StopAnswered,
-        StepWord::StartPosted => RepairStep::StartPosted,
-        StepWord::StartAnswered => RepairStep::StartAnswered,
-        StepWord::Ended => RepairStep::Ended,
-        StepWord::LeftDown => RepairStep::LeftDown,
-        StepWord::StopLingers => RepairStep::StopLingers,
-        StepWord::Unknown => return None,
-    })
 }

@@ -10,6 +10,7 @@ mod journal_engine;
 mod journal_frame;
 mod journal_line;
 mod journal_read;
+mod journal_repair;
 mod journal_stamp;
 mod journal_sync;
 pub mod sqlite;

@@ -132,7 +132,7 @@ pub(crate) fn hang(stage: &Stage<'_>, fleet: &Fleet, victim: &Victim, stop: Dura
     })
 }
 
-/// The shipped policy, as far as it bounds how soon a crash loop is given up.
+/// A policy, as far as it bounds how soon a crash loop is given up.
 pub(crate) struct LoopPolicy {
     /// Restarts within the window.
     pub(crate) budget: u32,

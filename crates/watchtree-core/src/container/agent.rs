@@ -257,6 +257,8 @@ impl ContainerAgent {
 
     /// Tells the parent what is believed now, and what was decided.
     fn report(&mut self, now: Moment) {
+        let told = self.out.take_conditions();
+        told.into_iter().for_each(|(about, state)| self.condition(about, state));
         self.own.report(now, self.fleet.settings(), &mut self.frontend);
         for sid in self.out.take_reconciled() {
             if !self.fleet.reports(&sid) {

@@ -3,15 +3,32 @@
 //! A call whose deadline passed may hang in the engine for ever: it holds no place, and is never posted again. Does not know
 //! why a call is made, nor what its answer means.
 
-use super::io::Ticket;
+use super::io::{EngineCall, Ticket};
 use crate::subject::SubjectId;
 use crate::time::Moment;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+/// Starts and stops have places of their own: stops that hang hold no start back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lane {
+    Starts,
+    Stops,
+}
+
+impl Lane {
+    pub(crate) const fn of(call: EngineCall) -> Self {
+        match call {
+            EngineCall::Start => Self::Starts,
+            EngineCall::Stop { .. } => Self::Stops,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Call {
     subject: SubjectId,
+    lane: Lane,
     /// Its deadline has passed without an answer.
     is_lost: bool,
 }
@@ -24,12 +41,12 @@ pub(crate) struct EngineCalls {
     calls: BTreeMap<Ticket, Call>,
     /// The newest call of each subject, while it is or may be under way.
     newest: BTreeMap<SubjectId, Ticket>,
-    /// Who waits for a place, and since when.
-    queue: BTreeMap<SubjectId, Moment>,
+    /// Who waits for a place in which lane, and since when.
+    queue: BTreeMap<SubjectId, (Lane, Moment)>,
 }
 
 impl EngineCalls {
-    /// So many calls at one time; at least one.
+    /// So many calls at one time in each lane; at least one.
     pub(crate) fn new(places: u32) -> Self {
         Self {
             count: 0,
@@ -46,11 +63,12 @@ impl EngineCalls {
     }
 
     /// A call of that subject is posted.
-    pub(crate) fn open(&mut self, ticket: Ticket, subject: SubjectId) {
+    pub(crate) fn open(&mut self, ticket: Ticket, subject: SubjectId, lane: Lane) {
         self.count = self.count.max(ticket.0);
         self.newest.insert(subject.clone(), ticket);
         let is_lost = false;
-        self.calls.insert(ticket, Call { subject, is_lost });
+        let call = Call { subject, lane, is_lost };
+        self.calls.insert(ticket, call);
     }
 
     /// Whose call it is, while it is or may be under way.
@@ -90,24 +108,26 @@ impl EngineCalls {
         self.calls.keys().copied().collect()
     }
 
-    /// Calls that hold a place.
-    pub(crate) fn in_time(&self) -> usize {
-        self.calls.values().filter(|call| !call.is_lost).count()
+    /// Calls that hold a place in that lane.
+    pub(crate) fn in_time(&self, lane: Lane) -> usize {
+        let held = self.calls.values().filter(|call| !call.is_lost && call.lane == lane);
+        held.count()
     }
 
     /// One more may begin.
-    pub(crate) fn has_place(&self) -> bool {
-        self.in_time() < self.places
+    pub(crate) fn has_place(&self, lane: Lane) -> bool {
+        self.in_time(lane) < self.places
     }
 
     /// One more may begin that does not wait: those who do come first.
-    pub(crate) fn has_place_beside_queue(&self) -> bool {
-        self.in_time() + self.queue.len() < self.places
+    pub(crate) fn has_place_beside_queue(&self, lane: Lane) -> bool {
+        let waiting = self.queue.values().filter(|(of, _)| *of == lane);
+        self.in_time(lane) + waiting.count() < self.places
     }
 
     /// The subject waits for a place since then.
-    pub(crate) fn wait(&mut self, subject: SubjectId, since: Moment) {
-        self.queue.insert(subject, since);
+    pub(crate) fn wait(&mut self, subject: SubjectId, lane: Lane, since: Moment) {
+        self.queue.insert(subject, (lane, since));
     }
 
     /// The subject waits no more.
@@ -115,10 +135,21 @@ impl EngineCalls {
         self.queue.remove(subject);
     }
 
-    /// Everybody who waits and since when, who came first first: to be asked again while there is a place.
-    pub(crate) fn take_queue(&mut self) -> Vec<(SubjectId, Moment)> {
-        let mut queue: Vec<_> = core::mem::take(&mut self.queue).into_iter().collect();
-        queue.sort_by_key(|(_, since)| *since);
+    /// Everybody who waits where there is a place, and since when, who came first first: to be asked again while there is one.
+    pub(crate) fn take_queue(&mut self) -> Vec<(SubjectId, Lane, Moment)> {
+        let (starts, stops) = (self.has_place(Lane::Starts), self.has_place(Lane::Stops));
+        let mut queue = Vec::new();
+        self.queue.retain(|subject, (lane, since)| {
+            let may_begin = match lane {
+                Lane::Starts => starts,
+                Lane::Stops => stops,
+            };
+            if may_begin {
+                queue.push((subject.clone(), *lane, *since));
+            }
+            !may_begin
+        });
+        queue.sort_by_key(|(.., since)| *since);
         queue
     }
 }
@@ -128,22 +159,24 @@ mod tests {
     //! Places, lost calls, the newest call, the queue.
     use super::*;
 
+    const STARTS: Lane = Lane::Starts;
+
     #[test]
     fn a_lost_call_holds_no_place_and_keeps_its_subject_busy() {
         let web = SubjectId::new("h/d/web").unwrap();
         let mut calls = EngineCalls::new(1);
         let first = calls.next_ticket();
-        calls.open(first, web.clone());
-        assert!(!calls.has_place() && calls.is_busy(&web));
+        calls.open(first, web.clone(), STARTS);
+        assert!(!calls.has_place(STARTS) && calls.is_busy(&web));
         calls.lose(first);
-        assert!(calls.has_place() && calls.is_busy(&web));
+        assert!(calls.has_place(STARTS) && calls.is_busy(&web));
         let second = calls.next_ticket();
         assert_ne!(first, second);
-        calls.open(second, web.clone());
+        calls.open(second, web.clone(), STARTS);
         calls.close(first);
         assert!(calls.is_busy(&web) && calls.subject_of(first).is_none());
         calls.close(second);
-        assert!(!calls.is_busy(&web) && calls.in_time() == 0);
+        assert!(!calls.is_busy(&web) && calls.in_time(STARTS) == 0);
     }
 
     #[test]
@@ -151,17 +184,33 @@ mod tests {
         let [a, b, c] = ["h/d/a", "h/d/b", "h/d/c"].map(|id| SubjectId::new(id).unwrap());
         let mut calls = EngineCalls::new(3);
         for (subject, ms) in [(&a, 30), (&b, 20), (&c, 10)] {
-            calls.wait(subject.clone(), Moment::from_millis(ms));
+            calls.wait(subject.clone(), STARTS, Moment::from_millis(ms));
         }
-        assert!(calls.has_place() && !calls.has_place_beside_queue());
+        assert!(calls.has_place(STARTS) && !calls.has_place_beside_queue(STARTS));
         calls.unqueue(&b);
-        assert!(calls.has_place_beside_queue());
-        let queue: Vec<_> = calls.take_queue().into_iter().map(|(subject, _)| subject).collect();
+        assert!(calls.has_place_beside_queue(STARTS));
+        let queue: Vec<_> = calls.take_queue().into_iter().map(|(subject, ..)| subject).collect();
         assert_eq!(queue, [c, a]);
     }
 
     #[test]
+    fn stops_hold_no_start_back_nor_starts_a_stop() {
+        let [a, b, c] = ["h/d/a", "h/d/b", "h/d/c"].map(|id| SubjectId::new(id).unwrap());
+        for (full, free) in [(Lane::Stops, Lane::Starts), (Lane::Starts, Lane::Stops)] {
+            let mut calls = EngineCalls::new(1);
+            calls.open(calls.next_ticket(), a.clone(), full);
+            calls.wait(b.clone(), full, Moment::from_millis(1));
+            assert!(!calls.has_place(full) && calls.has_place_beside_queue(free));
+            calls.wait(c.clone(), free, Moment::from_millis(2));
+            assert!(!calls.has_place_beside_queue(free));
+            assert_eq!(calls.take_queue(), [(c.clone(), free, Moment::from_millis(2))]);
+            assert!(calls.take_queue().is_empty(), "b waits on");
+        }
+    }
+
+    #[test]
     fn a_place_is_never_none_at_all() {
-        assert!(EngineCalls::new(0).has_place());
+        let calls = EngineCalls::new(0);
+        assert!(calls.has_place(Lane::Starts) && calls.has_place(Lane::Stops));
     }
 }

@@ -4,6 +4,7 @@
 //! a successor may come. Does not know how well anything is.
 
 use super::io::{ContainerId, ContainerView, ListEntry, RunState};
+use super::network_away::NetworkAway;
 use super::observation::{ContainerObservation, Status};
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -238,21 +239,17 @@ impl Inventory {
         waiting.filter_map(|it| it.subject.clone()).collect()
     }
 
-    /// The engine refuses every start of it while the container whose network it joins does not run: its name, if so.
-    pub(crate) fn network_away(&self, it: &ContainerObservation) -> Option<&str> {
-        let owner = self.get(it.view()?.joins.as_ref()?)?;
-        let away = matches!(
-            owner.status(),
-            Status::Created | Status::Backoff | Status::Down | Status::Removing
-        );
-        away.then(|| owner.name())
+    /// The engine refuses every start of it while the container whose network it joins does not run: where that is, if so.
+    pub(crate) fn network_away(&self, it: &ContainerObservation) -> Option<NetworkAway> {
+        let joins = it.view()?.joins.as_ref()?;
+        NetworkAway::of(joins, self.get(joins), self.is_listed)
     }
 
     /// Containers were listed. Returns those that are gone: known before the list was asked for, and not on it.
     pub(crate) fn listed(&mut self, asked: Moment, there: &BTreeSet<ContainerId>) -> Vec<ContainerId> {
         self.is_listed = true;
         let gone = self.containers.iter();
-        gone.filter(|(id, it)| !there.contains(*id) && it.observation.is_older_than(asked))
+        gone.filter(|(id, it)| !there.contains(*id) && it.observation.first_seen() < asked)
             .map(|(id, _)| id.clone())
             .collect()
     }

@@ -85,6 +85,9 @@ pub struct ContainerView {
     pub oom_killed: bool,
     /// Why its last start failed, in the engine's words; cut to 512 bytes.
     pub error: String,
+    /// The first source of a bind mount that is not there; looked for only where it was never started (the engine
+    /// says nothing of such a start) and the files of the engine's machine can be seen.
+    pub missing_mount: Option<String>,
     /// `StartedAt` as the engine writes it: half of its incarnation.
     pub started_at_text: String,
     /// The same as a number; 0 = never started.
@@ -392,7 +395,7 @@ pub enum ContainerEffect {
     LocalAnswer(OrderAnswer),
     /// One line for the log: this daemon is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `journal`, `engine`, `stream`, `processes`, `parent`.
+        /// What it is about: `journal`, `engine`, `stream`, `processes`, `access`, `parent`.
         about: &'static str,
         /// In words.
         state: Result<String, String>,

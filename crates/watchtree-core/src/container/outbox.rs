@@ -6,6 +6,7 @@ use super::io::{ContainerEffect, Record};
 use crate::decision::Decision;
 use crate::subject::SubjectId;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// See the module's text.
@@ -15,6 +16,7 @@ pub(crate) struct Outbox {
     later: Vec<ContainerEffect>,
     decided: Vec<Decision>,
     reconciled: Vec<SubjectId>,
+    conditions: Vec<(&'static str, Result<String, String>)>,
 }
 
 impl Outbox {
@@ -43,6 +45,16 @@ impl Outbox {
     /// What is believed of the subject may have changed.
     pub(crate) fn reconciled(&mut self, subject: SubjectId) {
         self.reconciled.push(subject);
+    }
+
+    /// How something about this watchdog itself is now, in words.
+    pub(crate) fn condition(&mut self, about: &'static str, state: Result<String, String>) {
+        self.conditions.push((about, state));
+    }
+
+    /// What was said of this watchdog itself, since this was asked last.
+    pub(crate) fn take_conditions(&mut self) -> Vec<(&'static str, Result<String, String>)> {
+        core::mem::take(&mut self.conditions)
     }
 
     /// The records since this was asked last.

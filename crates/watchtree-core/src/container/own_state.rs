@@ -41,11 +41,16 @@ impl OwnState {
     /// How far others may trust it.
     pub(crate) fn health(&self) -> ObserverHealth {
         let is_bad = |about| self.conditions.is_bad(about);
-        ObserverHealth(match (is_bad("engine") || is_bad("stream"), is_bad("journal")) {
-            (true, _) => 3,
-            (false, true) => 1,
-            (false, false) => 0,
-        })
+        ObserverHealth(
+            match (
+                is_bad("engine") || is_bad("stream") || is_bad("access"),
+                is_bad("journal"),
+            ) {
+                (true, _) => 3,
+                (false, true) => 1,
+                (false, false) => 0,
+            },
+        )
     }
 
     /// Tells the parent if anything has changed. One that was always well has nothing to tell.

@@ -114,6 +114,17 @@ pub enum Record {
         /// True if it was one of many that died of one cause: it does not count against the host's budget.
         mass: bool,
     },
+    /// A restart that was charged at that moment was refused by the engine before anything was done: it is given back.
+    GivenBack {
+        /// To whose budget.
+        subject: SubjectId,
+        /// When it was charged.
+        at: Moment,
+        /// The boot of `at`.
+        boot_id: BootId,
+        /// True if it did not count against the host's budget.
+        mass: bool,
+    },
     /// Somebody else's stop signal was seen; the end it leads to may come after a restart of this daemon.
     StopSeen {
         /// Of which container's subject.
@@ -265,6 +276,18 @@ impl Recovered {
                 }
                 self.with(subject, |it| push_bounded(&mut it.charges, charge, Self::CHARGES_MAX));
             }
+            Record::GivenBack {
+                subject,
+                at,
+                boot_id,
+                mass,
+            } => {
+                let charge = (*at, *boot_id);
+                if !*mass {
+                    give_back(&mut self.host_charges, charge);
+                }
+                self.with(subject, |it| give_back(&mut it.charges, charge));
+            }
             Record::StopSeen {
                 subject,
                 id,
@@ -350,6 +373,12 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T, most: usize) {
         list.remove(0);
     }
     list.push(item);
+}
+
+fn give_back(charges: &mut Vec<(Moment, BootId, WallTime)>, (at, boot): (Moment, BootId)) {
+    if let Some(place) = charges.iter().rposition(|it| (it.0, it.1) == (at, boot)) {
+        charges.remove(place);
+    }
 }
 
 /// What is remembered of one subject.

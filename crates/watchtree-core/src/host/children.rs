@@ -262,7 +262,11 @@ impl Children {
                     }
                 }
                 // This role keeps no journal: its budgets begin anew with each start.
-                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
+                Output::Restarted { .. }
+                | Output::GivenBack { .. }
+                | Output::LimitReached { .. }
+                | Output::LimitReset
+                | Output::Repaired(_) => (),
             }
         }
     }
@@ -319,7 +323,11 @@ impl Children {
                     out.push(HostEffect::WorkOnEngine { engine, work, within });
                 }
                 // As with the children: no journal.
-                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
+                Output::Restarted { .. }
+                | Output::GivenBack { .. }
+                | Output::LimitReached { .. }
+                | Output::LimitReset
+                | Output::Repaired(_) => (),
             }
         }
     }

@@ -122,6 +122,8 @@ fn child_restart() -> RestartPolicy {
             budget: 10,
             window: Duration::from_secs(600),
         },
+        // One that hangs is killed as often as one that ends is started.
+        stop_budget: 10,
         delay_first: Duration::from_millis(100),
         delay_max: Duration::from_secs(10),
         reset_after_stable: Duration::from_secs(60),

@@ -11,7 +11,7 @@ use crate::backend::{Backend, Child as Session};
 use crate::id::NodeName;
 use crate::recorder::DecisionRecorder;
 use crate::subject::SubjectId;
-use crate::supervisor::{FleetBudget, Output, Outputs, Place, Supervision, Supervisor, Terms};
+use crate::supervisor::{FleetBudget, Output, Outputs, Places, Supervision, Supervisor, Terms};
 use crate::time::{Duration, Moment};
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -125,7 +125,7 @@ impl WatchedEngine {
         let terms = Terms {
             policy: around.policy.child_restart,
             fleet,
-            place: Place::free(),
+            places: Places::free(),
             seed,
         };
         let mut out = Outputs::new(recorder, &mut queue);
@@ -152,7 +152,7 @@ impl WatchedEngine {
         let terms = Terms {
             policy: around.policy.engine_restart,
             fleet,
-            place: Place::free(),
+            places: Places::free(),
             seed,
         };
         let mut out = Outputs::new(recorder, &mut queue);

@@ -31,6 +31,12 @@ impl RestartBudget {
         }
     }
 
+    /// Gives back the restart that was taken at that moment. False if there is none.
+    pub fn give_back(&mut self, at: Moment) -> bool {
+        let place = self.restarts.iter().rposition(|known| *known == Past::from(at));
+        place.and_then(|place| self.restarts.remove(place)).is_some()
+    }
+
     /// Gives everything back.
     pub fn reset(&mut self) {
         self.restarts.clear();
@@ -61,6 +67,16 @@ impl RestartBudget {
 
     /// How many failures in a row led to one seen at `now`: 0 after a stable run.
     pub fn consecutive_failures(&self, now: Moment, policy: &RestartPolicy) -> u32 {
+        self.row(now, policy.reset_after_stable, policy)
+    }
+
+    /// Nothing is left for a failure seen at `now`: in the window, or in a loop whose delays make it longer than the window.
+    pub fn is_spent(&self, now: Moment, policy: &RestartPolicy) -> bool {
+        let budget = policy.allowance.budget;
+        self.left(now, policy.allowance) == 0 || budget <= self.row(now, policy.loop_run_max(), policy)
+    }
+
+    fn row(&self, now: Moment, run_max: Duration, policy: &RestartPolicy) -> u32 {
         let mut later = Past::from(now);
         let mut failures = 0;
         for &at in self.restarts.iter().rev() {
@@ -70,7 +86,7 @@ impl RestartBudget {
             } else {
                 policy.delay_max
             };
-            if policy.reset_after_stable + slack <= later.since(at) {
+            if run_max + slack <= later.since(at) {
                 break;
             }
             failures += 1;
@@ -174,6 +190,11 @@ impl FleetBudget {
         self.restarts.record_restart(at);
     }
 
+    /// Gives back the restart that was taken at that moment.
+    pub fn give_back(&mut self, at: Moment) {
+        self.restarts.give_back(at);
+    }
+
     /// What is left.
     pub fn left(&self, now: Moment) -> u32 {
         self.restarts.left(now, self.policy.allowance)
@@ -208,9 +229,31 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_is_spent_though_its_delays_make_it_longer_than_the_window() {
+        let policy = RestartPolicy::default();
+        let loop_of = |run_secs: u64| {
+            let mut budget = RestartBudget::default();
+            let mut end = at(0);
+            let mut restarts = 0;
+            while !budget.is_spent(end, &policy) && restarts < 100 {
+                let begin = end + budget.next_delay(end, &policy, 1);
+                budget.record_restart(begin);
+                restarts += 1;
+                end = begin + Duration::from_secs(run_secs);
+            }
+            restarts
+        };
+        assert_eq!([0, 10, 30, 59].map(loop_of), [12; 4]);
+        assert_eq!(loop_of(121), 100, "one every two minutes is no loop");
+    }
+
+    #[test]
     fn it_comes_back_one_by_one() {
         let mut budget = RestartBudget::default();
-        let allowance = RestartLimits::default().allowance;
+        let allowance = Allowance {
+            budget: 5,
+            ..RestartLimits::default().allowance
+        };
         for n in 0..5 {
             assert_eq!(budget.left(at(n * 1000), allowance), 5 - u32::try_from(n).unwrap());
             budget.record_restart(at(n * 1000));

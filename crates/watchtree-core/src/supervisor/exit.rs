@@ -53,7 +53,6 @@ pub struct ExitRecord {
     is_own_stop: bool,
     evidence: Vec<Evidence>,
     due: Option<Moment>,
-    unrecoverable: Option<String>,
     asked_by: Option<String>,
     unfit: Option<(String, Duration)>,
 }
@@ -78,7 +77,6 @@ impl ExitRecord {
             is_own_stop: false,
             evidence: Vec::new(),
             due: None,
-            unrecoverable: None,
             asked_by: None,
             unfit: None,
         }
@@ -117,7 +115,7 @@ impl ExitRecord {
 
     /// A person asks for a restart all the same, and at once. What was found stays as it is.
     pub fn retry(&mut self, asked_by: &str) {
-        (self.due, self.unrecoverable, self.unfit) = (None, None, None);
+        (self.due, self.unfit) = (None, None);
         self.asked_by = Some(asked_by.to_string());
     }
 
@@ -129,11 +127,6 @@ impl ExitRecord {
     /// Who asked for a restart of this end.
     pub fn asked_by(&self) -> Option<&str> {
         self.asked_by.as_deref()
-    }
-
-    /// No retry mends it, in words: a person is needed, or another cure.
-    pub fn set_unrecoverable(&mut self, why: Option<String>) {
-        self.unrecoverable = why;
     }
 
     /// New evidence: the class it shows, why, and the fact. The plan for its restart stays.
@@ -190,11 +183,6 @@ impl ExitRecord {
     /// Plans the restart.
     pub const fn set_due(&mut self, due: Option<Moment>) {
         self.due = due;
-    }
-
-    /// Why no retry mends it.
-    pub fn unrecoverable(&self) -> Option<&str> {
-        self.unrecoverable.as_deref()
     }
 
     /// Where it is left alone: the guard that says so, what is shown, and what tells two reasons apart.

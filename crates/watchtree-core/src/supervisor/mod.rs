@@ -16,24 +16,32 @@
 mod admission;
 mod budget;
 mod exit;
+mod ill;
 mod outbreak;
 mod outputs;
+mod places;
 mod policy;
+mod refusal;
 mod reported;
 mod subject;
 mod supervision;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 pub use admission::{Admission, Block, Blocked, GuardResult};
 pub use budget::{FleetBudget, RestartBudget};
 pub use exit::{ExitClass, ExitRecord};
+pub use ill::Ill;
 pub use outbreak::Outbreaks;
 pub use outputs::{Output, Outputs};
+pub use places::{Place, Places};
 pub use policy::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, PolicyError, RestartLimits, RestartPolicy};
+pub use refusal::Refusal;
 pub use reported::{ReportedState, Shown};
-pub use subject::{Assessment, Ill, Progress, Subject};
-pub use supervision::{Limit, Place, Supervision};
+pub use subject::{Assessment, Progress, Subject};
+pub use supervision::{Limit, Supervision};
+pub use turn::Terms;
 
 use crate::conditions::same_but_numbers;
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
@@ -45,46 +53,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// What a role lends a supervisor for one step.
-#[derive(Debug)]
-pub struct Terms<'a> {
-    /// The limits of this subject.
-    pub policy: RestartPolicy,
-    /// The budget of all together.
-    pub fleet: &'a mut FleetBudget,
-    /// The places for repairs under way.
-    pub place: Place,
-    /// For jitter.
-    pub seed: u64,
-}
-
-/// One step of one supervisor: everything it may look at and write to.
-struct Turn<'t, 'a, S: Subject> {
-    now: Moment,
-    subject: &'t mut S,
-    around: &'t mut S::Around<'a>,
-    policy: RestartPolicy,
-    fleet: &'t mut FleetBudget,
-    place: Place,
-    seed: u64,
-    out: &'t mut Outputs<'a, S::Command>,
-}
-
-/// A subject that is not well, and by which facts.
-struct Case {
-    ill: Ill,
-    /// How it is, in words: `unhealthy`, `exited (137)`.
-    how: String,
-    evidence: Vec<Evidence>,
-}
-
-/// A repair under way, with its record.
-#[derive(Clone, Debug)]
-struct OpenRepair<R> {
-    decision: Decision,
-    repair: R,
-}
+use turn::{Case, OpenRepair, Turn};
 
 /// Supervises one subject.
 #[derive(Debug)]
@@ -125,7 +94,11 @@ impl<S: Subject> Supervisor<S> {
 
     /// Goes on with a repair of before a restart of this watchdog, under its record.
     pub fn resume(&mut self, decision: Decision, repair: S::Repair) {
-        self.open = Some(OpenRepair { decision, repair });
+        self.open = Some(OpenRepair {
+            decision,
+            repair,
+            is_of_fleet: false,
+        });
     }
 
     /// A person wants a try now: the budget is whole again, and guards of time do not count for the next restart. What
@@ -148,8 +121,7 @@ impl<S: Subject> Supervisor<S> {
             self.supervision.take_restart(now);
             out.push(Output::Restarted { correlated: true });
         }
-        let left = self.supervision.budget().left(now, policy.allowance);
-        if self.supervision.limit().is_none() && left == 0 {
+        if self.supervision.limit().is_none() && self.supervision.budget().is_spent(now, policy) {
             let limit = Limit::new(now, supervision::used_up(policy), policy.half_open_every);
             let draft = limit.draft(subject).incarnation(incarnation).evidence(evidence);
             self.reach(now, limit, draft, out);
@@ -192,7 +164,7 @@ impl<S: Subject> Supervisor<S> {
             around,
             policy: terms.policy,
             fleet: terms.fleet,
-            place: terms.place,
+            places: terms.places,
             seed: terms.seed,
             out,
         };
@@ -223,13 +195,7 @@ impl<S: Subject> Supervisor<S> {
                     .advance(turn.now, &mut open.repair, turn.around, &mut self.supervision, turn.out);
             match progress {
                 Progress::Waits { until, shown } => {
-                    let shown = match self.supervision.limit() {
-                        Some(_) => Shown::new(
-                            State::GivenUp,
-                            format!("restart limit reached; half-open retry: {}", shown.why()),
-                        ),
-                        None => shown,
-                    };
+                    let shown = self.supervision.shown_in_repair(shown);
                     let evidence = open.decision.evidence.clone();
                     self.supervision.show(turn.now, shown.evidence(evidence));
                     return Some(until);
@@ -240,8 +206,12 @@ impl<S: Subject> Supervisor<S> {
                     }
                     open.decision.evidence.push(fact);
                     (open.decision.outcome, open.decision.result) = (Outcome::Verifying, result);
-                    self.supervision.clear_exit();
+                    self.supervision.restarted();
                     turn.out.update(&open.decision);
+                }
+                Progress::Refused { refusal, is_void } => {
+                    self.refused(turn, refusal, is_void);
+                    return None;
                 }
                 Progress::Over { outcome, result } => {
                     self.end(turn, outcome, result);
@@ -270,6 +240,27 @@ impl<S: Subject> Supervisor<S> {
             let (guard, _, key) = exit.left_alone();
             self.supervision.is_news(guard, exit.incarnation(), &key);
         }
+    }
+
+    /// It was refused: that waits for its own cause. Where nothing was done (`is_void`), what it took is given back.
+    fn refused(&mut self, turn: &mut Turn<'_, '_, S>, refusal: Refusal, is_void: bool) {
+        let open = self.open.as_ref().map(|open| (open.decision.at, open.is_of_fleet));
+        if let Some((at, is_of_fleet)) = open.filter(|_| is_void)
+            && self.supervision.give_back(at)
+        {
+            if is_of_fleet {
+                turn.fleet.give_back(at);
+            }
+            let correlated = !is_of_fleet;
+            turn.out.push(Output::GivenBack { at, correlated });
+        }
+        let incarnation = match self.supervision.exit() {
+            Some(exit) => exit.incarnation().clone(),
+            None => turn.subject.incarnation(turn.around),
+        };
+        self.end(turn, Outcome::Failed, String::from(refusal.why()));
+        let seldom = turn.policy.half_open_every;
+        self.supervision.refuse(turn.now, refusal, incarnation, seldom);
     }
 
     /// What a ping leads to: a case for a reboot, or nothing but something shown, and when to ask again.
@@ -303,7 +294,7 @@ impl<S: Subject> Supervisor<S> {
     fn well(&mut self, turn: &mut Turn<'_, '_, S>, since: Moment, shown: Shown) -> (Shown, Option<Moment>) {
         self.supervision.drop_waiver();
         self.supervision.forget_recorded();
-        self.supervision.clear_exit();
+        self.supervision.restarted();
         if self.supervision.limit().is_none() {
             return (shown, None);
         }
@@ -369,7 +360,11 @@ impl<S: Subject> Supervisor<S> {
 
     /// Asks the guards of the kind, then those of every kind.
     fn admit(&mut self, turn: &mut Turn<'_, '_, S>, case: &Case) -> Admission {
-        let (now, policy) = (turn.now, turn.policy);
+        let now = turn.now;
+        let policy = match case.ill {
+            Ill::Down => turn.policy,
+            Ill::Running => turn.policy.for_stop(),
+        };
         let mut admission = Admission::default();
         let supervision = &mut self.supervision;
         turn.subject
@@ -378,21 +373,27 @@ impl<S: Subject> Supervisor<S> {
         let waiver = waiver.as_deref();
         if case.ill == Ill::Running {
             admission.ask_unless_waived(Guard::Level, waiver, || turn.fleet.outbreaks().guard(now));
-            admission.ask_unless_waived(Guard::Backoff, waiver, || supervision.guard_not_before(now));
+            let incarnation = turn.subject.incarnation(turn.around);
+            admission.ask_unless_waived(Guard::Backoff, waiver, || {
+                supervision.guard_not_before(now, &incarnation)
+            });
         }
-        let is_spent = supervision.limit().is_none() && supervision.budget().left(now, policy.allowance) == 0;
-        let reaches_limit = admission.is_open() && is_spent;
-        admission.ask(Guard::Budget, || supervision.guard_budget(now, &policy));
+        let is_owed = supervision.owes_start(case.ill);
+        let is_spent = supervision.limit().is_none() && supervision.is_spent(now, &policy);
+        let reaches_limit = admission.is_open() && is_spent && !is_owed;
+        admission.ask(Guard::Budget, || supervision.guard_budget(now, is_owed, &policy));
         if case.ill == Ill::Down {
             admission.ask_unless_waived(Guard::Backoff, waiver, || {
                 supervision.guard_delay(now, &policy, turn.seed)
             });
         }
-        admission.ask(Guard::Budget, || supervision.guard_fleet(now, turn.fleet));
+        if !is_owed {
+            admission.ask(Guard::Budget, || supervision.guard_fleet(now, turn.fleet));
+        }
         if !admission.is_open() {
             supervision.leave_queue();
         }
-        admission.ask(Guard::InFlight, || supervision.guard_place(now, turn.place));
+        admission.ask(Guard::InFlight, || supervision.guard_place(now, case.ill, turn.places));
         if reaches_limit {
             let limit = Limit::new(now, supervision::used_up(&policy), policy.half_open_every);
             let incarnation = turn.subject.incarnation(turn.around);
@@ -409,7 +410,8 @@ impl<S: Subject> Supervisor<S> {
     fn begin(&mut self, turn: &mut Turn<'_, '_, S>, case: Case, answers: Vec<GuardAnswer>) {
         let (now, policy) = (turn.now, turn.policy);
         let action = turn.subject.action(case.ill);
-        let row = self.supervision.budget().consecutive_failures(now, &policy) + 1;
+        let is_owed = self.supervision.owes_start(case.ill);
+        let row = self.supervision.budget().consecutive_failures(now, &policy) + u32::from(!is_owed);
         let plan = turn.subject.plan(action);
         let why = match self.supervision.exit().filter(|_| case.ill == Ill::Down) {
             Some(exit) => {
@@ -421,7 +423,7 @@ impl<S: Subject> Supervisor<S> {
             }
             None => format!("{}: {plan}, restart {row} in a row", case.how),
         };
-        let takes = !self.supervision.limit().is_some_and(Limit::is_unfit);
+        let takes = !is_owed && !self.supervision.limit().is_some_and(Limit::is_unfit);
         let left = self.supervision.budget().left(now, policy.allowance);
         let left = left.saturating_sub(u32::from(takes));
         let draft = Draft::new(turn.subject.id().clone(), action, why)
@@ -435,11 +437,15 @@ impl<S: Subject> Supervisor<S> {
         turn.fleet
             .outbreaks_mut()
             .begins(turn.subject.id(), case.ill == Ill::Running);
-        if takes && !correlated {
+        let is_of_fleet = takes && !correlated;
+        if is_of_fleet {
             turn.fleet.record_restart(now);
         }
         if takes {
             turn.out.push(Output::Restarted { correlated });
+        }
+        if takes {
+            self.supervision.take_restart(now);
         }
         if let Some(since) = self.supervision.begin_restart(now) {
             turn.out.push(Output::LimitReached { since, is_new: false });
@@ -447,7 +453,11 @@ impl<S: Subject> Supervisor<S> {
         let repair = turn
             .subject
             .reboot(now, action, turn.around, &mut self.supervision, turn.out);
-        self.open = Some(OpenRepair { decision, repair });
+        self.open = Some(OpenRepair {
+            decision,
+            repair,
+            is_of_fleet,
+        });
     }
 
     /// A guard said no: shows it, records it once per reason, and says when to ask again.

@@ -21,6 +21,13 @@ pub enum Output<C> {
         /// It is one of many of one cause: not taken from the budget of all together.
         correlated: bool,
     },
+    /// The restart that was taken from the budget at that moment is given back: it was refused, and nothing was done.
+    GivenBack {
+        /// When it was taken.
+        at: Moment,
+        /// It was not taken from the budget of all together.
+        correlated: bool,
+    },
     /// The restart limit is reached: only half-open retries follow.
     LimitReached {
         /// Since this moment.

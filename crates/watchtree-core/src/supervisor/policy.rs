@@ -30,6 +30,9 @@ pub struct Allowance {
 pub struct RestartLimits {
     /// Restarts of one subject.
     pub allowance: Allowance,
+    /// One that runs is stopped for being ill only after fewer restarts than that in the window: what so many did not make well, no
+    /// more will.
+    pub stop_budget: u32,
     /// Delay of the second restart in a row; the first has none; doubles from there.
     pub delay_first: Duration,
     /// Longest delay.
@@ -52,10 +55,13 @@ pub struct RestartLimits {
 impl Default for RestartLimits {
     fn default() -> Self {
         Self {
+            // The delays of twelve in a row add up to 162 s, with all jitter to 121 s: what a dependant waits for may be away for a
+            // minute or two.
             allowance: Allowance {
-                budget: 5,
+                budget: 12,
                 window: Duration::from_secs(600),
             },
+            stop_budget: 5,
             delay_first: Duration::from_millis(100),
             delay_max: Duration::from_secs(60),
             reset_after_stable: Duration::from_secs(60),
@@ -140,10 +146,31 @@ impl RestartPolicy {
         Ok(Self(limits))
     }
 
-    /// The same with another allowance; one that is no policy changes nothing.
+    /// The same with another allowance, for stops too; one that is no policy changes nothing.
     #[must_use]
     pub fn with_allowance(&self, allowance: Allowance) -> Self {
-        Self::new(RestartLimits { allowance, ..self.0 }).unwrap_or(*self)
+        let stop_budget = allowance.budget;
+        let limits = RestartLimits {
+            allowance,
+            stop_budget,
+            ..self.0
+        };
+        Self::new(limits).unwrap_or(*self)
+    }
+
+    /// For a restart that begins with a stop.
+    #[must_use]
+    pub fn for_stop(&self) -> Self {
+        let allowance = Allowance {
+            budget: self.allowance.budget.min(self.stop_budget),
+            ..self.allowance
+        };
+        Self(RestartLimits { allowance, ..self.0 })
+    }
+
+    /// Runs shorter than this are of one loop, whatever the delays between them: its restarts may take more than a window.
+    pub fn loop_run_max(&self) -> Duration {
+        self.reset_after_stable.min(self.allowance.window / 5)
     }
 
     /// The delay before restart number `failures + 1` in a row, without jitter.
@@ -258,8 +285,30 @@ mod tests {
         let half = Duration::from_millis(500);
         assert_eq!(
             policy.bound_until_limit(half, half).as_millis(),
-            100 + 200 + 400 + 800 + 5000
+            102_300 + 60_000 + 12_000
         );
+    }
+
+    /// Jitter takes a quarter of each delay at the most.
+    #[test]
+    fn what_ships_outlasts_a_dependency_that_is_away_for_a_minute() {
+        let policy = RestartPolicy::default();
+        let delays: Duration = (0..policy.allowance.budget).map(|n| policy.delay(n)).sum();
+        assert!(Duration::from_secs(120) < delays * 3 / 4, "{delays:?}");
+    }
+
+    #[test]
+    fn what_runs_is_stopped_less_often_than_what_ended_is_started() {
+        let policy = RestartPolicy::default();
+        assert_eq!((policy.allowance.budget, policy.for_stop().allowance.budget), (12, 5));
+        for budget in [2, 40] {
+            let asked_for = Allowance {
+                budget,
+                ..policy.allowance
+            };
+            let policy = policy.with_allowance(asked_for);
+            assert_eq!((policy.allowance, policy.for_stop().allowance), (asked_for, asked_for));
+        }
     }
 
     #[test]

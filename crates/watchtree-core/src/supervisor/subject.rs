@@ -4,7 +4,9 @@
 //! evidence and its own repair; it does not know budgets, delays or records.
 
 use super::admission::Admission;
+use super::ill::Ill;
 use super::outputs::Outputs;
+use super::refusal::Refusal;
 use super::reported::Shown;
 use super::supervision::Supervision;
 use crate::decision::{ActionKind, Outcome};
@@ -78,15 +80,6 @@ pub trait Subject {
     ) -> Progress;
 }
 
-/// In which way a subject is not well.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ill {
-    /// It runs, but is not well.
-    Running,
-    /// It has ended.
-    Down,
-}
-
 /// What a ping found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Assessment {
@@ -146,6 +139,13 @@ pub enum Progress {
         result: String,
         /// The fact.
         fact: Evidence,
+    },
+    /// It was refused and is over: the subject itself has not failed.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Nothing was done at all, not even a stop.
+        is_void: bool,
     },
     /// It is over.
     Over {

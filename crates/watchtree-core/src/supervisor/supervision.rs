@@ -6,7 +6,10 @@
 use super::admission::{Block, GuardResult};
 use super::budget::{FleetBudget, RestartBudget};
 use super::exit::{ExitClass, ExitRecord};
+use super::ill::Ill;
+use super::places::Places;
 use super::policy::RestartPolicy;
+use super::refusal::{Refusal, RefusedTries};
 use super::reported::{ReportedState, Shown};
 use crate::decision::{ActionKind, Guard, GuardAnswer};
 use crate::recorder::Draft;
@@ -105,8 +108,10 @@ pub struct Supervision {
     waiver: Option<String>,
     /// Which non-action was recorded last: it is recorded again only when this changes.
     recorded: Option<(Guard, Incarnation, String)>,
-    /// Since when it waits for a place among the repairs under way.
-    queued_since: Option<Moment>,
+    /// The reboots that were refused since it ran.
+    refused: Option<RefusedTries>,
+    /// For which reboot it waits for a place among those under way, and since when.
+    queued: Option<(Ill, Moment)>,
     reported: ReportedState,
 }
 
@@ -160,6 +165,18 @@ impl Supervision {
         is_new
     }
 
+    /// It runs again.
+    pub(super) fn restarted(&mut self) {
+        self.clear_exit();
+        self.refused = None;
+    }
+
+    /// It runs: what was refused of an earlier incarnation is over.
+    pub fn runs(&mut self, incarnation: &Incarnation) {
+        self.clear_exit();
+        self.refused = self.refused.take().filter(|it| it.is_of(incarnation));
+    }
+
     /// It runs again, or its end is to be classified anew.
     pub fn clear_exit(&mut self) {
         (self.exit, self.failed_at) = (None, None);
@@ -185,14 +202,14 @@ impl Supervision {
         self.reported.set(now, shown);
     }
 
-    /// Since when it waits for a place among the repairs under way.
-    pub const fn queued_since(&self) -> Option<Moment> {
-        self.queued_since
+    /// For which reboot it waits for a place among those under way, and since when.
+    pub const fn queued(&self) -> Option<(Ill, Moment)> {
+        self.queued
     }
 
     /// It does not wait for a place any more.
     pub fn leave_queue(&mut self) {
-        self.queued_since = None;
+        self.queued = None;
     }
 
     /// A guard for what ended, by its class: may it be restarted at all? To be asked three times, in this order:
@@ -211,16 +228,21 @@ impl Supervision {
             (Guard::MeantToRun, ExitClass::FirstSight) => GuardResult::Skip("nobody saw it run".to_string()),
             (Guard::KnownCause, ExitClass::FirstSight) => block(State::Unknown),
             (Guard::KnownCause, ExitClass::CannotTell) => block(State::GivenUp),
-            (Guard::KnownCause, _) => match exit.unrecoverable() {
-                Some(why) => Block::new(why, State::GivenUp).into(),
-                None => GuardResult::pass(exit.why()),
-            },
-            (Guard::OperatorIntent, _) => GuardResult::pass(exit.why()),
+            (Guard::OperatorIntent | Guard::KnownCause, _) => GuardResult::pass(exit.why()),
             _ => GuardResult::pass("it ran and is meant to"),
         }
     }
 
-    pub(super) fn guard_budget(&self, now: Moment, policy: &RestartPolicy) -> GuardResult {
+    /// Nothing is left for its last end, or now where it runs.
+    pub(super) fn is_spent(&self, now: Moment, policy: &RestartPolicy) -> bool {
+        let failed = self.exit.as_ref().map_or(now, ExitRecord::at);
+        self.budget.left(now, policy.allowance) == 0 || self.budget.is_spent(failed, policy)
+    }
+
+    pub(super) fn guard_budget(&self, now: Moment, is_owed: bool, policy: &RestartPolicy) -> GuardResult {
+        if is_owed {
+            return GuardResult::pass("it ends what we began: counted already");
+        }
         let left = self.budget.left(now, policy.allowance);
         if let Some(limit) = &self.limit {
             let half_open = limit.since.plus(limit.half_open_every);
@@ -239,7 +261,7 @@ impl Supervision {
             }
             return GuardResult::pass("restart limit reached: this is the half-open retry");
         }
-        if left == 0 {
+        if self.is_spent(now, policy) {
             let why = format!("restart limit reached: {}; a person is needed", used_up(policy));
             let block = Block::new(why, State::GivenUp).quietly();
             return match policy.allowance.budget {
@@ -266,6 +288,10 @@ impl Supervision {
         };
         let due = exit.due().unwrap_or(exit.at() + delay);
         exit.set_due(Some(due));
+        let refused = self.refused.as_ref().filter(|it| it.is_of(exit.incarnation()));
+        if let Some(block) = refused.and_then(|it| it.block(now)) {
+            return block.into();
+        }
         if now < due {
             let next = (policy.allowance.budget - left).saturating_add(1);
             let after = seconds(due - exit.at());
@@ -279,7 +305,11 @@ impl Supervision {
     }
 
     /// The delay before the next reboot of what runs.
-    pub(super) fn guard_not_before(&self, now: Moment) -> GuardResult {
+    pub(super) fn guard_not_before(&self, now: Moment, incarnation: &Incarnation) -> GuardResult {
+        let refused = self.refused.as_ref().filter(|it| it.is_of(incarnation));
+        if let Some(block) = refused.and_then(|it| it.block(now)) {
+            return block.into();
+        }
         if now < self.not_before {
             let block = Block::new("waits before the next try", State::Repairing);
             return block.until(self.not_before).quietly().into();
@@ -305,12 +335,15 @@ impl Supervision {
     }
 
     /// Is there a place among the repairs under way? A wait that is longer than `long_wait` is no mere turn.
-    pub(super) fn guard_place(&mut self, now: Moment, place: Place) -> GuardResult {
+    pub(super) fn guard_place(&mut self, now: Moment, ill: Ill, places: Places) -> GuardResult {
+        let place = places.of(ill);
         if place.is_free {
             self.leave_queue();
             return GuardResult::pass("a place among the repairs under way is free");
         }
-        let long = *self.queued_since.get_or_insert(now) + place.long_wait;
+        let since = self.queued.filter(|(of, _)| *of == ill).map_or(now, |(_, since)| since);
+        self.queued = Some((ill, since));
+        let long = since + place.long_wait;
         let why = format!("waits for its turn: {} repairs are under way", place.under_way);
         let block = Block::new(why, State::Repairing);
         if now < long {
@@ -340,20 +373,24 @@ impl Supervision {
         self.recorded = None;
     }
 
-    /// A restart by somebody else (the engine) counts against the budget.
+    /// A restart counts against the budget, whoever does it.
     pub fn take_restart(&mut self, now: Moment) {
         self.budget.record_restart(now);
     }
 
+    /// A repair of ours has stopped it, and no start has followed: that start is no further restart.
+    pub(super) fn owes_start(&self, ill: Ill) -> bool {
+        ill == Ill::Down && self.exit.as_ref().is_some_and(ExitRecord::is_own_stop)
+    }
+
     /// A restart of ours begins: what a person had waived for it is used up, and the half-open pause begins anew.
     pub(super) fn begin_restart(&mut self, now: Moment) -> Option<Moment> {
-        // One that says itself that it cannot run is tried again out of no budget.
-        if !self.limit.as_ref().is_some_and(Limit::is_unfit) {
-            self.take_restart(now);
-        }
         self.waiver = None;
         self.recorded = None;
-        self.queued_since = None;
+        self.queued = None;
+        if self.owes_start(Ill::Down) {
+            return None;
+        }
         let limit = self.limit.as_mut()?;
         limit.since = now.into();
         Some(now)
@@ -365,6 +402,33 @@ impl Supervision {
         self.not_before = self.not_before.max(until);
         if let Some(exit) = &mut self.exit {
             exit.set_due(Some(until));
+        }
+    }
+
+    /// A reboot of that incarnation was refused: the next try waits, and no longer than a cause outside it is worth.
+    pub(super) fn refuse(&mut self, now: Moment, refusal: Refusal, incarnation: Incarnation, seldom: Duration) {
+        let tries = RefusedTries::one_more(self.refused.take(), now, refusal, incarnation, seldom);
+        self.not_before = tries.again();
+        if let Some(exit) = &mut self.exit {
+            exit.set_due(Some(tries.again()));
+        }
+        self.refused = Some(tries);
+    }
+
+    /// Gives back the restart of that moment. False if there is none.
+    pub(super) fn give_back(&mut self, at: Moment) -> bool {
+        self.budget.give_back(at)
+    }
+
+    /// What is shown while a repair is under way: what it is at its limit, or was when it was refused, it is until it runs.
+    pub(super) fn shown_in_repair(&self, shown: Shown) -> Shown {
+        if self.limit.is_some() {
+            let why = format!("restart limit reached; half-open retry: {}", shown.why());
+            return Shown::new(State::GivenUp, why);
+        }
+        match self.refused.is_some() && shown.state() == State::Repairing {
+            true => Shown::new(self.reported.state(), self.reported.why()),
+            false => shown,
         }
     }
 
@@ -384,7 +448,7 @@ impl Supervision {
 
     pub(super) fn retry(&mut self, asked_by: &str) {
         self.reset_limit();
-        self.not_before = Moment::ZERO;
+        (self.not_before, self.refused) = (Moment::ZERO, None);
         self.waiver = Some(asked_by.to_string());
         self.recorded = None;
         if let Some(exit) = &mut self.exit {
@@ -401,26 +465,4 @@ pub(super) fn used_up(policy: &RestartPolicy) -> String {
         allowance.budget,
         seconds(allowance.window)
     )
-}
-
-/// The places for repairs under way at one time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// One is free.
-    pub is_free: bool,
-    /// So many are taken.
-    pub under_way: usize,
-    /// A wait that is longer than this is recorded.
-    pub long_wait: Duration,
-}
-
-impl Place {
-    /// A place is free, and nothing is under way: where a role rations nothing.
-    pub const fn free() -> Self {
-        Self {
-            is_free: true,
-            under_way: 0,
-            long_wait: Duration::MAX,
-        }
-    }
 }

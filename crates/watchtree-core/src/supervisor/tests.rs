@@ -12,6 +12,7 @@ use alloc::string::ToString;
 
 mod memory;
 mod others;
+mod refused;
 
 /// Ends and begins as a test says; its repairs end as a test says.
 struct Puppet {
@@ -20,6 +21,8 @@ struct Puppet {
     since: Option<Moment>,
     class: ExitClass,
     ends_with: Option<Outcome>,
+    /// Why its repair is refused next, and whether before anything was done.
+    refused: Option<(Refusal, bool)>,
     held: bool,
 }
 
@@ -105,6 +108,9 @@ impl Subject for Puppet {
         _: &mut Supervision,
         _: &mut Outputs<'_, &'static str>,
     ) -> Progress {
+        if let Some((refusal, is_void)) = self.refused.take() {
+            return Progress::Refused { refusal, is_void };
+        }
         match self.ends_with.take() {
             Some(outcome) => Progress::Over {
                 outcome,
@@ -124,7 +130,7 @@ struct Bench {
     recorder: DecisionRecorder,
     fleet: FleetBudget,
     policy: RestartPolicy,
-    place: Place,
+    places: Places,
     now: Moment,
 }
 
@@ -146,13 +152,14 @@ impl Bench {
                 since: Some(Moment::ZERO),
                 class: ExitClass::Crash,
                 ends_with: None,
+                refused: None,
                 held: false,
             },
             supervisor: Supervisor::default(),
             recorder: DecisionRecorder::new(node, AgentEpoch(1), Moment::ZERO, WallTime(0)),
             fleet: FleetBudget::default(),
             policy: RestartPolicy::new(limits).unwrap(),
-            place: Place::free(),
+            places: Places::free(),
             now: Moment::from_millis(10_000_000),
         }
     }
@@ -164,7 +171,7 @@ impl Bench {
         let terms = Terms {
             policy: self.policy,
             fleet: &mut self.fleet,
-            place: self.place,
+            places: self.places,
             seed: 1,
         };
         let mut out = Outputs::new(&mut self.recorder, &mut queue);
@@ -200,6 +207,7 @@ fn words(output: Output<&str>) -> String {
         Output::Decided(it) => format!("{} {}", it.action.as_str(), it.outcome.as_str()),
         Output::Restarted { .. } => "restarted".to_string(),
         Output::LimitReached { .. } => "limit".to_string(),
+        Output::GivenBack { .. } => "given back".to_string(),
         Output::LimitReset => "reset".to_string(),
         Output::Repaired(outcome) => format!("repaired {}", outcome.as_str()),
         Output::Command(command) => command.to_string(),
@@ -286,7 +294,7 @@ fn a_hold_is_recorded_once_and_names_what_was_not_asked() {
     let terms = Terms {
         policy: bench.policy,
         fleet: &mut bench.fleet,
-        place: Place::free(),
+        places: Places::free(),
         seed: 1,
     };
     let mut out = Outputs::new(&mut bench.recorder, &mut queue);
@@ -330,7 +338,7 @@ fn what_a_person_stopped_is_left_alone_and_a_retry_keeps_what_was_found() {
     let terms = Terms {
         policy: bench.policy,
         fleet: &mut bench.fleet,
-        place: Place::free(),
+        places: Places::free(),
         seed: 1,
     };
     let mut out = Outputs::new(&mut bench.recorder, &mut queue);

@@ -60,11 +60,16 @@ impl Checker {
         }
     }
 
-    /// True if a container waits, unhealthy, until its grace is over: a bound too, but a longer one than the calm.
+    /// True if a container waits, unhealthy, until its grace is over (a bound too, but a longer one than the calm), or is in the
+    /// repair that follows.
     pub fn somebody_has_grace(&self) -> bool {
         self.hosts.iter().any(|(host, _)| {
-            let mut hung = host.containers.iter().filter(|(_, c)| c.now.hung && !c.now.removed);
-            hung.any(|(place, _)| host.held(&host.subject(*place)) == Some(State::Unhealthy))
+            let mut there = host.containers.iter().filter(|(_, c)| !c.now.removed);
+            there.any(|(place, c)| match host.held(&host.subject(*place)) {
+                Some(State::Unhealthy) => c.now.hung,
+                Some(State::Repairing | State::Starting) => true,
+                _ => false,
+            })
         })
     }
 

@@ -116,6 +116,12 @@ impl ReportedState {
                     intent.charged = true;
                 }
             }
+            Record::GivenBack { subject, mass, .. } => {
+                self.charges.get_mut(subject).and_then(Vec::pop);
+                if !mass {
+                    self.host_charges.pop();
+                }
+            }
             Record::Cleared { subject } => {
                 self.charges.remove(subject);
             }
@@ -130,8 +136,11 @@ impl ReportedState {
             Record::Repair { subject, step, .. } => {
                 let known = journal.subjects.get(subject).and_then(|it| it.repair.as_ref());
                 let was_open = known.is_some_and(|it| !it.step.is_over());
+                // A start after our own stop is of the repair that stopped it.
+                let stopped = [RepairStep::LeftDown, RepairStep::StopLingers];
+                let is_owed = known.is_some_and(|it| stopped.contains(&it.step)) && *step == RepairStep::StartPosted;
                 if !was_open && matches!(step, RepairStep::StopPosted | RepairStep::StartPosted) {
-                    return self.begins(now, subject);
+                    return self.begins(now, subject, is_owed);
                 }
             }
             _ => {}
@@ -140,8 +149,9 @@ impl ReportedState {
     }
 
     /// A repair begins: it was decided, it is charged, and the charge was within the budgets.
-    fn begins(&mut self, now: Moment, subject: &SubjectId) -> Result<(), Broken> {
-        if !self.intents.get(subject).is_some_and(|intent| intent.charged) {
+    fn begins(&mut self, now: Moment, subject: &SubjectId, is_owed: bool) -> Result<(), Broken> {
+        let intent = self.intents.get(subject);
+        if !intent.is_some_and(|intent| intent.charged || is_owed) {
             return Err((
                 "acts_on_record",
                 format!("a repair of {subject} begins without a decision and a charge before it"),

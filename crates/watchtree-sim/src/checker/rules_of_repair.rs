@@ -167,6 +167,10 @@ fn forgotten(host: &HostFacts, place: usize, what: &str, since: Moment) -> Resul
 fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Broken> {
     let (policy, subject) = (RestartPolicy::default(), host.subject(place));
     let c = &host.containers[&place];
+    let budget = match c.runs() {
+        true => policy.for_stop().allowance.budget,
+        false => policy.allowance.budget,
+    };
     let lately = |at: &&Moment| now.since(**at) < policy.allowance.window;
     let by_engine = c.engine_starts.iter().filter(lately).count() as u32;
     let used = host.reported.begun_within(now, &subject, policy.allowance.window) + by_engine;
@@ -177,7 +181,7 @@ fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Bro
         || cannot_tell
         || c.now.removed
         || host.is_known_defect(c);
-    if policy.allowance.budget <= used || excused {
+    if budget <= used || excused {
         return Ok(());
     }
     let why = host.held_why(&subject);

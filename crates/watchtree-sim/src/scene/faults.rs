@@ -32,6 +32,11 @@ impl ApiFaults<'_> {
         self.0.hosts[0].api.breaks_stops = breaks;
     }
 
+    /// A filter before the socket lets no call through that changes something.
+    pub fn posts_forbidden(&mut self, forbidden: bool) {
+        self.0.hosts[0].api.forbids_posts = forbidden;
+    }
+
     /// So many inspects are not answered in time.
     pub fn late_inspects(&mut self, count: u32) {
         self.0.hosts[0].api.late_inspects = count;

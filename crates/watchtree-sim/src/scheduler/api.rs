@@ -280,6 +280,10 @@ pub(super) fn call_arrives(world: &mut World, h: usize, id: ContainerId, verb: V
         let (host, id) = (h, id.clone());
         world.saw(Observation::Arrived { host, id, call });
     }
+    if world.hosts[h].api.forbids_posts {
+        let (status, message) = (403, "Forbidden".to_string());
+        return call_answered(world, h, asker, Err(EngineError::Refused { status, message }));
+    }
     let (now, found) = (world.now, world.hosts[h].engine.find(&id));
     let (starts, stops) = (verb == Verb::Start, matches!(verb, Verb::Stop(_)));
     world.engine(h).call(now, &id, verb, asker);

@@ -40,6 +40,8 @@ pub(crate) struct ApiFaults {
     pub(crate) breaks_starts: bool,
     /// The same of every `/stop`.
     pub(crate) breaks_stops: bool,
+    /// A filter before the socket lets no call through that changes something.
+    pub(crate) forbids_posts: bool,
     /// Subscriptions are taken and never answered.
     pub(crate) events_hang: bool,
     /// So many inspects are not answered in time.

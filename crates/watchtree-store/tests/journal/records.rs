@@ -88,6 +88,12 @@ pub(crate) fn record(n: u64) -> Record {
         },
         10 => Record::Decided(decision(n)),
         _ if n.is_multiple_of(5) => Record::Gone { subject },
+        _ if n.is_multiple_of(7) => Record::GivenBack {
+            subject,
+            at,
+            boot_id: BOOT,
+            mass: false,
+        },
         _ => Record::Released { subject },
     }
 }

@@ -29,7 +29,7 @@ const AWAY_MAX: Duration = Duration::from_secs(30);
 const ALWAYS_UP: Duration = Duration::from_millis(10_500);
 /// The daemons restart at most so many containers of one engine in 10 minutes (shipped), which the bench does not change:
 /// before a batch that could go beyond it they begin anew.
-const ENGINE_BUDGET: usize = 100;
+const ENGINE_BUDGET: usize = 250;
 /// Pause between two kills, so that the engine has finished with the one before.
 const PAUSE: Duration = Duration::from_millis(150);
 

@@ -8,6 +8,8 @@ use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, ListEntry, Record,
     RunState,
 };
+use crate::container::network_away::NetworkAway;
+use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
@@ -15,7 +17,6 @@ use crate::id::BootId;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// After a gap in the events the whole list is compared often for this long: what still comes of what happened in it shows.
@@ -41,7 +42,7 @@ pub(super) struct Seen<'a> {
     pub(super) lives: &'a EngineLives,
     pub(super) deploy_until: Option<Moment>,
     /// The container whose network it joins, while that does not run.
-    pub(super) network_away: Option<String>,
+    pub(super) network_away: Option<NetworkAway>,
 }
 
 /// What became of an event.
@@ -114,7 +115,7 @@ impl EngineView {
         let id = self.inventory.container_of(subject)?.clone();
         let it = self.inventory.get(&id)?;
         let deploy_until = self.inventory.deploy_until(it);
-        let network_away = self.inventory.network_away(it).map(ToString::to_string);
+        let network_away = self.inventory.network_away(it);
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
             continuity: &self.continuity,
@@ -413,6 +414,9 @@ impl EngineView {
             {
                 it.saw_alive(now);
             }
+        }
+        for id in never_started::stalest(self.inventory.observations()) {
+            self.inspect(now, &id, out);
         }
         self.inventory.listed(asked, &there)
     }

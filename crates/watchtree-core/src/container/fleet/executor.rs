@@ -5,7 +5,8 @@ use super::engine_view::Seen;
 use super::ledger::{Ledger, Queue};
 use super::watched::{Answered, Stepped, Watched};
 use crate::container::climate::Climate;
-use crate::container::engine_calls::EngineCalls;
+use crate::container::denied_calls::DeniedCalls;
+use crate::container::engine_calls::{EngineCalls, Lane};
 use crate::container::io::{EngineError, Performed, Recovered, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
@@ -16,7 +17,7 @@ use crate::deadlines::Deadlines;
 use crate::random::mix;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
-use crate::supervisor::{FleetBudget, Outbreaks, Place, Terms};
+use crate::supervisor::{FleetBudget, Ill, Outbreaks, Place, Places, Terms};
 use crate::time::Moment;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -29,6 +30,7 @@ pub(super) struct Executor {
     budget: FleetBudget,
     deadlines: Deadlines<SubjectId>,
     ledger: Ledger,
+    denied: DeniedCalls,
 }
 
 /// True if the events since the last one are wanted again.
@@ -44,6 +46,7 @@ impl Executor {
             budget: FleetBudget::new(fleet_policy),
             deadlines: Deadlines::default(),
             ledger: Ledger::new(&settings),
+            denied: DeniedCalls::default(),
             settings,
         }
     }
@@ -115,22 +118,26 @@ impl Executor {
         self.calls.tickets()
     }
 
-    pub(super) fn has_place(&self) -> bool {
-        self.calls.has_place()
+    pub(super) fn has_place(&self, lane: Lane) -> bool {
+        self.calls.has_place(lane)
     }
 
     /// Who waits for a place and since when, while there is one.
-    pub(super) fn take_queue(&mut self) -> Vec<(SubjectId, Moment)> {
-        if self.calls.has_place() {
-            self.calls.take_queue()
-        } else {
-            Vec::new()
-        }
+    pub(super) fn take_queue(&mut self) -> Vec<(SubjectId, Lane, Moment)> {
+        self.calls.take_queue()
     }
 
     /// It waits for a place since then.
-    pub(super) fn wait(&mut self, sid: SubjectId, since: Moment) {
-        self.calls.wait(sid, since);
+    pub(super) fn wait(&mut self, sid: SubjectId, lane: Lane, since: Moment) {
+        self.calls.wait(sid, lane, since);
+    }
+
+    fn place(&self, lane: Lane) -> Place {
+        Place {
+            is_free: self.calls.has_place_beside_queue(lane),
+            under_way: self.calls.in_time(lane),
+            long_wait: self.settings.start_deadline,
+        }
     }
 
     /// Its supervisor takes a step.
@@ -147,6 +154,10 @@ impl Executor {
             return Replay(false);
         }
         let policy = watched.policy(&self.settings);
+        let places = Places {
+            start: self.place(Lane::Starts),
+            stop: self.place(Lane::Stops),
+        };
         let around = Around {
             settings: &self.settings,
             observation: seen.observation,
@@ -164,28 +175,38 @@ impl Executor {
         let terms = Terms {
             policy,
             fleet: &mut self.budget,
-            place: Place {
-                is_free: self.calls.has_place_beside_queue(),
-                under_way: self.calls.in_time(),
-                long_wait: self.settings.start_deadline,
-            },
+            places,
             seed: name.fold(self.settings.seed, |seed, byte| mix(seed ^ u64::from(byte))),
         };
         let mut queue = Queue::new();
         let stepped = watched.step(now, around, terms, &mut self.ledger.outputs(&mut queue));
         let Stepped {
             wake,
-            queued_since,
+            queued,
             engine_restarts,
         } = stepped;
         if let Some(at) = wake {
             self.wake(sid, at);
         }
-        if let Some(since) = queued_since {
-            self.wait(sid.clone(), since);
+        if watched.is_well() {
+            self.wants_no_call(sid, out);
+        }
+        if let Some((ill, since)) = queued {
+            let lane = match ill {
+                Ill::Down => Lane::Starts,
+                Ill::Running => Lane::Stops,
+            };
+            self.wait(sid.clone(), lane, since);
         }
         self.ledger.count_engine_restarts(engine_restarts);
         self.apply(now, sid, queue, out)
+    }
+
+    /// Whether its calls are let through is no matter any more.
+    fn wants_no_call(&mut self, sid: &SubjectId, out: &mut Outbox) {
+        if let Some(state) = self.denied.let_through(sid) {
+            out.condition("access", state);
+        }
     }
 
     fn apply(&mut self, now: Moment, sid: &SubjectId, queue: Queue, out: &mut Outbox) -> Replay {
@@ -202,6 +223,7 @@ impl Executor {
     ) -> Replay {
         let mut queue = Queue::new();
         watched.without_container(now, &self.settings, &mut self.ledger.outputs(&mut queue));
+        self.wants_no_call(sid, out);
         self.apply(now, sid, queue, out)
     }
 
@@ -299,6 +321,10 @@ impl Executor {
         watched: Option<&mut Watched>,
         out: &mut Outbox,
     ) -> Vec<Command> {
+        let caller = self.calls.subject_of(ticket);
+        if let Some(state) = self.denied.answered(caller, &result) {
+            out.condition("access", state);
+        }
         if result == Err(EngineError::Deadline) {
             self.calls.lose(ticket);
         } else {

@@ -1,7 +1,7 @@
 //! What was decided, kept, counted and written down: turns what a supervisor puts out, in its order, into journal records,
 //! engine calls and counts. Does not decide.
 
-use crate::container::engine_calls::EngineCalls;
+use crate::container::engine_calls::{EngineCalls, Lane};
 use crate::container::io::{ContainerEffect, EngineCall, Record, Recovered};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
@@ -98,6 +98,12 @@ impl Ledger {
                         mass,
                     });
                 }
+                Output::GivenBack { at, correlated: mass } => out.journal(Record::GivenBack {
+                    subject,
+                    at,
+                    boot_id,
+                    mass,
+                }),
                 Output::LimitReached { since: at, is_new } => {
                     self.counters.given_up += u64::from(is_new);
                     let wall = settings.wall(at);
@@ -134,7 +140,7 @@ impl Ledger {
                     EngineCall::Start => self.counters.starts += 1,
                     EngineCall::Stop { .. } => self.counters.stops += 1,
                 }
-                calls.open(ticket, subject);
+                calls.open(ticket, subject, Lane::of(call));
                 out.push(ContainerEffect::Perform {
                     ticket,
                     id,

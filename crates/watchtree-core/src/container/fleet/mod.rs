@@ -99,11 +99,11 @@ impl ContainerFleet {
         while let Some(sid) = self.engine.next_touched() {
             self.reconcile(now, &sid, climate, out);
         }
-        for (sid, since) in self.executor.take_queue() {
-            if self.executor.has_place() {
+        for (sid, lane, since) in self.executor.take_queue() {
+            if self.executor.has_place(lane) {
                 self.reconcile(now, &sid, climate, out);
             } else {
-                self.executor.wait(sid, since);
+                self.executor.wait(sid, lane, since);
             }
         }
         while let Some(sid) = self.engine.next_touched() {

@@ -14,7 +14,7 @@ use crate::id::NodeName;
 use crate::recorder::Draft;
 use crate::subject::{Incarnation, SubjectId, SubjectKind};
 use crate::supervisor::{
-    BUDGET_MAX, ExitClass, ExitRecord, Limit, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
+    BUDGET_MAX, ExitClass, ExitRecord, Ill, Limit, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
 };
 use crate::time::{Moment, Past};
 use crate::verdict::{Evidence, EvidenceKind, Level, ObserverHealth, State, Verdict};
@@ -33,8 +33,8 @@ pub(super) struct Watched {
 pub(super) struct Stepped {
     /// When it is to be asked again at the latest.
     pub(super) wake: Option<Moment>,
-    /// Since when it waits for a place among the calls.
-    pub(super) queued_since: Option<Moment>,
+    /// For which reboot it waits for a place among the calls, and since when.
+    pub(super) queued: Option<(Ill, Moment)>,
     /// So many restarts by the engine itself were found.
     pub(super) engine_restarts: u32,
 }
@@ -165,7 +165,7 @@ impl Watched {
         let before = self.take_engine_restarts(now, &around, out);
         let had_repair = self.repair().is_some();
         let wake = self.supervisor.step(now, &mut self.subject, &mut around, terms, out);
-        let queued_since = self.supervisor.supervision().queued_since();
+        let queued = self.supervisor.supervision().queued();
         let is_over = had_repair && self.repair().is_none();
         let after = if is_over {
             self.take_engine_restarts(now, &around, out)
@@ -174,7 +174,7 @@ impl Watched {
         };
         Stepped {
             wake,
-            queued_since,
+            queued,
             engine_restarts: before + after,
         }
     }
@@ -234,6 +234,11 @@ impl Watched {
             held: false,
             remarks,
         })
+    }
+
+    /// It is shown to be well.
+    pub(super) fn is_well(&self) -> bool {
+        self.supervisor.supervision().reported().state() == State::Ok
     }
 
     /// The engine that had this repair's call is gone. True if the call is over with it.
@@ -357,6 +362,7 @@ impl Watched {
         // What is only watched would not be started after all: "trying now" would be a lie.
         let labels = self.subject.labels();
         let heals = match supervision.exit() {
+            Some(exit) if exit.is_own_stop() => Ok("what we stopped, we start"),
             Some(_) => labels.heals_crash(mode),
             None => labels.heals_unhealthy(mode),
         };

@@ -26,7 +26,7 @@ pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
 
 use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RunState};
 use crate::subject::Incarnation;
-use crate::time::{Duration, Moment};
+use crate::time::Moment;
 use alloc::string::String;
 use answered::StopsHeard;
 use asked::Inspection;
@@ -34,10 +34,6 @@ use present::Present;
 use seen::SeenEvents;
 use set_back::SET_BACK;
 use times::EventTimes;
-
-/// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms). Without that event its mark must
-/// do, which some engines set for a child's end too.
-const OUT_OF_MEMORY_BEFORE_END: Duration = Duration::from_secs(3);
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -251,14 +247,19 @@ impl ContainerObservation {
         self.is_current
     }
 
+    /// When the last inspection was asked for.
+    pub(crate) fn inspected_at(&self) -> Moment {
+        self.view_asked
+    }
+
     /// True if the last inspection was asked for at that moment or later.
     pub(crate) fn was_inspected_since(&self, at: Moment) -> bool {
         at <= self.view_asked
     }
 
-    /// True for one that was first heard of before that.
-    pub(crate) fn is_older_than(&self, at: Moment) -> bool {
-        self.first_seen < at
+    /// When it was first heard of.
+    pub(crate) fn first_seen(&self) -> Moment {
+        self.first_seen
     }
 
     /// Wishes for an inspection. True if a request is to be sent now: one at a time.
@@ -320,11 +321,8 @@ impl ContainerObservation {
 
     /// The kernel killed it for memory: not one of its children, after which it went on.
     pub(crate) fn ended_out_of_memory(&self) -> bool {
-        let told = match self.present.oom {
-            Some(at) => self.ended() <= at.plus(OUT_OF_MEMORY_BEFORE_END),
-            None => self.view.as_ref().is_some_and(|view| view.oom_killed),
-        };
-        told && is_by_sigkill(self.exit_code())
+        let is_marked = self.view.as_ref().is_some_and(|view| view.oom_killed);
+        self.present.out_of_memory(self.ended(), is_marked) && is_by_sigkill(self.exit_code())
     }
 
     /// The stop signals and stops seen, for saying which of them are ours.

@@ -3,7 +3,10 @@
 use super::asked::ManualStopFlag;
 use super::set_back::ClockSetBack;
 use crate::container::io::{EngineTime, Health};
-use crate::time::Moment;
+use crate::time::{Duration, Moment};
+
+/// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms).
+const OUT_OF_MEMORY_BEFORE_END: Duration = Duration::from_secs(3);
 
 /// The engine's wait before it restarts it by its policy, after the last end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -75,5 +78,12 @@ impl Present {
             self.flag = ManualStopFlag::NotAsked;
         }
         self.backoff = EngineBackoff::Ended;
+    }
+
+    /// Memory ran out right before that end. Without the event the engine's mark must do, which some engines set for a child's
+    /// end too.
+    pub(super) fn out_of_memory(&self, ended: EngineTime, is_marked: bool) -> bool {
+        self.oom
+            .map_or(is_marked, |at| ended <= at.plus(OUT_OF_MEMORY_BEFORE_END))
     }
 }

@@ -13,19 +13,18 @@
 mod step;
 mod verify;
 
-use step::{
-    AGAIN_AFTER, END_SHOWS, Next, START_SHOWS, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, STOP_SHOWS, failed, overruled,
-};
+use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, STOP_SHOWS, failed, overruled};
 pub(crate) use step::{Act, Moved, STOP_FOLLOWS, Scene, Step};
-use verify::{ended_again, verify};
+use verify::{StartSeen, start_seen, verify};
 
 use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Performed, Ticket};
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
+use crate::container::refused_call;
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::Incarnation;
-use crate::supervisor::Shown;
+use crate::supervisor::{Refusal, Shown};
 use crate::time::{Duration, Moment};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -160,13 +159,19 @@ impl Repair {
             Err(EngineError::Deadline) => self.step.lose(),
             Err(EngineError::NotFound) => self.overruled = Some("it was removed during our repair".to_string()),
             Err(EngineError::Refused { status, message }) if stopping => {
-                // It still runs: the next inspection decides, and the back-off keeps us from hammering.
                 self.stop_answered = true;
-                self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
-                self.step = Step::AwaitEnd { until: now };
+                match refused_call::unseen_stop(status, &message) {
+                    Some(refusal) => self.stop_unseen(refusal),
+                    None => {
+                        // It still runs: the next inspection decides, and the back-off keeps us from hammering.
+                        self.refusal = Some(format!("the engine refused the stop ({status}): {message}"));
+                        self.step = Step::AwaitEnd { until: now };
+                    }
+                }
             }
             Err(EngineError::Refused { status, message }) => {
-                self.step = Step::Refused(format!("the engine refused the start ({status}): {message}"));
+                let (refusal, is_void) = (refused_call::start(status, &message), !self.stops_first());
+                self.step = Step::Refused { refusal, is_void };
             }
             Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
                 let timeout = Duration::from_secs(self.stop_secs.into());
@@ -196,6 +201,14 @@ impl Repair {
             // Who ended it is to be found out as of any other end.
             Performed::AlreadySo => self.step = Step::EndedBefore,
         }
+    }
+
+    /// Our stop was refused before the engine saw it: no signal is ours.
+    fn stop_unseen(&mut self, refusal: Refusal) {
+        if self.own.as_mut().is_some_and(OwnStop::void) {
+            self.overrule("somebody else stopped it, and our stop never came to the engine");
+        }
+        self.step = Step::Refused { refusal, is_void: true };
     }
 
     /// Our stop, where it may still be under way in the engine.
@@ -289,13 +302,14 @@ impl Repair {
                 Step::Starting { lost, .. } => self.while_starting(now, scene, lost),
                 Step::AwaitStart { since } => self.await_start(now, scene, since, acts),
                 Step::Verifying { since, life } => verify(now, scene, since, &life),
-                Step::Refused(words) => Next::End(Outcome::Failed, words),
+                Step::Refused { refusal, is_void } => Next::Refused(refusal, is_void),
                 Step::EndedBefore => failed("it had ended before our stop came"),
             };
             match next {
                 Next::Go => {}
                 Next::Stay(until) => return Moved::Waits(until),
                 Next::Restarted(since) => return Moved::Restarted(since),
+                Next::Refused(refusal, is_void) => return Moved::Refused { refusal, is_void },
                 Next::End(outcome, words) => return Moved::Over(outcome, words),
             }
         }
@@ -468,31 +482,18 @@ impl Repair {
     }
 
     fn await_start(&mut self, now: Moment, scene: &Scene<'_>, since: Moment, acts: &mut Vec<Act>) -> Next {
-        let it = scene.observation;
-        let status = it.status();
-        if self.is_new(it) {
-            match status {
-                Status::Running => {
-                    let since = it.born_at().unwrap_or(now);
-                    let life = it.incarnation();
-                    self.step = Step::Verifying { since, life };
-                    return Next::Restarted(since);
-                }
-                Status::Down | Status::Backoff => return ended_again(it),
-                Status::Paused => return overruled("it was paused"),
-                Status::Removing => return overruled("it is being removed"),
-                Status::Unknown | Status::Created => {}
+        match start_seen(now, scene.observation, since, self.is_new(scene.observation)) {
+            StartSeen::Runs { since, life } => {
+                self.step = Step::Verifying { since, life };
+                Next::Restarted(since)
             }
+            StartSeen::Over(next) => next,
+            StartSeen::NotYet => STAY,
+            StartSeen::Unclear => {
+                acts.push(Act::Inspect);
+                STAY
+            }
+            StartSeen::Nothing => self.start_again(now),
         }
-        if it.is_being_inspected() {
-            return STAY;
-        }
-        // Where it was started, the inspection was too early.
-        let too_early = status == Status::Running && it.born_at().is_some() && now < since + START_SHOWS;
-        if !it.was_inspected_since(since) || too_early {
-            acts.push(Act::Inspect);
-            return STAY;
-        }
-        self.start_again(now)
     }
 }

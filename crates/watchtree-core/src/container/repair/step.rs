@@ -6,8 +6,6 @@ use crate::verdict::State;
 /// First pause before `/start` is posted again where the last one changed nothing; doubles.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// After `/start` was answered, a new incarnation must show within this time.
-pub(super) const START_SHOWS: Duration = Duration::from_secs(2);
 /// After `/stop` was answered, its `die` must come within this time, or an inspection decides.
 pub(super) const END_SHOWS: Duration = Duration::from_secs(1);
 /// What a `/stop` may take on top of its own timeout.
@@ -36,8 +34,8 @@ pub(crate) enum Step {
     AwaitStart { since: Moment },
     /// It runs; it must stay.
     Verifying { since: Moment, life: Incarnation },
-    /// The engine refused the start, in these words.
-    Refused(String),
+    /// The engine refused it; `is_void` = before anything was done.
+    Refused { refusal: Refusal, is_void: bool },
     /// It was down before our stop came.
     EndedBefore,
 }
@@ -70,7 +68,7 @@ impl Step {
             Self::StopDue | Self::Stopping { .. } | Self::AwaitEnd { .. } | Self::EndedBefore => {
                 (State::Repairing, "being stopped, to be started again")
             }
-            Self::StartDue { .. } | Self::Refused(_) => (State::Repairing, "about to be started"),
+            Self::StartDue { .. } | Self::Refused { .. } => (State::Repairing, "about to be started"),
             Self::Starting { .. } | Self::AwaitStart { .. } => (State::Repairing, "being started"),
             Self::Verifying { .. } => (State::Starting, "started; it must stay up to count as repaired"),
         };
@@ -151,6 +149,11 @@ pub(crate) enum Moved {
     /// A new incarnation was seen, since then.
     Restarted(Moment),
     Over(Outcome, String),
+    /// Over: the engine refused it, before anything was done (`is_void`) or after our stop.
+    Refused {
+        refusal: Refusal,
+        is_void: bool,
+    },
     /// Over: a person's act fell into it, and it stays as they want it.
     Overruled(String),
 }
@@ -160,6 +163,7 @@ pub(super) enum Next {
     Stay(Option<Moment>),
     Go,
     Restarted(Moment),
+    Refused(Refusal, bool),
     End(Outcome, String),
 }
 

@@ -1,4 +1,4 @@
-//! The last step of a repair: the new incarnation must stay. Pure; knows nothing of how it came to be.
+//! The last steps of a repair: a new incarnation must show, and it must stay. Pure; knows nothing of how it came to be.
 
 use super::step::{Next, Scene, failed, overruled};
 use crate::container::io::Health;
@@ -11,8 +11,52 @@ use alloc::format;
 /// Longest wait for a health check to leave `starting` where the grace says less.
 const HEALTH_WITHIN: Duration = Duration::from_secs(60);
 
+/// After `/start` was answered, a new incarnation must show within this time.
+const START_SHOWS: Duration = Duration::from_secs(2);
+
+/// What is seen of a start that was answered.
+pub(super) enum StartSeen {
+    /// A new incarnation, since then.
+    Runs { since: Moment, life: Incarnation },
+    /// What ends the repair.
+    Over(Next),
+    /// It is being inspected.
+    NotYet,
+    /// An inspection must tell.
+    Unclear,
+    /// It has done nothing.
+    Nothing,
+}
+
+/// Has the start that was answered at `since` led to a new incarnation? `is_new` = what is seen is not the one that ended.
+pub(super) fn start_seen(now: Moment, it: &ContainerObservation, since: Moment, is_new: bool) -> StartSeen {
+    let status = it.status();
+    if is_new {
+        match status {
+            Status::Running => {
+                let since = it.born_at().unwrap_or(now);
+                let life = it.incarnation();
+                return StartSeen::Runs { since, life };
+            }
+            Status::Down | Status::Backoff => return StartSeen::Over(ended_again(it)),
+            Status::Paused => return StartSeen::Over(overruled("it was paused")),
+            Status::Removing => return StartSeen::Over(overruled("it is being removed")),
+            Status::Unknown | Status::Created => {}
+        }
+    }
+    if it.is_being_inspected() {
+        return StartSeen::NotYet;
+    }
+    // Where it was started, the inspection was too early.
+    let too_early = status == Status::Running && it.born_at().is_some() && now < since + START_SHOWS;
+    match it.was_inspected_since(since) && !too_early {
+        true => StartSeen::Nothing,
+        false => StartSeen::Unclear,
+    }
+}
+
 /// It ended while it had to stay: by a person, or by itself.
-pub(super) fn ended_again(it: &ContainerObservation) -> Next {
+fn ended_again(it: &ContainerObservation) -> Next {
     match it.foreign_stop() {
         Some(why) => Next::End(Outcome::Overruled, why),
         None => Next::End(Outcome::Failed, format!("it ended again ({})", it.exit_code())),

@@ -4,6 +4,7 @@ use crate::container::classifier::Missing;
 use crate::container::continuity::EventContinuity;
 use crate::container::engine_lives::EngineLives;
 use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
+use crate::container::network_away::NetworkAway;
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
@@ -12,7 +13,6 @@ use crate::container::settings::ContainerSettings;
 use crate::subject::SubjectId;
 use crate::supervisor::{Outputs, RestartPolicy};
 use crate::time::{Duration, Moment};
-use alloc::string::String;
 
 /// What a role knows around one container.
 pub(crate) struct Around<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Around<'a> {
     /// On which subject the hold in force lies, and until when.
     pub(crate) hold: Option<(SubjectId, Moment)>,
     /// The container whose network it joins, while that does not run.
-    pub(crate) network_away: Option<String>,
+    pub(crate) network_away: Option<NetworkAway>,
     pub(crate) is_leaving: bool,
     /// An earlier call for it may still be under way.
     pub(crate) is_busy: bool,

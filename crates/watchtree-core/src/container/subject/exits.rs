@@ -12,7 +12,6 @@ use crate::decision::Outcome;
 use crate::supervisor::{ExitClass, ExitRecord, Supervision};
 use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind};
-use alloc::string::ToString;
 use alloc::vec;
 
 /// Has the end of its incarnation classified, once; and again where new evidence may show another class.
@@ -92,7 +91,7 @@ pub(super) fn operator_exit(now: Moment, it: &ContainerObservation, why: &str, s
 pub(super) fn after_repair(
     now: Moment,
     repair: &Repair,
-    (outcome, result): (Outcome, &str),
+    outcome: Outcome,
     it: &ContainerObservation,
     supervision: &mut Supervision,
 ) -> RepairStep {
@@ -103,15 +102,8 @@ pub(super) fn after_repair(
         let why = "a repair of ours stopped it and could not start it";
         own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision);
     }
-    let Some(exit) = supervision.exit_mut() else {
-        return RepairStep::Ended;
-    };
-    // Starting it again can never work, only making it anew can: the container whose network it joins is gone. One that
-    // is only down just now comes back, and then the start works.
-    if result.contains("No such container") {
-        exit.set_unrecoverable(Some(result.to_string()));
-    }
-    match exit.is_own_stop() && exit.incarnation() == repair.incarnation() {
+    let is_left_down = |exit: &ExitRecord| exit.is_own_stop() && exit.incarnation() == repair.incarnation();
+    match supervision.exit().is_some_and(is_left_down) {
         true => RepairStep::LeftDown,
         false => RepairStep::Ended,
     }

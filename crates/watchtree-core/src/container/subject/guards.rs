@@ -6,11 +6,13 @@ use super::present::PresentIncarnation;
 use super::words::enabled;
 use crate::container::inventory::runs_once;
 use crate::container::labels::Labels;
+use crate::container::network_away::NetworkAway;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitRecord, GuardResult, Supervision};
 use crate::time::{Duration, Moment, seconds};
 use crate::verdict::State;
 use alloc::format;
+use alloc::string::ToString;
 
 /// The engine's own restart policy gets this long for the first restart.
 const ENGINE_FIRST: Duration = Duration::from_secs(2);
@@ -37,22 +39,15 @@ impl ContainerGuards<'_> {
         let Some(exit) = supervision.exit() else { return false };
         admission.ask(Guard::OperatorIntent, || supervision.guard_exit(Guard::OperatorIntent));
         admission.ask(Guard::MeantToRun, || supervision.guard_exit(Guard::MeantToRun));
-        admission.ask(Guard::Enabled, || {
-            enabled(self.labels.heals_crash(self.around.settings.heal), State::Down)
+        admission.ask(Guard::Enabled, || match exit.is_own_stop() {
+            true => GuardResult::pass("what we stopped, we start"),
+            false => enabled(self.labels.heals_crash(self.around.settings.heal), State::Down),
         });
-        if exit.class().wants_restart() {
-            admission.ask_unless_waived(Guard::KnownCause, waiver, || supervision.guard_exit(Guard::KnownCause));
-        } else {
-            let asked_by = exit.asked_by();
-            admission.ask_unless_waived(Guard::KnownCause, asked_by, || {
-                supervision.guard_exit(Guard::KnownCause)
-            });
-            if let Some(why) = exit.unrecoverable() {
-                let block = || Block::new(why, State::GivenUp).into();
-                admission.ask_unless_waived(Guard::KnownCause, waiver, block);
-            }
-        }
-        if let Some(owner) = &self.around.network_away {
+        admission.ask_unless_waived(Guard::KnownCause, exit.asked_by(), || {
+            supervision.guard_exit(Guard::KnownCause)
+        });
+        // The engine itself says it best of one that is gone.
+        if let Some(NetworkAway::Down(owner)) = &self.around.network_away {
             let why = format!("it joins the network of {owner}, which does not run: waits for it");
             admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, State::Down).into());
         }
@@ -85,6 +80,7 @@ impl ContainerGuards<'_> {
                 None => GuardResult::pass("it was seen to be so just now"),
             }
         });
+        admission.ask(Guard::KnownCause, || self.startable());
         self.ask_being_stopped(admission);
         admission.ask(Guard::InFlight, || match self.stopping_until {
             Some(until) if now < until => {
@@ -103,6 +99,22 @@ impl ContainerGuards<'_> {
         });
         self.ask_common(admission);
         wants_inspection
+    }
+
+    /// Could it be started again, once it is stopped?
+    fn startable(&self) -> GuardResult {
+        let why = match &self.around.network_away {
+            None => return GuardResult::pass("nothing is known that would refuse its start"),
+            Some(NetworkAway::Down(owner)) => {
+                format!("it joins the network of {owner}, which does not run: stopped, it could not be started again")
+            }
+            Some(NetworkAway::Gone) => {
+                "the container whose network it joins was removed or made anew: stopped, it could not be \
+                                        started again; it needs a recreate"
+                    .to_string()
+            }
+        };
+        Block::new(why, State::Unhealthy).into()
     }
 
     /// A container with a restart policy gets its first restart from the engine. True if a fresh inspection is wanted.
@@ -191,7 +203,6 @@ mod tests {
     use crate::fixture::{identity, subject};
     use crate::id::Tier;
     use crate::supervisor::ExitClass;
-    use alloc::string::ToString;
 
     const SETTLE: Duration = Duration::from_secs(2);
 

@@ -21,6 +21,7 @@ pub(crate) use signals::{SignalOrigin, StopEvent};
 
 use crate::container::io::{ContainerId, EngineTime, Record};
 use crate::container::labels::Labels;
+use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::record::{Desired, OpenRepair, RepairStep};
@@ -165,7 +166,7 @@ impl ContainerSubject {
     /// It runs: notes the incarnation, and that it is meant to.
     fn runs(&mut self, now: Moment, around: &Around<'_>, supervision: &mut Supervision, out: &mut Out<'_>) {
         self.present.saw_running(now, around.observation, around.settings);
-        supervision.clear_exit();
+        supervision.runs(&around.observation.incarnation());
         self.lingering.take_if(|lingering| !lingering.is_of(around.observation));
         if let Some(record) = self.flag_note.runs(&self.id, around.observation) {
             out.command(Command::Journal(record));
@@ -204,12 +205,12 @@ impl ContainerSubject {
         &mut self,
         now: Moment,
         repair: &Repair,
-        (outcome, result): (Outcome, &str),
+        outcome: Outcome,
         around: &Around<'_>,
         supervision: &mut Supervision,
     ) -> RepairStep {
         let it = &*around.observation;
-        let step = exits::after_repair(now, repair, (outcome, result), it, supervision);
+        let step = exits::after_repair(now, repair, outcome, it, supervision);
         let is_there = it.status() == Status::Running && it.incarnation() == *repair.incarnation();
         let Some(own) = repair
             .lingering_stop()
@@ -235,6 +236,23 @@ impl ContainerSubject {
         }
         let (since, shown) = (self.present.since(), words::running(it, &self.labels));
         Assessment::Well { since, shown }
+    }
+
+    /// It was made. Perhaps somebody starts it just now, which fails without an event.
+    fn never_started(&self, now: Moment, around: &mut Around<'_>, out: &mut Out<'_>) -> Assessment {
+        let it = &*around.observation;
+        let (shown, due) = (words::never_started(it), never_started::due(it));
+        let is_old = it.was_inspected_since(due);
+        if due <= now && !is_old {
+            around.inspect(now, out);
+        }
+        match now < due {
+            true => Assessment::Pending {
+                until: Some(due),
+                shown,
+            },
+            false => Assessment::LeftAlone(shown),
+        }
     }
 
     fn on_down(
@@ -313,7 +331,7 @@ impl Subject for ContainerSubject {
         let alone = |state, why: &str| Assessment::LeftAlone(words::shown(supervision, state, why));
         match it.status() {
             Status::Unknown => Assessment::Unclear,
-            Status::Created if supervision.exit().is_none() => alone(State::Stopped, "made, but never started"),
+            Status::Created if supervision.exit().is_none() => self.never_started(now, around, out),
             Status::Removing => alone(State::Stopped, "it is being removed"),
             Status::Paused => {
                 self.runs(now, around, supervision, out);
@@ -428,9 +446,14 @@ impl Subject for ContainerSubject {
                 self.wish(it, Desired::Stopped, out);
                 (Outcome::Overruled, why)
             }
+            Moved::Refused { refusal, is_void } => {
+                let step = self.leave(now, repair, Outcome::Failed, around, supervision);
+                out.command(Command::of(&self.id, now, repair, Act::Journal(step), around.settings));
+                return Progress::Refused { refusal, is_void };
+            }
             Moved::Over(outcome, result) => (outcome, result),
         };
-        let step = self.leave(now, repair, (outcome, &result), around, supervision);
+        let step = self.leave(now, repair, outcome, around, supervision);
         out.command(Command::of(&self.id, now, repair, Act::Journal(step), around.settings));
         Progress::Over { outcome, result }
     }

@@ -3,6 +3,7 @@
 use crate::container::io::Health;
 use crate::container::labels::Labels;
 use crate::container::observation::ContainerObservation;
+use crate::container::refused_call;
 use crate::subject::Incarnation;
 use crate::supervisor::{Block, GuardResult, Shown, Supervision};
 use crate::time::{Duration, Moment, seconds};
@@ -28,6 +29,30 @@ pub(super) fn running(it: &ContainerObservation, labels: &Labels) -> Shown {
         _ if !labels.remarks.is_empty() => (State::Degraded, "running, with a bad label"),
         Health::Healthy => (State::Ok, "running, healthy"),
         Health::None | Health::Unhealthy => (State::Ok, "running"),
+    };
+    Shown::new(state, why)
+}
+
+/// It was made, and no start of it has come to anything.
+pub(super) fn never_started(it: &ContainerObservation) -> Shown {
+    let (error, code) = (it.view().map_or("", |view| view.error.as_str()), it.exit_code());
+    let missing = it.view().and_then(|view| view.missing_mount.as_ref());
+    let (state, why) = match (error, code, missing) {
+        ("", 0, None) => (State::Stopped, "made, but never started".to_string()),
+        ("", 0, Some(path)) => {
+            let why = format!("made, but never started: the source of a mount is not there: {path}");
+            (State::Down, why)
+        }
+        ("", code, _) => (State::Down, format!("its first start failed (exit code {code})")),
+        (error, code, _) => {
+            let cause = refused_call::cause(error)
+                .map(|cause| format!("{cause}: "))
+                .unwrap_or_default();
+            (
+                State::Down,
+                format!("its first start failed (exit code {code}): {cause}{error}"),
+            )
+        }
     };
     Shown::new(state, why)
 }

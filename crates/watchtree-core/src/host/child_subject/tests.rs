@@ -4,7 +4,7 @@ use super::super::io::ChildExit;
 use super::*;
 use crate::id::{AgentEpoch, NodeName};
 use crate::recorder::DecisionRecorder;
-use crate::supervisor::{FleetBudget, Output, Place, Supervisor, Terms};
+use crate::supervisor::{FleetBudget, Output, Places, Supervisor, Terms};
 use crate::time::WallTime;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -49,7 +49,7 @@ impl Bench {
         let terms = Terms {
             policy: policy.child_restart,
             fleet: &mut fleet,
-            place: Place::free(),
+            places: Places::free(),
             seed: 1,
         };
         let mut out = Outputs::new(&mut self.recorder, &mut queue);
@@ -61,7 +61,11 @@ impl Bench {
             match output {
                 Output::Command(command) => commands.push(command),
                 Output::Decided(decision) => outcomes.push(decision.outcome.as_str()),
-                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => (),
+                Output::Restarted { .. }
+                | Output::GivenBack { .. }
+                | Output::LimitReached { .. }
+                | Output::LimitReset
+                | Output::Repaired(_) => (),
             }
         }
         (commands, outcomes)

@@ -5,7 +5,7 @@ use super::*;
 use crate::container::io::EngineError;
 use crate::id::{AgentEpoch, NodeName};
 use crate::recorder::DecisionRecorder;
-use crate::supervisor::{FleetBudget, Output, Place, Supervisor, Terms};
+use crate::supervisor::{FleetBudget, Output, Places, Supervisor, Terms};
 use crate::time::WallTime;
 use alloc::collections::VecDeque;
 
@@ -132,7 +132,7 @@ impl Bench {
             let terms = Terms {
                 policy: policy.engine_restart,
                 fleet: &mut self.fleet,
-                place: Place::free(),
+                places: Places::free(),
                 seed: 1,
             };
             let mut out = Outputs::new(&mut self.recorder, &mut queue);
@@ -149,9 +149,11 @@ impl Bench {
                     self.done.push(words);
                     None
                 }
-                Output::Restarted { .. } | Output::LimitReached { .. } | Output::LimitReset | Output::Repaired(_) => {
-                    None
-                }
+                Output::Restarted { .. }
+                | Output::GivenBack { .. }
+                | Output::LimitReached { .. }
+                | Output::LimitReset
+                | Output::Repaired(_) => None,
             });
             let commands: Vec<EngineCommand> = commands.collect();
             if commands.is_empty() {

@@ -88,7 +88,7 @@ fn what_waits_for_a_place_says_so_after_a_while() {
         under_way: 3,
         long_wait: Duration::from_secs(30),
     };
-    bench.place = taken;
+    bench.places.start = taken;
     bench.ends();
     assert_eq!(bench.after(0), (Some(bench.now + Duration::from_secs(30)), Vec::new()));
     assert_eq!(bench.shown(), State::Repairing);
@@ -97,12 +97,12 @@ fn what_waits_for_a_place_says_so_after_a_while() {
     bench.puppet.held = true;
     bench.after(1);
     assert_eq!(
-        bench.supervisor.supervision().queued_since(),
+        bench.supervisor.supervision().queued(),
         None,
         "it does not wait for a place"
     );
     bench.puppet.held = false;
-    bench.place = Place::free();
+    bench.places = Places::free();
     assert_eq!(bench.after(1).1, START);
 }
 
@@ -122,10 +122,10 @@ fn a_half_open_retry_does_not_wait_for_the_back_off_and_what_puts_it_off_shows_t
         bench.after(0);
     }
     assert!(bench.supervisor.supervision().limit().is_some());
-    bench.place.is_free = false;
+    bench.places.start.is_free = false;
     bench.after(5000);
     assert_eq!(bench.shown(), State::GivenUp, "its turn would come");
-    bench.place.is_free = true;
+    bench.places.start.is_free = true;
     assert!(bench.after(0).1.contains(&"start".to_string()));
     bench.runs();
     bench.after(4900);

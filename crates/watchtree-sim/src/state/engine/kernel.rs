@@ -5,7 +5,9 @@ use super::container::{Container, Stopping};
 use super::event::{Action, EventLog, LoggedEvent};
 use super::timing::Timing;
 use std::collections::{BTreeMap, BTreeSet};
-use watchtree_core::container::io::{EngineError, EngineTime, EventAction, Performed, RestartPolicy};
+use watchtree_core::container::io::{
+    ContainerView, EngineError, EngineTime, EventAction, Performed, RestartPolicy, RunState,
+};
 use watchtree_core::time::{Duration, Moment};
 
 /// Who asked for something.
@@ -215,6 +217,22 @@ impl Kernel {
             began: EngineTime(true_wall_ns(Moment::ZERO)),
             stream_open: false,
             lose_die: None,
+        }
+    }
+
+    /// The first of its mounts that is not there.
+    pub(super) fn missing_mount(&self, place: usize) -> Option<&String> {
+        let mut mounts = self.containers[place].spec.mounts.iter();
+        mounts.find(|path| self.missing_mounts.contains(*path))
+    }
+
+    /// A container as one sees it who inspects it and looks at the machine's files.
+    pub(super) fn shown(&self, place: usize) -> ContainerView {
+        let view = &self.containers[place].view;
+        let missing = self.missing_mount(place).filter(|_| view.run == RunState::Created);
+        ContainerView {
+            missing_mount: missing.cloned(),
+            ..view.clone()
         }
     }
 

@@ -149,7 +149,7 @@ impl Engine {
     /// # Errors
     /// No such container.
     pub fn inspect(&self, id: &str) -> Result<ContainerView, EngineError> {
-        let found = self.find(id).map(|i| self.kernel.containers[i].view.clone());
+        let found = self.find(id).map(|i| self.kernel.shown(i));
         found.ok_or(EngineError::NotFound)
     }
 

@@ -136,7 +136,7 @@ fn refusal(k: &Kernel, i: usize, asker: Asker) -> Option<Refusal> {
         exit_code: Some(128),
         flag_cleared: false,
     };
-    if let Some(path) = c.spec.mounts.iter().find(|path| k.missing_mounts.contains(*path)) {
+    if let Some(path) = k.missing_mount(i) {
         return Some(match by_start_call {
             true => Refusal {
                 exit_code: None,

@@ -225,6 +225,42 @@ fn a_stop_that_ends_nothing_is_a_failed_repair() {
 }
 
 #[test]
+fn what_is_refused_for_a_cause_outside_it_is_no_failure_of_the_container() {
+    let refused = |status| {
+        let message = "no".to_string();
+        Err(EngineError::Refused { status, message })
+    };
+    let is_void = |moved: Moved| match moved {
+        Moved::Refused { is_void, .. } => is_void,
+        moved => panic!("{moved:?}"),
+    };
+    let mut bench = Bench::start();
+    bench.waits(0, None);
+    bench.answered(10, refused(500));
+    assert!(is_void(bench.moved(10)), "a start by itself");
+    let stopping = || {
+        let mut bench = Bench::stop_then_start();
+        bench.waits(0, None);
+        bench
+    };
+    let mut bench = stopping();
+    bench.answered(10, refused(403));
+    assert!(is_void(bench.moved(10)), "a stop that never came to the engine");
+    assert!(!bench.repair.has_stopped() && bench.repair.lingering_stop().is_none());
+    let mut bench = stopping();
+    bench.answered(10, Ok(Performed::Done));
+    bench.dies(20);
+    bench.waits(20, None);
+    bench.answered(30, refused(500));
+    assert!(!is_void(bench.moved(30)), "a start after our stop");
+    let mut bench = stopping();
+    assert!(bench.repair.takes_signal(stamp(101_000), 15, Some(at(5))));
+    bench.answered(10, refused(403));
+    let why = "somebody else stopped it, and our stop never came to the engine";
+    assert_eq!(bench.moved(10), Moved::Overruled(why.to_string()));
+}
+
+#[test]
 fn what_others_do_meanwhile_wins() {
     let mut bench = Bench::stop_then_start();
     bench.waits(0, None);
