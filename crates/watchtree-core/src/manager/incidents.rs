@@ -272,7 +272,9 @@ impl Incidents {
                 self.update(around, name, verdict);
             }
         } else if !verdict.state.is_incident() {
-            self.pending.cancel(subject);
+            if !is_being_repaired(verdict.state) {
+                self.pending.cancel(subject);
+            }
         } else if !self.register.is_inhibited(subject, verdict.state) {
             let after = self.lasts(verdict.state).max(at_least);
             if after.is_zero() {
@@ -315,6 +317,9 @@ impl Incidents {
             Some(_) if is_open => self.evaluate(around, name, subject, Duration::ZERO),
             Some(verdict) if verdict.state.is_incident() && !self.register.is_inhibited(subject, verdict.state) => {
                 self.open(around, Finding::reported(verdict));
+            }
+            Some(verdict) if is_being_repaired(verdict.state) => {
+                self.pending.begin(subject, around.now + STILL_ILL_AFTER);
             }
             Some(_) => {}
         }
@@ -374,6 +379,11 @@ impl Incidents {
 /// illness is one incident.
 const fn is_over(state: State) -> bool {
     matches!(state, State::Ok | State::Finished | State::Stopped | State::Degraded)
+}
+
+/// States between an illness and its end: what must last goes on lasting, for a repair that does not help makes nobody well.
+const fn is_being_repaired(state: State) -> bool {
+    matches!(state, State::Starting | State::Suspect | State::Repairing)
 }
 
 /// What is told of a reported state; a healthy newcomer is no news.

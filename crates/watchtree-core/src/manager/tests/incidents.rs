@@ -73,6 +73,33 @@ fn unhealthy_is_an_incident_only_when_it_lasts() {
     assert_eq!(world.opened.len(), 1);
 }
 
+/// It is stopped and started again and again, and is never well in between.
+#[test]
+fn a_repair_that_does_not_help_puts_no_incident_off() {
+    let mut world = World::of(1);
+    for _ in 0..4 {
+        world.report("h1/docker/web", State::Unhealthy);
+        world.run_ms(12_000);
+        world.report("h1/docker/web", State::Repairing);
+        world.run_ms(1000);
+        world.report("h1/docker/web", State::Starting);
+        world.run_ms(2000);
+    }
+    assert!(world.opened.is_empty());
+    world.report("h1/docker/web", State::Repairing);
+    world.run_ms(3000);
+    world.report("h1/docker/web", State::Unhealthy);
+    world.run_ms(5000);
+    assert_eq!(world.opened.len(), 1);
+    world.report("h1/docker/db", State::Unhealthy);
+    world.run_ms(59_000);
+    world.report("h1/docker/db", State::Starting);
+    world.run_ms(20_000);
+    world.report("h1/docker/db", State::Ok);
+    world.run_ms(120_000);
+    assert_eq!(world.opened.len(), 1, "the repair has helped");
+}
+
 #[test]
 fn a_removed_container_takes_its_incident_with_it() {
     let mut world = World::of(1);
