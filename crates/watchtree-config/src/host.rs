@@ -214,7 +214,8 @@ pub struct Heal {
     pub clean_after: Span<1000, 86_400_000>,
     /// Time between the stop signal and the kill where the container has none of its own.
     pub stop_timeout: Span<0, 3_600_000>,
-    /// After a start the health check is not held against it for this long; grows with each restart.
+    /// For this long after a start the health check is not held against it; the first healthy of a life ends it, and starts that
+    /// never became well make the next one longer.
     pub grace: Span<0, 3_600_000>,
     /// A new incarnation must stay up this long to count as repaired.
     pub verify: Span<100, 600_000>,

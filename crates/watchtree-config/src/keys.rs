@@ -301,7 +301,7 @@ pub const HOST: &[Key] = &[
         "[heal]",
         "grace",
         "\"10s\"",
-        "After a start a failing health check is not held against it for this long; grows with each restart. Label watchtree.grace.",
+        "For this long after a start a failing health check is not held against it; the first healthy of a life ends it. Grows with starts that never became well. Label watchtree.grace.",
     ),
     key(
         "[heal]",

@@ -4,20 +4,22 @@ use crate::error::cut;
 use crate::timestamp::engine_time;
 use bollard::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, EventMessage, HealthStatusEnum, HostConfig, RestartPolicyNameEnum,
+    ContainerSummaryStateEnum, EventMessage, HealthStatusEnum, HealthcheckResult, HostConfig, RestartPolicyNameEnum,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 use watchtree_core::container::io::{
-    ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, RestartPolicy, RunState,
+    CheckRun, ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, RestartPolicy, RunState,
 };
 use watchtree_core::container::labels::OWNERS;
 
 /// Longest error text of a failed start, in bytes.
 const ERROR_BYTES_MAX: usize = 512;
-/// Longest output of a health check, in bytes.
-const OUTPUT_BYTES_MAX: usize = 256;
+/// Longest stamp of the engine, in bytes.
+const STAMP_BYTES_MAX: usize = 64;
+/// Failed checks in a row that make a container unhealthy where nobody says otherwise.
+const RETRIES_DEFAULT: u32 = 3;
 /// Longest value of a label, in bytes.
 const LABEL_BYTES_MAX: usize = 512;
 /// Most labels of one container that are passed on.
@@ -110,7 +112,7 @@ fn fill_state(view: &mut ContainerView, state: ContainerState) {
     view.exit_code = state.exit_code.unwrap_or(0);
     view.oom_killed = state.oom_killed.unwrap_or(false);
     view.error = cut(&state.error.unwrap_or_default(), ERROR_BYTES_MAX);
-    view.started_at_text = cut(&state.started_at.unwrap_or_default(), 64);
+    view.started_at_text = cut(&state.started_at.unwrap_or_default(), STAMP_BYTES_MAX);
     view.started_at = engine_time(&view.started_at_text);
     view.finished_at = engine_time(&state.finished_at.unwrap_or_default());
     if let Some(health) = state.health {
@@ -121,17 +123,29 @@ fn fill_state(view: &mut ContainerView, state: ContainerState) {
             HealthStatusEnum::UNHEALTHY => Health::Unhealthy,
         };
         view.health_streak = number(health.failing_streak) as u32;
-        let last = health.log.and_then(|log| log.into_iter().next_back());
-        view.health_output = cut(
-            &last.and_then(|check| check.output).unwrap_or_default(),
-            OUTPUT_BYTES_MAX,
-        );
+        view.health_failures = failures(health.log.unwrap_or_default(), view.health_streak);
     }
 }
 
+/// The newest runs of the present streak of failures. The log goes on over restarts of the container, the streak does not.
+fn failures(log: Vec<HealthcheckResult>, streak: u32) -> Vec<CheckRun> {
+    let count = CheckRun::COUNT_MAX.min(streak as usize);
+    let begins = log.len().saturating_sub(count);
+    let runs = log.into_iter().skip(begins).map(|run| CheckRun {
+        ended: cut(&run.end.unwrap_or_default(), STAMP_BYTES_MAX),
+        exit_code: run.exit_code.unwrap_or(-1),
+        output: cut(&run.output.unwrap_or_default(), CheckRun::OUTPUT_BYTES_MAX),
+    });
+    runs.collect()
+}
+
 fn fill_config(view: &mut ContainerView, config: ContainerConfig) {
-    let start_period = config.healthcheck.and_then(|check| check.start_period);
-    view.health_start_period = Duration::from_nanos(number(start_period));
+    let check = config.healthcheck.unwrap_or_default();
+    view.health_start_period = Duration::from_nanos(number(check.start_period));
+    view.health_retries = match number(check.retries) as u32 {
+        0 => RETRIES_DEFAULT,
+        retries => retries,
+    };
     let stop_signal = config.stop_signal.as_deref().and_then(signal_number);
     view.stop_signal = stop_signal.unwrap_or(SIGTERM);
     view.stop_signal_set = stop_signal.is_some();
@@ -423,7 +437,10 @@ mod tests {
             "Id": "abc", "Name": "/web", "RestartCount": 2,
             "State": {"Status": "running", "Running": true, "Pid": 42, "ExitCode": 0, "Error": "x".repeat(9999),
                 "StartedAt": "2026-11-22T20:16:01.5Z", "FinishedAt": "0001-01-01T00:00:00Z",
-                "Health": {"Status": "unhealthy", "FailingStreak": 3, "Log": [{"Output": "old"}, {"Output": "new"}]}},
+                "Health": {"Status": "unhealthy", "FailingStreak": 2, "Log": [
+                    {"Start": "2026-11-22T20:16:01Z", "End": "2026-11-22T20:16:02Z", "ExitCode": 1, "Output": "of the life before"},
+                    {"Start": "2026-11-22T20:16:03Z", "End": "2026-11-22T20:16:04Z", "ExitCode": -1, "Output": "x".repeat(9999)},
+                    {"Start": "2026-11-22T20:16:05Z", "End": "2026-11-22T20:16:06Z", "ExitCode": 127, "Output": "new"}]}},
             "HostConfig": {"AutoRemove": true, "NetworkMode": "container:7d3d", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}},
             "Config": {"Env": ["PASSWORD=secret"], "StopSignal": "SIGQUIT", "StopTimeout": 3,
                 "Healthcheck": {"StartPeriod": 2_000_000_000_u64},
@@ -433,9 +450,13 @@ mod tests {
         let view = view("abc", answer);
         assert_eq!((view.name.as_str(), view.run, view.pid), ("web", RunState::Running, 42));
         assert_eq!(
-            (view.health, view.health_streak, view.health_output.as_str()),
-            (Health::Unhealthy, 3, "new")
+            (view.health, view.health_streak, view.health_retries),
+            (Health::Unhealthy, 2, 3)
         );
+        let runs: Vec<_> = view.health_failures.iter().collect();
+        let runs: Vec<_> = runs.iter().map(|run| (run.exit_code, run.output.len())).collect();
+        assert_eq!(runs, [(-1, CheckRun::OUTPUT_BYTES_MAX), (127, 3)]);
+        assert_eq!(view.health_failures[1].ended, "2026-11-22T20:16:06Z");
         assert_eq!((view.stop_signal, view.stop_signal_set), (3, true));
         assert_eq!(view.stop_timeout, Some(Duration::from_secs(3)));
         assert_eq!(view.restart_policy, RestartPolicy::OnFailure { max: 4 });

@@ -122,6 +122,8 @@ pub enum Observation {
 
     /// The engine's manual-stop flag cannot be read until then.
     FlagUnreadable { host: usize, until: Moment },
+    /// No health check of that engine can be run until then.
+    ChecksFail { host: usize, until: Moment },
 
     // --- processes ---
     /// A process began.

@@ -289,8 +289,8 @@ impl Scene {
 
     /// The status of its health check changes, and no event tells of it.
     pub fn health_unseen(&mut self, name: &str, health: Health) {
-        let place = self.place(name);
-        self.world.engine(0).set_health_unseen(place, health);
+        let (now, place) = (self.world.now, self.place(name));
+        self.world.engine(0).set_health_unseen(now, place, health);
     }
 
     /// What the engine would say of it, lock or not.

@@ -17,6 +17,8 @@
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
 //! | `web gets label watchtree.budget=5/10m` | it is as if it had been made with it |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
+//! | `web hangs`; `the check of web exits 127 WORDS`, `exits 1/127`, `passes`, `times out`, `cannot run: WORDS` | what its check comes to |
+//! | `exec is broken: WORDS`, `exec works` | no check of any container can be run |
 //! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
 //! | `dockerd killed`, `terminated`, `started` | the engine's daemon |
@@ -29,7 +31,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{Engine, OnSignal, Verb, Version};
+use crate::state::engine::{CheckResult, Engine, OnSignal, Verb, Version};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -121,6 +123,13 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         [who, "is", "unhealthy"] => w.health(who, Health::Unhealthy),
         [who, "is", "unhealthy", "unseen"] => w.health_unseen(who, Health::Unhealthy),
         [who, "is", "healthy"] => w.health(who, Health::Healthy),
+        [who, "hangs"] => w.dockerd(|engine, now| {
+            let place = engine.find_name(who).expect("a container");
+            engine.hang(now, place)
+        }),
+        ["the", "check", "of", who, result @ ..] => return check(w, who, result),
+        ["exec", "is", "broken:", words @ ..] => exec_breaks(w, Some(words.join(" "))),
+        ["exec", "works"] => exec_breaks(w, None),
         [who, "is", "touched"] => w.touch(who),
         ["watchdog", "killed"] => w.kill_agent(),
         ["watchdog", "asked", "to", "stop"] => w.input(ContainerInput::Stop),
@@ -151,6 +160,33 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         _ => return false,
     }
     true
+}
+
+/// What the check of a container comes to from now on.
+fn check(w: &mut Scene, who: &str, words: &[&str]) -> bool {
+    let result = match words {
+        ["passes"] => CheckResult::Passes,
+        ["times", "out"] => CheckResult::TimesOut,
+        ["cannot", "run:", words @ ..] => CheckResult::CannotRun(words.join(" ")),
+        ["exits", codes, words @ ..] => {
+            let fails = |code| CheckResult::Fails(number(code), words.join(" "));
+            CheckResult::InTurn(codes.split('/').map(fails).collect())
+        }
+        _ => return false,
+    };
+    w.dockerd(|engine, now| {
+        let place = engine.find_name(who).expect("a container");
+        engine.set_check_result(now, place, result);
+        true
+    });
+    true
+}
+
+fn exec_breaks(w: &mut Scene, words: Option<String>) {
+    w.dockerd(|engine, now| {
+        engine.set_exec_broken(now, words);
+        true
+    });
 }
 
 fn docker<'a>(typed: &[&'a str]) -> Option<(&'a str, Verb)> {

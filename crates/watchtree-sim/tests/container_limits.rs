@@ -10,7 +10,7 @@ use watchtree_core::time::Duration;
 use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes};
-use watchtree_sim::state::engine::{Check, Spec};
+use watchtree_sim::state::engine::{Check, CheckResult, Spec};
 
 #[test]
 fn exited_at_first_sight_is_reported_only() {
@@ -47,12 +47,13 @@ fn a_retry_does_not_wait_for_the_grace() {
     let start_period = Duration::from_secs(60);
     let check = Check {
         start_period,
+        result: CheckResult::Fails(1, String::new()),
         ..Check::default()
     };
     w.remake("a", |it| it.check = Some(check));
-    w.steps(&["a exits 1, 10s, a is unhealthy, 2s", "retry a, 1s"])
+    w.steps(&["docker restart a, 10s, a is unhealthy, 2s", "retry a, 1s"])
         .tells(expect![[r#"
-            a exits 1, 10s, a is unhealthy, 2s: start a; a running UNHEALTHY
+            docker restart a, 10s, a is unhealthy, 2s: no call; a running UNHEALTHY
             retry a, 1s: stop -t 10 a, start a; a running STARTING
         "#]]);
 }

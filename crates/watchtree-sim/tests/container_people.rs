@@ -62,8 +62,8 @@ fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
         docker run --rm:
         0.000  happens  a is unhealthy
         0.003  seen     a: health_status unhealthy
-        0.003  decided  a: unhealthy: the engine removes it when it ends; meant_to_run blocked
-        0.003  told     a UNHEALTHY: unhealthy: the engine removes it when it ends
+        0.005  decided  a: unhealthy: the engine removes it when it ends; meant_to_run blocked
+        0.005  told     a UNHEALTHY: unhealthy: the engine removes it when it ends
         60.000 happens  retry a
         60.000 decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
         60.000 decided  a: unhealthy: the engine removes it when it ends; meant_to_run blocked
@@ -71,8 +71,8 @@ fn an_unhealthy_one_that_runs_once_is_reported_and_not_stopped() {
         docker compose run:
         0.000  happens  a is unhealthy
         0.003  seen     a: health_status unhealthy
-        0.003  decided  a: unhealthy: a one-off container of compose; meant_to_run blocked
-        0.003  told     a UNHEALTHY: unhealthy: a one-off container of compose
+        0.005  decided  a: unhealthy: a one-off container of compose; meant_to_run blocked
+        0.005  told     a UNHEALTHY: unhealthy: a one-off container of compose
         60.000 happens  retry a
         60.000 decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
         60.000 decided  a: unhealthy: a one-off container of compose; meant_to_run blocked
@@ -194,8 +194,8 @@ fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
         0.003  seen     a: kill, signal 15
         1.000  happens  a is unhealthy
         1.003  seen     a: health_status unhealthy
-        1.003  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
-        1.003  told     a UNHEALTHY: unhealthy: somebody sent it a stop signal, and it may be ending as it should
+        1.005  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
+        1.005  told     a UNHEALTHY: unhealthy: somebody sent it a stop signal, and it may be ending as it should
         2.000  happens  retry a
         2.000  decided  a: a test asked to retry h1/docker/a, succeeded, the budget of 1 subject(s) was given back; trying now
         2.000  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked

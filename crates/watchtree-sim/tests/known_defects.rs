@@ -61,20 +61,6 @@ fn a_container_that_was_renamed_unseen_is_unknown() {
     });
 }
 
-/// No `exec` works: every container with a health check is stopped, though each is well.
-#[test]
-fn checks_that_cannot_run_have_well_containers_stopped() {
-    breaks(&["healthy_left_alone"], |rng, host| {
-        vec![(
-            NOW,
-            Fault::ChecksFail {
-                host,
-                lasts: rng.millis(20_000, 40_000),
-            },
-        )]
-    });
-}
-
 /// TCP retransmits for seconds after the path is back: the host is AGENT LOST meanwhile.
 #[test]
 fn a_path_that_was_cut_is_an_agent_lost() {

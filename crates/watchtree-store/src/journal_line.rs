@@ -6,7 +6,9 @@
 use crate::decision_json::DecisionJson;
 use crate::journal_engine::EngineLine;
 use crate::journal_repair::RepairLine;
-use crate::journal_stamp::{Stamp, core_stamp, hex16, hold_end, hold_line, longest_hold, stamp};
+use crate::journal_stamp::{
+    Stamp, Startup, core_stamp, core_startup, hex16, hold_end, hold_line, longest_hold, stamp, startup_line,
+};
 use serde::{Deserialize, Serialize};
 use watchtree_core::container::io::EngineTime;
 use watchtree_core::container::record::{Desired, OpenRepair, Record, Recovered, RecoveredSubject};
@@ -52,6 +54,10 @@ pub(crate) enum Line {
         subject: String,
         id: String,
         by: Option<(u64, u32)>,
+    },
+    BecameWell {
+        subject: String,
+        startup: Startup,
     },
     Cleared {
         subject: String,
@@ -100,6 +106,8 @@ pub(crate) struct SubjectLine {
     stop_seen: Option<(String, u64, u32)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     flag_set: Option<(String, u64, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    startup: Option<Startup>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     charges: Vec<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +177,10 @@ impl Line {
                 subject: subject.to_string(),
                 id: id.clone(),
                 by: by.map(|(at, signal)| (at.0, signal)),
+            },
+            Record::BecameWell { subject, startup } => Self::BecameWell {
+                subject: subject.to_string(),
+                startup: startup_line(startup),
             },
             Record::Cleared { subject } => Self::Cleared {
                 subject: subject.to_string(),
@@ -295,6 +307,10 @@ impl Line {
                 id,
                 by: by.map(|(at, signal)| (EngineTime(at), signal)),
             },
+            Self::BecameWell { subject, startup } => Record::BecameWell {
+                subject: subject_id(&subject)?,
+                startup: core_startup(&startup)?,
+            },
             Self::Cleared { subject } => Record::Cleared {
                 subject: subject_id(&subject)?,
             },
@@ -394,6 +410,7 @@ impl SubjectLine {
             desired,
             stop_seen,
             flag_set,
+            startup,
             charges,
             repair,
             given_up,
@@ -407,6 +424,7 @@ impl SubjectLine {
                 .map(|(id, incarnation, desired)| (id.clone(), incarnation.0.clone(), *desired == Desired::Running)),
             stop_seen: stop_seen.as_ref().map(seen),
             flag_set: flag_set.as_ref().map(seen),
+            startup: startup.as_ref().map(startup_line),
             charges: charges.iter().map(stamp).collect(),
             repair: repair.as_ref().map(RepairLine::of),
             given_up: given_up.as_ref().map(stamp),
@@ -427,6 +445,7 @@ impl SubjectLine {
                 .map(|(id, life, running)| (id, Incarnation(life), desired(running))),
             stop_seen: self.stop_seen.map(seen),
             flag_set: self.flag_set.map(seen),
+            startup: self.startup.as_ref().and_then(core_startup),
             charges: self.charges.iter().filter_map(core_stamp).collect(),
             repair,
             given_up: self.given_up.as_ref().and_then(core_stamp),

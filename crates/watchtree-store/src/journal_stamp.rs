@@ -1,14 +1,17 @@
-//! Moments, boots and ends of holds as a journal line writes them. Does not know what happened then.
+//! Moments, boots, ends of holds and lives that became well as a journal line writes them. Does not know what happened then.
 
-use watchtree_core::container::record::HoldEnd;
+use watchtree_core::container::record::{HoldEnd, StartupRecord};
 use watchtree_core::id::BootId;
 use watchtree_core::order::Verb;
+use watchtree_core::subject::Incarnation;
 use watchtree_core::time::{Duration, Moment, WallTime};
 
 /// A moment, its boot in hex, and the wall clock.
 pub(crate) type Stamp = (u64, String, u64);
 /// The same in the core.
 pub(crate) type CoreStamp = (Moment, BootId, WallTime);
+/// The life that became well, when, and how many milliseconds that takes.
+pub(crate) type Startup = (String, Stamp, u64);
 
 /// Of a version that did not write it.
 pub(crate) fn longest_hold() -> u64 {
@@ -32,6 +35,20 @@ pub(crate) fn hold_end(stamp: &Stamp, lasts_ms: u64) -> Option<HoldEnd> {
         boot_id,
         until_wall,
         lasts: Duration::from_millis(lasts_ms),
+    })
+}
+
+/// How the starts of a container went.
+pub(crate) fn startup_line(it: &StartupRecord) -> Startup {
+    (it.well.0.clone(), stamp(&it.well_at), millis(it.time_to_well))
+}
+
+/// See [`startup_line`].
+pub(crate) fn core_startup((well, well_at, millis): &Startup) -> Option<StartupRecord> {
+    Some(StartupRecord {
+        well: Incarnation(well.clone()),
+        well_at: core_stamp(well_at)?,
+        time_to_well: Duration::from_millis(*millis),
     })
 }
 

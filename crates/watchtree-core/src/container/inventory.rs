@@ -280,7 +280,7 @@ impl Inventory {
             RunState::Removing => Status::Removing,
         };
         let status = observation.status();
-        let same_health = entry.run != RunState::Running || entry.health == observation.health();
+        let same_health = entry.run != RunState::Running || !observation.is_health_open(Some(entry.health));
         let renamed = *moves || observation.name() != entry.name;
         // The engine's restarts between two lists show in its count only.
         status != expected || !same_health || !observation.is_current() || renamed || status == Status::Backoff

@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+pub use super::health_check::CheckRun;
 pub use super::record::{EngineLife, Record, Recovered};
 pub use super::stamps::{ContainerId, EngineTime};
 
@@ -47,7 +48,7 @@ pub enum Health {
     Starting,
     /// Last checks passed.
     Healthy,
-    /// `retries` checks in a row failed.
+    /// `retries` checks in a row failed; or the engine has stopped checking.
     Unhealthy,
 }
 
@@ -100,8 +101,10 @@ pub struct ContainerView {
     pub health: Health,
     /// Failed checks in a row.
     pub health_streak: u32,
-    /// Output of the last check, cut to 256 bytes.
-    pub health_output: String,
+    /// Failed checks in a row that make it unhealthy; 0 = not known.
+    pub health_retries: u32,
+    /// The newest runs of that row, oldest first; at most [`CheckRun::COUNT_MAX`].
+    pub health_failures: Vec<CheckRun>,
     /// Start period of its health check (zero = none): the base of the grace.
     pub health_start_period: Duration,
     /// The engine's policy.

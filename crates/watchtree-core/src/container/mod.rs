@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `observation`, `inventory`, `continuity` | what is known of a container, who is who, may events be trusted |
 //! | `engine_lives` | when the engine answered, and when it was going down or none was there |
+//! | `health_check`, `turns` | what the runs of a health check prove, and whose turn it is to be asked for them |
 //! | `classifier`, `flag_evidence` | who or what ended a container; what the engine's manual-stop flag proves of it |
 //! | `subject` | a container as a kind of subject for the one supervisor: ping, guards, reboot |
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
@@ -16,7 +17,7 @@
 //! | `list_schedule`, `processes`, `backstop` | what is seen where no event tells it, and at which cost |
 //! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
 //!
-//! Each file imports only those above it, but for `stamps`, `record`, `io`, `settings` and `labels`, which all may use.
+//! Each file imports only those above it, but for `stamps`, `record`, `health_check`, `io`, `settings` and `labels`, which all may use.
 
 mod agent;
 mod backstop;
@@ -28,6 +29,7 @@ mod engine_calls;
 mod engine_lives;
 mod flag_evidence;
 mod fleet;
+pub mod health_check;
 mod inventory;
 pub mod io;
 pub mod labels;
@@ -49,6 +51,7 @@ pub mod settings;
 mod stamps;
 mod status;
 mod subject;
+mod turns;
 mod words;
 
 pub use agent::ContainerAgent;

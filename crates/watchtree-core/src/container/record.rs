@@ -146,6 +146,13 @@ pub enum Record {
         /// When, on the engine's clock, and the number of the signal; `None` = it is clear again.
         by: Option<(EngineTime, u32)>,
     },
+    /// A life of the subject became well for the first time: its startup grace is over.
+    BecameWell {
+        /// Who.
+        subject: SubjectId,
+        /// Which life, and what it teaches.
+        startup: StartupRecord,
+    },
     /// The subject's budget was given back whole (`retry`), or it ran clean long enough.
     Cleared {
         /// Whose.
@@ -300,6 +307,9 @@ impl Recovered {
                 let set = by.map(|(at, signal)| (id.clone(), at, signal));
                 self.with(subject, |it| it.flag_set = set);
             }
+            Record::BecameWell { subject, startup } => {
+                self.with(subject, |it| it.startup = Some(startup.clone()));
+            }
             Record::Cleared { subject } => self.with(subject, |it| {
                 it.charges.clear();
                 it.given_up = None;
@@ -390,6 +400,8 @@ pub struct RecoveredSubject {
     pub stop_seen: Option<(ContainerId, EngineTime, u32)>,
     /// A signal that was no stop and has set the manual-stop flag (container, when, signal).
     pub flag_set: Option<(ContainerId, EngineTime, u32)>,
+    /// How its starts went.
+    pub startup: Option<StartupRecord>,
     /// Restarts charged, oldest first (moment, its boot, label); at most [`Recovered::CHARGES_MAX`].
     pub charges: Vec<(Moment, BootId, WallTime)>,
     /// A repair that has not ended, or that has left it down.
@@ -398,6 +410,17 @@ pub struct RecoveredSubject {
     pub given_up: Option<(Moment, BootId, WallTime)>,
     /// Till when it is held.
     pub held: Option<HoldEnd>,
+}
+
+/// How the starts of a container went.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StartupRecord {
+    /// The last life that became well.
+    pub well: Incarnation,
+    /// When it did (moment, its boot, label).
+    pub well_at: (Moment, BootId, WallTime),
+    /// How long starts of late took to become well, by the slowest of them.
+    pub time_to_well: Duration,
 }
 
 /// See [`Record::Repair`].

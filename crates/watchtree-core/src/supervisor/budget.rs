@@ -48,6 +48,13 @@ impl RestartBudget {
         u32::try_from(within.count()).unwrap_or(u32::MAX)
     }
 
+    /// Restarts after `after` (`None` = all), within the window that ended with `now`.
+    pub fn used_after(&self, after: Option<Past>, now: Moment, window: Duration) -> u32 {
+        let within = self.restarts.iter().rev();
+        let within = within.take_while(|&&at| after < Some(at) && at.age(now) < window);
+        u32::try_from(within.count()).unwrap_or(u32::MAX)
+    }
+
     /// What is left.
     pub fn left(&self, now: Moment, allowance: Allowance) -> u32 {
         allowance.budget.saturating_sub(self.used(now, allowance.window))
@@ -294,6 +301,9 @@ mod tests {
             (0..3).for_each(|_| budget.record_restart(Past::ago(now, Duration::from_secs(ago))));
         }
         assert_eq!(budget.used(now, allowance.window), 3);
+        let ago = |secs| Some(Past::ago(now, Duration::from_secs(secs)));
+        let used = [None, ago(600), ago(590)].map(|it| budget.used_after(it, now, allowance.window));
+        assert_eq!(used, [3, 3, 0]);
         assert_eq!(budget.used(now + Duration::from_secs(10), allowance.window), 0);
         let three = Allowance { budget: 3, ..allowance };
         assert_eq!(budget.free_at(now, three), Moment::from_millis(30_000));

@@ -41,8 +41,8 @@ pub struct RestartLimits {
     pub reset_after_stable: Duration,
     /// A restarted subject counts as repaired when its new incarnation lasted this long.
     pub verify: Duration,
-    /// Least startup grace after a restart of ours, doubled per further restart in the window. In it a subject that
-    /// runs but is ill is not acted on.
+    /// Least startup grace after a restart of ours, doubled per further restart since it was last well. In it a subject
+    /// that runs but is ill is not acted on.
     pub grace_min: Duration,
     /// Longest startup grace.
     pub grace_max: Duration,
@@ -184,7 +184,7 @@ impl RestartPolicy {
         }
     }
 
-    /// The startup grace of an incarnation that began with `restarts` in the window, from the subject's own `base`.
+    /// The startup grace of an incarnation that began with `restarts` since the subject was last well, from its own `base`.
     pub fn grace(&self, base: Duration, restarts: u32) -> Duration {
         match restarts {
             0 => base,

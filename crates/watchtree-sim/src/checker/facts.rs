@@ -173,6 +173,7 @@ pub(super) struct HostFacts {
     pub(super) forgot: Moment,
     pub(super) ill_until: Moment,
     pub(super) flag_unreadable_until: Moment,
+    pub(super) checks_fail_until: Moment,
     /// When it was last touched by anything that excuses a suspicion.
     pub(super) troubled: Moment,
     pub(super) child_hurt: Moment,
@@ -218,6 +219,7 @@ impl HostFacts {
             forgot: Moment::ZERO,
             ill_until: Moment::ZERO,
             flag_unreadable_until: Moment::ZERO,
+            checks_fail_until: Moment::ZERO,
             troubled: now,
             child_hurt: now,
             ipc_bad_until: Moment::ZERO,
@@ -316,6 +318,7 @@ impl HostFacts {
             Observation::EngineReady { .. } => self.engine_up = true,
             Observation::EventsForgotten { until, .. } => self.forgot = self.forgot.max(*until),
             Observation::FlagUnreadable { until, .. } => self.flag_unreadable_until = *until,
+            Observation::ChecksFail { until, .. } => self.checks_fail_until = self.checks_fail_until.max(*until),
             Observation::Excused { excuse, until, .. } => {
                 let what = match excuse {
                     Excuse::Suspicion => &mut self.troubled,

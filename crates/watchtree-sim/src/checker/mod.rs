@@ -60,13 +60,13 @@ impl Checker {
         }
     }
 
-    /// True if a container waits, unhealthy, until its grace is over (a bound too, but a longer one than the calm), or is in the
-    /// repair that follows.
+    /// True if a container waits, unhealthy, until its grace is over, or until its check can tell (bounds too, but longer ones than
+    /// the calm), or is in the repair that follows.
     pub fn somebody_has_grace(&self) -> bool {
         self.hosts.iter().any(|(host, _)| {
             let mut there = host.containers.iter().filter(|(_, c)| !c.now.removed);
             there.any(|(place, c)| match host.held(&host.subject(*place)) {
-                Some(State::Unhealthy) => c.now.hung,
+                Some(State::Unhealthy | State::Degraded) => c.now.hung,
                 Some(State::Repairing | State::Starting) => true,
                 _ => false,
             })
@@ -162,6 +162,7 @@ fn host_of(what: &Observation) -> Option<usize> {
         | Observation::Person { host, .. }
         | Observation::EventsForgotten { host, .. }
         | Observation::FlagUnreadable { host, .. }
+        | Observation::ChecksFail { host, .. }
         | Observation::Excused { host, .. }
         | Observation::StreamOpened { host }
         | Observation::StreamClosed { host }

@@ -15,6 +15,9 @@ use watchtree_core::verdict::State;
 /// How long a hung container's health check takes to say so, at the most: two runs of one second, each after one second,
 /// and what is left of the run before.
 const HANG_SEEN_AFTER: Duration = Duration::from_secs(5);
+/// Checks that could not be run, and time out now, tell of a hang when the engine's log holds nothing else: five runs, and
+/// the list that finds them.
+const CHECKS_TELL: Duration = Duration::from_secs(5 * 3 + 10);
 /// An end whose event is lost is seen by the next list; then late events are waited for, and the engine's flag is asked.
 const SEEN_BY_LIST: Duration = Duration::from_secs(5 + 2 + 1);
 /// A container with a restart policy is left to the engine first.
@@ -142,7 +145,9 @@ fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) ->
         // What it began with: a grace may be longer than the window.
         let charges = host.reported.charged(c.now.born, &subject, policy.allowance.window);
         let grace = c.now.born + policy.grace(Duration::ZERO, charges);
-        from = (trouble.failed + HANG_SEEN_AFTER).max(grace).max(excused);
+        let told = host.checks_fail_until;
+        let told = (told + CHECKS_TELL).max(trouble.failed + HANG_SEEN_AFTER);
+        from = told.max(grace).max(excused);
         bound += STOP;
     }
     if trouble.well.is_none() && from + bound < now {

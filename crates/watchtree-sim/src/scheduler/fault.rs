@@ -212,6 +212,7 @@ pub const PROMISED: &[&str] = &[
     "call_deadline",
     "engine_ill",
     "probe_failed",
+    "checks_fail",
     "flag_unreadable",
     "power_cut",
     "shutdown",
@@ -358,6 +359,10 @@ fn of_engine(rng: &mut Rng, which: Which) -> Fault {
         7 => Fault::FlagUnreadable {
             host,
             lasts: rng.millis(2000, 30_000),
+        },
+        8 => Fault::ChecksFail {
+            host,
+            lasts: rng.millis(5000, 40_000),
         },
         _ => Fault::EngineIll {
             host,

@@ -361,9 +361,10 @@ fn of_engine(world: &mut World, fault: Fault) -> bool {
             ends
         }
         Fault::ChecksFail { host, lasts } => {
-            let words = "OCI runtime exec failed: exec failed: unable to start container process: unknown";
+            let (words, until) = ("OCI runtime exec failed: exec failed: unknown", now + lasts);
             world.engine(host).set_exec_broken(now, Some(words.into()));
             world.after(lasts, SimEvent::Step(host, PersonStep::ExecWorks));
+            world.saw(Observation::ChecksFail { host, until });
             true
         }
         Fault::FlagUnreadable { host, lasts } => {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use watchtree_core::container::io::EngineTime;
-use watchtree_core::container::record::{Desired, EngineLife, HoldEnd, Record, Recovered, RepairStep};
+use watchtree_core::container::record::{Desired, EngineLife, HoldEnd, Record, Recovered, RepairStep, StartupRecord};
 use watchtree_core::decision::{ActionKind, Decision, DecisionId, Guard, GuardAnswer, GuardVerdict, Outcome};
 use watchtree_core::id::{BootId, NodeName};
 use watchtree_core::subject::{Incarnation, SubjectId};
@@ -20,7 +20,7 @@ fn subject(n: u64) -> SubjectId {
 pub(crate) fn record(n: u64) -> Record {
     let (subject, id, at, wall) = (subject(n % 7), format!("{n:064x}"), Moment::from_millis(n), WallTime(n));
     let incarnation = Incarnation(format!("life {n}"));
-    match n % 12 {
+    match n % 13 {
         0 => Record::LastEvent {
             at: EngineTime(n),
             id,
@@ -87,6 +87,14 @@ pub(crate) fn record(n: u64) -> Record {
             detail: "held".to_owned(),
         },
         10 => Record::Decided(decision(n)),
+        11 => Record::BecameWell {
+            subject,
+            startup: StartupRecord {
+                well: incarnation,
+                well_at: (at, BOOT, wall),
+                time_to_well: Duration::from_millis(n),
+            },
+        },
         _ if n.is_multiple_of(5) => Record::Gone { subject },
         _ if n.is_multiple_of(7) => Record::GivenBack {
             subject,

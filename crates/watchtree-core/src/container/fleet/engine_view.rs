@@ -5,14 +5,15 @@ use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_lives::EngineLives;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, ListEntry, Record,
-    RunState,
+    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, Health, ListEntry,
+    Record, RunState,
 };
 use crate::container::network_away::NetworkAway;
 use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
+use crate::container::turns::Turns;
 use crate::id::BootId;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -33,6 +34,8 @@ pub(super) struct EngineView {
     zero: EngineTime,
     /// Subjects to be reconciled: what is known around them has changed.
     touched: BTreeSet<SubjectId>,
+    /// Of those of which it is open what the engine's `unhealthy` is worth.
+    turns: Turns,
 }
 
 /// What is known around one container.
@@ -85,6 +88,7 @@ impl EngineView {
             lives: EngineLives::new(settings.identity.boot_id, Vec::new()),
             zero: settings.engine_time(Moment::ZERO),
             touched: BTreeSet::new(),
+            turns: Turns::default(),
         }
     }
 
@@ -195,7 +199,13 @@ impl EngineView {
         if is_blind || UNSETTLED_MAX < unsettled.len() {
             return false;
         }
-        unsettled.iter().for_each(|id| self.inspect(now, id, out));
+        // No event tells of the next run of a check while the word stays `unhealthy`.
+        let all = self.inventory.observations();
+        let open = all.filter(|it| it.status() == Status::Running && it.is_health_open(None));
+        let turn = self
+            .turns
+            .next(open.map(ContainerObservation::id), UNSETTLED_MAX - unsettled.len());
+        unsettled.iter().chain(&turn).for_each(|id| self.inspect(now, id, out));
         true
     }
 
@@ -373,6 +383,8 @@ impl EngineView {
             EventAction::Kill { signal } => return Followup::OtherSignal(*signal),
             EventAction::Stop => return Followup::Stop(None),
             EventAction::Restart | EventAction::Pause | EventAction::Unpause | EventAction::Update => {}
+            // The word alone is no evidence: the runs behind it are.
+            EventAction::Health(Health::Unhealthy) => {}
             EventAction::Die { .. } => {
                 // The fast way needs no inspection; everything else about the end does, and so does the engine's back-off.
                 let ran = it.view().is_some_and(|view| view.run == RunState::Running);

@@ -8,7 +8,7 @@ use crate::container::record::{OpenRepair, RecoveredSubject, RepairStep};
 use crate::container::recovery;
 use crate::container::repair::{Act, Repair};
 use crate::container::settings::{ContainerSettings, HealMode};
-use crate::container::subject::{Around, Command, ContainerSubject, SignalOrigin, StopEvent, own_exit};
+use crate::container::subject::{Around, Command, ContainerSubject, SignalOrigin, StartupHistory, StopEvent, own_exit};
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::id::NodeName;
 use crate::recorder::Draft;
@@ -90,7 +90,11 @@ impl Watched {
         }
         let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
         let (last, desired) = (charges.iter().max().map(|it| it.in_this_boot()), memory.desired);
-        let subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
+        let mut subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
+        if let Some(startup) = memory.startup {
+            let well_at = settings.moment_before(now, startup.well_at);
+            subject.set_startup(StartupHistory::restore(startup.well, well_at, startup.time_to_well));
+        }
         let mut supervisor = Supervisor::default();
         let limit = memory.given_up.map(|it| settings.moment_before(now, it));
         let limit = limit.map(|since| Limit::remembered(since, &settings.policy));

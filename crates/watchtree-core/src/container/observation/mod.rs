@@ -8,6 +8,7 @@
 
 mod answered;
 mod asked;
+mod health;
 mod present;
 mod seen;
 mod set_back;
@@ -24,6 +25,7 @@ pub(crate) use signals::SignalHistory;
 pub(crate) use status::Status;
 pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
 
+use super::health_check::HealthEvidence;
 use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RunState};
 use crate::subject::Incarnation;
 use crate::time::Moment;
@@ -119,7 +121,7 @@ impl ContainerObservation {
                 self.runs_as(RunState::Paused, RunState::Running)
             }
             EventAction::Oom if self.began() <= event.at => self.present.oom = Some(event.at),
-            EventAction::Health(health) if self.began() <= event.at => self.present.health = health,
+            EventAction::Health(word) if self.began() <= event.at => self.present.health.take_event(word),
             _ => {}
         }
         true
@@ -202,11 +204,7 @@ impl ContainerObservation {
         }
         self.name.clone_from(&view.name);
         self.view_asked = asked;
-        self.present.health = if matches!(view.run, RunState::Running | RunState::Paused) {
-            view.health
-        } else {
-            Health::None
-        };
+        self.present.health.take_view(&view);
         self.view = Some(view);
         match self.status() {
             Status::Running | Status::Paused | Status::Backoff => {
@@ -310,13 +308,14 @@ impl ContainerObservation {
         self.present.saw_down(now, false);
     }
 
-    pub(crate) fn health(&self) -> Health {
-        self.present.health
+    /// What its health check proves; `None` = an inspection must tell.
+    pub(crate) fn health(&self) -> Option<HealthEvidence> {
+        self.present.health.evidence(self.view.as_ref())
     }
 
-    /// True for one that runs while its health check fails.
-    pub(crate) fn is_unhealthy(&self) -> bool {
-        self.status() == Status::Running && self.present.health == Health::Unhealthy
+    /// Is it open what the engine's word for its health is worth, or does a list have another word?
+    pub(crate) fn is_health_open(&self, listed: Option<Health>) -> bool {
+        self.present.health.is_open(listed, self.view.as_ref())
     }
 
     /// The kernel killed it for memory: not one of its children, after which it went on.

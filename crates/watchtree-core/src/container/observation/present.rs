@@ -1,8 +1,9 @@
 //! What begins anew with each incarnation of a container. Decides nothing.
 
 use super::asked::ManualStopFlag;
+use super::health::HealthWord;
 use super::set_back::ClockSetBack;
-use crate::container::io::{EngineTime, Health};
+use crate::container::io::EngineTime;
 use crate::time::{Duration, Moment};
 
 /// The engine says that memory ran out before the end that comes of it (seen: 40 to 150 ms).
@@ -34,7 +35,7 @@ pub(super) struct Present {
     /// When its start event arrived.
     pub(super) born_at: Option<Moment>,
     pub(super) end: Option<SeenEnd>,
-    pub(super) health: Health,
+    pub(super) health: HealthWord,
     /// When memory ran out, of the container or of a child.
     pub(super) oom: Option<EngineTime>,
     pub(super) flag: ManualStopFlag,

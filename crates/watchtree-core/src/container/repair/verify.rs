@@ -1,7 +1,8 @@
-//! The last steps of a repair: a new incarnation must show, and it must stay. Pure; knows nothing of how it came to be.
+//! The last steps of a repair: a new incarnation must show, it must stay, and be well if its health check can tell. Pure; knows
+//! nothing of how it came to be.
 
-use super::step::{Next, Scene, failed, overruled};
-use crate::container::io::Health;
+use super::step::{Next, STAY, Scene, failed, overruled};
+use crate::container::health_check::HealthEvidence;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::decision::Outcome;
 use crate::subject::Incarnation;
@@ -85,10 +86,16 @@ pub(super) fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incar
     let patience = since + scene.grace.max(HEALTH_WITHIN);
     let stayed = format!("a new incarnation has stayed up for {}", seconds(now - since));
     match it.health() {
-        Health::Starting if now < patience => Next::Stay(Some(patience)),
-        Health::Unhealthy if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),
-        Health::Unhealthy => failed("it is unhealthy again"),
-        Health::Healthy => Next::End(Outcome::Succeeded, format!("{stayed}, healthy")),
-        Health::None | Health::Starting => Next::End(Outcome::Succeeded, stayed),
+        // An inspection is under way, and is repeated until one has told.
+        None => STAY,
+        Some(HealthEvidence::NotYet) if now < patience => Next::Stay(Some(patience)),
+        Some(HealthEvidence::Failing) if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),
+        Some(HealthEvidence::Failing) => failed("it is unhealthy again"),
+        Some(HealthEvidence::Passing) => Next::End(Outcome::Succeeded, format!("{stayed}, healthy")),
+        Some(HealthEvidence::CannotRun) => {
+            let words = format!("{stayed}; its health check cannot be run");
+            Next::End(Outcome::Succeeded, words)
+        }
+        Some(HealthEvidence::NoCheck | HealthEvidence::NotYet) => Next::End(Outcome::Succeeded, stayed),
     }
 }

@@ -3,7 +3,8 @@
 
 use super::around::Around;
 use super::present::PresentIncarnation;
-use super::words::enabled;
+use super::words::{enabled, why_no_check};
+use crate::container::health_check::HealthEvidence;
 use crate::container::inventory::runs_once;
 use crate::container::labels::Labels;
 use crate::container::network_away::NetworkAway;
@@ -59,6 +60,14 @@ impl ContainerGuards<'_> {
     /// Asks the guards before a stop of what runs. True if a fresh inspection is wanted.
     pub(super) fn before_stop(&self, admission: &mut Admission) -> bool {
         let (now, around) = (self.now, self.around);
+        admission.ask(Guard::KnownCause, || match around.observation.health() {
+            // Not even for a person who asks for a retry: nobody knows that it is ill.
+            Some(HealthEvidence::CannotRun) => {
+                let why = why_no_check(around.observation);
+                Block::new(why, State::Degraded).keyed("its check cannot be run").into()
+            }
+            _ => GuardResult::pass("its health check ran and failed"),
+        });
         let heals = self.labels.heals_unhealthy(around.settings.heal);
         admission.ask(Guard::Enabled, || enabled(heals, State::Unhealthy));
         // What a stop would end, no start brings back: not even where a person asked for a retry.

@@ -12,19 +12,22 @@ mod guards;
 mod lingering;
 mod present;
 mod signals;
+mod startup;
 mod wishes;
 mod words;
 
 pub(crate) use around::{Around, Command};
 pub(crate) use exits::own_exit;
 pub(crate) use signals::{SignalOrigin, StopEvent};
+pub(crate) use startup::StartupHistory;
 
+use crate::container::health_check::HealthEvidence;
 use crate::container::io::{ContainerId, EngineTime, Record};
 use crate::container::labels::Labels;
 use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
-use crate::container::record::{Desired, OpenRepair, RepairStep};
+use crate::container::record::{Desired, OpenRepair, RepairStep, StartupRecord};
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
@@ -49,6 +52,7 @@ pub(crate) struct ContainerSubject {
     labels: Labels,
     wishes: Wishes,
     present: PresentIncarnation,
+    startup: StartupHistory,
     /// A stop of ours that may still be under way in the engine, though its repair is over.
     lingering: Option<LingeringStop>,
     flag_note: FlagNote,
@@ -76,6 +80,7 @@ impl ContainerSubject {
             id,
             labels: Labels::default(),
             present: PresentIncarnation::restore(incarnation, last_restart, signal_at),
+            startup: StartupHistory::default(),
             wishes: Wishes::restore(desired),
             lingering: None,
             flag_note: FlagNote::restore(flag_set),
@@ -89,6 +94,11 @@ impl ContainerSubject {
 
     pub(crate) fn set_labels(&mut self, labels: Labels) {
         self.labels = labels;
+    }
+
+    /// How its starts went before a restart of this watchdog.
+    pub(crate) fn set_startup(&mut self, startup: StartupHistory) {
+        self.startup = startup;
     }
 
     pub(crate) fn present(&self) -> &PresentIncarnation {
@@ -172,6 +182,23 @@ impl ContainerSubject {
             out.command(Command::Journal(record));
         }
         self.wish(around.observation, Desired::Running, out);
+        self.note_well(now, around, supervision, out);
+    }
+
+    /// Its first `healthy` in this life is worth a record: the startup grace is over.
+    fn note_well(&mut self, now: Moment, around: &Around<'_>, supervision: &Supervision, out: &mut Out<'_>) {
+        let (it, grace) = (&*around.observation, self.grace(around, supervision));
+        let is_well = it.is_current() && it.health() == Some(HealthEvidence::Passing);
+        if is_well && self.startup.became_well(now, &it.incarnation(), (it.born_at(), grace)) {
+            let settings = around.settings;
+            let startup = StartupRecord {
+                well: it.incarnation(),
+                well_at: (now, settings.identity.boot_id, settings.wall(now)),
+                time_to_well: self.startup.time_to_well(),
+            };
+            let subject = self.id.clone();
+            out.command(Command::Journal(Record::BecameWell { subject, startup }));
+        }
     }
 
     /// It is down, and a stop of ours was perhaps still under way. Returns until when that cannot be told.
@@ -228,14 +255,20 @@ impl ContainerSubject {
     }
 
     fn assess_running(&self, now: Moment, it: &ContainerObservation) -> Assessment {
-        if it.is_unhealthy() {
-            return Assessment::Unhealthy {
-                how: "unhealthy".to_string(),
-                evidence: vec![words::health_evidence(now, it)],
-            };
+        let unhealthy = |how: &str| Assessment::Unhealthy {
+            how: how.to_string(),
+            evidence: vec![words::health_evidence(now, it)],
+        };
+        match it.health() {
+            // The event that said so has asked for an inspection, which is repeated until one has told.
+            None => Assessment::Unclear,
+            Some(HealthEvidence::Failing) => unhealthy("unhealthy"),
+            Some(HealthEvidence::CannotRun) => unhealthy("its health check cannot be run"),
+            Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => Assessment::Well {
+                since: self.present.since(),
+                shown: words::running(it, &self.labels),
+            },
         }
-        let (since, shown) = (self.present.since(), words::running(it, &self.labels));
-        Assessment::Well { since, shown }
     }
 
     /// It was made. Perhaps somebody starts it just now, which fails without an event.
@@ -285,14 +318,13 @@ impl ContainerSubject {
         Assessment::Down
     }
 
-    /// The startup grace of the present incarnation, by the restarts that it began with: one that leaves the window later
-    /// does not shorten it.
+    /// The startup grace of the present incarnation; none is left when it was well.
     fn grace(&self, around: &Around<'_>, supervision: &Supervision) -> Duration {
-        let start_period = around.observation.view().map(|view| view.health_start_period);
-        let base = self.labels.grace.or(start_period).unwrap_or(Duration::ZERO);
-        let window = around.policy.allowance.window;
-        let restarts = supervision.budget().used(self.present.since(), window);
-        around.policy.grace(base, restarts)
+        let it = &*around.observation;
+        let start_period = it.view().map(|view| view.health_start_period).unwrap_or_default();
+        let life = (&it.incarnation(), self.present.since());
+        let said = (self.labels.grace, start_period);
+        self.startup.grace(life, said, supervision.budget(), &around.policy)
     }
 }
 
@@ -417,7 +449,11 @@ impl Subject for ContainerSubject {
         out: &mut Out<'_>,
     ) -> Progress {
         let mut acts = Vec::new();
-        let moved = repair.advance(now, &around.scene(now, self.grace(around, supervision)), &mut acts);
+        if repair.is_verifying() {
+            self.note_well(now, around, supervision, out);
+        }
+        let grace = self.grace(around, supervision);
+        let moved = repair.advance(now, &around.scene(now, grace), &mut acts);
         for act in acts {
             match act {
                 Act::Inspect => around.inspect(now, out),
@@ -427,7 +463,10 @@ impl Subject for ContainerSubject {
         let it = &*around.observation;
         let (outcome, result) = match moved {
             Moved::Waits(until) => {
-                let shown = repair.shown();
+                let shown = match repair.is_verifying() {
+                    true => words::verifying(it, grace).unwrap_or_else(|| repair.shown()),
+                    false => repair.shown(),
+                };
                 return Progress::Waits { until, shown };
             }
             Moved::Restarted(since) => {

@@ -1,5 +1,6 @@
 //! What is said of a container, and the facts in words. Knows no rule.
 
+use crate::container::health_check::{CheckOutcome, CheckRun, HealthEvidence};
 use crate::container::io::Health;
 use crate::container::labels::Labels;
 use crate::container::observation::ContainerObservation;
@@ -25,10 +26,14 @@ pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown
 
 pub(super) fn running(it: &ContainerObservation, labels: &Labels) -> Shown {
     let (state, why) = match it.health() {
-        Health::Starting => (State::Starting, "running, health check starting"),
+        Some(HealthEvidence::NotYet) if it.view().is_some_and(|view| view.health == Health::Unhealthy) => {
+            let why = "running; the engine says unhealthy because it has stopped checking: no check has failed since";
+            (State::Starting, why)
+        }
+        Some(HealthEvidence::NotYet) => (State::Starting, "running, health check starting"),
         _ if !labels.remarks.is_empty() => (State::Degraded, "running, with a bad label"),
-        Health::Healthy => (State::Ok, "running, healthy"),
-        Health::None | Health::Unhealthy => (State::Ok, "running"),
+        Some(HealthEvidence::Passing) => (State::Ok, "running, healthy"),
+        _ => (State::Ok, "running"),
     };
     Shown::new(state, why)
 }
@@ -103,15 +108,40 @@ pub(super) fn end_evidence(now: Moment, it: &ContainerObservation) -> impl Itera
 
 pub(super) fn health_evidence(now: Moment, it: &ContainerObservation) -> Evidence {
     let streak = it.view().map_or(0, |view| view.health_streak);
-    let output = it.view().map_or("", |view| view.health_output.trim());
-    let mut detail = "its health check fails".to_string();
-    if streak != 0 {
-        detail = format!("{detail}, {streak} times in a row");
-    }
-    if !output.is_empty() {
-        detail = format!("{detail}: {output}");
-    }
+    let what = match it.health() {
+        Some(HealthEvidence::CannotRun) => "could not be run",
+        _ => "fails",
+    };
+    let newest = it.view().and_then(|view| view.health_failures.last());
+    let words = newest.map(|run| format!(": {}", run.words())).unwrap_or_default();
+    let detail = format!("its health check {what}, {streak} times in a row{words}");
     Evidence::new(EvidenceKind::HealthCheck, now, detail)
+}
+
+/// Why its health check cannot be run: the newest run that says so.
+pub(super) fn why_no_check(it: &ContainerObservation) -> String {
+    let runs = it.view().map_or(&[][..], |view| &view.health_failures);
+    let mut newest = runs.iter().rev();
+    let run = newest
+        .find(|run| run.outcome() == CheckOutcome::CannotRun)
+        .or(runs.last());
+    let words = run.map(CheckRun::words).unwrap_or_default();
+    format!("{words}; nothing is known of the container itself, so it is left alone")
+}
+
+/// What is shown of one that was started again, runs, and is known not to be well; nothing else is to be said of it.
+pub(super) fn verifying(it: &ContainerObservation, grace: Duration) -> Option<Shown> {
+    Some(match it.health()? {
+        HealthEvidence::Failing => {
+            let why = format!("started, and its health check fails; startup grace: {}", seconds(grace));
+            Shown::new(State::Unhealthy, why)
+        }
+        HealthEvidence::CannotRun => {
+            let why = format!("started; its health check cannot be run: {}", why_no_check(it));
+            Shown::new(State::Degraded, why)
+        }
+        HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing => return None,
+    })
 }
 
 /// `StartedAt` of an incarnation, for people.

@@ -132,11 +132,14 @@ pub(super) struct Container<V, A> {
     pub(super) restarting: bool,
     /// The kernel killed a process of this life for memory.
     pub(super) oom_seen: bool,
-    /// Checks of this life are scheduled.
+    /// A check is scheduled, by the monitor of that number: a new one begins with each life, and after each pause.
     pub(super) checking: bool,
+    pub(super) monitor: u64,
     /// When its last check ended, or its checks began: the next follow one by one from there.
     pub(super) checked: Moment,
-    /// Exit code and output of the last check of this life; -1 = it did not come to one.
+    /// Runs of its check that have ended.
+    pub(super) checks_run: usize,
+    /// Exit code and output of the last check, of this life or one before; -1 = it did not come to one.
     pub(super) last_check: Option<(i64, String)>,
     /// The engine backs off that long after each end; `None` = as it does.
     pub(super) backoff: Option<Duration>,
@@ -168,7 +171,9 @@ impl<V, A> Container<V, A> {
             restarting: false,
             oom_seen: false,
             checking: false,
+            monitor: 0,
             checked: Moment::ZERO,
+            checks_run: 0,
             last_check: None,
             backoff: None,
             slow: None,
@@ -223,6 +228,7 @@ impl<V, A> Container<V, A> {
     /// A new life begins.
     pub(super) fn lives(&mut self, now: Moment, at: EngineTime, pid: u32) {
         self.life += 1;
+        self.monitor += 1;
         self.born = now;
         self.checked = now;
         self.changed = now;
@@ -237,7 +243,7 @@ impl<V, A> Container<V, A> {
         self.view.started_at = at;
         self.view.started_at_text = format!("T{}", at.0);
         self.view.health_streak = 0;
-        self.last_check = None;
+        self.view.health_failures.clear();
         self.view.health = match self.spec.check {
             Some(_) => Health::Starting,
             None => Health::None,
@@ -255,6 +261,15 @@ impl<V, A> Container<V, A> {
         self.view.exit_code = exit_code;
         self.view.oom_killed = self.oom_seen;
         self.view.finished_at = at;
+        self.close_monitor();
+    }
+
+    /// The engine stops checking it, and says so by a word that reads like a failure; no event tells of it.
+    pub(super) fn close_monitor(&mut self) {
+        (self.monitor, self.checking) = (self.monitor + 1, false);
+        if self.spec.check.is_some() {
+            self.view.health = Health::Unhealthy;
+        }
     }
 }
 
@@ -263,6 +278,7 @@ fn view_of(spec: &Spec, view: ContainerView) -> ContainerView {
     ContainerView {
         id: spec.id.clone(),
         name: spec.name.clone(),
+        health_retries: spec.check.as_ref().map_or(0, |check| check.retries),
         health_start_period: spec.check.as_ref().map_or(Duration::ZERO, |check| check.start_period),
         restart_policy: spec.policy,
         stop_signal: spec.stop_signal.unwrap_or(15),

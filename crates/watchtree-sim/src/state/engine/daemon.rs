@@ -11,7 +11,7 @@
 //!
 //! What is in its memory ends with it: the ring, back-offs, policies called off, calls under way. What is on disk stays.
 
-use super::container::{AfterStop, RestartManager};
+use super::container::{AfterStop, Container, RestartManager};
 use super::kernel::{Asker, DaemonState, Due, Kernel, Out};
 use super::timing::Work;
 use super::{health, start, stop};
@@ -50,6 +50,7 @@ pub(super) fn terminated(k: &mut Kernel, now: Moment) -> bool {
     }
     k.daemon = DaemonState::Ending;
     if k.settings.live_restore {
+        k.containers.iter_mut().for_each(Container::close_monitor);
         return true;
     }
     for i in 0..k.containers.len() {

@@ -154,7 +154,7 @@ pub(super) enum Due {
     Answer(Asker, Result<Performed, EngineError>),
     /// The restart policy acts.
     PolicyStarts(usize, u64),
-    /// A run of the health check ends.
+    /// A run of the health check ends, of that monitor.
     CheckEnds(usize, u64),
     /// The daemon has nothing left to restore.
     Restored,

@@ -87,7 +87,7 @@ impl Engine {
             Due::StopDone(i, stopping) => stop::stop_done(k, now, i, stopping),
             Due::Answer(asker, result) => k.answer(asker, result),
             Due::PolicyStarts(i, life) => start::policy_starts(k, now, i, life),
-            Due::CheckEnds(i, life) => health::check_ends(k, now, i, life),
+            Due::CheckEnds(i, monitor) => health::check_ends(k, now, i, monitor),
             Due::Restored => daemon::restored(k, now),
             Due::DaemonEnds => drop(daemon::killed(k)),
         }
@@ -482,12 +482,12 @@ impl Engine {
 
     /// The status of its health check becomes that at once, with the event that tells of it.
     pub fn set_health(&mut self, now: Moment, place: usize, health: Health) {
-        health::set_health(&mut self.kernel, place, health);
+        health::set_health(&mut self.kernel, now, place, health);
         self.kernel.event(now, place, EventAction::Health(health));
     }
 
     /// The same, and the event is lost.
-    pub fn set_health_unseen(&mut self, place: usize, health: Health) {
-        health::set_health(&mut self.kernel, place, health);
+    pub fn set_health_unseen(&mut self, now: Moment, place: usize, health: Health) {
+        health::set_health(&mut self.kernel, now, place, health);
     }
 }

@@ -67,6 +67,7 @@ pub(super) fn pause(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     };
     if result.is_ok() {
         (c.view.run, c.changed) = (RunState::Paused, now);
+        c.close_monitor();
         k.event(now, i, EventAction::Pause);
         k.changed(i);
     }
@@ -87,7 +88,7 @@ pub(super) fn resumed(k: &mut Kernel, now: Moment, i: usize) {
     (c.view.run, c.changed) = (RunState::Running, now);
     k.event(now, i, EventAction::Unpause);
     k.changed(i);
-    health::begin_anew(k, now, i);
+    health::begin_checks(k, now, i);
 }
 
 pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker: Asker) {

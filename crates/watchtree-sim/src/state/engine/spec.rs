@@ -123,6 +123,18 @@ pub enum CheckResult {
     CannotRun(String),
     /// It does not end within its timeout.
     TimesOut,
+    /// Each run comes to the next of these, then to the first again.
+    InTurn(Vec<Self>),
+}
+
+impl CheckResult {
+    /// What the run of that number comes to.
+    pub fn of_run(&self, number: usize) -> &Self {
+        match self {
+            Self::InTurn(results) if !results.is_empty() => results[number % results.len()].of_run(number),
+            result => result,
+        }
+    }
 }
 
 /// A health check.

@@ -1,6 +1,6 @@
 //! One repair by itself: what it posts, what it waits for, and how it ends.
 use super::*;
-use crate::container::io::{ContainerView, EngineEvent, EventAction, Health, RunState};
+use crate::container::io::{CheckRun, ContainerView, EngineEvent, EventAction, Health, RunState};
 use crate::time::seconds;
 
 const NEWEST: EngineTime = EngineTime(77);
@@ -117,16 +117,28 @@ impl Bench {
 
 /// An inspection, asked for and answered at that moment; incarnation 1 began 1 s after the engine's zero, and so on.
 fn see(it: &mut ContainerObservation, ms: u64, (run, life): (RunState, &str)) {
-    see_health(it, ms, (run, life), Health::None);
+    see_health(it, ms, (run, life), (Health::None, None));
 }
 
-fn see_health(it: &mut ContainerObservation, ms: u64, (run, life): (RunState, &str), health: Health) {
+/// With the exit code of the last run of its health check, if it has failed.
+fn see_health(
+    it: &mut ContainerObservation,
+    ms: u64,
+    (run, life): (RunState, &str),
+    (health, failed): (Health, Option<i64>),
+) {
     assert!(it.begin_inspection(at(ms)));
     let started_at = stamp(1000 * life.parse::<u64>().expect("a number"));
     let is_down = matches!(run, RunState::Exited | RunState::Dead);
+    let failed = failed.map(|exit_code| CheckRun {
+        exit_code,
+        ..CheckRun::default()
+    });
     let view = ContainerView {
         run,
         health,
+        health_streak: failed.iter().len() as u32,
+        health_failures: failed.into_iter().collect(),
         started_at,
         started_at_text: life.to_string(),
         finished_at: if is_down { started_at } else { EngineTime(0) },
@@ -392,24 +404,45 @@ fn a_new_incarnation_must_stay_up_and_its_health_check_gets_its_time() {
         )
     };
     let cases = [
-        (4999, Health::Healthy, waits(5000)),
-        (5000, Health::Healthy, stayed("5.00 s, healthy")),
-        (5000, Health::None, stayed("5.00 s")),
-        (5000, Health::Starting, waits(60_000)),
-        (59_999, Health::Starting, waits(60_000)),
-        (60_000, Health::Starting, stayed("60 s")),
-        (5000, Health::Unhealthy, waits(10_000)),
+        (4999, Health::Healthy, None, waits(5000)),
+        (5000, Health::Healthy, None, stayed("5.00 s, healthy")),
+        (5000, Health::None, None, stayed("5.00 s")),
+        (5000, Health::Starting, None, waits(60_000)),
+        (59_999, Health::Starting, None, waits(60_000)),
+        (60_000, Health::Starting, None, stayed("60 s")),
+        (5000, Health::Unhealthy, Some(1), waits(10_000)),
         (
             10_000,
             Health::Unhealthy,
+            Some(1),
             Moved::Over(Outcome::Failed, "it is unhealthy again".to_string()),
         ),
+        (4999, Health::Unhealthy, Some(127), waits(5000)),
+        (
+            5000,
+            Health::Unhealthy,
+            Some(127),
+            stayed("5.00 s; its health check cannot be run"),
+        ),
+        // The engine has stopped checking.
+        (5000, Health::Unhealthy, None, waits(60_000)),
+        (60_000, Health::Unhealthy, None, stayed("60 s")),
     ];
-    for (ms, health, expected) in cases {
+    for (ms, health, failed, expected) in cases {
         let mut bench = Bench::verifying();
-        see_health(&mut bench.it, ms, (RunState::Running, "2"), health);
-        assert_eq!(bench.moved(ms), expected, "{health:?} at {ms} ms");
+        see_health(&mut bench.it, ms, (RunState::Running, "2"), (health, failed));
+        assert_eq!(bench.moved(ms), expected, "{health:?}, {failed:?} at {ms} ms");
     }
+    let mut bench = Bench::verifying();
+    let word = EngineEvent {
+        at: stamp(5000),
+        id: "c1".into(),
+        name: "web".into(),
+        compose: None,
+        action: EventAction::Health(Health::Unhealthy),
+    };
+    assert!(bench.it.take(at(5000), &word, true));
+    bench.waits(10_000, None);
     let mut bench = Bench::verifying();
     bench.gap_until = Some(at(7000));
     bench.waits(6000, Some(7000));
