@@ -168,6 +168,46 @@ fn each_hang_of_a_service_that_becomes_well_is_repaired_as_fast_as_the_first() {
     assert!(after.iter().all(|secs| *secs <= took[0] + 1), "{after:?}");
 }
 
+/// It was well in its new incarnation: that need not stay up for 5 s to have failed.
+#[test]
+fn what_was_well_and_is_ill_again_is_repaired_before_its_repair_was_verified() {
+    let mut w = checked(&["a"]);
+    w.does("the check of a exits 1, 2500ms, the check of a passes, 1500ms, the check of a exits 1, 2s");
+    w.tells(expect![[r#"
+        0.000  happens  the check of a exits 1
+        2.003  seen     a: health_status unhealthy
+        2.005  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        2.005  done     stop -t 10 a
+        2.005  told     a REPAIRING: being stopped, to be started again
+        2.009  seen     a: kill, signal 15
+        2.029  seen     a: stop
+        2.029  done     stop -t 10 a → done
+        2.034  seen     a: die, exit code 143
+        2.034  done     start a
+        2.155  done     start a → done
+        2.156  decided  stop then start a: verifying, a new incarnation was seen
+        2.156  told     a STARTING: started; it must stay up to count as repaired
+        2.158  seen     a: start
+        2.500  happens  the check of a passes
+        3.158  seen     a: health_status healthy
+        4.000  happens  the check of a exits 1
+        5.158  seen     a: health_status unhealthy
+        5.160  decided  stop then start a: failed, it is unhealthy again
+        5.160  told     a REPAIRING: unhealthy: waits before the next try
+        5.260  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
+        5.260  done     stop -t 10 a
+        5.264  seen     a: kill, signal 15
+        5.284  seen     a: stop
+        5.284  done     stop -t 10 a → done
+        5.289  seen     a: die, exit code 143
+        5.289  done     start a
+        5.410  done     start a → done
+        5.411  decided  stop then start a: verifying, a new incarnation was seen
+        5.411  told     a STARTING: started; it must stay up to count as repaired
+        5.413  seen     a: start
+    "#]]);
+}
+
 /// A start that never becomes well gets more time with each try; what is ill meanwhile is shown so.
 #[test]
 fn a_start_that_never_becomes_well_gets_more_time_and_is_shown_as_ill() {

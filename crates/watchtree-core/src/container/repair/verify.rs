@@ -76,7 +76,11 @@ pub(super) fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incar
     if it.is_current() && it.incarnation() != *life {
         return failed("it was started once more by somebody else");
     }
-    let until = since + scene.verify;
+    // What fails when its grace is over has failed: it need not stay up to prove it.
+    let until = match it.health() {
+        Some(HealthEvidence::Failing) => since + scene.grace,
+        _ => since + scene.verify,
+    };
     if now < until {
         return Next::Stay(Some(until));
     }
@@ -89,7 +93,6 @@ pub(super) fn verify(now: Moment, scene: &Scene<'_>, since: Moment, life: &Incar
         // An inspection is under way, and is repeated until one has told.
         None => STAY,
         Some(HealthEvidence::NotYet) if now < patience => Next::Stay(Some(patience)),
-        Some(HealthEvidence::Failing) if now < since + scene.grace => Next::Stay(Some(since + scene.grace)),
         Some(HealthEvidence::Failing) => failed("it is unhealthy again"),
         Some(HealthEvidence::Passing) => Next::End(Outcome::Succeeded, format!("{stayed}, healthy")),
         Some(HealthEvidence::CannotRun) => {

@@ -20,6 +20,7 @@ struct Bench {
     gap_until: Option<Moment>,
     deploy_until: Option<Moment>,
     is_leaving: bool,
+    grace: Duration,
     acts: Vec<Act>,
 }
 
@@ -34,6 +35,7 @@ impl Bench {
             gap_until: None,
             deploy_until: None,
             is_leaving: false,
+            grace: Duration::from_secs(10),
             acts: Vec::new(),
         }
     }
@@ -71,7 +73,7 @@ impl Bench {
             ticket: Ticket(7),
             start_deadline: Duration::from_secs(60),
             verify: Duration::from_secs(5),
-            grace: Duration::from_secs(10),
+            grace: self.grace,
         };
         self.repair.advance(at(ms), &scene, &mut self.acts)
     }
@@ -443,6 +445,19 @@ fn a_new_incarnation_must_stay_up_and_its_health_check_gets_its_time() {
     };
     assert!(bench.it.take(at(5000), &word, true));
     bench.waits(10_000, None);
+    let mut bench = Bench::verifying();
+    bench.grace = Duration::from_secs(2);
+    see_health(
+        &mut bench.it,
+        1000,
+        (RunState::Running, "2"),
+        (Health::Unhealthy, Some(1)),
+    );
+    bench.waits(1999, Some(2000));
+    bench.gap_until = Some(at(7000));
+    bench.waits(2000, Some(7000));
+    bench.gap_until = None;
+    bench.ends(2000, Outcome::Failed, "it is unhealthy again");
     let mut bench = Bench::verifying();
     bench.gap_until = Some(at(7000));
     bench.waits(6000, Some(7000));
