@@ -1,19 +1,29 @@
 //! The container role against the model engine: what a health check proves, and how long a startup grace is.
 
 use expect_test::expect;
+use watchtree_core::decision::ActionKind;
 use watchtree_core::time::Duration;
+use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes};
 use watchtree_sim::state::engine::Check;
 
 /// Containers with a check each second, two failures of which make them unhealthy, and a budget that is no matter here.
-fn checked(names: &[&str]) -> Scene {
+fn checked(names: &[impl AsRef<str>]) -> Scene {
+    checked_since(names, "passes")
+}
+
+/// The same; before a watchdog has seen them, each check comes to that.
+fn checked_since(names: &[impl AsRef<str>], result: &str) -> Scene {
     let mut w = Scene::new();
     for name in names {
-        w.create(name, |it| {
+        w.create(name.as_ref(), |it| {
             it.check = Some(Check::default());
             it.labels.insert("watchtree.budget".into(), "100/10m".into());
         });
+    }
+    for name in names {
+        w.does(&format!("the check of {} {result}", name.as_ref()));
     }
     w.watched()
 }
@@ -102,6 +112,56 @@ fn a_service_that_is_ill_is_repaired_though_its_check_could_not_run_before() {
         the check of a exits 127/1, 30s, the check of a passes, 30s: stop -t 10 a, start a, stop -t 10 a, start a, stop -t 10 a, start a; a running OK
         the check of a exits 1/127/127/127/127, 1m: no call; a running DEGRADED
     "#]]);
+}
+
+/// What is said of all of them together.
+fn escalated(w: &Scene) -> String {
+    let asked = w.decided().iter().filter(|it| it.action == ActionKind::Escalate);
+    asked.map(|it| format!("{}: {}\n", it.subject, it.why)).collect()
+}
+
+#[test]
+fn what_an_engine_cannot_run_any_more_has_one_cause_and_what_it_never_could_has_many() {
+    let names = Scene::names(12);
+    let mut w = checked(&names);
+    w.does("10s, exec is broken: OCI runtime exec failed: broken, 2m");
+    expect![[r#"
+        h1/docker: the checks of 3 of 12 cannot be run any more: one cause, and not theirs: a person is needed; they are left alone, for nobody knows that they are ill
+    "#]]
+    .assert_eq(&escalated(&w));
+    assert!(names.iter().all(|name| w.state(name) == Some(State::Degraded)));
+    w.does("exec works, 30s");
+    assert!(names.iter().all(|name| w.state(name) == Some(State::Ok)));
+    assert!(w.calls().is_empty());
+
+    let mut w = checked_since(&names, "exits 127 sh: curl: not found");
+    w.does("2m");
+    assert!(names.iter().all(|name| w.state(name) == Some(State::Degraded)));
+    assert_eq!((escalated(&w).as_str(), w.calls().len()), ("", 0));
+}
+
+/// The list of a large engine comes once in a minute, and while the word stays `unhealthy` no event tells of the next runs: they
+/// are inspected in turns.
+#[test]
+fn a_check_that_fails_after_it_could_not_be_run_is_seen_between_two_lists() {
+    let names = Scene::names(40);
+    let mut w = checked_since(&names, "exits 127");
+    w.api().list_takes(400);
+    w.does("watchdog killed, 1s, watchdog started, 3m");
+    let mut took = Vec::new();
+    for name in names.iter().step_by(5) {
+        let (before, from) = (w.calls().len(), w.moment());
+        w.does(&format!("the check of {name} exits 1"));
+        while w.calls().len() == before && w.moment() < from + Duration::from_secs(300) {
+            w.run(100);
+        }
+        took.push(w.moment().since(from).as_secs());
+        w.does(&format!("the check of {name} passes, 13s"));
+    }
+    assert!(
+        took.iter().all(|secs| *secs <= 2 + 15),
+        "two runs, and three turns: {took:?}"
+    );
 }
 
 /// The engine says `unhealthy` as soon as it stops checking: while paused (by `commit` too), and from there to the next run.

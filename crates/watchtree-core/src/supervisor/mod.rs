@@ -266,13 +266,13 @@ impl<S: Subject> Supervisor<S> {
     /// What a ping leads to: a case for a reboot, or nothing but something shown, and when to ask again.
     fn case(&mut self, turn: &mut Turn<'_, '_, S>, assessment: Assessment) -> Result<Case, Option<Moment>> {
         let outbreaks = turn.fleet.outbreaks_mut();
-        outbreaks.note(turn.now, turn.subject.id(), assessment.is_ill());
+        outbreaks.note(turn.now, turn.subject.id(), assessment.illness());
         let (shown, wake) = match assessment {
             Assessment::Unclear => return Err(None),
             Assessment::Pending { until, shown } => (shown, until),
             Assessment::LeftAlone(shown) => (shown, None),
             Assessment::Well { since, shown } => self.well(turn, since, shown),
-            Assessment::Unhealthy { how, evidence } => {
+            Assessment::Unhealthy { how, evidence } | Assessment::Unchecked { how, evidence, .. } => {
                 let ill = Ill::Running;
                 return Ok(Case { ill, how, evidence });
             }

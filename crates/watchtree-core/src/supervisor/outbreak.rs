@@ -8,8 +8,9 @@
 //!                                                     └───┴── it is not: wait 60 s, 120 s … 600 s
 //! ```
 //!
-//! Instances of one service have something of their own in common: they are no outbreak. Counts; knows no kind of subject
-//! and reports nothing itself.
+//! Instances of one service have something of their own in common: they are no outbreak. Many whose checks cannot be run any more
+//! have one cause as well, but nobody knows that they are ill: it is told, and none of them is a canary. Counts; knows no kind of
+//! subject and reports nothing itself.
 
 use super::admission::{Block, GuardResult};
 use crate::decision::Outcome;
@@ -35,10 +36,27 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 pub struct Outbreaks {
     /// How many subjects there are to be ill.
     size: usize,
-    /// Since when each is ill. As many as there are subjects.
-    ill: BTreeMap<SubjectId, Moment>,
+    /// As many as there are subjects.
+    ill: BTreeMap<SubjectId, Member>,
     current: Option<Outbreak>,
     is_news: bool,
+}
+
+/// What a ping found of a subject.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Illness {
+    NotIll,
+    Ill,
+    /// Its check could be run before, and cannot any more.
+    Unchecked,
+}
+
+/// One that is ill.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    since: Moment,
+    /// Its check ran, and said so.
+    is_known: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -57,20 +75,23 @@ impl Outbreaks {
         self.size = size;
     }
 
-    /// What a ping found of the subject: ill or not; `None` = it could not tell.
-    pub(super) fn note(&mut self, now: Moment, subject: &SubjectId, is_ill: Option<bool>) {
-        match is_ill {
+    /// What a ping found of the subject; `None` = it could not tell.
+    pub(super) fn note(&mut self, now: Moment, subject: &SubjectId, illness: Option<Illness>) {
+        match illness {
             None => {}
-            Some(true) => self.ill(now, subject),
-            Some(false) => self.not_ill(subject),
+            Some(Illness::Ill) => self.ill(now, subject, true),
+            Some(Illness::Unchecked) => self.ill(now, subject, false),
+            Some(Illness::NotIll) => self.not_ill(subject),
         }
     }
 
-    fn ill(&mut self, now: Moment, subject: &SubjectId) {
-        if self.ill.contains_key(subject) {
+    fn ill(&mut self, now: Moment, subject: &SubjectId, is_known: bool) {
+        if let Some(member) = self.ill.get_mut(subject) {
+            self.is_news |= self.current.is_some() && member.is_known != is_known;
+            member.is_known = is_known;
             return;
         }
-        self.ill.insert(subject.clone(), now);
+        self.ill.insert(subject.clone(), Member { since: now, is_known });
         if self.current.is_none() && self.is_outbreak(now) {
             self.current = Some(Outbreak {
                 since: now,
@@ -83,7 +104,7 @@ impl Outbreaks {
     }
 
     fn is_outbreak(&self, now: Moment) -> bool {
-        let of_late = || self.ill.iter().filter(|(_, since)| now.since(**since) < WITHIN);
+        let of_late = || self.ill.iter().filter(|(_, it)| now.since(it.since) < WITHIN);
         let count = of_late().count();
         let service = |subject: &SubjectId| {
             subject
@@ -172,10 +193,18 @@ impl Outbreaks {
         core::mem::take(&mut self.is_news)
     }
 
+    /// True if the check of one of them at least has run, and says that it is ill.
+    pub fn is_known(&self) -> bool {
+        self.ill.values().any(|it| it.is_known)
+    }
+
     /// `20 of 23 turned unhealthy at once: one cause`
     fn words(&self) -> String {
         let (ill, size) = (self.ill.len(), self.size.max(self.ill.len()));
-        format!("{ill} of {size} turned unhealthy at once: one cause, and not theirs")
+        match self.is_known() {
+            true => format!("{ill} of {size} turned unhealthy at once: one cause, and not theirs"),
+            false => format!("the checks of {ill} of {size} cannot be run any more: one cause, and not theirs"),
+        }
     }
 }
 
@@ -192,7 +221,8 @@ mod tests {
     fn outbreaks(size: usize, ill: &[(&str, u64)]) -> Outbreaks {
         let mut it = Outbreaks::default();
         it.set_size(size);
-        ill.iter().for_each(|(name, secs)| it.ill(at(*secs), &subject(name)));
+        ill.iter()
+            .for_each(|(name, secs)| it.ill(at(*secs), &subject(name), true));
         it
     }
 
@@ -244,9 +274,33 @@ mod tests {
         it.not_ill(&subject("h/d/a"));
         assert!(it.take_news() && it.current().is_none() && lets_pass(&it, 1));
         assert_eq!(it.members().count(), 2);
-        it.ill(at(5), &subject("h/d/c"));
+        it.ill(at(5), &subject("h/d/c"), true);
         assert!(!it.take_news(), "it was ill before");
-        it.ill(at(5), &subject("h/d/a"));
+        it.ill(at(5), &subject("h/d/a"), true);
         assert_eq!(it.current().map(|(since, _)| since), Some(at(5)), "a new one");
+    }
+
+    #[test]
+    fn many_whose_checks_cannot_be_run_any_more_are_told_as_that_until_one_is_known_to_be_ill() {
+        let mut it = Outbreaks::default();
+        it.set_size(4);
+        let [a, b, c] = ["h/d/a", "h/d/b", "h/d/c"].map(subject);
+        let said = |it: &Outbreaks| it.current().map(|(_, words)| words);
+        it.note(at(0), &a, Some(Illness::Unchecked));
+        it.note(at(0), &b, Some(Illness::Unchecked));
+        it.note(at(0), &c, None);
+        assert_eq!(said(&it), None, "two");
+        it.note(at(1), &c, Some(Illness::Unchecked));
+        let unchecked = "the checks of 3 of 4 cannot be run any more: one cause, and not theirs";
+        assert_eq!((said(&it).as_deref(), it.is_known()), (Some(unchecked), false));
+        assert!(it.take_news());
+        it.note(at(2), &c, Some(Illness::Unchecked));
+        assert!(!it.take_news(), "as before");
+        it.note(at(3), &c, Some(Illness::Ill));
+        let ill = "3 of 4 turned unhealthy at once: one cause, and not theirs";
+        assert_eq!((said(&it).as_deref(), it.is_known()), (Some(ill), true));
+        assert!(it.take_news());
+        it.note(at(4), &c, Some(Illness::NotIll));
+        assert_eq!(said(&it), None);
     }
 }

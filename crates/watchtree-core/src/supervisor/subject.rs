@@ -5,6 +5,7 @@
 
 use super::admission::Admission;
 use super::ill::Ill;
+use super::outbreak::Illness;
 use super::outputs::Outputs;
 use super::refusal::Refusal;
 use super::reported::Shown;
@@ -108,17 +109,27 @@ pub enum Assessment {
         /// The facts.
         evidence: Vec<Evidence>,
     },
+    /// It runs, and its check cannot be run: nothing is known of it.
+    Unchecked {
+        /// In a few words: `its health check cannot be run`.
+        how: String,
+        /// The facts.
+        evidence: Vec<Evidence>,
+        /// Its check could be run before: the cause may be outside of it.
+        is_new: bool,
+    },
     /// It has ended: see [`Supervision::exit`].
     Down,
 }
 
 impl Assessment {
-    /// Does it run and is not well? `None` = that cannot be said now.
-    pub(super) const fn is_ill(&self) -> Option<bool> {
+    /// Does it run and is not well? `None` = that says nothing of what it may have in common with others.
+    pub(super) const fn illness(&self) -> Option<Illness> {
         match self {
-            Self::Unclear | Self::Pending { .. } => None,
-            Self::Unhealthy { .. } => Some(true),
-            Self::Well { .. } | Self::LeftAlone(_) | Self::Down => Some(false),
+            Self::Unclear | Self::Pending { .. } | Self::Unchecked { is_new: false, .. } => None,
+            Self::Unhealthy { .. } => Some(Illness::Ill),
+            Self::Unchecked { is_new: true, .. } => Some(Illness::Unchecked),
+            Self::Well { .. } | Self::LeftAlone(_) | Self::Down => Some(Illness::NotIll),
         }
     }
 }

@@ -30,6 +30,8 @@ struct Shown {
     since: Moment,
     why: String,
     named: Vec<SubjectId>,
+    /// One of them at least is known to be ill.
+    is_known: bool,
 }
 
 impl EngineIllness {
@@ -82,21 +84,30 @@ impl Shown {
     fn of(outbreaks: &Outbreaks) -> Option<Self> {
         let (since, why) = outbreaks.current()?;
         let named = outbreaks.members().take(NAMED_MAX).cloned().collect();
-        Some(Self { since, why, named })
+        let is_known = outbreaks.is_known();
+        Some(Self {
+            since,
+            why,
+            named,
+            is_known,
+        })
     }
 
     fn evidence(&self) -> Vec<Evidence> {
-        let facts = self.named.iter();
-        facts
-            .map(|subject| Evidence::new(EvidenceKind::HealthCheck, self.since, format!("{subject} is unhealthy")))
-            .collect()
+        let fact = |subject: &SubjectId| match self.is_known {
+            true => format!("{subject} is unhealthy"),
+            false => format!("the health check of {subject} cannot be run"),
+        };
+        let evidence = |fact| Evidence::new(EvidenceKind::HealthCheck, self.since, fact);
+        self.named.iter().map(fact).map(evidence).collect()
     }
 
     fn draft(&self, engine: &SubjectId) -> Draft {
-        let why = format!(
-            "{}: a person is needed; they are restarted one at a time, while that helps",
-            self.why
-        );
+        let then = match self.is_known {
+            true => "they are restarted one at a time, while that helps",
+            false => "they are left alone, for nobody knows that they are ill",
+        };
+        let why = format!("{}: a person is needed; {then}", self.why);
         Draft::new(engine.clone(), ActionKind::Escalate, why)
             .evidence(self.evidence())
             .guards(vec![GuardAnswer::blocked(Guard::Level, &*self.why)])

@@ -255,15 +255,19 @@ impl ContainerSubject {
     }
 
     fn assess_running(&self, now: Moment, it: &ContainerObservation) -> Assessment {
-        let unhealthy = |how: &str| Assessment::Unhealthy {
-            how: how.to_string(),
-            evidence: vec![words::health_evidence(now, it)],
-        };
+        let evidence = || vec![words::health_evidence(now, it)];
         match it.health() {
             // The event that said so has asked for an inspection, which is repeated until one has told.
             None => Assessment::Unclear,
-            Some(HealthEvidence::Failing) => unhealthy("unhealthy"),
-            Some(HealthEvidence::CannotRun) => unhealthy("its health check cannot be run"),
+            Some(HealthEvidence::Failing) => Assessment::Unhealthy {
+                how: "unhealthy".to_string(),
+                evidence: evidence(),
+            },
+            Some(HealthEvidence::CannotRun) => Assessment::Unchecked {
+                how: "its health check cannot be run".to_string(),
+                evidence: evidence(),
+                is_new: self.startup.was_ever_well(it.id()),
+            },
             Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => Assessment::Well {
                 since: self.present.since(),
                 shown: words::running(it, &self.labels),

@@ -4,6 +4,7 @@
 //! A grace is for starting: the first `healthy` of a life ends it. It grows with starts that never became well, and with them
 //! only. Does not know whether the container is well now.
 
+use crate::container::io::ContainerId;
 use crate::subject::Incarnation;
 use crate::supervisor::{RestartBudget, RestartPolicy};
 use crate::time::{Duration, Moment, Past};
@@ -54,6 +55,12 @@ impl StartupHistory {
 
     pub(super) fn has_been_well(&self, life: &Incarnation) -> bool {
         !life.0.is_empty() && self.well == *life
+    }
+
+    /// A life of that container was well: its check can be run in it.
+    pub(super) fn was_ever_well(&self, id: &ContainerId) -> bool {
+        let life = self.well.0.strip_prefix(id.as_str());
+        life.is_some_and(|rest| rest.starts_with('@'))
     }
 
     pub(super) fn time_to_well(&self) -> Duration {
@@ -117,6 +124,8 @@ mod tests {
             assert!(history.became_well(at(secs + 2), &life(&name), seen));
         }
         assert!(!history.has_been_well(&Incarnation::default()));
+        let was_well = |id: &str| history.was_ever_well(&id.into());
+        assert!(was_well("c1") && !was_well("c") && !was_well("c11") && !was_well(""));
     }
 
     #[test]
