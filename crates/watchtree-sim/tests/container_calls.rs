@@ -277,33 +277,33 @@ fn a_long_wait_for_a_turn_is_recorded() {
         .tells(expect![[r#"
             0.000  happens  slow is unhealthy
             0.003  seen     slow: health_status unhealthy
-            0.003  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            0.003  done     stop -t 90 slow
-            0.003  told     slow REPAIRING: being stopped, to be started again
-            0.007  seen     slow: kill, signal 15
+            0.005  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            0.005  done     stop -t 90 slow
+            0.005  told     slow REPAIRING: being stopped, to be started again
+            0.009  seen     slow: kill, signal 15
             0.100  happens  b is unhealthy
             0.103  seen     b: health_status unhealthy
-            0.103  told     b REPAIRING: unhealthy: waits for its turn: 1 repairs are under way
-            30.103 decided  b: unhealthy: waits for its turn: 1 repairs are under way; in_flight blocked
-            90.007 seen     slow: kill, signal 9
-            90.027 seen     slow: stop
-            90.027 done     stop -t 90 slow → done
-            90.028 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            90.028 done     stop -t 10 b
-            90.032 seen     slow: die, exit code 137
-            90.032 done     start slow
-            90.032 seen     b: kill, signal 15
-            90.052 seen     b: stop
-            90.052 done     stop -t 10 b → done
-            90.057 seen     b: die, exit code 143
-            90.057 done     start b
-            90.153 done     start slow → done
-            90.154 decided  stop then start slow: verifying, a new incarnation was seen
-            90.154 told     slow STARTING: started; it must stay up to count as repaired
-            90.156 seen     slow: start
-            90.178 done     start b → done
-            90.179 decided  stop then start b: verifying, a new incarnation was seen
-            90.179 told     b STARTING: started; it must stay up to count as repaired
-            90.181 seen     b: start
+            0.105  told     b REPAIRING: unhealthy: waits for its turn: 1 repairs are under way
+            30.105 decided  b: unhealthy: waits for its turn: 1 repairs are under way; in_flight blocked
+            90.009 seen     slow: kill, signal 9
+            90.029 seen     slow: stop
+            90.029 done     stop -t 90 slow → done
+            90.030 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            90.030 done     stop -t 10 b
+            90.034 seen     slow: die, exit code 137
+            90.034 done     start slow
+            90.034 seen     b: kill, signal 15
+            90.054 seen     b: stop
+            90.054 done     stop -t 10 b → done
+            90.059 seen     b: die, exit code 143
+            90.059 done     start b
+            90.155 done     start slow → done
+            90.156 decided  stop then start slow: verifying, a new incarnation was seen
+            90.156 told     slow STARTING: started; it must stay up to count as repaired
+            90.158 seen     slow: start
+            90.180 done     start b → done
+            90.181 decided  stop then start b: verifying, a new incarnation was seen
+            90.181 told     b STARTING: started; it must stay up to count as repaired
+            90.183 seen     b: start
         "#]]);
 }
