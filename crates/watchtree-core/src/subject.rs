@@ -12,6 +12,7 @@
 //! h1/docker/nginx         a container without compose, by name
 //! ```
 
+use crate::hash::{FNV1A_BASIS, fnv1a};
 use crate::id::{NAME_BYTES_MAX, NameError, NodeName, check_name};
 use crate::words::words;
 use alloc::collections::BTreeMap;
@@ -21,6 +22,8 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Bound;
 
+/// A `-` and the hash of a segment that is cut.
+const HASH_BYTES: usize = 17;
 /// Longest subject id in bytes.
 pub const SUBJECT_BYTES_MAX: usize = 640;
 /// Most segments of a subject id.
@@ -48,12 +51,17 @@ impl SubjectId {
         Self(name.as_str().to_string())
     }
 
-    /// This subject's child with that last segment. Bytes that no name may have become `_`, and a long segment is cut:
-    /// container names and compose labels come from outside and must not be able to break a path.
+    /// This subject's child with that last segment. Bytes that no name may have become `_`, and a long segment is cut, with a hash
+    /// of the whole at its end: container names and compose labels come from outside and must neither be able to break a path nor,
+    /// two that begin alike, to be one.
     pub fn child(&self, segment: &str) -> Self {
+        if NAME_BYTES_MAX < segment.chars().count() {
+            let hash = fnv1a(FNV1A_BASIS, segment.as_bytes());
+            let kept: String = segment.chars().take(NAME_BYTES_MAX - HASH_BYTES).collect();
+            return self.child(&format!("{kept}-{hash:016x}"));
+        }
         let clean: String = segment
             .chars()
-            .take(NAME_BYTES_MAX)
             .map(|c| {
                 if c.is_ascii_alphanumeric() || "._-@".contains(c) {
                     c

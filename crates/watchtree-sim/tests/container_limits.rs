@@ -269,6 +269,7 @@ fn a_deployment_is_left_alone() {
         for (key, value) in [("project", "shop"), ("service", "web"), ("container-number", "1")] {
             it.labels.insert(format!("com.docker.compose.{key}"), value.into());
         }
+        it.labels.insert("watchtree.enable".into(), "true".into());
     };
     w.create("shop-web-1", compose);
     let mut w = w.watched();
@@ -288,8 +289,8 @@ fn a_deployment_is_left_alone() {
             0.503  seen     shop-web-1: destroy
             0.503  told     shop/web/1 UNKNOWN: its container was removed; a successor may come
             0.503  seen     0123_shop-web-1: die, exit code 1
-            0.503  decided  0123_shop-web-1: exited (1): its compose service is being deployed; deploy blocked
-            0.503  told     0123_shop-web-1 REPAIRING: exited (1): its compose service is being deployed
+            0.503  decided  0123_shop-web-1: exited (1): its service, or its name, is being deployed; deploy blocked
+            0.503  told     0123_shop-web-1 REPAIRING: exited (1): its service, or its name, is being deployed
         "#]]);
 }
 

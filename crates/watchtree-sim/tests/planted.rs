@@ -4,7 +4,7 @@ use watchtree_sim::run::{Plan, run};
 use watchtree_sim::scheduler::Bug;
 
 /// Seeds within which a planted defect must be caught by its own rule; another rule may catch it before in some.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 150;
 
 #[track_caller]
 fn is_caught(rule: &str, bug: Bug) {

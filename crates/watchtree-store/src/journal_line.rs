@@ -59,6 +59,15 @@ pub(crate) enum Line {
         subject: String,
         startup: Startup,
     },
+    CameUp {
+        subject: String,
+        id: String,
+    },
+    Replaced {
+        subject: String,
+        id: String,
+        name: String,
+    },
     Cleared {
         subject: String,
     },
@@ -108,6 +117,10 @@ pub(crate) struct SubjectLine {
     flag_set: Option<(String, u64, u32)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     startup: Option<Startup>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    came_up: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced: Option<(String, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     charges: Vec<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,6 +194,15 @@ impl Line {
             Record::BecameWell { subject, startup } => Self::BecameWell {
                 subject: subject.to_string(),
                 startup: startup_line(startup),
+            },
+            Record::CameUp { subject, id } => Self::CameUp {
+                subject: subject.to_string(),
+                id: id.clone(),
+            },
+            Record::Replaced { subject, id, name } => Self::Replaced {
+                subject: subject.to_string(),
+                id: id.clone(),
+                name: name.clone(),
             },
             Record::Cleared { subject } => Self::Cleared {
                 subject: subject.to_string(),
@@ -311,6 +333,15 @@ impl Line {
                 subject: subject_id(&subject)?,
                 startup: core_startup(&startup)?,
             },
+            Self::CameUp { subject, id } => Record::CameUp {
+                subject: subject_id(&subject)?,
+                id,
+            },
+            Self::Replaced { subject, id, name } => Record::Replaced {
+                subject: subject_id(&subject)?,
+                id,
+                name,
+            },
             Self::Cleared { subject } => Record::Cleared {
                 subject: subject_id(&subject)?,
             },
@@ -411,6 +442,8 @@ impl SubjectLine {
             stop_seen,
             flag_set,
             startup,
+            came_up,
+            replaced,
             charges,
             repair,
             given_up,
@@ -425,6 +458,8 @@ impl SubjectLine {
             stop_seen: stop_seen.as_ref().map(seen),
             flag_set: flag_set.as_ref().map(seen),
             startup: startup.as_ref().map(startup_line),
+            came_up: came_up.clone(),
+            replaced: replaced.clone(),
             charges: charges.iter().map(stamp).collect(),
             repair: repair.as_ref().map(RepairLine::of),
             given_up: given_up.as_ref().map(stamp),
@@ -446,6 +481,8 @@ impl SubjectLine {
             stop_seen: self.stop_seen.map(seen),
             flag_set: self.flag_set.map(seen),
             startup: self.startup.as_ref().and_then(core_startup),
+            came_up: self.came_up,
+            replaced: self.replaced,
             charges: self.charges.iter().filter_map(core_stamp).collect(),
             repair,
             given_up: self.given_up.as_ref().and_then(core_stamp),

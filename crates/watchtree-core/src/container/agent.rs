@@ -1,5 +1,4 @@
-//! The container role: wires the fleet of one engine's containers to the parent, to people and to the driver. Decides
-//! nothing itself.
+//! The container role: wires the fleet of one engine's containers to parent, people and driver. Decides nothing itself.
 //!
 //! ```text
 //! input ─▶ fleet (observe, classify, admit, repair) ─▶ outbox ─▶ effects
@@ -16,6 +15,7 @@ use super::lifecycle::Lifecycle;
 use super::orders::Orders;
 use super::outbox::Outbox;
 use super::own_state::{OwnState, PARENT};
+use super::policy::PolicyLines;
 use super::settings::ContainerSettings;
 use super::status::ContainerCounters;
 use super::words;
@@ -45,9 +45,8 @@ pub struct ContainerAgent {
 impl ContainerAgent {
     /// Starts with what the journal held. The first effects ask for the event stream.
     pub fn new(settings: ContainerSettings, mut recovered: Recovered, now: Moment) -> Self {
-        let identity = settings.identity.clone();
         let frontend = FrontendSettings {
-            identity: identity.clone(),
+            identity: settings.identity.clone(),
             capabilities: Capabilities(Capabilities::REPORTS | Capabilities::ORDERS | Capabilities::EVENTS),
             scope: settings.engine.clone(),
             beat_wanted: settings.beat_wanted,
@@ -79,6 +78,11 @@ impl ContainerAgent {
     /// The newest decisions, oldest first; at most [`super::record::Recovered::DECISIONS_MAX`].
     pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.fleet.decisions()
+    }
+
+    /// The policy in force of a container, value by value and with where each comes from; `None` if it is not known.
+    pub fn policy(&self, subject: &SubjectId) -> Option<PolicyLines> {
+        self.fleet.policy_lines(subject)
     }
 
     /// Digest of all verdicts.
@@ -186,14 +190,11 @@ impl ContainerAgent {
             ContainerInput::Link(input) => self.frontend.handle(now, input),
             ContainerInput::Order(input) => self.on_order(now, &input),
             ContainerInput::OrderRefused(answer) => self.order_refused(now, answer),
-            ContainerInput::OrderFrame(OrderFrame { header, checked }) => {
-                if self.frontend.takes(now, &header) {
-                    match checked {
-                        Ok(order) => self.on_order(now, &OrderInput { order, local: false }),
-                        Err(answer) => self.order_refused(now, answer),
-                    }
-                }
-            }
+            ContainerInput::OrderFrame(OrderFrame { header, checked }) => match checked {
+                _ if !self.frontend.takes(now, &header) => {}
+                Ok(order) => self.on_order(now, &OrderInput { order, local: false }),
+                Err(answer) => self.order_refused(now, answer),
+            },
             ContainerInput::Stalled { .. } => {
                 self.stalls += 1;
                 self.fleet.stream_broke(now, false, &mut self.out);
@@ -212,16 +213,14 @@ impl ContainerAgent {
     fn on_order(&mut self, now: Moment, input: &OrderInput) {
         let known = self.frontend.verdict(&input.order.subject).map(|it| &it.incarnation);
         let answer = self.orders.answer(now, input, known, &mut self.fleet, &mut self.out);
-        if input.local {
-            self.out.later(ContainerEffect::LocalAnswer(answer));
-        } else {
-            self.frontend.order_result(now, answer);
+        match input.local {
+            true => self.out.later(ContainerEffect::LocalAnswer(answer)),
+            false => self.frontend.order_result(now, answer),
         }
     }
 
     fn stop(&mut self, now: Moment) {
-        let until = now + self.fleet.settings().stop_bound;
-        if self.lifecycle.stop(until) {
+        if self.lifecycle.stop(now + self.fleet.settings().stop_bound) {
             self.out.later(ContainerEffect::Stopped);
         }
         self.fleet.touch_all();

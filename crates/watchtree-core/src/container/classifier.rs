@@ -15,8 +15,8 @@
 use super::continuity::{EventContinuity, REPLAYED_WITHIN};
 use super::engine_lives::EngineLives;
 use super::flag_evidence::{self, EndedBy, FlagProof, Unseen};
-use super::inventory::runs_once;
 use super::io::{RestartPolicy, RunState};
+use super::naming::runs_once;
 use super::observation::{ContainerObservation, EngineBackoff, FLAG_WITHIN, ManualStopFlag, is_by_sigkill};
 use super::record::Desired;
 use crate::subject::Incarnation;

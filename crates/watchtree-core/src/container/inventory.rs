@@ -1,11 +1,14 @@
-//! Who is who: the containers of the engine, the subject of each, the list, and the deployments under way.
+//! Who is who: the containers of the engine, the subject of each, the list, the deployments under way, and who took whose name.
 //!
 //! A subject is compose project, service and number, else the container's name; it outlives its container for a while, for
 //! a successor may come. Does not know how well anything is.
 
-use super::io::{ContainerId, ContainerView, ListEntry, RunState};
+use super::deployments::Deployments;
+use super::io::{ContainerId, EngineEvent, EngineTime, ListEntry, RunState};
+use super::naming::{id_and_name, is_its_own_id, replaces, subject_of};
 use super::network_away::NetworkAway;
 use super::observation::{ContainerObservation, Status};
+use super::succession::Successions;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -14,18 +17,18 @@ use alloc::vec::Vec;
 
 /// Most containers that are watched.
 pub(crate) const CONTAINERS_MAX: usize = 8192;
-/// Most compose services whose deployment is remembered.
-const DEPLOYS_MAX: usize = 1024;
 /// How long a subject outlives its container where no deployment is under way.
 const EMPTY_FOR: Duration = Duration::from_secs(5);
 
-/// Compose project and service.
-pub(crate) type Service = (String, String);
+/// Two that ran beside each other for so long do not exclude each other: the one is no replacement of the other any more.
+const BESIDE: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
 struct Container {
     observation: ContainerObservation,
     subject: Option<SubjectId>,
+    /// Its name at the last attachment; empty = none yet.
+    name: String,
     /// It has a new name, and goes to its new subject when the repair under way is over, or that subject is free.
     moves: bool,
 }
@@ -41,11 +44,10 @@ struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Inventory {
     engine: SubjectId,
-    deploy_quiet: Duration,
     containers: BTreeMap<ContainerId, Container>,
     places: BTreeMap<SubjectId, Place>,
-    /// Compose services under deployment, and when they count as quiet.
-    deploys: BTreeMap<Service, Moment>,
+    deployments: Deployments,
+    successions: Successions,
     is_listed: bool,
 }
 
@@ -56,17 +58,21 @@ pub(crate) struct Attached {
     pub(crate) touched: Vec<SubjectId>,
     /// The subject that has this container now, if it had another or none before.
     pub(crate) taken_up_by: Option<SubjectId>,
+    /// Containers whose name another one was given.
+    pub(crate) replaced: Vec<ContainerId>,
+    /// The container that had to leave its subject to its successor, and is to be inspected for its new one.
+    pub(crate) moved_out: Option<ContainerId>,
 }
 
 impl Inventory {
     /// Of the engine of that name; a deployment is over when no sign of it came for `deploy_quiet`.
     pub(crate) fn new(engine: SubjectId, deploy_quiet: Duration) -> Self {
         Self {
+            deployments: Deployments::new(engine.clone(), deploy_quiet),
             engine,
-            deploy_quiet,
             containers: BTreeMap::new(),
             places: BTreeMap::new(),
-            deploys: BTreeMap::new(),
+            successions: Successions::default(),
             is_listed: false,
         }
     }
@@ -84,6 +90,7 @@ impl Inventory {
             self.containers.entry(id).or_insert(Container {
                 observation,
                 subject,
+                name: String::new(),
                 moves: false,
             });
         }
@@ -149,6 +156,7 @@ impl Inventory {
             Container {
                 observation: ContainerObservation::new(id.clone(), now),
                 subject: None,
+                name: String::new(),
                 moves: false,
             },
         );
@@ -163,13 +171,20 @@ impl Inventory {
         let (Some(view), old) = (it.observation.view(), it.subject.clone()) else {
             return out;
         };
-        let Some(mut subject) = subject_of(&self.engine, view) else {
+        let (name, set_aside) = (view.name.clone(), self.is_set_aside(id, &view.name));
+        let (by_name, mut subject) = (self.engine.outer_child(&name), subject_of(&self.engine, view));
+        out.replaced = self.note_name(now, id, &name, old.as_ref());
+        if set_aside {
             out.touched.extend(self.detach(now, id));
             return out;
-        };
-        let by_name = self.engine.outer_child(&view.name);
+        }
+        if self.successions.replaced(id).is_some() {
+            // Its successor has the same labels.
+            subject = by_name.clone();
+        }
         let moves = old.as_ref().is_some_and(|old| *old != subject && in_repair(old));
         let mut waits = moves;
+        out.moved_out = self.make_room(now, &subject, id, &in_repair);
         if !moves && old.as_ref() != Some(&subject) && self.is_taken(&subject, id) {
             // Two containers claim one place (a project started from two folders): the second goes by its name. Where that
             // is taken too, perhaps that one is about to be known by another name: asked again with the next list.
@@ -199,6 +214,56 @@ impl Inventory {
         out
     }
 
+    /// Notes under which name it is known. Returns the containers that are replaced by that.
+    fn note_name(&mut self, now: Moment, id: &ContainerId, name: &str, old: Option<&SubjectId>) -> Vec<ContainerId> {
+        let Some(it) = self.containers.get_mut(id) else {
+            return Vec::new();
+        };
+        let mut before = core::mem::replace(&mut it.name, name.to_string());
+        if before == name {
+            return Vec::new();
+        }
+        let is_news =
+            |old: &&SubjectId| old.parent().as_ref() == Some(&self.engine) && **old != self.engine.outer_child(name);
+        if let Some(old) = old.filter(|_| before.is_empty()).filter(is_news) {
+            // The journal knows it by another name.
+            before = old.last().to_string();
+        }
+        self.renamed(now, id, (&before, name))
+    }
+
+    /// It has another name than before (empty = it had none). Returns the containers that are replaced by that, itself too.
+    fn renamed(&mut self, now: Moment, id: &ContainerId, (before, name): (&str, &str)) -> Vec<ContainerId> {
+        if before != name && !before.is_empty() {
+            let is_given = self.successions.is_left(now, name);
+            self.successions.renamed(now, id, (before, name), is_given);
+        }
+        let mut replaced: Vec<_> = self.successions.taken(now, name, id).cloned().collect();
+        // Seen late, and in any order: perhaps its old name has a new owner already.
+        let mut others = self.containers.iter().filter(|(other, _)| *other != id);
+        if let Some((other, _)) = others.find(|(_, it)| !before.is_empty() && it.name == before) {
+            replaced.extend(self.successions.taken(now, before, other).cloned());
+        }
+        replaced
+    }
+
+    /// Where another container of that subject was replaced by this one, it leaves the subject to it. Returns which did.
+    fn make_room(
+        &mut self,
+        now: Moment,
+        subject: &SubjectId,
+        id: &ContainerId,
+        in_repair: impl Fn(&SubjectId) -> bool,
+    ) -> Option<ContainerId> {
+        let owner = self.container_of(subject).filter(|owner| *owner != id)?.clone();
+        let is_replaced = self.successions.replaced(&owner).is_some() && self.successions.replaced(id).is_none();
+        if !is_replaced || in_repair(subject) {
+            return None;
+        }
+        self.detach(now, &owner);
+        Some(owner)
+    }
+
     fn is_taken(&self, subject: &SubjectId, by_other_than: &ContainerId) -> bool {
         let owner = self.container_of(subject);
         owner.is_some_and(|owner| owner != by_other_than && self.containers.contains_key(owner))
@@ -224,8 +289,20 @@ impl Inventory {
 
     /// The container is gone. Returns its subject, if it was that one's present container.
     pub(crate) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
-        let subject = self.containers.remove(id)?.subject?;
+        let Container { name, subject, .. } = self.containers.remove(id)?;
+        self.successions.forget(id);
+        if self.successions.replaced_of(&name).next().is_some() {
+            self.deployments.removed(now, &name);
+        }
+        let subject = subject?;
         self.vacate(now, id, &subject).then_some(subject)
+    }
+
+    /// Subjects of containers whose name that one was given.
+    pub(crate) fn replaced_by(&self, id: &ContainerId) -> Vec<SubjectId> {
+        let name = self.containers.get(id).map_or("", |it| &it.name);
+        let replaced = self.successions.replaced_of(name);
+        replaced.filter_map(|id| self.subject_of(id).cloned()).collect()
     }
 
     /// Subjects of containers that join the network of that one.
@@ -248,6 +325,7 @@ impl Inventory {
     /// Containers were listed. Returns those that are gone: known before the list was asked for, and not on it.
     pub(crate) fn listed(&mut self, asked: Moment, there: &BTreeSet<ContainerId>) -> Vec<ContainerId> {
         self.is_listed = true;
+        self.successions.retain(|id| there.contains(id));
         let gone = self.containers.iter();
         gone.filter(|(id, it)| !there.contains(*id) && it.observation.first_seen() < asked)
             .map(|(id, _)| id.clone())
@@ -293,13 +371,10 @@ impl Inventory {
 
     /// A subject without a container: when it is to be forgotten, if no successor comes; `None` = not while nothing is listed.
     pub(crate) fn empty_until(&mut self, now: Moment, subject: &SubjectId) -> Option<Moment> {
-        let deploy = self
-            .deploys
-            .iter()
-            .find(|((project, service), _)| subject.is_within(&self.engine.outer_child(project).outer_child(service)));
+        let deploy = self.deployments.until_within(subject);
         let place = self.places.get_mut(subject)?;
         let since = *place.empty_since.get_or_insert(now);
-        let until = deploy.map_or(since, |(_, at)| *at).max(since + EMPTY_FOR);
+        let until = deploy.unwrap_or(since).max(since + EMPTY_FOR);
         self.is_listed.then_some(until)
     }
 
@@ -308,97 +383,72 @@ impl Inventory {
         self.places.remove(subject);
     }
 
-    /// A sign that a service is being deployed.
-    pub(crate) fn deploy_begins(&mut self, now: Moment, service: Option<&Service>) {
-        let Some(key) = service else { return };
-        if self.deploys.len() < DEPLOYS_MAX || self.deploys.contains_key(key) {
-            self.deploys.insert(key.clone(), now + self.deploy_quiet);
+    pub(crate) fn deployments(&self) -> &Deployments {
+        &self.deployments
+    }
+
+    pub(crate) fn deployments_mut(&mut self) -> &mut Deployments {
+        &mut self.deployments
+    }
+
+    /// It was made, or renamed from `old_name`. Returns the containers that are replaced by that.
+    pub(crate) fn named(&mut self, now: Moment, event: &EngineEvent, old_name: Option<&str>) -> Vec<ContainerId> {
+        let is_given = self.successions.is_left(now, &event.name);
+        match old_name {
+            Some(old_name) => self.deployments.renamed(now, event, old_name, is_given),
+            None => self.deployments.made(now, event),
         }
-    }
-
-    /// A further sign of a deployment, if one is under way.
-    pub(crate) fn deploy_goes_on(&mut self, now: Moment, service: Option<&Service>) {
-        if service.is_some_and(|key| self.deploys.contains_key(key)) {
-            self.deploy_begins(now, service);
+        if let Some(it) = self.containers.get_mut(&event.id) {
+            it.name.clone_from(&event.name);
         }
+        self.renamed(now, &event.id, (old_name.unwrap_or_default(), &event.name))
     }
 
-    /// The service was started. True if that ended a deployment.
-    pub(crate) fn deploy_ends(&mut self, service: Option<&Service>) -> bool {
-        service.is_some_and(|key| self.deploys.remove(key).is_some())
+    /// True while compose has it under a temporary name.
+    pub(crate) fn is_set_aside(&self, id: &ContainerId, name: &str) -> bool {
+        let Some((digits, rest)) = id_and_name(name) else {
+            return false;
+        };
+        let mut known = self.containers.range(digits.to_string()..);
+        let is_known = known.next().is_some_and(|(id, _)| is_its_own_id(id, digits));
+        let view = self.get(id).and_then(ContainerObservation::view);
+        is_known || is_its_own_id(id, digits) || view.is_some_and(|view| replaces(view, (digits, rest)))
     }
 
-    /// Ends the deployments that have become quiet. True if there was one.
-    pub(crate) fn expire_deploys(&mut self, now: Moment) -> bool {
-        let before = self.deploys.len();
-        self.deploys.retain(|_, at| now < *at);
-        self.deploys.len() < before
+    /// What the journal remembers: another container was given the name of that one.
+    pub(crate) fn restore_replaced(&mut self, id: ContainerId, name: String) {
+        self.successions.restore(id, name);
     }
 
-    /// When the next deployment becomes quiet.
-    pub(crate) fn next_deploy(&self) -> Option<Moment> {
-        self.deploys.values().min().copied()
+    /// The name that was the container's, and that another one was given.
+    pub(crate) fn given_name(&self, id: &ContainerId) -> Option<&str> {
+        self.successions.replaced(id)
     }
 
-    /// While the container's service is being deployed: until when.
-    pub(crate) fn deploy_until(&self, it: &ContainerObservation) -> Option<Moment> {
-        self.deploys.get(&service_of(it.view()?)?).copied()
+    /// While it is another's to bring the container up, for its name was given away: the name, and until when at the latest.
+    /// Not where the two get on with each other.
+    pub(crate) fn replaced(&self, it: &ContainerObservation, now: EngineTime) -> Option<(&str, Option<Moment>)> {
+        let name = self.successions.replaced(it.id())?;
+        let mut others = self.containers.iter().filter(|(id, _)| *id != it.id());
+        let Some((_, successor)) = others.find(|(_, other)| other.name == name) else {
+            return self.deployments.of_name(name).map(|until| (name, Some(until)));
+        };
+        let successor = &successor.observation;
+        let until = if it.status() == Status::Running {
+            now
+        } else {
+            it.ended()
+        };
+        let beside = Duration::from_nanos(until.0.saturating_sub(successor.began().0));
+        (successor.status() != Status::Running || beside < BESIDE).then_some((name, None))
     }
-}
-
-/// The subject a container belongs to: compose project, service and number, else its name. `None` while compose has it
-/// under a temporary name: whoever that is, it is not to be started.
-fn subject_of(engine: &SubjectId, view: &ContainerView) -> Option<SubjectId> {
-    if is_temporary_name(&view.name) {
-        return None;
-    }
-    let label = |key: &str| view.labels.get(key).map(String::as_str).filter(|text| !text.is_empty());
-    let compose = (
-        label("com.docker.compose.project"),
-        label("com.docker.compose.service"),
-        label("com.docker.compose.container-number"),
-    );
-    match compose {
-        (Some(project), Some(service), Some(number)) if !is_oneoff(view) => {
-            Some(engine.outer_child(project).outer_child(service).outer_child(number))
-        }
-        _ => Some(engine.outer_child(&view.name)),
-    }
-}
-
-/// True for a name that compose gives for a while: `<12 hex digits>_NAME`.
-pub(crate) fn is_temporary_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    12 < bytes.len() && bytes[12] == b'_' && bytes[..12].iter().all(u8::is_ascii_hexdigit)
-}
-
-/// `docker compose run`: ends when its command ends.
-fn is_oneoff(view: &ContainerView) -> bool {
-    view.labels
-        .get("com.docker.compose.oneoff")
-        .is_some_and(|text| text.eq_ignore_ascii_case("true"))
-}
-
-/// Why it is not meant to be kept up, if it is not: what it began is over when it ends, and its volumes may go with it.
-pub(crate) fn runs_once(view: &ContainerView) -> Option<&'static str> {
-    if view.auto_remove {
-        return Some("the engine removes it when it ends");
-    }
-    is_oneoff(view).then_some("a one-off container of compose")
-}
-
-fn service_of(view: &ContainerView) -> Option<Service> {
-    let label = |key: &str| view.labels.get(key).map(ToString::to_string);
-    Some((
-        label("com.docker.compose.project")?,
-        label("com.docker.compose.service")?,
-    ))
 }
 
 #[cfg(test)]
 mod tests {
     //! Attachments.
     use super::*;
+    use crate::container::io::ContainerView;
 
     fn inventory(names: &[(&str, &str)]) -> Inventory {
         let mut it = Inventory::new(SubjectId::new("h/d").unwrap(), Duration::from_secs(30));
@@ -424,10 +474,13 @@ mod tests {
 
     #[test]
     fn a_name_is_one_subject_and_a_temporary_one_is_none() {
-        let mut it = inventory(&[("c1", "web"), ("c2", "web"), ("c3", "0123456789ab_web")]);
+        let aside = "0123456789abcdef";
+        let mut it = inventory(&[("c1", "web"), ("c2", "web"), (aside, "0123456789ab_web")]);
         assert_eq!(attach(&mut it, "c1", false).as_deref(), Some("h/d/web"));
         assert_eq!(attach(&mut it, "c2", false), None, "the place is taken");
-        assert_eq!(attach(&mut it, "c3", false), None);
+        assert_eq!(attach(&mut it, aside, false), None);
+        let mut other = inventory(&[("c1", "202611261200_web")]);
+        assert_eq!(attach(&mut other, "c1", false).as_deref(), Some("h/d/202611261200_web"));
         assert_eq!(it.forget(Moment::ZERO, &"c1".to_string()).unwrap().as_str(), "h/d/web");
         assert_eq!(attach(&mut it, "c2", false).as_deref(), Some("h/d/web"));
     }
@@ -444,54 +497,5 @@ mod tests {
         assert_eq!(it.empty_until(Moment::ZERO, &web), None, "nothing is listed yet");
         it.listed(Moment::ZERO, &BTreeSet::new());
         assert_eq!(it.empty_until(Moment::ZERO, &web), Some(Moment::ZERO + EMPTY_FOR));
-    }
-
-    #[test]
-    fn compose_gives_temporary_names() {
-        let names = [
-            "0123456789ab_web",
-            "0123456789ab_",
-            "web",
-            "0123456789abc_web",
-            "0123456789zz_web",
-        ];
-        let temporary: Vec<bool> = names.map(is_temporary_name).to_vec();
-        assert_eq!(temporary, [true, true, false, false, false]);
-    }
-
-    #[test]
-    fn a_service_of_compose_is_one_subject_and_what_it_runs_once_is_another() {
-        let number = ("com.docker.compose.container-number", "1");
-        let compose = [
-            ("com.docker.compose.project", "shop"),
-            ("com.docker.compose.service", "web"),
-        ];
-        let engine = SubjectId::new("h/d").unwrap();
-        type Labels<'a> = &'a [(&'a str, &'a str)];
-        let cases: [(&str, Labels<'_>, &str); 4] = [
-            ("all three labels", &[compose[0], compose[1], number], "h/d/shop/web/1"),
-            ("no number", &compose, "h/d/x"),
-            (
-                "an empty label",
-                &[compose[0], ("com.docker.compose.service", ""), number],
-                "h/d/x",
-            ),
-            (
-                "compose run",
-                &[compose[0], compose[1], number, ("com.docker.compose.oneoff", "True")],
-                "h/d/x",
-            ),
-        ];
-        for (case, labels, expected) in cases {
-            let view = ContainerView {
-                name: "x".into(),
-                labels: labels
-                    .iter()
-                    .map(|(key, value)| (key.to_string(), value.to_string()))
-                    .collect(),
-                ..ContainerView::default()
-            };
-            assert_eq!(subject_of(&engine, &view).unwrap().as_str(), expected, "{case}");
-        }
     }
 }

@@ -117,10 +117,14 @@ pub struct ContainerView {
     pub stop_timeout: Option<Duration>,
     /// Removed by the engine when it ends.
     pub auto_remove: bool,
+    /// It was made with a terminal, or with its standard input attached to whoever made it.
+    pub terminal: bool,
     /// The container whose network it joins (`network_mode: container:ID`).
     pub joins: Option<ContainerId>,
+    /// Its image, as it was named when it was made; cut to 512 bytes.
+    pub image: String,
     /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`, and one without its value of each
-    /// owner of [`super::labels::OWNERS`]; nothing else.
+    /// owner of [`super::labels::OWNERS`]; those that a class is told by; nothing else.
     pub labels: BTreeMap<String, String>,
 }
 

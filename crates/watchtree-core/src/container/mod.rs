@@ -21,10 +21,12 @@
 
 mod agent;
 mod backstop;
+pub mod classes;
 mod classifier;
 mod climate;
 mod continuity;
 mod denied_calls;
+mod deployments;
 mod engine_calls;
 mod engine_lives;
 mod flag_evidence;
@@ -35,13 +37,16 @@ pub mod io;
 pub mod labels;
 mod lifecycle;
 mod list_schedule;
+mod naming;
 mod network_away;
 mod never_started;
 mod observation;
 mod orders;
 mod outbox;
+pub mod overrides;
 mod own_state;
 mod own_stop;
+pub mod policy;
 mod processes;
 pub mod record;
 mod recovery;
@@ -51,6 +56,7 @@ pub mod settings;
 mod stamps;
 mod status;
 mod subject;
+mod succession;
 mod turns;
 mod words;
 

@@ -153,6 +153,22 @@ pub enum Record {
         /// Which life, and what it teaches.
         startup: StartupRecord,
     },
+    /// A container ran for a while, or was well: it is no job that failed and no mistake in its making.
+    CameUp {
+        /// Of which subject.
+        subject: SubjectId,
+        /// The container.
+        id: ContainerId,
+    },
+    /// Another container was given the name of this one: it is whoever deploys' from then on.
+    Replaced {
+        /// Of which subject it was the container then.
+        subject: SubjectId,
+        /// The container.
+        id: ContainerId,
+        /// The name that it had.
+        name: String,
+    },
     /// The subject's budget was given back whole (`retry`), or it ran clean long enough.
     Cleared {
         /// Whose.
@@ -310,6 +326,10 @@ impl Recovered {
             Record::BecameWell { subject, startup } => {
                 self.with(subject, |it| it.startup = Some(startup.clone()));
             }
+            Record::CameUp { subject, id } => self.with(subject, |it| it.came_up = Some(id.clone())),
+            Record::Replaced { subject, id, name } => self.with(subject, |it| {
+                it.replaced = Some((id.clone(), name.clone()));
+            }),
             Record::Cleared { subject } => self.with(subject, |it| {
                 it.charges.clear();
                 it.given_up = None;
@@ -410,6 +430,10 @@ pub struct RecoveredSubject {
     pub given_up: Option<(Moment, BootId, WallTime)>,
     /// Till when it is held.
     pub held: Option<HoldEnd>,
+    /// The container of it that came up last.
+    pub came_up: Option<ContainerId>,
+    /// A container of it whose name another one was given, and that name.
+    pub replaced: Option<(ContainerId, String)>,
 }
 
 /// How the starts of a container went.

@@ -1,5 +1,6 @@
 //! How the container role is set up: checked values only, made by `watchtree-config` and the binary.
 
+use super::classes::Class;
 use super::io::EngineTime;
 use super::record::HoldEnd;
 use crate::id::{BootId, NodeIdentity};
@@ -34,8 +35,13 @@ pub struct ContainerSettings {
     /// Heal only containers with this label and value. Only labels that a [`super::io::ContainerView`] carries can be
     /// named: those that begin with `watchtree.`, `autoheal` or `com.docker.compose.`.
     pub selector: Option<(String, String)>,
-    /// Limits of one container, where no label says otherwise.
+    /// Limits of one container, where no class and no label says otherwise.
     pub policy: RestartPolicy,
+    /// Classes of containers and what holds for them; a later one overrules an earlier one. At most
+    /// [`Class::CLASSES_MAX`]. Only labels that a [`super::io::ContainerView`] carries can be named.
+    pub classes: Vec<Class>,
+    /// Which values the configuration sets to something else than what ships, by their keys: for people.
+    pub configured: Vec<&'static str>,
     /// Limits of all together.
     pub fleet_policy: FleetPolicy,
     /// Time between the stop signal and SIGKILL where neither a label nor the container says otherwise.
@@ -71,6 +77,8 @@ impl ContainerSettings {
             heal: HealMode::default(),
             selector: None,
             policy: RestartPolicy::default(),
+            classes: Vec::new(),
+            configured: Vec::new(),
             fleet_policy: FleetPolicy::default(),
             stop_timeout: Duration::from_secs(10),
             list_every: Duration::from_secs(60),

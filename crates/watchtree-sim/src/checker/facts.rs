@@ -26,7 +26,6 @@ pub(super) struct ProcessFacts {
     pub(super) epoch: u64,
     pub(super) exists: bool,
     pub(super) frozen: bool,
-    pub(super) started: Moment,
     /// When it last started or thawed from a stall that it is told of.
     pub(super) well_since: Moment,
     /// When it last thawed, and how long it had been frozen: also where that was too short for it to be told.
@@ -44,7 +43,6 @@ impl ProcessFacts {
                 *self = Self {
                     epoch: *epoch,
                     exists: true,
-                    started: at,
                     well_since: at,
                     ..Self::default()
                 };
@@ -246,13 +244,6 @@ impl HostFacts {
     pub(super) fn subject(&self, place: usize) -> SubjectId {
         let path = format!("{}/docker/{}", self.name(), self.containers[&place].now.name);
         SubjectId::new(&path).expect("plain names")
-    }
-
-    /// Where the product is known to forget what was meant (tests/known_defects.rs), and the run is not about that: the name
-    /// is another than in the watchdog's last life.
-    pub(super) fn is_known_defect(&self, c: &ContainerFacts) -> bool {
-        let renamed_before = c.renamed.is_some_and(|at| at < self.child.started);
-        !self.strict && renamed_before
     }
 
     /// What its container-watchdog holds of it, and why.

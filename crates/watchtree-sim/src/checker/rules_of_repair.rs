@@ -22,6 +22,8 @@ const CHECKS_TELL: Duration = Duration::from_secs(5 * 3 + 10);
 const SEEN_BY_LIST: Duration = Duration::from_secs(5 + 2 + 1);
 /// A container with a restart policy is left to the engine first.
 const ENGINE_FIRST: Duration = Duration::from_secs(2);
+/// What was renamed may be on its way to be replaced.
+const DEPLOY_QUIET: Duration = Duration::from_secs(30);
 /// What a start takes in the engine, with the calls and inspects around it.
 const START: Duration = Duration::from_secs(1);
 /// What a stop of a hung container takes.
@@ -88,7 +90,7 @@ fn check_one(
     }
     let left_alone = c.now.removed || c.stopped_by_person || c.now.run == RunState::Paused;
     let excused = left_alone || c.now.run == RunState::Created || waits_for_owner(host, now, c);
-    if excused || c.unseen || host.is_known_defect(c) {
+    if excused || c.unseen {
         troubles.remove(&place);
         return Ok(());
     }
@@ -136,8 +138,9 @@ fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) ->
     }
     let lost = host.reported.lost_at(&c.now.id).map_or(Moment::ZERO, |at| at + SHOWS);
     let held = host.reported.held_until(&subject).unwrap_or(Moment::ZERO);
-    let excused = [called, lost, held, c.now.policy_due, host.excused(now)];
-    let excused = excused.into_iter().max().expect("five moments");
+    let renamed = c.renamed.map_or(Moment::ZERO, |at| at + DEPLOY_QUIET);
+    let excused = [called, lost, held, renamed, c.now.policy_due, host.excused(now)];
+    let excused = excused.into_iter().max().expect("six moments");
     let restart = SEEN_BY_LIST + ENGINE_FIRST + START;
     let mut from = trouble.failed.max(excused);
     let mut bound = policy.delay(policy.allowance.budget) + restart;
@@ -184,8 +187,7 @@ fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Bro
         || host.reported.host_is_used_up(now)
         || waits_for_owner(host, now, c)
         || cannot_tell
-        || c.now.removed
-        || host.is_known_defect(c);
+        || c.now.removed;
     if budget <= used || excused {
         return Ok(());
     }

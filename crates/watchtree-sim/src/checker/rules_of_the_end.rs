@@ -45,7 +45,8 @@ fn check_container(host: &HostFacts, now: Moment, place: usize) -> Result<(), Br
     if matches!(c.now.run, RunState::Created | RunState::Paused) || waits {
         return Ok(());
     }
-    if c.unseen || host.is_known_defect(c) {
+    // What compose has set aside is in no tree.
+    if c.unseen || c.now.name.starts_with(&format!("{:.12}_", c.now.id)) {
         return Ok(());
     }
     if !runs && !stopped && here != Some(State::GivenUp) {

@@ -77,7 +77,7 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
         hides_its_beginning: false,
     });
     for i in 0..containers {
-        let id = |i: usize| format!("{:064x}", (h as u64 + 1) * 1000 + i as u64);
+        let id = |i: usize| format!("{:012x}{:052x}", (h as u64 + 1) * 1000 + i as u64, 0);
         let spec = Spec {
             id: id(i),
             policy: match i % 3 {
@@ -93,6 +93,8 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
         let age = world.rng.millis(60_000, 90_000);
         engine.create_running(world.now, spec, age);
     }
+    // They were made long ago, not now.
+    engine.forget_events();
     let settings = settings(&name, h as u64, &clock);
     Host::new(name, clock, engine, settings, 1000 * (h as u32 + 1))
 }

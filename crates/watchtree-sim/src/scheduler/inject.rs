@@ -251,7 +251,7 @@ fn recreate(world: &mut World, which: Which) -> bool {
     if joined || before.hung || !person(world, which, Verb::Stop(None)) {
         return false;
     }
-    let old = format!("{}_{}", &before.id[before.id.len() - 12..], before.name);
+    let old = format!("{}_{}", &before.id[..12], before.name);
     let steps = [
         PersonStep::Call(before.name.clone(), Verb::Rename(old.clone())),
         PersonStep::Recreate {

@@ -51,6 +51,12 @@ pub(crate) fn record(n: u64) -> Record {
             silent_since: EngineTime(n - 2),
             going_down_since: EngineTime(n - 4),
         }),
+        4 if n.is_multiple_of(7) => Record::Replaced {
+            subject,
+            id,
+            name: format!("c{n}"),
+        },
+        4 if n.is_multiple_of(5) => Record::CameUp { subject, id },
         4 => Record::Cleared { subject },
         5 | 6 => Record::Repair {
             subject,

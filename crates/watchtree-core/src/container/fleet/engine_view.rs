@@ -3,7 +3,7 @@
 
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_lives::EngineLives;
-use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory, is_temporary_name};
+use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, Health, ListEntry,
     Record, RunState,
@@ -18,6 +18,7 @@ use crate::id::BootId;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// After a gap in the events the whole list is compared often for this long: what still comes of what happened in it shows.
@@ -36,6 +37,8 @@ pub(super) struct EngineView {
     touched: BTreeSet<SubjectId>,
     /// Of those of which it is open what the engine's `unhealthy` is worth.
     turns: Turns,
+    /// Containers whose names were given to others, and nobody was told yet.
+    replaced: Vec<ContainerId>,
 }
 
 /// What is known around one container.
@@ -44,6 +47,10 @@ pub(super) struct Seen<'a> {
     pub(super) continuity: &'a EventContinuity,
     pub(super) lives: &'a EngineLives,
     pub(super) deploy_until: Option<Moment>,
+    /// It was made or renamed a short while ago.
+    pub(super) named_until: Option<Moment>,
+    /// Its name was given to another.
+    pub(super) replaced: Option<(String, Option<Moment>)>,
     /// The container whose network it joins, while that does not run.
     pub(super) network_away: Option<NetworkAway>,
 }
@@ -89,6 +96,7 @@ impl EngineView {
             zero: settings.engine_time(Moment::ZERO),
             touched: BTreeSet::new(),
             turns: Turns::default(),
+            replaced: Vec::new(),
         }
     }
 
@@ -100,6 +108,26 @@ impl EngineView {
     /// Takes over the engine's lives that the journal held.
     pub(super) fn restore_lives(&mut self, boot_id: BootId, lives: Vec<EngineLife>) {
         self.lives = EngineLives::new(boot_id, lives);
+    }
+
+    /// The journal remembers that another container was given the name of that one.
+    pub(super) fn restore_replaced(&mut self, replaced: Option<(ContainerId, String)>) {
+        if let Some((id, name)) = replaced {
+            self.inventory.restore_replaced(id, name);
+        }
+    }
+
+    /// Whose container's names were given to others since this was asked last: to be written down.
+    pub(super) fn take_replaced(&mut self) -> Vec<(SubjectId, ContainerId, String)> {
+        let ids = core::mem::take(&mut self.replaced);
+        let named = ids.into_iter().filter_map(|id| {
+            let subject = self.inventory.subject_of(&id)?.clone();
+            let name = self.inventory.given_name(&id)?.to_string();
+            Some((subject, id, name))
+        });
+        let named: Vec<_> = named.collect();
+        self.touched.extend(named.iter().map(|(subject, ..)| subject.clone()));
+        named
     }
 
     pub(super) fn inventory(&self) -> &Inventory {
@@ -114,17 +142,23 @@ impl EngineView {
         self.inventory.get_mut(id)
     }
 
-    /// Around the subject's present container.
-    pub(super) fn see(&mut self, subject: &SubjectId) -> Option<Seen<'_>> {
+    /// Around the subject's present container; `now` on the engine's clock.
+    pub(super) fn see(&mut self, now: EngineTime, subject: &SubjectId) -> Option<Seen<'_>> {
         let id = self.inventory.container_of(subject)?.clone();
         let it = self.inventory.get(&id)?;
-        let deploy_until = self.inventory.deploy_until(it);
+        let (view, deployments) = (it.view(), self.inventory.deployments());
+        let deploy_until = view.and_then(|view| deployments.of_service(view));
+        let named_until = view.and_then(|view| deployments.of_name(&view.name));
+        let replaced = self.inventory.replaced(it, now);
+        let replaced = replaced.map(|(name, until)| (name.to_string(), until));
         let network_away = self.inventory.network_away(it);
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
             continuity: &self.continuity,
             lives: &self.lives,
             deploy_until,
+            named_until,
+            replaced,
             network_away,
         })
     }
@@ -306,13 +340,13 @@ impl EngineView {
 
     /// Ends the deployments that have become quiet.
     pub(super) fn expire_deploys(&mut self, now: Moment) {
-        if self.inventory.expire_deploys(now) {
+        if self.inventory.deployments_mut().expire(now) {
             self.touch_all();
         }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let all = [self.continuity.next_deadline(), self.inventory.next_deploy()];
+        let all = [self.continuity.next_deadline(), self.inventory.deployments().next()];
         all.into_iter().flatten().min()
     }
 
@@ -361,22 +395,37 @@ impl EngineView {
         }
     }
 
+    /// When it happened, as far as the stamp of one that was replayed tells.
+    fn happened(&self, now: Moment, event: &EngineEvent) -> Moment {
+        if self.continuity.is_live(now) {
+            return now;
+        }
+        let age = Duration::from_nanos(self.stamp(now).0.saturating_sub(event.at.0));
+        now.saturating_sub(age)
+    }
+
     fn follow_up(&mut self, now: Moment, event: &EngineEvent) -> Followup {
-        let is_temporary = is_temporary_name(&event.name);
+        let happened = self.happened(now, event);
+        let is_set_aside = self.inventory.is_set_aside(&event.id, &event.name);
         let Some(it) = self.inventory.get_mut(&event.id) else {
             return Followup::Nothing;
         };
         match &event.action {
-            EventAction::Rename { .. } => {
-                if is_temporary {
+            EventAction::Rename { old_name } => {
+                if is_set_aside {
                     self.touched.extend(self.inventory.detach(now, &event.id));
                 }
-                self.inventory.deploy_begins(now, event.compose.as_ref());
+                let replaced = self.inventory.named(happened, event, Some(old_name));
+                self.replaced.extend(replaced);
             }
-            EventAction::Create => self.inventory.deploy_begins(now, event.compose.as_ref()),
+            EventAction::Create => {
+                let replaced = self.inventory.named(happened, event, None);
+                self.replaced.extend(replaced);
+            }
             EventAction::Start => {
-                if !is_temporary && self.inventory.deploy_ends(event.compose.as_ref()) {
-                    self.touch_all();
+                if !is_set_aside {
+                    let places = self.inventory.deployments_mut().started(event);
+                    places.iter().for_each(|place| self.touch_below(place));
                 }
             }
             EventAction::Kill { signal } if it.stop_terms().is_end(*signal) => return Followup::Stop(Some(*signal)),
@@ -392,7 +441,7 @@ impl EngineView {
                 if is_plain {
                     it.outdate_inspection();
                 }
-                self.inventory.deploy_goes_on(now, event.compose.as_ref());
+                self.inventory.deployments_mut().ended(happened, event);
                 if is_plain {
                     return Followup::Nothing;
                 }
@@ -454,8 +503,17 @@ impl EngineView {
         if it.needs_inspection() {
             self.inspect(now, id, out);
         }
-        let Attached { touched, taken_up_by } = self.inventory.attach(now, id, in_repair);
+        let Attached {
+            touched,
+            taken_up_by,
+            replaced,
+            moved_out,
+        } = self.inventory.attach(now, id, in_repair);
         self.touched.extend(touched);
+        self.replaced.extend(replaced);
+        if let Some(other) = moved_out {
+            self.inspect(now, &other, out);
+        }
         self.touched.extend(self.inventory.joiners(id));
         let subject = self.inventory.holder_of(id)?.clone();
         self.touched.insert(subject.clone());
@@ -485,6 +543,7 @@ impl EngineView {
     /// The container is gone. Returns whose present one it was.
     pub(super) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
         self.touched.extend(self.inventory.joiners(id));
+        self.touched.extend(self.inventory.replaced_by(id));
         let subject = self.inventory.forget(now, id)?;
         self.touched.insert(subject.clone());
         Some(subject)

@@ -165,6 +165,8 @@ impl Executor {
             lives: seen.lives,
             policy,
             deploy_until: seen.deploy_until,
+            named_until: seen.named_until,
+            replaced: seen.replaced,
             hold: climate.holds.on(sid).map(|(by, until)| (by.clone(), until)),
             network_away: seen.network_away,
             is_leaving: climate.is_leaving,

@@ -22,8 +22,8 @@ use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
     Performed, Record, Recovered, RunState, Ticket,
 };
-use crate::container::labels::Labels;
 use crate::container::outbox::Outbox;
+use crate::container::policy::{ContainerPolicy, PolicyLines};
 use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
 use crate::container::subject::{Command, StopEvent};
@@ -61,7 +61,8 @@ impl ContainerFleet {
     /// Takes over what the journal held.
     pub(crate) fn restore(&mut self, now: Moment, mut recovered: Recovered) {
         let settings = self.executor.settings();
-        for (sid, memory) in core::mem::take(&mut recovered.subjects) {
+        for (sid, mut memory) in core::mem::take(&mut recovered.subjects) {
+            self.engine.restore_replaced(memory.replaced.take());
             if let Some((watched, observation)) = Watched::restore(now, sid.clone(), memory, settings) {
                 self.engine.restore(sid.clone(), observation);
                 self.watched.insert(sid, watched);
@@ -172,7 +173,8 @@ impl ContainerFleet {
     }
 
     fn step(&mut self, now: Moment, sid: &SubjectId, climate: Climate<'_>, out: &mut Outbox) {
-        if let (Some(watched), Some(seen)) = (self.watched.get_mut(sid), self.engine.see(sid)) {
+        let engine_now = self.executor.settings().engine_time(now);
+        if let (Some(watched), Some(seen)) = (self.watched.get_mut(sid), self.engine.see(engine_now, sid)) {
             let replay = self.executor.step(now, (sid, watched), seen, climate, out);
             self.replay(now, replay, out);
             self.illness.follow(now, &mut self.executor, &mut self.engine, out);
@@ -236,10 +238,9 @@ impl ContainerFleet {
         if let GapEnd::Lossy { engine_away } = how {
             self.events_lost(out);
             // The engine's calls ended with it: what it did of them, the containers show.
-            let lost = if engine_away {
-                self.executor.open_calls()
-            } else {
-                Vec::new()
+            let lost = match engine_away {
+                true => self.executor.open_calls(),
+                false => Vec::new(),
             };
             lost.into_iter().for_each(|ticket| self.engine_went(now, ticket));
         }
@@ -291,6 +292,7 @@ impl ContainerFleet {
             Taken::Duplicate => None,
             Taken::Fresh(followup) => Some(followup),
         };
+        self.watched.were_replaced(self.engine.take_replaced(), out);
         let is_fresh = followup.is_some();
         self.executor.count_event(is_fresh);
         let inspects = match followup {
@@ -370,22 +372,22 @@ impl ContainerFleet {
     }
 
     pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
-        let labels = Labels::read(&view.labels, self.executor.settings());
+        let policy = ContainerPolicy::of(&view, self.executor.settings());
         let watched = &self.watched;
         let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
         if let Some(holder) = self.engine.inspected(now, id, view, in_repair, out) {
-            let watched = self.watched.get_or_new(holder.subject);
+            let watched = self.watched.taken_up(holder.subject, holder.is_new.then_some(id), out);
             let record = holder.answered.and_then(|stop| watched.stop_answered(id, stop));
             record.into_iter().for_each(|record| out.journal(record));
-            watched.take_up(labels, holder.is_new, self.executor.settings());
+            watched.take_up(policy, holder.is_new, self.executor.settings());
         }
+        self.watched.were_replaced(self.engine.take_replaced(), out);
     }
 
     pub(crate) fn inspection_failed(&mut self, now: Moment, id: &ContainerId, error: &EngineError) {
-        if *error == EngineError::NotFound {
-            self.forget(now, id, "it is gone");
-        } else {
-            self.engine.inspection_failed(id);
+        match error {
+            EngineError::NotFound => self.forget(now, id, "it is gone"),
+            _ => self.engine.inspection_failed(id),
         }
     }
 
@@ -449,8 +451,14 @@ impl ContainerFleet {
         if self.illness.is_of(sid, self.executor.settings()) {
             return self.illness.verdict(self.executor.settings());
         }
-        let (it, settings) = (self.engine.inventory().observation_of(sid), self.executor.settings());
-        self.watched.get(sid)?.verdict(it, &settings.identity.name)
+        let observer = &self.executor.settings().identity.name;
+        let it = self.engine.inventory().observation_of(sid);
+        self.watched.get(sid)?.verdict(it, observer)
+    }
+
+    /// The policy in force of a subject, value by value; `None` if it is not known.
+    pub(crate) fn policy_lines(&self, sid: &SubjectId) -> Option<PolicyLines> {
+        Some(self.watched.get(sid)?.policy_lines(self.executor.settings()))
     }
 
     /// True while something is to be said of a subject of that name.

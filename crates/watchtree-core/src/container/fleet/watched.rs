@@ -2,13 +2,15 @@
 //! of this watchdog goes on. Knows no other container, no journal and no engine.
 
 use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Record, Ticket};
-use crate::container::labels::Labels;
 use crate::container::observation::ContainerObservation;
+use crate::container::policy::{ContainerPolicy, PolicyLine};
 use crate::container::record::{OpenRepair, RecoveredSubject, RepairStep};
 use crate::container::recovery;
 use crate::container::repair::{Act, Repair};
 use crate::container::settings::{ContainerSettings, HealMode};
-use crate::container::subject::{Around, Command, ContainerSubject, SignalOrigin, StartupHistory, StopEvent, own_exit};
+use crate::container::subject::{
+    Around, Command, ContainerSubject, SignalOrigin, StartupHistory, StopEvent, Wish, own_exit,
+};
 use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
 use crate::id::NodeName;
 use crate::recorder::Draft;
@@ -90,7 +92,8 @@ impl Watched {
         }
         let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
         let (last, desired) = (charges.iter().max().map(|it| it.in_this_boot()), memory.desired);
-        let mut subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
+        let subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
+        let mut subject = subject.came_up(memory.came_up);
         if let Some(startup) = memory.startup {
             let well_at = settings.moment_before(now, startup.well_at);
             subject.set_startup(StartupHistory::restore(startup.well, well_at, startup.time_to_well));
@@ -100,6 +103,15 @@ impl Watched {
         let limit = limit.map(|since| Limit::remembered(since, &settings.policy));
         supervisor.supervision_mut().restore(charges, limit);
         Some((Self { subject, supervisor }, observation))
+    }
+
+    pub(super) fn subject(&self) -> &ContainerSubject {
+        &self.subject
+    }
+
+    /// It has a container now that was another subject's, with that wish.
+    pub(super) fn inherit(&mut self, wish: Wish) -> Option<Record> {
+        self.subject.inherit(wish)
     }
 
     /// The repair under way.
@@ -130,7 +142,7 @@ impl Watched {
     }
 
     pub(super) fn policy(&self, settings: &ContainerSettings) -> RestartPolicy {
-        self.subject.labels().policy(&settings.policy)
+        self.subject.policy().limits(&settings.policy)
     }
 
     /// The host is shutting down.
@@ -191,7 +203,7 @@ impl Watched {
         let it = &*around.observation;
         let count = self.subject.present_mut().count_engine_restarts(it);
         let count = u32::try_from(count).unwrap_or(u32::MAX).min(BUDGET_MAX);
-        if self.subject.labels().heals_crash(around.settings.heal).is_err() {
+        if self.subject.policy().heals_crash(around.settings.heal).is_err() {
             (0..count).for_each(|_| self.supervisor.supervision_mut().take_restart(now));
         } else if 0 < count {
             let total = it.view().map_or(0, |view| view.restart_count);
@@ -214,8 +226,8 @@ impl Watched {
         if reported.state() == State::Unknown && reported.why().is_empty() {
             return None;
         }
-        let mut remarks = self.subject.labels().remarks.clone();
-        remarks.truncate(Verdict::REMARKS_MAX - 1);
+        let remarks = self.subject.policy().remarks().cloned();
+        let mut remarks: Vec<_> = remarks.take(Verdict::REMARKS_MAX - 1).collect();
         if self.is_at_limit() && reported.state() != State::GivenUp {
             let why = "its restart limit was reached; it counts as well again after a whole window without an end";
             remarks.push(why.to_string());
@@ -304,15 +316,27 @@ impl Watched {
         self.subject.foreign_signal(now, it, supervision);
     }
 
-    /// It has that container now, with these labels; `is_new` = it had another one before, or none.
-    pub(super) fn take_up(&mut self, labels: Labels, is_new: bool, settings: &ContainerSettings) {
+    /// The policy in force, value by value.
+    pub(super) fn policy_lines(&self, settings: &ContainerSettings) -> Vec<PolicyLine> {
+        self.subject.policy().lines(settings)
+    }
+
+    /// Another container was given the name of that one: a repair of it is not ours to go on with.
+    pub(super) fn was_replaced(&mut self, id: &ContainerId) {
+        if let Some(repair) = self.supervisor.repair_mut().filter(|repair| repair.id() == id) {
+            repair.overrule("its name was given to another container");
+        }
+    }
+
+    /// It has that container now, with this policy; `is_new` = it had another one before, or none.
+    pub(super) fn take_up(&mut self, policy: ContainerPolicy, is_new: bool, settings: &ContainerSettings) {
         let supervision = self.supervisor.supervision_mut();
         if is_new {
             self.subject.present_mut().forget_signal();
             supervision.clear_exit();
         }
-        supervision.apply_policy(&labels.policy(&settings.policy));
-        self.subject.set_labels(labels);
+        supervision.apply_policy(&policy.limits(&settings.policy));
+        self.subject.set_policy(policy);
     }
 
     /// The engine's manual-stop flag was read after nothing could tell who ended it: that is to be asked anew.
@@ -364,11 +388,11 @@ impl Watched {
             return None;
         }
         // What is only watched would not be started after all: "trying now" would be a lie.
-        let labels = self.subject.labels();
+        let policy = self.subject.policy();
         let heals = match supervision.exit() {
-            Some(exit) if exit.is_own_stop() => Ok("what we stopped, we start"),
-            Some(_) => labels.heals_crash(mode),
-            None => labels.heals_unhealthy(mode),
+            Some(exit) if exit.is_own_stop() => Ok("what we stopped, we start".into()),
+            Some(_) => policy.heals_crash(mode),
+            None => policy.heals_unhealthy(mode),
         };
         let id = self.subject.id();
         Some(match heals {

@@ -6,6 +6,8 @@ use crate::container::outbox::Outbox;
 use crate::container::repair::Repair;
 use crate::subject::SubjectId;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// See the module's text.
 #[derive(Default)]
@@ -31,6 +33,20 @@ impl Watchlist {
     /// The one of that name, new if there is none yet.
     pub(super) fn get_or_new(&mut self, sid: SubjectId) -> &mut Watched {
         self.0.entry(sid.clone()).or_insert_with(|| Watched::new(sid))
+    }
+
+    /// The subject of a container that was inspected, new if there is none yet. Where the container is new to it: what that was
+    /// meant to do under another name holds on.
+    pub(super) fn taken_up(&mut self, sid: SubjectId, new: Option<&ContainerId>, out: &mut Outbox) -> &mut Watched {
+        let wish_of = |it: &Watched| new.and_then(|id| it.subject().wish_of(id)).cloned();
+        let is_known = self.get(&sid).is_some_and(|it| wish_of(it).is_some());
+        let wish = new
+            .filter(|_| !is_known)
+            .and_then(|_| self.0.values().find_map(wish_of));
+        let heir = self.get_or_new(sid);
+        let record = wish.and_then(|wish| heir.inherit(wish));
+        record.into_iter().for_each(|record| out.journal(record));
+        heir
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SubjectId, &mut Watched)> {
@@ -69,6 +85,16 @@ impl Watchlist {
     /// Events may have been lost: what is to be written down of that.
     pub(super) fn events_lost(&mut self) -> impl Iterator<Item = Record> {
         self.0.values_mut().filter_map(Watched::events_lost)
+    }
+
+    /// The names of these containers were given to others: remembered also over a restart of ours.
+    pub(super) fn were_replaced(&mut self, replaced: Vec<(SubjectId, ContainerId, String)>, out: &mut Outbox) {
+        for (subject, id, name) in replaced {
+            if let Some(watched) = self.get_mut(&subject) {
+                watched.was_replaced(&id);
+            }
+            out.journal(Record::Replaced { subject, id, name });
+        }
     }
 
     /// The repair of that subject is of this container.

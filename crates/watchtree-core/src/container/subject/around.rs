@@ -13,6 +13,7 @@ use crate::container::settings::ContainerSettings;
 use crate::subject::SubjectId;
 use crate::supervisor::{Outputs, RestartPolicy};
 use crate::time::{Duration, Moment};
+use alloc::string::String;
 
 /// What a role knows around one container.
 pub(crate) struct Around<'a> {
@@ -21,7 +22,12 @@ pub(crate) struct Around<'a> {
     pub(crate) continuity: &'a EventContinuity,
     pub(crate) lives: &'a EngineLives,
     pub(crate) policy: RestartPolicy,
+    /// While its compose service is being deployed: until when.
     pub(crate) deploy_until: Option<Moment>,
+    /// It was made or renamed a short while ago, and not started since: until when it may be part of a deployment.
+    pub(crate) named_until: Option<Moment>,
+    /// The name that was its and that another container was given, while that holds it back; until when at the latest.
+    pub(crate) replaced: Option<(String, Option<Moment>)>,
     /// On which subject the hold in force lies, and until when.
     pub(crate) hold: Option<(SubjectId, Moment)>,
     /// The container whose network it joins, while that does not run.

@@ -3,13 +3,16 @@
 
 use super::around::Around;
 use super::present::PresentIncarnation;
+use super::stable_run::STABLE_AFTER;
 use super::words::{enabled, why_no_check};
 use crate::container::health_check::HealthEvidence;
-use crate::container::inventory::runs_once;
-use crate::container::labels::Labels;
+use crate::container::io::RestartPolicy;
+use crate::container::naming::runs_once;
 use crate::container::network_away::NetworkAway;
+use crate::container::policy::ContainerPolicy;
+use crate::container::settings::HealMode;
 use crate::decision::Guard;
-use crate::supervisor::{Admission, Block, ExitRecord, GuardResult, Supervision};
+use crate::supervisor::{Admission, Block, ExitClass, ExitRecord, GuardResult, Supervision};
 use crate::time::{Duration, Moment, seconds};
 use crate::verdict::State;
 use alloc::format;
@@ -23,8 +26,10 @@ const INSPECT_AGAIN: Duration = Duration::from_secs(5);
 /// What the guards of one container ask.
 pub(super) struct ContainerGuards<'a> {
     pub(super) now: Moment,
-    pub(super) labels: &'a Labels,
+    pub(super) policy: &'a ContainerPolicy,
     pub(super) present: &'a PresentIncarnation,
+    /// This container came up once.
+    pub(super) had_stable_run: bool,
     pub(super) around: &'a Around<'a>,
     pub(super) supervision: &'a Supervision,
     /// The startup grace of the present incarnation.
@@ -42,8 +47,13 @@ impl ContainerGuards<'_> {
         admission.ask(Guard::MeantToRun, || supervision.guard_exit(Guard::MeantToRun));
         admission.ask(Guard::Enabled, || match exit.is_own_stop() {
             true => GuardResult::pass("what we stopped, we start"),
-            false => enabled(self.labels.heals_crash(self.around.settings.heal), State::Down),
+            false => enabled(self.policy.heals_crash(self.around.settings.heal), State::Down),
         });
+        // What we stopped, we start.
+        if !exit.is_own_stop() {
+            let is_failure = exit.class() == ExitClass::Crash;
+            admission.ask_unless_waived(Guard::MeantToRun, waiver, || self.is_service(is_failure));
+        }
         admission.ask_unless_waived(Guard::KnownCause, exit.asked_by(), || {
             supervision.guard_exit(Guard::KnownCause)
         });
@@ -53,7 +63,7 @@ impl ContainerGuards<'_> {
             admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, State::Down).into());
         }
         let wants_inspection = self.ask_engine_first(admission);
-        self.ask_common(admission);
+        self.ask_common(admission, State::Stopped);
         wants_inspection
     }
 
@@ -68,7 +78,7 @@ impl ContainerGuards<'_> {
             }
             _ => GuardResult::pass("its health check ran and failed"),
         });
-        let heals = self.labels.heals_unhealthy(around.settings.heal);
+        let heals = self.policy.heals_unhealthy(around.settings.heal);
         admission.ask(Guard::Enabled, || enabled(heals, State::Unhealthy));
         // What a stop would end, no start brings back: not even where a person asked for a retry.
         admission.ask(Guard::MeantToRun, || {
@@ -77,6 +87,7 @@ impl ContainerGuards<'_> {
                 None => GuardResult::pass("it is meant to be kept up"),
             }
         });
+        admission.ask_unless_waived(Guard::MeantToRun, self.supervision.waiver(), || self.is_service(false));
         let continuity = around.continuity;
         let is_old = !continuity.is_live(now) && !around.observation.was_inspected_since(continuity.whole_since());
         let gap = continuity.gap_until();
@@ -106,7 +117,21 @@ impl ContainerGuards<'_> {
             }
             GuardResult::pass("its grace is over")
         });
-        self.ask_common(admission);
+        admission.ask_unless_waived(Guard::Grace, self.supervision.waiver(), || {
+            let (Some((wanted, source)), Some(since)) = (self.policy.unhealthy_for(), self.present.ill_since()) else {
+                return GuardResult::pass("nothing says to wait");
+            };
+            let until = since + *wanted;
+            if now < until {
+                let why = format!(
+                    "to be unhealthy for {} before anything is done ({source})",
+                    seconds(*wanted)
+                );
+                return Block::new(why, State::Unhealthy).until(until).keyed("").into();
+            }
+            GuardResult::pass("it was unhealthy for long enough")
+        });
+        self.ask_common(admission, State::Unhealthy);
         wants_inspection
     }
 
@@ -124,6 +149,33 @@ impl ContainerGuards<'_> {
             }
         };
         Block::new(why, State::Unhealthy).into()
+    }
+
+    /// Where all containers are healed: is it a service, and nothing that somebody began and waits for? Whoever labelled it
+    /// or gave it a restart policy has said so. `is_failure`: it ended, by its own fault.
+    fn is_service(&self, is_failure: bool) -> GuardResult {
+        let Some(view) = self.around.observation.view() else {
+            return GuardResult::Skip("it was not inspected yet".to_string());
+        };
+        if self.around.settings.heal != HealMode::All || self.policy.is_wanted() {
+            return GuardResult::pass("it is labelled");
+        }
+        if view.restart_policy != RestartPolicy::No {
+            return GuardResult::pass("it has a restart policy");
+        }
+        if view.terminal {
+            let why = "it has a terminal and no restart policy: left to whoever began it";
+            return Block::new(why, State::Stopped).into();
+        }
+        if is_failure && !self.had_stable_run {
+            let why = format!(
+                "it was never seen to run for {} and has no restart policy: taken for a job, or for a mistake in its making; \
+                 label watchtree.enable=true heals it all the same",
+                seconds(STABLE_AFTER)
+            );
+            return Block::new(why, State::Down).into();
+        }
+        GuardResult::pass("it came up, and nothing says that it is a job")
     }
 
     /// A container with a restart policy gets its first restart from the engine. True if a fresh inspection is wanted.
@@ -174,11 +226,18 @@ impl ContainerGuards<'_> {
         });
     }
 
-    /// Guards of every action on it: is anything else in the way?
-    fn ask_common(&self, admission: &mut Admission) {
+    /// Guards of every action on it: is anything else in the way? `shown` where it is somebody else's by now.
+    fn ask_common(&self, admission: &mut Admission, shown: State) {
         let around = self.around;
-        admission.ask(Guard::Deploy, || match around.deploy_until {
-            Some(until) => Block::new("its compose service is being deployed", State::Repairing)
+        admission.ask_unless_waived(Guard::Deploy, self.supervision.waiver(), || match &around.replaced {
+            Some((name, until)) => {
+                let why = format!("its name {name} was given to another container: left to whoever deploys");
+                Block::new(why, shown).until(until.unwrap_or(Moment::FAR_FUTURE)).into()
+            }
+            None => GuardResult::pass("no other container has its name"),
+        });
+        admission.ask(Guard::Deploy, || match around.deploy_until.max(around.named_until) {
+            Some(until) => Block::new("its service, or its name, is being deployed", State::Repairing)
                 .until(until)
                 .into(),
             None => GuardResult::pass("no deployment of its service was seen"),
@@ -206,12 +265,11 @@ mod tests {
     use super::*;
     use crate::container::continuity::EventContinuity;
     use crate::container::engine_lives::EngineLives;
-    use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction, RestartPolicy, RunState, Ticket};
+    use crate::container::io::{ContainerView, EngineEvent, EngineTime, EventAction, RunState, Ticket};
     use crate::container::observation::ContainerObservation;
-    use crate::container::settings::{ContainerSettings, HealMode};
+    use crate::container::settings::ContainerSettings;
     use crate::fixture::{identity, subject};
     use crate::id::Tier;
-    use crate::supervisor::ExitClass;
 
     const SETTLE: Duration = Duration::from_secs(2);
 
@@ -222,7 +280,7 @@ mod tests {
     /// One that the engine restarts by its policy, inspected at 3 s; events are whole since 2 s.
     struct Case {
         settings: ContainerSettings,
-        labels: Labels,
+        policy: ContainerPolicy,
         observation: ContainerObservation,
         continuity: EventContinuity,
         present: PresentIncarnation,
@@ -250,7 +308,7 @@ mod tests {
                 },
             );
             Self {
-                labels: Labels::read(&alloc::collections::BTreeMap::new(), &settings),
+                policy: ContainerPolicy::of(observation.view().unwrap(), &settings),
                 settings,
                 observation,
                 continuity,
@@ -269,6 +327,8 @@ mod tests {
                 lives: &EngineLives::new(crate::id::BootId::default(), alloc::vec::Vec::new()),
                 policy: self.settings.policy,
                 deploy_until: None,
+                named_until: None,
+                replaced: None,
                 hold: None,
                 network_away: None,
                 is_leaving: false,
@@ -277,8 +337,9 @@ mod tests {
             };
             let guards = ContainerGuards {
                 now,
-                labels: &self.labels,
+                policy: &self.policy,
                 present: &self.present,
+                had_stable_run: false,
                 around: &around,
                 supervision: &self.supervision,
                 grace: Duration::ZERO,

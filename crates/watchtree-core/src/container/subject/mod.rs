@@ -2,8 +2,8 @@
 //!
 //! Connects pieces: what it is meant to do ([`wishes`]), the present incarnation ([`present`]), whose a signal is
 //! ([`signals`]), a stop of ours that lingers ([`lingering`]), what has set the manual-stop flag ([`flag_note`]), how an end is
-//! classified ([`exits`]), the guards ([`guards`]). Knows no other container and no engine: what its role knows around it comes
-//! as [`Around`].
+//! classified ([`exits`]), whether it ever came up ([`stable_run`]), the guards ([`guards`]). Knows no other container and no
+//! engine: what its role knows around it comes as [`Around`].
 
 mod around;
 mod exits;
@@ -12,6 +12,7 @@ mod guards;
 mod lingering;
 mod present;
 mod signals;
+mod stable_run;
 mod startup;
 mod wishes;
 mod words;
@@ -20,13 +21,14 @@ pub(crate) use around::{Around, Command};
 pub(crate) use exits::own_exit;
 pub(crate) use signals::{SignalOrigin, StopEvent};
 pub(crate) use startup::StartupHistory;
+pub(crate) use wishes::Wish;
 
 use crate::container::health_check::HealthEvidence;
 use crate::container::io::{ContainerId, EngineTime, Record};
-use crate::container::labels::Labels;
 use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
+use crate::container::policy::ContainerPolicy;
 use crate::container::record::{Desired, OpenRepair, RepairStep, StartupRecord};
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
@@ -43,19 +45,21 @@ use flag_note::FlagNote;
 use guards::ContainerGuards;
 use lingering::{EndOf, LingeringStop};
 use present::PresentIncarnation;
+use stable_run::StableRun;
 use wishes::Wishes;
 
 /// What outlives an incarnation of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct ContainerSubject {
     id: SubjectId,
-    labels: Labels,
+    policy: ContainerPolicy,
     wishes: Wishes,
     present: PresentIncarnation,
     startup: StartupHistory,
     /// A stop of ours that may still be under way in the engine, though its repair is over.
     lingering: Option<LingeringStop>,
     flag_note: FlagNote,
+    stable_run: StableRun,
     /// A repair from the journal, until the container was inspected.
     recovering: Option<OpenRepair>,
 }
@@ -76,9 +80,15 @@ impl ContainerSubject {
         recovering: Option<OpenRepair>,
     ) -> Self {
         let incarnation = desired.as_ref().map(|(_, incarnation, _)| incarnation.clone());
+        // What was restarted before had come up once.
+        let stable = desired
+            .as_ref()
+            .filter(|_| last_restart.is_some())
+            .map(|(id, ..)| id.clone());
         Self {
+            stable_run: StableRun::restore(stable),
             id,
-            labels: Labels::default(),
+            policy: ContainerPolicy::default(),
             present: PresentIncarnation::restore(incarnation, last_restart, signal_at),
             startup: StartupHistory::default(),
             wishes: Wishes::restore(desired),
@@ -88,12 +98,24 @@ impl ContainerSubject {
         }
     }
 
-    pub(crate) fn labels(&self) -> &Labels {
-        &self.labels
+    /// The journal remembers that this container came up.
+    #[must_use]
+    pub(crate) fn came_up(self, id: Option<ContainerId>) -> Self {
+        match id {
+            Some(id) => Self {
+                stable_run: StableRun::restore(Some(id)),
+                ..self
+            },
+            None => self,
+        }
     }
 
-    pub(crate) fn set_labels(&mut self, labels: Labels) {
-        self.labels = labels;
+    pub(crate) fn policy(&self) -> &ContainerPolicy {
+        &self.policy
+    }
+
+    pub(crate) fn set_policy(&mut self, policy: ContainerPolicy) {
+        self.policy = policy;
     }
 
     /// How its starts went before a restart of this watchdog.
@@ -167,15 +189,36 @@ impl ContainerSubject {
         self.wishes.invalidate(&self.id, Desired::Running)
     }
 
+    /// What that container is meant to do, as far as this subject knows it.
+    pub(crate) fn wish_of(&self, id: &ContainerId) -> Option<&Wish> {
+        self.wishes.whole_of(id)
+    }
+
+    /// It has a container now that was another subject's, with that wish.
+    pub(crate) fn inherit(&mut self, wish: Wish) -> Option<Record> {
+        self.wishes.inherit(&self.id, wish)
+    }
+
     fn wish(&mut self, it: &ContainerObservation, desired: Desired, out: &mut Out<'_>) {
         if let Some(record) = self.wishes.wish(&self.id, it, desired) {
             out.command(Command::Journal(record));
         }
     }
 
+    fn note_stable_run(&self, came_up: bool, it: &ContainerObservation, out: &mut Out<'_>) {
+        if came_up {
+            let (subject, id) = (self.id.clone(), it.id().clone());
+            out.command(Command::Journal(Record::CameUp { subject, id }));
+        }
+    }
+
     /// It runs: notes the incarnation, and that it is meant to.
     fn runs(&mut self, now: Moment, around: &Around<'_>, supervision: &mut Supervision, out: &mut Out<'_>) {
         self.present.saw_running(now, around.observation, around.settings);
+        let came_up = self
+            .stable_run
+            .saw_running(now, around.observation, self.present.since());
+        self.note_stable_run(came_up, around.observation, out);
         supervision.runs(&around.observation.incarnation());
         self.lingering.take_if(|lingering| !lingering.is_of(around.observation));
         if let Some(record) = self.flag_note.runs(&self.id, around.observation) {
@@ -270,7 +313,7 @@ impl ContainerSubject {
             },
             Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => Assessment::Well {
                 since: self.present.since(),
-                shown: words::running(it, &self.labels),
+                shown: words::running(it, &self.policy),
             },
         }
     }
@@ -299,6 +342,8 @@ impl ContainerSubject {
         supervision: &mut Supervision,
         out: &mut Out<'_>,
     ) -> Assessment {
+        let came_up = self.stable_run.saw_end(around.observation);
+        self.note_stable_run(came_up, around.observation, out);
         if let Some(until) = self.end_lingering(now, around, supervision) {
             let why = format!(
                 "{}; finding out whether a stop of ours ended it",
@@ -327,7 +372,7 @@ impl ContainerSubject {
         let it = &*around.observation;
         let start_period = it.view().map(|view| view.health_start_period).unwrap_or_default();
         let life = (&it.incarnation(), self.present.since());
-        let said = (self.labels.grace, start_period);
+        let said = (self.policy.asked_grace(), start_period);
         self.startup.grace(life, said, supervision.budget(), &around.policy)
     }
 }
@@ -408,8 +453,9 @@ impl Subject for ContainerSubject {
     ) {
         let guards = ContainerGuards {
             now,
-            labels: &self.labels,
+            policy: &self.policy,
             present: &self.present,
+            had_stable_run: self.stable_run.of(around.observation.id()),
             around,
             supervision,
             grace: self.grace(around, supervision),
@@ -437,8 +483,7 @@ impl Subject for ContainerSubject {
         if action == ActionKind::Start {
             return Repair::start(id, incarnation, now);
         }
-        let own = it.view().and_then(|view| view.stop_timeout);
-        let secs = self.labels.stop_secs(own, around.settings.stop_timeout);
+        let secs = self.policy.stop_secs(around.settings.stop_timeout);
         let timeout = Duration::from_secs(secs.into());
         let own = OwnStop::new(around.continuity.newest(), it.stop_terms().signal(), timeout);
         Repair::stop_then_start(id, incarnation, own, secs)

@@ -1,6 +1,7 @@
 //! The incarnation of a container that runs, or ran last: which, since when, and what was counted in it. Does not know whether
 //! it is well.
 
+use crate::container::health_check::HealthEvidence;
 use crate::container::io::ContainerId;
 use crate::container::observation::ContainerObservation;
 use crate::container::settings::ContainerSettings;
@@ -18,6 +19,8 @@ pub(crate) struct PresentIncarnation {
     engine_restarts: Option<(ContainerId, u64)>,
     /// When a stop signal of somebody else came that has not led to an end yet.
     signal_at: Option<Moment>,
+    /// Since when it is unhealthy.
+    ill_since: Option<Moment>,
 }
 
 impl PresentIncarnation {
@@ -33,6 +36,7 @@ impl PresentIncarnation {
             since: last_restart.unwrap_or(Moment::ZERO),
             engine_restarts: None,
             signal_at,
+            ill_since: None,
         }
     }
 
@@ -53,6 +57,11 @@ impl PresentIncarnation {
         self.signal_at.is_some()
     }
 
+    /// Since when it is unhealthy, if it is.
+    pub(super) fn ill_since(&self) -> Option<Moment> {
+        self.ill_since
+    }
+
     /// Somebody else sent it a stop signal.
     pub(super) fn saw_signal(&mut self, now: Moment) {
         self.signal_at = Some(now);
@@ -65,6 +74,8 @@ impl PresentIncarnation {
     /// It was seen to run.
     pub(super) fn saw_running(&mut self, now: Moment, it: &ContainerObservation, settings: &ContainerSettings) {
         let (incarnation, is_remembered) = (it.incarnation(), core::mem::take(&mut self.is_remembered));
+        let was_ill = self.ill_since.filter(|_| self.incarnation == incarnation);
+        self.ill_since = (it.health() == Some(HealthEvidence::Failing)).then(|| was_ill.unwrap_or(now));
         if self.incarnation == incarnation && !is_remembered {
             return;
         }

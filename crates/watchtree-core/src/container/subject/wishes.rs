@@ -6,19 +6,22 @@ use crate::container::observation::ContainerObservation;
 use crate::container::record::Desired;
 use crate::subject::{Incarnation, SubjectId};
 
-/// The last wish, and of which incarnation of which container.
+/// Of which incarnation of which container, and what it is meant to do.
+pub(crate) type Wish = (ContainerId, Incarnation, Desired);
+
+/// The last wish.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wishes(Option<(ContainerId, Incarnation, Desired)>);
+pub(crate) struct Wishes(Option<Wish>);
 
 impl Wishes {
     /// As the journal held it.
-    pub(super) fn restore(desired: Option<(ContainerId, Incarnation, Desired)>) -> Self {
+    pub(super) fn restore(desired: Option<Wish>) -> Self {
         Self(desired)
     }
 
     /// The wish for that container. An empty incarnation: nothing is known of who ended it, should it have ended.
     pub(super) fn of(&self, id: &ContainerId) -> Option<(&Incarnation, Desired)> {
-        let (_, incarnation, desired) = self.0.as_ref().filter(|(known, ..)| known == id)?;
+        let (_, incarnation, desired) = self.whole_of(id)?;
         Some((incarnation, *desired))
     }
 
@@ -31,6 +34,17 @@ impl Wishes {
     pub(super) fn invalidate(&mut self, subject: &SubjectId, desired: Desired) -> Option<Record> {
         let (id, ..) = self.0.as_ref().filter(|(.., known)| *known == desired)?;
         self.set(subject, id.clone(), Incarnation::default(), Desired::Running)
+    }
+
+    /// As [`Self::of`], whole.
+    pub(super) fn whole_of(&self, id: &ContainerId) -> Option<&Wish> {
+        self.0.as_ref().filter(|(known, ..)| known == id)
+    }
+
+    /// What the container was meant to do under another name. Returns what is to be written down.
+    pub(super) fn inherit(&mut self, subject: &SubjectId, wish: Wish) -> Option<Record> {
+        let (id, incarnation, desired) = wish;
+        self.set(subject, id, incarnation, desired)
     }
 
     fn set(

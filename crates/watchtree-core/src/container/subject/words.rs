@@ -2,8 +2,8 @@
 
 use crate::container::health_check::{CheckOutcome, CheckRun, HealthEvidence};
 use crate::container::io::Health;
-use crate::container::labels::Labels;
 use crate::container::observation::ContainerObservation;
+use crate::container::policy::{Answer, ContainerPolicy};
 use crate::container::refused_call;
 use crate::subject::Incarnation;
 use crate::supervisor::{Block, GuardResult, Shown, Supervision};
@@ -12,7 +12,7 @@ use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
 use alloc::string::{String, ToString};
 
-pub(super) fn enabled(answer: Result<&'static str, &'static str>, shown: State) -> GuardResult {
+pub(super) fn enabled(answer: Answer, shown: State) -> GuardResult {
     match answer {
         Ok(why) => GuardResult::pass(why),
         Err(why) => Block::new(why, shown).into(),
@@ -24,14 +24,14 @@ pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown
     Shown::new(state, why).evidence(evidence.unwrap_or_default())
 }
 
-pub(super) fn running(it: &ContainerObservation, labels: &Labels) -> Shown {
+pub(super) fn running(it: &ContainerObservation, policy: &ContainerPolicy) -> Shown {
     let (state, why) = match it.health() {
         Some(HealthEvidence::NotYet) if it.view().is_some_and(|view| view.health == Health::Unhealthy) => {
             let why = "running; the engine says unhealthy because it has stopped checking: no check has failed since";
             (State::Starting, why)
         }
         Some(HealthEvidence::NotYet) => (State::Starting, "running, health check starting"),
-        _ if !labels.remarks.is_empty() => (State::Degraded, "running, with a bad label"),
+        _ if policy.remarks().next().is_some() => (State::Degraded, "running, with a bad label"),
         Some(HealthEvidence::Passing) => (State::Ok, "running, healthy"),
         _ => (State::Ok, "running"),
     };

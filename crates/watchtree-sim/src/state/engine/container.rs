@@ -285,7 +285,9 @@ fn view_of(spec: &Spec, view: ContainerView) -> ContainerView {
         stop_signal_set: spec.stop_signal.is_some(),
         stop_timeout: spec.stop_timeout,
         auto_remove: spec.auto_remove,
+        terminal: spec.terminal,
         joins: spec.joins.clone(),
+        image: spec.image.clone(),
         labels: spec.labels.clone(),
         ..view
     }

@@ -21,7 +21,7 @@ pub(super) fn create(k: &mut Kernel, now: Moment, mut spec: Spec) -> Result<usiz
         return Err(text::auto_remove_and_policy());
     }
     if spec.id.is_empty() {
-        spec.id = format!("{:064x}", 0xc0de_0000_0000_u64 + k.containers.len() as u64);
+        spec.id = format!("{:012x}{:052x}", 0xc0de_0000_0000_u64 + k.containers.len() as u64, 0);
     }
     let i = k.containers.len();
     k.containers.push(Container::new(now, spec));

@@ -22,6 +22,8 @@ pub struct Spec {
     pub stop_timeout: Option<Duration>,
     /// `--rm`.
     pub auto_remove: bool,
+    /// `-t`, or `-i` without `-d`.
+    pub terminal: bool,
     /// `network_mode: container:ID`.
     pub joins: Option<ContainerId>,
     /// Ports of the machine that it binds.
@@ -30,6 +32,8 @@ pub struct Spec {
     pub mounts: Vec<String>,
     /// Networks that it is attached to.
     pub networks: Vec<String>,
+    /// Its image, as it was named.
+    pub image: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its health check, if it has one.
