@@ -46,7 +46,9 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let conditions = Conditions::new();
     let identity = plan.settings.identity.clone();
     let observe_only = plan.settings.heal == HealMode::Observe;
-    let engine = Engine::new(&plan.engine_socket).with_labels(plan.select.clone());
+    let engine = Engine::new(&plan.engine_socket)
+        .with_labels(plan.select.clone())
+        .with_label_keys(plan.label_keys.clone());
     let claim = claim(&engine, observe_only).await?;
     let http = HttpServer::bind(Some(&plan.status_socket), plan.status_group.as_deref(), None).map_err(Exit::from)?;
     let (journal, opened) = Journal::open(&plan.state_folder).map_err(exit_of_journal)?;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
-use watchtree_config::{Heal, HealMode, HostConfig, LogFormat};
+use watchtree_config::{Class, Heal, HealMode, HostConfig, LogFormat};
 use watchtree_core::container::settings::{ContainerSettings, HealMode as CoreHealMode};
 use watchtree_core::id::{NodeIdentity, Tier};
 use watchtree_core::subject::SubjectId;
@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) engine_socket: PathBuf,
     /// Only containers with all of these labels exist for us.
     pub(crate) select: Vec<String>,
+    /// Labels that classes are told by.
+    pub(crate) label_keys: Vec<String>,
     /// The parent's ipc socket.
     pub(crate) parent_socket: PathBuf,
     /// Our own API socket.
@@ -89,6 +91,7 @@ pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<P
         settings,
         engine_socket: chosen.socket().to_owned(),
         select: chosen.select.iter().map(|label| label.as_str().to_owned()).collect(),
+        label_keys: label_keys(&config),
         parent_socket: config.children_socket(),
         status_socket: config.container_status_socket(engine),
         status_group: config.http.socket_group.clone(),
@@ -98,10 +101,17 @@ pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<P
     })
 }
 
-/// The numbers of `[heal]`.
+fn label_keys(config: &HostConfig) -> Vec<String> {
+    let keys = config.classes.iter().filter_map(Class::label_key);
+    keys.map(str::to_owned).collect()
+}
+
+/// The numbers of `[heal]`, and the classes.
 fn fill(settings: &mut ContainerSettings, config: &HostConfig) -> anyhow::Result<()> {
     let heal = &config.heal;
     (settings.policy, settings.fleet_policy) = policies(heal)?;
+    settings.classes = config.classes.iter().map(Class::core).collect();
+    settings.configured = heal.configured();
     settings.stop_timeout = heal.stop_timeout.get();
     settings.list_every = heal.list_every.get();
     settings.look_at = config.look_at.iter().map(ToString::to_string).collect();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use watchtree_api::{
     Answer, Api, ApiError, Ask, AskAnswer, AskVerb, ErrorCode, EventQuery, EventsResponse, ExplainResponse, Health,
-    IncidentQuery, IncidentsResponse, TreeQuery, TreeResponse,
+    IncidentQuery, IncidentsResponse, PolicyValue, TreeQuery, TreeResponse,
 };
 use watchtree_core::container::ContainerAgent;
 use watchtree_core::container::io::ContainerInput;
+use watchtree_core::container::policy::PolicyLine;
 use watchtree_core::id::NodeIdentity;
 use watchtree_core::message::OrderInput;
 use watchtree_core::order::{Order, Verb};
@@ -57,9 +58,9 @@ impl Status {
             agent.verdicts().for_each(|verdict| about.add(Some(now), verdict));
             let decisions = agent.decisions().filter(|decision| decision.subject == id);
             let decisions: Vec<_> = decisions.map(view::decision).collect();
-            (about, decisions)
+            (about, decisions, agent.policy(&id).unwrap_or_default())
         };
-        let (about, decisions) = self.state.read(look).await.map_err(unresponsive)?;
+        let (about, decisions, policy) = self.state.read(look).await.map_err(unresponsive)?;
         let current = about.finish();
         if current.is_none() && decisions.is_empty() {
             let error = ApiError::new(ErrorCode::NotFound, format!("nothing is known of {subject}"));
@@ -71,6 +72,7 @@ impl Status {
             subject,
             current,
             decisions,
+            policy: policy.into_iter().map(policy_value).collect(),
             ..ExplainResponse::default()
         })
     }
@@ -191,6 +193,14 @@ impl Api for Status {
             };
             Ok(self.health(knows, words))
         })
+    }
+}
+
+fn policy_value(line: PolicyLine) -> PolicyValue {
+    PolicyValue {
+        key: line.key.to_owned(),
+        value: line.value,
+        from: line.source,
     }
 }
 

@@ -33,7 +33,7 @@ pub use limits::{
 pub use query::{Ask, AskVerb, EventQuery, IncidentQuery, TreeQuery, parse_duration_ms};
 pub use types::{
     ApiVersion, AskAnswer, Condition, DecisionView, EventKind, EventView, EventsResponse, EvidenceView,
-    ExplainResponse, GuardView, Health, Incident, IncidentsResponse, TreeNode, TreeResponse,
+    ExplainResponse, GuardView, Health, Incident, IncidentsResponse, PolicyValue, TreeNode, TreeResponse,
 };
 
 /// A future answer of an [`Api`].

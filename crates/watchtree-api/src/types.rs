@@ -332,6 +332,21 @@ pub struct ExplainResponse {
     /// Why what is older than the daemon's memory could not be read; empty = nothing is missing.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub incomplete: String,
+    /// The policy in force of a container, as its own watchdog tells it; others leave it out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policy: Vec<PolicyValue>,
+}
+
+/// One value of a policy.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicyValue {
+    /// Which, as it is written in the configuration.
+    pub key: String,
+    /// What is in force.
+    pub value: String,
+    /// Where it comes from: `default`, `configuration`, `class 2 (databases)`, `label watchtree.grace`, or why.
+    pub from: String,
 }
 
 /// Answer: what became of an [`crate::Ask`]. A refusal by the target is an answer too, with `done` false.

@@ -12,6 +12,7 @@ Examples:
   watchtree status                           the whole in one screen
   watchtree tree --filter ill                what is not well, and where it hangs
   watchtree explain h1/docker/shop/web/1     why it was restarted, or why not
+  watchtree --local policy show h1/docker/web   what holds for it, and who says so
   watchtree events --follow                  what happens, as it happens
   watchtree hold h1/docker/shop --for 30m    no repairs there while you work
   watchtree forget h7                        take out a host that will not come back
@@ -106,6 +107,12 @@ pub(crate) enum Command {
         /// Its path, as `watchtree tree` shows it.
         subject: String,
     },
+    /// What holds for containers.
+    #[command(after_help = "Example:\n  watchtree --local policy show h1/docker/shop/web/1")]
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Keep repairs away from a subject and everything below. Ends by itself.
     #[command(
         after_help = "Examples:\n  watchtree hold h1/docker/shop --for 30m\n  watchtree --local hold h1 --for 2h    (without the manager)"
@@ -179,6 +186,17 @@ pub(crate) enum ConfigCommand {
     Check {
         /// The file.
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Each value in force for a container, and where it comes from: default, configuration, class, label. Asks its own
+    /// watchdog, on its host: --local.
+    #[command(after_help = "Example:\n  watchtree --local policy show h1/docker/shop/web/1")]
+    Show {
+        /// Its path, as `watchtree tree` shows it.
+        subject: String,
     },
 }
 

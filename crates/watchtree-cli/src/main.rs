@@ -13,7 +13,7 @@ mod render;
 mod show;
 mod target;
 
-use args::{Cli, Command};
+use args::{Cli, Command, PolicyCommand};
 use clap::Parser;
 use fail::{Code, Fail};
 use std::process::ExitCode;
@@ -45,6 +45,9 @@ async fn run(cli: &Cli) -> Result<Code, Fail> {
         Command::Events(asked) => show::events(cli, asked).await,
         Command::Incidents { all } => show::incidents(cli, *all).await,
         Command::Explain { subject } => show::explain(cli, subject).await,
+        Command::Policy {
+            command: PolicyCommand::Show { subject },
+        } => show::policy(cli, subject).await,
         Command::Hold { subject, lasts } => ask::hold(cli, subject, *lasts).await,
         Command::Release { subject } => ask::release(cli, subject).await,
         Command::Retry { subject } => ask::retry(cli, subject).await,

@@ -12,7 +12,7 @@ use crate::fail::{Code, Fail};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 
-pub(crate) use explain::explain;
+pub(crate) use explain::{explain, policy};
 pub(crate) use lists::{events, incidents, no_incidents_here, status};
 pub(crate) use style::{Style, clean, is_ill};
 pub(crate) use tree::{any_ill, tree};

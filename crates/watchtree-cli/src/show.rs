@@ -1,4 +1,4 @@
-//! The reading commands: `status`, `tree`, `events`, `incidents`, `explain`.
+//! The reading commands: `status`, `tree`, `events`, `incidents`, `explain`, `policy show`.
 
 use crate::args::{Cli, EventArgs};
 use crate::fail::{Code, Fail, print_error};
@@ -111,6 +111,29 @@ pub(crate) async fn explain(cli: &Cli, subject: &str) -> Result<Code, Fail> {
         render::print_json(&answer)?;
     } else {
         render::print(&render::explain(&answer, Style::of(cli)))?;
+    }
+    Ok(Code::Ok)
+}
+
+pub(crate) async fn policy(cli: &Cli, subject: &str) -> Result<Code, Fail> {
+    let answer = target::first(cli, target::clients(cli, Some(subject))?, |client| async move {
+        client.explain(subject).await
+    })
+    .await?;
+    if answer.policy.is_empty() {
+        let line = format!(
+            "{} does not know the policy of {subject}: a container's own watchdog does",
+            answer.node
+        );
+        let hint = format!("on its host: watchtree --local policy show {subject}");
+        return Err(Fail::new(Code::Unknown, line).hint(hint));
+    }
+    if cli.json {
+        render::print_json(&json!({
+            "apiVersion": answer.api_version, "node": answer.node, "subject": answer.subject, "policy": answer.policy,
+        }))?;
+    } else {
+        render::print(&render::policy(&answer, Style::of(cli)))?;
     }
     Ok(Code::Ok)
 }

@@ -1,11 +1,13 @@
 //! The configuration of a host: `host.toml`, shared by host-watchdog and its container-watchdogs.
 
+use crate::class::Class;
 use crate::common::{self, Http, Log};
 use crate::error::ConfigError;
 use crate::value::{AbsPath, HostPort, Label, Span};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::path::{Path, PathBuf};
+use watchtree_core::container::classes::Class as CoreClass;
 use watchtree_core::host::io::HostPolicy;
 use watchtree_core::id::NodeName;
 
@@ -46,6 +48,9 @@ pub struct HostConfig {
     /// `[heal]`: what holds for containers whose labels say nothing else.
     #[serde(default)]
     pub heal: Heal,
+    /// `[[class]]`: what holds for some of them.
+    #[serde(default, rename = "class")]
+    pub classes: Vec<Class>,
     /// `[figures]`: when the host itself counts as degraded.
     #[serde(default)]
     pub figures: Figures,
@@ -418,6 +423,10 @@ impl HostConfig {
             }
             engine.check()?;
         }
+        if CoreClass::CLASSES_MAX < self.classes.len() {
+            return bad(format!("[[class]]: give at most {}", CoreClass::CLASSES_MAX));
+        }
+        self.classes.iter().try_for_each(Class::check)?;
         if 4 < self.look_at.len() {
             return bad("look_at: at most 4 addresses".to_string());
         }
@@ -438,6 +447,25 @@ impl HostConfig {
 }
 
 impl Heal {
+    /// The keys whose values are not those that ship.
+    pub fn configured(&self) -> Vec<&'static str> {
+        let shipped = Self::default();
+        let all = [
+            ("budget", self.budget != shipped.budget),
+            ("window", self.window != shipped.window),
+            ("delay_min", self.delay_min != shipped.delay_min),
+            ("delay_max", self.delay_max != shipped.delay_max),
+            ("clean_after", self.clean_after != shipped.clean_after),
+            ("stop_timeout", self.stop_timeout != shipped.stop_timeout),
+            ("verify", self.verify != shipped.verify),
+            ("retry_given_up", self.retry_given_up != shipped.retry_given_up),
+        ];
+        all.into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let bad = |what: &str| Err(ConfigError::new(what));
         if self.budget == 0 || 100 < self.budget {

@@ -333,6 +333,98 @@ pub const HOST: &[Key] = &[
         "250",
         "Restarts of all containers of one engine together within 10 minutes; many that died of one cause do not count. 1 to 500.",
     ),
+    example(
+        "[[class]]",
+        "name",
+        "\"databases\"",
+        "What is set here holds for the containers that fit `label`, `container`, `image` and `project`, as far as given; at least one is. A later class overrules an earlier one, a container's label overrules both. At most 64 classes. `watchtree policy show` tells what is in force.",
+    ),
+    example(
+        "[[class]]",
+        "label",
+        "\"tier=database\"",
+        "Its label: \"key\", or \"key=value\". `*` stands for any text in a value.",
+    ),
+    example(
+        "[[class]]",
+        "container",
+        "\"*-db-*\"",
+        "Its name; `*` stands for any text.",
+    ),
+    example(
+        "[[class]]",
+        "image",
+        "\"postgres:*\"",
+        "Its image, as it was named when the container was made; `*` stands for any text.",
+    ),
+    example(
+        "[[class]]",
+        "project",
+        "\"shop\"",
+        "Its compose project; `*` stands for any text.",
+    ),
+    example(
+        "[[class]]",
+        "heal",
+        "true",
+        "Healed, or not, whatever [[engine]] heal says; with `observe` nothing is. Label watchtree.enable.",
+    ),
+    example(
+        "[[class]]",
+        "action",
+        "\"notify\"",
+        "`restart`, or `notify`: nothing is done, it is only reported. Label watchtree.action.",
+    ),
+    example("[[class]]", "budget", "3", "As in [heal]. Label watchtree.budget."),
+    example("[[class]]", "window", "\"1h\"", "As in [heal]. Label watchtree.window."),
+    example(
+        "[[class]]",
+        "delay_min",
+        "\"5s\"",
+        "As in [heal]. Label watchtree.delay-min.",
+    ),
+    example(
+        "[[class]]",
+        "delay_max",
+        "\"5m\"",
+        "As in [heal]. Label watchtree.delay-max.",
+    ),
+    example(
+        "[[class]]",
+        "clean_after",
+        "\"30m\"",
+        "As in [heal]. Label watchtree.clean-after.",
+    ),
+    example(
+        "[[class]]",
+        "verify",
+        "\"30s\"",
+        "As in [heal]. Label watchtree.verify.",
+    ),
+    example(
+        "[[class]]",
+        "grace",
+        "\"5m\"",
+        "After a start a failing health check is not held against it for this long, in the place of the check's own start period. Label watchtree.grace.",
+    ),
+    example(
+        "[[class]]",
+        "unhealthy_for",
+        "\"2m\"",
+        "Something is done only when it was unhealthy for this long. Label watchtree.unhealthy-for.",
+    ),
+    example(
+        "[[class]]",
+        "stop_timeout",
+        "\"2m\"",
+        "As in [heal], and before the container's own. Label watchtree.stop-timeout.",
+    ),
+    example(
+        "[[class]]",
+        "retry_given_up",
+        "\"30m\"",
+        "As in [heal]. Label watchtree.retry-given-up.",
+    ),
     key(
         "[figures]",
         "disks",
@@ -379,7 +471,7 @@ pub const HOST: &[Key] = &[
         "[[engine]]",
         "heal",
         "\"labelled\"",
-        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but watchtree.enable=false. `observe`: watch and report only. Containers of Docker Swarm, Kubernetes or Nomad are never touched.",
+        "`labelled`: containers with watchtree.enable=true, and autoheal=true when unhealthy. `all`: every container but those whose watchtree.enable or autoheal says no (or cannot be read), and, where there is no restart policy, those with a terminal and those that failed before they ever ran for 10s. `observe`: watch and report only. Containers of Docker Swarm, Kubernetes or Nomad are never touched.",
     ),
     example(
         "[[engine]]",
@@ -468,8 +560,8 @@ pub fn markdown() -> String {
         exit code 2; a file that may not be read is exit code 6:\n\n\
         ```text\n/etc/watchtree/host.toml:12:1: unknown key `budgett`; did you mean `budget`?\n```\n\n\
         Durations are a whole number with a unit: `500ms`, `30s`, `10m`, `2h`, `7d`. Paths are absolute. A file has at most\n\
-        256 KiB. Labels of a container overrule `[heal]` for that container; a bad label is named in the tree and the value\n\
-        of the file holds. The container-watchdogs of a host read the host's file.\n",
+        256 KiB. Labels of a container overrule `[[class]]`, and that `[heal]`; a bad label is named in the tree and the next\n\
+        further word holds. `watchtree --local policy show SUBJECT` tells what is in force. The container-watchdogs of a host read the host's file.\n",
     );
     for (file, keys) in [("manager.toml", MANAGER), ("host.toml", HOST)] {
         let _ = writeln!(

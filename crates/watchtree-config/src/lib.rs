@@ -3,6 +3,7 @@
 //! Contract: the only crate that knows TOML. An error is one line: `FILE:LINE:COLUMN: what is wrong; how to mend it`. Only the file
 //! itself is read: key files and sockets are opened by those who use them.
 
+mod class;
 mod common;
 mod error;
 mod host;
@@ -10,6 +11,7 @@ pub mod keys;
 mod manager;
 mod value;
 
+pub use class::Class;
 pub use common::{Http, Level, Log, LogFormat};
 pub use error::ConfigError;
 pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent, RepairMode};

@@ -22,6 +22,8 @@ const STAMP_BYTES_MAX: usize = 64;
 const RETRIES_DEFAULT: u32 = 3;
 /// Longest value of a label, in bytes.
 const LABEL_BYTES_MAX: usize = 512;
+/// Longest name of an image, in bytes.
+const IMAGE_BYTES_MAX: usize = 512;
 /// Most labels of one container that are passed on.
 const LABELS_MAX: usize = 64;
 /// The only labels that are passed on; of each of [`OWNERS`] the first one.
@@ -79,8 +81,8 @@ pub(crate) fn bind_sources(answer: &ContainerInspectResponse) -> Vec<PathBuf> {
     sources.take(BINDS_MAX).collect()
 }
 
-/// The chosen fields of an inspect. `id` is taken where the answer has none.
-pub(crate) fn view(id: &str, answer: ContainerInspectResponse) -> ContainerView {
+/// The chosen fields of an inspect; of the labels also those with these keys. `id` is taken where the answer has none.
+pub(crate) fn view(id: &str, answer: ContainerInspectResponse, label_keys: &[String]) -> ContainerView {
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
     let host = answer.host_config.unwrap_or_default();
@@ -94,7 +96,7 @@ pub(crate) fn view(id: &str, answer: ContainerInspectResponse) -> ContainerView 
         ..ContainerView::default()
     };
     fill_state(&mut view, state);
-    fill_config(&mut view, config);
+    fill_config(&mut view, config, label_keys);
     view
 }
 
@@ -139,7 +141,8 @@ fn failures(log: Vec<HealthcheckResult>, streak: u32) -> Vec<CheckRun> {
     runs.collect()
 }
 
-fn fill_config(view: &mut ContainerView, config: ContainerConfig) {
+fn fill_config(view: &mut ContainerView, config: ContainerConfig, label_keys: &[String]) {
+    view.image = cut(&config.image.unwrap_or_default(), IMAGE_BYTES_MAX);
     let check = config.healthcheck.unwrap_or_default();
     view.health_start_period = Duration::from_nanos(number(check.start_period));
     view.health_retries = match number(check.retries) as u32 {
@@ -154,10 +157,11 @@ fn fill_config(view: &mut ContainerView, config: ContainerConfig) {
         .stop_timeout
         .and_then(|seconds| u64::try_from(seconds).ok())
         .map(Duration::from_secs);
-    view.labels = our_labels(config.labels.unwrap_or_default());
+    view.terminal = config.tty.unwrap_or(false) || config.attach_stdin.unwrap_or(false);
+    view.labels = our_labels(config.labels.unwrap_or_default(), label_keys);
 }
 
-fn our_labels(labels: HashMap<String, String>) -> BTreeMap<String, String> {
+fn our_labels(labels: HashMap<String, String>, keys: &[String]) -> BTreeMap<String, String> {
     // That there is one tells whose the container is; what they say is their owner's affair.
     let mark = |prefix: &str| labels.keys().filter(|key| key.starts_with(prefix)).min().cloned();
     let owners: Vec<_> = OWNERS
@@ -165,12 +169,23 @@ fn our_labels(labels: HashMap<String, String>) -> BTreeMap<String, String> {
         .filter_map(|(prefix, _)| mark(prefix))
         .map(|key| (key, String::new()))
         .collect();
-    let ours = labels
+    let (named, labels): (HashMap<_, _>, HashMap<_, _>) = labels.into_iter().partition(|(key, _)| keys.contains(key));
+    let named = named
         .into_iter()
-        .filter(|(key, _)| LABEL_PREFIXES.iter().any(|prefix| key.starts_with(prefix)));
+        .map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX)));
+    let ours = labels.into_iter().filter(|(key, _)| is_ours(key));
     // Sorted before it is cut, so that the same labels survive each time.
     let sorted: BTreeMap<_, _> = ours.map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX))).collect();
-    sorted.into_iter().take(LABELS_MAX).chain(owners).collect()
+    sorted.into_iter().take(LABELS_MAX).chain(owners).chain(named).collect()
+}
+
+/// In whatever case: what somebody meant for us is to be named where we do not know it.
+fn is_ours(key: &str) -> bool {
+    let begins = |prefix: &str| {
+        key.get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    };
+    LABEL_PREFIXES.into_iter().any(begins)
 }
 
 /// The engine has put the id in the place of a name.
@@ -359,11 +374,15 @@ mod tests {
             ("io.kubernetes.pod.name", "x"),
             ("com.hashicorp.nomad.alloc_id", "x"),
             ("com.example.secret", "x"),
+            ("com.example.team", "blue"),
             ("watchtree.enable", "true"),
         ];
         let many = (0..100).map(|n| (format!("watchtree.zz{n}"), String::new()));
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let passed = our_labels(labels.into_iter().chain(many).collect());
+        let passed = our_labels(
+            labels.into_iter().chain(many).collect(),
+            &["com.example.team".to_owned()],
+        );
         for key in [
             "com.docker.swarm.service.name",
             "io.kubernetes.pod.name",
@@ -372,7 +391,8 @@ mod tests {
             assert_eq!(passed.get(key).map(String::as_str), Some(""), "{key}");
         }
         assert_eq!(passed.get("watchtree.enable").map(String::as_str), Some("true"));
-        assert_eq!(passed.len(), LABELS_MAX + 3);
+        assert_eq!(passed.get("com.example.team").map(String::as_str), Some("blue"));
+        assert_eq!(passed.len(), LABELS_MAX + 4);
     }
 
     #[test]
@@ -442,12 +462,12 @@ mod tests {
                     {"Start": "2026-11-22T20:16:03Z", "End": "2026-11-22T20:16:04Z", "ExitCode": -1, "Output": "x".repeat(9999)},
                     {"Start": "2026-11-22T20:16:05Z", "End": "2026-11-22T20:16:06Z", "ExitCode": 127, "Output": "new"}]}},
             "HostConfig": {"AutoRemove": true, "NetworkMode": "container:7d3d", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}},
-            "Config": {"Env": ["PASSWORD=secret"], "StopSignal": "SIGQUIT", "StopTimeout": 3,
-                "Healthcheck": {"StartPeriod": 2_000_000_000_u64},
-                "Labels": {"watchtree.enable": "true", "autoheal": "true", "secret": "x"}}
+            "Config": {"Env": ["PASSWORD=secret"], "Image": "nginx:1.27", "StopSignal": "SIGQUIT", "StopTimeout": 3,
+                "Healthcheck": {"StartPeriod": 2_000_000_000_u64}, "Tty": false, "AttachStdin": true,
+                "Labels": {"watchtree.enable": "true", "autoheal": "true", "Watchtree.Grace": "1s", "secret": "x"}}
         }))
         .expect("an inspect answer");
-        let view = view("abc", answer);
+        let view = view("abc", answer, &[]);
         assert_eq!((view.name.as_str(), view.run, view.pid), ("web", RunState::Running, 42));
         assert_eq!(
             (view.health, view.health_streak, view.health_retries),
@@ -466,7 +486,10 @@ mod tests {
             (512, EngineTime(0), true)
         );
         assert_eq!(view.joins.as_deref(), Some("7d3d"));
-        assert_eq!(view.labels.keys().collect::<Vec<_>>(), ["autoheal", "watchtree.enable"]);
+        let labels: Vec<_> = view.labels.keys().collect();
+        assert_eq!(labels, ["Watchtree.Grace", "autoheal", "watchtree.enable"]);
+        assert!(view.terminal);
+        assert_eq!(view.image, "nginx:1.27");
         assert!(!format!("{view:?}").contains("secret"));
     }
 }

@@ -66,6 +66,7 @@ pub struct EngineInfo {
 pub struct Engine {
     socket: Arc<PathBuf>,
     labels: Arc<Vec<String>>,
+    label_keys: Arc<Vec<String>>,
     inspects: Arc<Semaphore>,
     file_looks: Arc<Semaphore>,
     root: Arc<Mutex<Option<PathBuf>>>,
@@ -81,6 +82,7 @@ impl Engine {
         Self {
             socket: Arc::new(socket.into()),
             labels: Arc::default(),
+            label_keys: Arc::default(),
             inspects: Arc::new(Semaphore::new(INSPECTS_MAX)),
             file_looks: Arc::new(Semaphore::new(FILE_LOOKS_MAX)),
             root: Arc::default(),
@@ -95,6 +97,15 @@ impl Engine {
     pub fn with_labels(self, labels: Vec<String>) -> Self {
         Self {
             labels: Arc::new(labels),
+            ..self
+        }
+    }
+
+    /// The same engine, of whose containers the labels with these keys are told too.
+    #[must_use]
+    pub fn with_label_keys(self, keys: Vec<String>) -> Self {
+        Self {
+            label_keys: Arc::new(keys),
             ..self
         }
     }
@@ -223,7 +234,7 @@ impl Engine {
         let inspect = async |docker: Docker| docker.inspect_container(id, None::<InspectContainerOptions>).await;
         let answer = self.read(INSPECT_WITHIN, id, inspect).await?;
         let binds = convert::bind_sources(&answer);
-        let view = convert::view(id, answer);
+        let view = convert::view(id, answer, &self.label_keys);
         if view.run != RunState::Created || binds.is_empty() {
             return Ok(view);
         }

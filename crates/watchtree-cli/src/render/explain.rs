@@ -1,7 +1,7 @@
 //! `explain` as text: the current state, its evidence, and the decisions with their guards.
 
 use super::style::{Style, age, clean, wall};
-use watchtree_api::{DecisionView, EvidenceView, ExplainResponse};
+use watchtree_api::{DecisionView, EvidenceView, ExplainResponse, PolicyValue};
 
 /// The newest decisions that are shown with all their facts; older ones take one line.
 const WHOLE_MAX: usize = 5;
@@ -88,6 +88,22 @@ pub(crate) fn explain(answer: &ExplainResponse, style: Style) -> String {
     let older = answer.decisions.len().saturating_sub(WHOLE_MAX);
     for (index, one) in answer.decisions.iter().enumerate() {
         decision(&mut text, one, older <= index, style);
+    }
+    text
+}
+
+pub(crate) fn policy(answer: &ExplainResponse, style: Style) -> String {
+    let mut text = format!("{}\n", style.bold(&answer.subject));
+    let width = |of: fn(&PolicyValue) -> &str| answer.policy.iter().map(|it| of(it).len()).max().unwrap_or(0);
+    let (keys, values) = (width(|it| &it.key), width(|it| &it.value));
+    for it in &answer.policy {
+        let from = clean(&it.from);
+        text.push_str(&format!(
+            "  {:keys$}  {:values$}  {}\n",
+            it.key,
+            it.value,
+            style.dim(&from)
+        ));
     }
     text
 }
