@@ -9,6 +9,7 @@ mod error;
 mod host;
 pub mod keys;
 mod manager;
+pub mod reference;
 mod value;
 
 pub use class::Class;

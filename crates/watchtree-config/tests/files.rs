@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect, expect_file};
 use watchtree_config::keys::{self, Key, Shown};
+use watchtree_config::reference;
 use watchtree_config::{HealMode, parse_host, parse_manager, read_host, read_manager};
 
 const REPO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -198,8 +199,8 @@ fn uncommented(sample: &str, keys: &[Key], examples: bool) -> String {
 
 #[test]
 fn the_samples_are_parsed_and_show_the_defaults() {
-    let manager = keys::sample(keys::MANAGER_INTRO, keys::MANAGER);
-    let host = keys::sample(keys::HOST_INTRO, keys::HOST);
+    let manager = reference::sample(reference::MANAGER_INTRO, keys::MANAGER);
+    let host = reference::sample(reference::HOST_INTRO, keys::HOST);
     expect_file![format!("{REPO}/deploy/samples/manager.toml")].assert_eq(&manager);
     expect_file![format!("{REPO}/deploy/samples/host.toml")].assert_eq(&host);
     let shipped = parse_manager(&manager).expect("the sample is good");
@@ -222,7 +223,7 @@ fn the_samples_are_parsed_and_show_the_defaults() {
 
 #[test]
 fn every_key_is_documented_and_no_other() {
-    expect_file![format!("{REPO}/docs/configuration.md")].assert_eq(&keys::markdown());
+    expect_file![format!("{REPO}/docs/configuration.md")].assert_eq(&reference::markdown());
     for (keys, parse) in [
         (
             keys::MANAGER,

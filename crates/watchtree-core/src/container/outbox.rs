@@ -30,6 +30,11 @@ impl Outbox {
         self.push(ContainerEffect::Journal(record));
     }
 
+    /// All of them, in order.
+    pub(crate) fn journal_all(&mut self, records: impl IntoIterator<Item = Record>) {
+        records.into_iter().for_each(|record| self.journal(record));
+    }
+
     /// After everything else of this input.
     pub(crate) fn later(&mut self, effect: ContainerEffect) {
         self.later.push(effect);

@@ -1,12 +1,13 @@
 //! What one engine has told: who is there, what is known of each container, whether its events can be trusted, and which
 //! subjects that touches. Each input says by its type what is to follow. Knows no supervisor and no repair.
 
+use super::event_stream::EventStream;
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_lives::EngineLives;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineLife, EngineTime, EventAction, Health, ListEntry,
-    Record, RunState,
+    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, Record,
+    RunState,
 };
 use crate::container::network_away::NetworkAway;
 use crate::container::never_started;
@@ -14,7 +15,6 @@ use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
 use crate::container::turns::Turns;
-use crate::id::BootId;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
@@ -29,10 +29,7 @@ const UNSETTLED_MAX: usize = 16;
 /// See the module's text.
 pub(super) struct EngineView {
     inventory: Inventory,
-    continuity: EventContinuity,
-    lives: EngineLives,
-    /// The engine's clock at the start of ours.
-    zero: EngineTime,
+    stream: EventStream,
     /// Subjects to be reconciled: what is known around them has changed.
     touched: BTreeSet<SubjectId>,
     /// Of those of which it is open what the engine's `unhealthy` is worth.
@@ -91,9 +88,7 @@ impl EngineView {
     pub(super) fn new(settings: &ContainerSettings, last_event: Option<EventCursor>, now: Moment) -> Self {
         Self {
             inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
-            continuity: EventContinuity::new(now, last_event, settings.settle),
-            lives: EngineLives::new(settings.identity.boot_id, Vec::new()),
-            zero: settings.engine_time(Moment::ZERO),
+            stream: EventStream::new(settings, last_event, now),
             touched: BTreeSet::new(),
             turns: Turns::default(),
             replaced: Vec::new(),
@@ -103,11 +98,6 @@ impl EngineView {
     /// A subject that the journal remembers, with the container it had.
     pub(super) fn restore(&mut self, subject: SubjectId, observation: Option<ContainerObservation>) {
         self.inventory.restore(subject, observation);
-    }
-
-    /// Takes over the engine's lives that the journal held.
-    pub(super) fn restore_lives(&mut self, boot_id: BootId, lives: Vec<EngineLife>) {
-        self.lives = EngineLives::new(boot_id, lives);
     }
 
     /// The journal remembers that another container was given the name of that one.
@@ -134,8 +124,16 @@ impl EngineView {
         &self.inventory
     }
 
+    pub(super) fn stream(&self) -> &EventStream {
+        &self.stream
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut EventStream {
+        &mut self.stream
+    }
+
     pub(super) fn continuity(&self) -> &EventContinuity {
-        &self.continuity
+        &self.stream.continuity
     }
 
     pub(super) fn get_mut(&mut self, id: &ContainerId) -> Option<&mut ContainerObservation> {
@@ -154,8 +152,8 @@ impl EngineView {
         let network_away = self.inventory.network_away(it);
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
-            continuity: &self.continuity,
-            lives: &self.lives,
+            continuity: &self.stream.continuity,
+            lives: &self.stream.lives,
             deploy_until,
             named_until,
             replaced,
@@ -199,7 +197,7 @@ impl EngineView {
 
     /// The containers were listed, and the event stream is open and whole.
     pub(super) fn is_ready(&self) -> bool {
-        self.inventory.is_listed() && self.continuity.is_open() && self.continuity.gap_until().is_none()
+        self.inventory.is_listed() && self.stream.is_whole()
     }
 
     /// Inspects it, if it is believed to run. True if it is.
@@ -220,7 +218,7 @@ impl EngineView {
         in_motion: impl Iterator<Item = &'s SubjectId>,
         out: &mut Outbox,
     ) -> bool {
-        let is_blind = !self.is_ready() || now < self.continuity.whole_since() + WATCHED_CLOSELY;
+        let is_blind = !self.is_ready() || now < self.stream.continuity.whole_since() + WATCHED_CLOSELY;
         let in_motion = in_motion.filter_map(|sid| self.inventory.container_of(sid));
         let between = [Status::Unknown, Status::Backoff, Status::Removing];
         let all = self.inventory.observations();
@@ -245,18 +243,9 @@ impl EngineView {
 
     /// The stream is open; `began` = since when the engine answers, as it says. True for a new life of it.
     pub(super) fn engine_answers(&mut self, now: Moment, began: Option<EngineTime>) -> bool {
-        if !self.continuity.is_awaited() {
-            return false;
-        }
-        let unanswered = self
-            .inventory
-            .observations()
-            .filter_map(ContainerObservation::unanswered_stop);
-        let (first, was_refused) = (unanswered.min(), self.continuity.was_refused());
-        match began {
-            Some(began) => self.lives.opened(began, first),
-            None => self.lives.opened_untold(self.stamp(now), was_refused, first),
-        }
+        let all = self.inventory.observations();
+        let first = all.filter_map(ContainerObservation::unanswered_stop).min();
+        self.stream.engine_answers(now, began, first)
     }
 
     /// The engine has begun a new life: the stops that the one before had not answered were its own.
@@ -264,44 +253,31 @@ impl EngineView {
         let all = self.inventory.observations_mut();
         all.for_each(ContainerObservation::disown_unanswered);
         // What it remembers of its start is still to come.
-        if self.continuity.gap_until().is_none() {
-            self.continuity.broke(now, false);
+        if self.stream.continuity.gap_until().is_none() {
+            self.stream.continuity.broke(now, false);
         }
     }
 
     /// The stream is open. True if events may have been lost before it.
     pub(super) fn stream_opened(&mut self, now: Moment) -> bool {
-        self.continuity.opened(now)
-    }
-
-    fn stamp(&self, now: Moment) -> EngineTime {
-        self.zero.plus(now.since(Moment::ZERO))
-    }
-
-    /// The stream has ended.
-    pub(super) fn stream_ended(&mut self, now: Moment) {
-        self.lives.stream_ended(self.stamp(now));
+        self.stream.continuity.opened(now)
     }
 
     /// The stream is broken, for it `ended`, or this process did not look for a while. True if a new one is to be opened at once.
     pub(super) fn stream_broke(&mut self, now: Moment, ended: bool) -> bool {
         self.touch_all();
-        self.continuity.broke(now, ended)
+        self.stream.continuity.broke(now, ended)
     }
 
     /// The gap is over, and all that the engine remembered was taken in: the life that it has begun, if it has.
     pub(super) fn begin_life(&mut self, now: Moment) -> Option<Record> {
         let down = self.inventory.observations().filter(|it| it.status() == Status::Down);
-        let life = self.lives.begin(
-            self.zero.plus(now.since(Moment::ZERO)),
-            down.map(ContainerObservation::ended),
-        )?;
-        Some(Record::EngineBegan(life))
+        self.stream.begin_life(now, down.map(ContainerObservation::ended))
     }
 
     /// An event that the engine remembers of its own start: of a stop of its own. True if it was.
     pub(super) fn disown_stop(&mut self, event: &EngineEvent, signal: Option<u32>) -> bool {
-        let its_own = self.lives.is_its_own(event.at);
+        let its_own = self.stream.lives.is_its_own(event.at);
         if let Some(it) = self.inventory.get_mut(&event.id).filter(|_| its_own) {
             match signal {
                 Some(_) => it.signals_mut().claim_newest_signal(),
@@ -313,13 +289,13 @@ impl EngineView {
 
     /// An event came: how the gap ended, if this ended it.
     pub(super) fn saw(&mut self, now: Moment, cursor: &EventCursor) -> Option<GapEnd> {
-        let how = self.continuity.saw(now, cursor);
+        let how = self.stream.continuity.saw(now, cursor);
         self.gap_ended(how)
     }
 
     /// How the gap ended, if its time was up.
     pub(super) fn settle(&mut self, now: Moment) -> Option<GapEnd> {
-        let how = self.continuity.settle(now);
+        let how = self.stream.continuity.settle(now);
         self.gap_ended(how)
     }
 
@@ -335,7 +311,7 @@ impl EngineView {
 
     /// True if it is time to open the stream again.
     pub(super) fn wants_open(&mut self, now: Moment) -> bool {
-        self.continuity.wants_open(now)
+        self.stream.continuity.wants_open(now)
     }
 
     /// Ends the deployments that have become quiet.
@@ -346,26 +322,11 @@ impl EngineView {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let all = [self.continuity.next_deadline(), self.inventory.deployments().next()];
+        let all = [
+            self.stream.continuity.next_deadline(),
+            self.inventory.deployments().next(),
+        ];
         all.into_iter().flatten().min()
-    }
-
-    /// The newest event taken, to be written down. None inside a gap: the cursor says that everything before it was taken.
-    pub(super) fn cursor_record(&self) -> Option<Record> {
-        let (at, id, action) = self.continuity.cursor().cloned()?;
-        Some(Record::LastEvent { at, id, action })
-    }
-
-    /// That event is the newest taken, and no gap is open.
-    pub(super) fn is_newest(&self, cursor: &EventCursor) -> bool {
-        self.continuity.cursor() == Some(cursor) && self.continuity.gap_until().is_none()
-    }
-
-    /// Where to subscribe from, if repairs need the events since then. Where no event was ever taken, from the newest life of the
-    /// engine that is known: should it have begun another, that one tells of its start.
-    pub(super) fn since(&self, needed: impl Iterator<Item = EngineTime>) -> Option<EngineTime> {
-        let since = self.continuity.since(needed.filter(|at| at.0 != 0).min());
-        since.or(self.lives.newest())
     }
 
     /// What is known of the subject's present container.
@@ -385,8 +346,8 @@ impl EngineView {
             }
             self.inspect(now, &event.id, out);
         }
-        let is_live = self.continuity.is_live(now);
-        self.lives.saw(event);
+        let is_live = self.stream.continuity.is_live(now);
+        self.stream.lives.saw(event);
         let it = self.inventory.get_mut(&event.id);
         if it.is_some_and(|it| it.take(now, event, is_live)) {
             Taken::Fresh(self.follow_up(now, event))
@@ -395,17 +356,8 @@ impl EngineView {
         }
     }
 
-    /// When it happened, as far as the stamp of one that was replayed tells.
-    fn happened(&self, now: Moment, event: &EngineEvent) -> Moment {
-        if self.continuity.is_live(now) {
-            return now;
-        }
-        let age = Duration::from_nanos(self.stamp(now).0.saturating_sub(event.at.0));
-        now.saturating_sub(age)
-    }
-
     fn follow_up(&mut self, now: Moment, event: &EngineEvent) -> Followup {
-        let happened = self.happened(now, event);
+        let happened = self.stream.happened(now, event);
         let is_set_aside = self.inventory.is_set_aside(&event.id, &event.name);
         let Some(it) = self.inventory.get_mut(&event.id) else {
             return Followup::Nothing;
@@ -461,7 +413,7 @@ impl EngineView {
         in_motion: impl Fn(&SubjectId) -> bool,
         out: &mut Outbox,
     ) -> Vec<ContainerId> {
-        self.continuity.answered(now);
+        self.stream.continuity.answered(now);
         let entries = entries.iter().take(CONTAINERS_MAX);
         let there: BTreeSet<ContainerId> = entries.clone().map(|entry| entry.id.clone()).collect();
         for entry in entries {
@@ -498,8 +450,8 @@ impl EngineView {
     ) -> Option<Holder> {
         let it = self.inventory.get_mut(id)?;
         it.absorb(now, view);
-        self.continuity.answered(now);
-        let answered = self.continuity.is_open().then(|| it.stops_answered()).flatten();
+        self.stream.continuity.answered(now);
+        let answered = self.stream.continuity.is_open().then(|| it.stops_answered()).flatten();
         if it.needs_inspection() {
             self.inspect(now, id, out);
         }

@@ -11,6 +11,7 @@
 
 mod engine_illness;
 mod engine_view;
+mod event_stream;
 mod executor;
 mod ledger;
 mod watched;
@@ -33,7 +34,6 @@ use crate::subject::SubjectId;
 use crate::time::Moment;
 use crate::verdict::Verdict;
 use alloc::string::String;
-use alloc::vec::Vec;
 use engine_illness::EngineIllness;
 use engine_view::{EngineView, Followup, Taken};
 use executor::{Executor, Replay};
@@ -70,13 +70,13 @@ impl ContainerFleet {
         }
         let boot_id = settings.identity.boot_id;
         let lives = core::mem::take(&mut recovered.engine_lives);
-        self.engine.restore_lives(boot_id, lives);
+        self.engine.stream_mut().restore_lives(boot_id, lives);
         self.executor.restore(now, recovered);
     }
 
     /// (Re)opens the event stream from where a repair needs it.
     pub(crate) fn subscribe(&self, out: &mut Outbox) {
-        let since = self.engine.since(self.watched.needed_events());
+        let since = self.engine.stream().since(self.watched.needed_events());
         out.push(ContainerEffect::Subscribe { since });
     }
 
@@ -211,14 +211,13 @@ impl ContainerFleet {
 
     /// The stream is open; `began` = since when the engine answers, as it says itself.
     pub(crate) fn stream_opened(&mut self, now: Moment, began: Option<EngineTime>, out: &mut Outbox) {
-        let is_new = self.engine.engine_answers(now, began);
-        if is_new {
+        if self.engine.engine_answers(now, began) {
             self.doubt_unanswered_stops(out);
             self.engine.disown_unanswered_stops(now);
             self.engine.inspect_all(now, out);
         }
         if self.engine.stream_opened(now) {
-            self.events_lost(out);
+            out.journal_all(self.watched.events_lost());
             self.engine.inspect_all(now, out);
         }
     }
@@ -226,7 +225,7 @@ impl ContainerFleet {
     /// The event stream is broken (`ended`), or this process did not look for a while.
     pub(crate) fn stream_broke(&mut self, now: Moment, ended: bool, out: &mut Outbox) {
         if ended {
-            self.engine.stream_ended(now);
+            self.engine.stream_mut().ended(now);
             self.doubt_unanswered_stops(out);
         }
         if self.engine.stream_broke(now, ended) {
@@ -236,15 +235,14 @@ impl ContainerFleet {
 
     fn gap_ended(&mut self, now: Moment, how: GapEnd, climate: Climate<'_>, out: &mut Outbox) {
         if let GapEnd::Lossy { engine_away } = how {
-            self.events_lost(out);
+            out.journal_all(self.watched.events_lost());
             // The engine's calls ended with it: what it did of them, the containers show.
-            let lost = match engine_away {
-                true => self.executor.open_calls(),
-                false => Vec::new(),
-            };
-            lost.into_iter().for_each(|ticket| self.engine_went(now, ticket));
+            let lost = engine_away.then(|| self.executor.open_calls());
+            lost.into_iter()
+                .flatten()
+                .for_each(|ticket| self.engine_went(now, ticket));
         }
-        self.engine.begin_life(now).into_iter().for_each(|it| out.journal(it));
+        out.journal_all(self.engine.begin_life(now));
         self.write_cursor(climate, out);
     }
 
@@ -257,12 +255,8 @@ impl ContainerFleet {
 
     /// Writes down the newest event taken. Never while nothing is judged: the cursor says that everything before it was.
     fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
-        let record = self.engine.cursor_record().filter(|_| !climate.is_leaving);
-        record.into_iter().for_each(|record| out.journal(record));
-    }
-
-    fn events_lost(&mut self, out: &mut Outbox) {
-        self.watched.events_lost().for_each(|record| out.journal(record));
+        let record = self.engine.stream().cursor_record().filter(|_| !climate.is_leaving);
+        out.journal_all(record);
     }
 
     /// The engine may be going down: the stops after which it answered nothing are perhaps its own.
@@ -270,7 +264,7 @@ impl ContainerFleet {
         for (sid, watched) in self.watched.iter_mut() {
             let it = self.engine.observation_of_mut(sid);
             let record = it.and_then(|it| watched.doubt_unanswered_stop(it));
-            record.into_iter().for_each(|record| out.journal(record));
+            out.journal_all(record);
         }
     }
 
@@ -316,7 +310,7 @@ impl ContainerFleet {
             self.engine.untouch(&subject);
             self.reconcile(now, &subject, climate, out);
         }
-        if is_fresh && self.engine.is_newest(&cursor) {
+        if is_fresh && self.engine.stream().is_newest(&cursor) {
             self.write_cursor(climate, out);
         }
         true
@@ -378,7 +372,7 @@ impl ContainerFleet {
         if let Some(holder) = self.engine.inspected(now, id, view, in_repair, out) {
             let watched = self.watched.taken_up(holder.subject, holder.is_new.then_some(id), out);
             let record = holder.answered.and_then(|stop| watched.stop_answered(id, stop));
-            record.into_iter().for_each(|record| out.journal(record));
+            out.journal_all(record);
             watched.take_up(policy, holder.is_new, self.executor.settings());
         }
         self.watched.were_replaced(self.engine.take_replaced(), out);
@@ -439,10 +433,8 @@ impl ContainerFleet {
         out: &mut Outbox,
     ) -> Result<String, String> {
         let inventory = self.engine.inventory();
-        let there = self.watched.iter_mut().filter(|(sid, _)| {
-            let has_container = inventory.container_of(sid).is_some();
-            has_container && sid.is_within(below)
-        });
+        let is_there = |sid: &SubjectId| sid.is_within(below) && inventory.container_of(sid).is_some();
+        let there = self.watched.iter_mut().filter(|(sid, _)| is_there(sid));
         self.executor.retry(now, there, (below, by), out)
     }
 

@@ -45,7 +45,7 @@ impl Watchlist {
             .and_then(|_| self.0.values().find_map(wish_of));
         let heir = self.get_or_new(sid);
         let record = wish.and_then(|wish| heir.inherit(wish));
-        record.into_iter().for_each(|record| out.journal(record));
+        out.journal_all(record);
         heir
     }
 
@@ -64,7 +64,7 @@ impl Watchlist {
     ) -> bool {
         let watched = subject.and_then(|sid| self.0.get_mut(sid));
         let record = watched.and_then(|it| it.other_signal(&event.id, event.at, signal));
-        record.into_iter().for_each(|record| out.journal(record));
+        out.journal_all(record);
         false
     }
 
