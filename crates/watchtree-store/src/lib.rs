@@ -12,6 +12,7 @@ mod journal_line;
 mod journal_read;
 mod journal_repair;
 mod journal_stamp;
+mod journal_subject;
 mod journal_sync;
 pub mod sqlite;
 mod sqlite_file;

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `observation`, `inventory`, `continuity` | what is known of a container, who is who, may events be trusted |
 //! | `engine_lives` | when the engine answered, and when it was going down or none was there |
-//! | `health_check`, `turns` | what the runs of a health check prove, and whose turn it is to be asked for them |
+//! | `health_check` | what the runs of a health check prove |
+//! | `unsettled` | who is to be inspected again, as the last inspection left something open |
 //! | `classifier`, `flag_evidence` | who or what ended a container; what the engine's manual-stop flag proves of it |
 //! | `subject` | a container as a kind of subject for the one supervisor: ping, guards, reboot |
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
@@ -57,7 +58,7 @@ mod stamps;
 mod status;
 mod subject;
 mod succession;
-mod turns;
+mod unsettled;
 mod words;
 
 pub use agent::ContainerAgent;

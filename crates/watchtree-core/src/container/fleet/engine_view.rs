@@ -14,7 +14,7 @@ use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
-use crate::container::turns::Turns;
+use crate::container::unsettled::Unsettled;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
 use alloc::collections::BTreeSet;
@@ -23,8 +23,6 @@ use alloc::vec::Vec;
 
 /// After a gap in the events the whole list is compared often for this long: what still comes of what happened in it shows.
 const WATCHED_CLOSELY: Duration = Duration::from_secs(20);
-/// More than so many containers are not inspected one by one.
-const UNSETTLED_MAX: usize = 16;
 
 /// See the module's text.
 pub(super) struct EngineView {
@@ -32,8 +30,7 @@ pub(super) struct EngineView {
     stream: EventStream,
     /// Subjects to be reconciled: what is known around them has changed.
     touched: BTreeSet<SubjectId>,
-    /// Of those of which it is open what the engine's `unhealthy` is worth.
-    turns: Turns,
+    unsettled: Unsettled,
     /// Containers whose names were given to others, and nobody was told yet.
     replaced: Vec<ContainerId>,
 }
@@ -90,7 +87,7 @@ impl EngineView {
             inventory: Inventory::new(settings.engine.clone(), settings.deploy_quiet),
             stream: EventStream::new(settings, last_event, now),
             touched: BTreeSet::new(),
-            turns: Turns::default(),
+            unsettled: Unsettled::default(),
             replaced: Vec::new(),
         }
     }
@@ -218,27 +215,13 @@ impl EngineView {
         in_motion: impl Iterator<Item = &'s SubjectId>,
         out: &mut Outbox,
     ) -> bool {
-        let is_blind = !self.is_ready() || now < self.stream.continuity.whole_since() + WATCHED_CLOSELY;
-        let in_motion = in_motion.filter_map(|sid| self.inventory.container_of(sid));
-        let between = [Status::Unknown, Status::Backoff, Status::Removing];
-        let all = self.inventory.observations();
-        let unclear = all.filter(|it| between.contains(&it.status()) || !it.is_current());
-        let unsettled = unclear
-            .map(ContainerObservation::id)
-            .chain(in_motion)
-            .chain(self.inventory.moving());
-        let unsettled: BTreeSet<_> = unsettled.cloned().collect();
-        if is_blind || UNSETTLED_MAX < unsettled.len() {
+        if !self.is_ready() || now < self.stream.continuity.whole_since() + WATCHED_CLOSELY {
             return false;
         }
-        // No event tells of the next run of a check while the word stays `unhealthy`.
-        let all = self.inventory.observations();
-        let open = all.filter(|it| it.status() == Status::Running && it.is_health_open(None));
-        let turn = self
-            .turns
-            .next(open.map(ContainerObservation::id), UNSETTLED_MAX - unsettled.len());
-        unsettled.iter().chain(&turn).for_each(|id| self.inspect(now, id, out));
-        true
+        let in_motion = in_motion.filter_map(|sid| self.inventory.container_of(sid));
+        let due = self.unsettled.due(&self.inventory, in_motion);
+        due.iter().flatten().for_each(|id| self.inspect(now, id, out));
+        due.is_some()
     }
 
     /// The stream is open; `began` = since when the engine answers, as it says. True for a new life of it.

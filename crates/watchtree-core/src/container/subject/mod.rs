@@ -2,10 +2,11 @@
 //!
 //! Connects pieces: what it is meant to do ([`wishes`]), the present incarnation ([`present`]), whose a signal is
 //! ([`signals`]), a stop of ours that lingers ([`lingering`]), what has set the manual-stop flag ([`flag_note`]), how an end is
-//! classified ([`exits`]), whether it ever came up ([`stable_run`]), the guards ([`guards`]). Knows no other container and no
-//! engine: what its role knows around it comes as [`Around`].
+//! classified ([`exits`]), what it says while it runs ([`assess`]), whether it ever came up ([`stable_run`]), the guards
+//! ([`guards`]). Knows no other container and no engine: what its role knows around it comes as [`Around`].
 
 mod around;
+mod assess;
 mod exits;
 mod flag_note;
 mod guards;
@@ -25,11 +26,10 @@ pub(crate) use wishes::Wish;
 
 use crate::container::health_check::HealthEvidence;
 use crate::container::io::{ContainerId, EngineTime, Record};
-use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::policy::ContainerPolicy;
-use crate::container::record::{Desired, OpenRepair, RepairStep, StartupRecord};
+use crate::container::record::{Desired, OpenRepair, RepairStep};
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
@@ -37,8 +37,6 @@ use crate::supervisor::{Admission, Assessment, ExitClass, Ill, Progress, Shown, 
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
-use alloc::string::ToString;
-use alloc::vec;
 use alloc::vec::Vec;
 use around::Out;
 use flag_note::FlagNote;
@@ -101,13 +99,9 @@ impl ContainerSubject {
     /// The journal remembers that this container came up.
     #[must_use]
     pub(crate) fn came_up(self, id: Option<ContainerId>) -> Self {
-        match id {
-            Some(id) => Self {
-                stable_run: StableRun::restore(Some(id)),
-                ..self
-            },
-            None => self,
-        }
+        let known = id.map(|id| StableRun::restore(Some(id)));
+        let stable_run = known.unwrap_or(self.stable_run);
+        Self { stable_run, ..self }
     }
 
     pub(crate) fn policy(&self) -> &ContainerPolicy {
@@ -233,13 +227,7 @@ impl ContainerSubject {
         let (it, grace) = (&*around.observation, self.grace(around, supervision));
         let is_well = it.is_current() && it.health() == Some(HealthEvidence::Passing);
         if is_well && self.startup.became_well(now, &it.incarnation(), (it.born_at(), grace)) {
-            let settings = around.settings;
-            let startup = StartupRecord {
-                well: it.incarnation(),
-                well_at: (now, settings.identity.boot_id, settings.wall(now)),
-                time_to_well: self.startup.time_to_well(),
-            };
-            let subject = self.id.clone();
+            let (subject, startup) = (self.id.clone(), self.startup.record(now, around.settings));
             out.command(Command::Journal(Record::BecameWell { subject, startup }));
         }
     }
@@ -248,9 +236,8 @@ impl ContainerSubject {
     fn end_lingering(&self, now: Moment, around: &Around<'_>, supervision: &mut Supervision) -> Option<Moment> {
         let it = &*around.observation;
         let lingering = self.lingering.as_ref().filter(|lingering| lingering.is_of(it))?;
-        let is_classified = supervision
-            .exit()
-            .is_some_and(|exit| *exit.incarnation() == it.incarnation());
+        let is_of = |life: Incarnation| supervision.exit().is_some_and(|exit| *exit.incarnation() == life);
+        let is_classified = is_of(it.incarnation());
         if is_classified || it.foreign_stop().is_some() {
             return None;
         }
@@ -282,10 +269,8 @@ impl ContainerSubject {
         let it = &*around.observation;
         let step = exits::after_repair(now, repair, outcome, it, supervision);
         let is_there = it.status() == Status::Running && it.incarnation() == *repair.incarnation();
-        let Some(own) = repair
-            .lingering_stop()
-            .filter(|_| is_there && outcome == Outcome::Failed)
-        else {
+        let is_left = is_there && outcome == Outcome::Failed;
+        let Some(own) = repair.lingering_stop().filter(|_| is_left) else {
             return step;
         };
         // Where every event since was seen, one that has not shown never reached the engine.
@@ -295,44 +280,6 @@ impl ContainerSubject {
         }
         self.lingering = Some(LingeringStop::new(it.id().clone(), it.incarnation(), own.clone()));
         RepairStep::StopLingers
-    }
-
-    fn assess_running(&self, now: Moment, it: &ContainerObservation) -> Assessment {
-        let evidence = || vec![words::health_evidence(now, it)];
-        match it.health() {
-            // The event that said so has asked for an inspection, which is repeated until one has told.
-            None => Assessment::Unclear,
-            Some(HealthEvidence::Failing) => Assessment::Unhealthy {
-                how: "unhealthy".to_string(),
-                evidence: evidence(),
-            },
-            Some(HealthEvidence::CannotRun) => Assessment::Unchecked {
-                how: "its health check cannot be run".to_string(),
-                evidence: evidence(),
-                is_new: self.startup.was_ever_well(it.id()),
-            },
-            Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => Assessment::Well {
-                since: self.present.since(),
-                shown: words::running(it, &self.policy),
-            },
-        }
-    }
-
-    /// It was made. Perhaps somebody starts it just now, which fails without an event.
-    fn never_started(&self, now: Moment, around: &mut Around<'_>, out: &mut Out<'_>) -> Assessment {
-        let it = &*around.observation;
-        let (shown, due) = (words::never_started(it), never_started::due(it));
-        let is_old = it.was_inspected_since(due);
-        if due <= now && !is_old {
-            around.inspect(now, out);
-        }
-        match now < due {
-            true => Assessment::Pending {
-                until: Some(due),
-                shown,
-            },
-            false => Assessment::LeftAlone(shown),
-        }
     }
 
     fn on_down(
@@ -412,7 +359,7 @@ impl Subject for ContainerSubject {
         let alone = |state, why: &str| Assessment::LeftAlone(words::shown(supervision, state, why));
         match it.status() {
             Status::Unknown => Assessment::Unclear,
-            Status::Created if supervision.exit().is_none() => self.never_started(now, around, out),
+            Status::Created if supervision.exit().is_none() => assess::never_started(now, around, out),
             Status::Removing => alone(State::Stopped, "it is being removed"),
             Status::Paused => {
                 self.runs(now, around, supervision, out);
@@ -420,7 +367,12 @@ impl Subject for ContainerSubject {
             }
             Status::Running => {
                 self.runs(now, around, supervision, out);
-                self.assess_running(now, around.observation)
+                assess::running(
+                    now,
+                    around.observation,
+                    &self.startup,
+                    (self.present.since(), &self.policy),
+                )
             }
             // Its start event, or the next list, goes on from here.
             Status::Backoff => Assessment::LeftAlone(words::in_backoff(it, supervision)),

@@ -5,6 +5,8 @@
 //! only. Does not know whether the container is well now.
 
 use crate::container::io::ContainerId;
+use crate::container::record::StartupRecord;
+use crate::container::settings::ContainerSettings;
 use crate::subject::Incarnation;
 use crate::supervisor::{RestartBudget, RestartPolicy};
 use crate::time::{Duration, Moment, Past};
@@ -63,8 +65,13 @@ impl StartupHistory {
         life.is_some_and(|rest| rest.starts_with('@'))
     }
 
-    pub(super) fn time_to_well(&self) -> Duration {
-        self.time_to_well
+    /// What is written down of a life that became well now.
+    pub(super) fn record(&self, now: Moment, settings: &ContainerSettings) -> StartupRecord {
+        StartupRecord {
+            well: self.well.clone(),
+            well_at: (now, settings.identity.boot_id, settings.wall(now)),
+            time_to_well: self.time_to_well,
+        }
     }
 
     /// The startup grace of that life, which began then. `asked` = a person's word for it, `start_period` = its image's.
