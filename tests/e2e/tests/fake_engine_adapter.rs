@@ -144,11 +144,14 @@ async fn a_quiet_stream_opens_at_once() {
 #[tokio::test]
 async fn a_flood_that_nobody_takes_is_hung_up_on() {
     let flood: String = (0..1000).map(|at| event("start", at)).collect();
-    let (fake, engine) = engine_with(move |_| Reply::Pieces(vec![flood.clone(); 70], End::Hold));
+    let (fake, engine) = engine_with(move |request| match request.path.as_str() {
+        "/events" => Reply::Pieces(vec![flood.clone(); 70], End::Hold),
+        _ => Reply::Full(404, "{}".to_owned()),
+    });
     let mut stream = EventStream::open(&engine, None);
-    // Nothing is taken until the adapter has hung up by itself.
+    // Nothing is taken until the adapter has hung up by itself; the other connection asked since when the engine answers.
     let hung_up = async {
-        while fake.ended() == 0 {
+        while fake.ended() < 2 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
