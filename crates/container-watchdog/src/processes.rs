@@ -45,7 +45,9 @@ impl ProcessHolder {
                 Ok(process) => process,
                 Err(why) => return holder.tell(id, pid, ProcessSeen::Hidden(why)).await,
             };
-            holder.tell(id.clone(), pid, ProcessSeen::Held).await;
+            // While it is held the number is its.
+            let network = process::network_namespace(pid).ok();
+            holder.tell(id.clone(), pid, ProcessSeen::Held { network }).await;
             let seen = match process.wait().await {
                 Ok(_) => ProcessSeen::Ended,
                 Err(error) => ProcessSeen::Hidden(format!("process {pid} cannot be waited for: {error}")),
@@ -111,7 +113,13 @@ mod tests {
             Some(ContainerInput::Process { seen, .. }) => seen,
             other => panic!("{other:?}"),
         };
-        assert_eq!(told().await, ProcessSeen::Held);
+        let network = process::network_namespace(std::process::id()).ok();
+        assert!(network.is_some());
+        assert_eq!(
+            told().await,
+            ProcessSeen::Held { network },
+            "a child is in the network of its parent"
+        );
         child.kill().expect("it lives");
         assert_eq!(told().await, ProcessSeen::Ended);
         // Whoever came first has reaped it.

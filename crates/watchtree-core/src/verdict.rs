@@ -108,6 +108,8 @@ words! {
         ProcessGone = "process_gone",
         /// A probe of an engine, with its answer or its deadline.
         EngineProbe = "engine_probe",
+        /// The network namespace of a process is not that of the container whose network it joins.
+        NetworkLost = "network_lost",
         /// A figure of a host (load, memory, disk, lag).
         HostHealth = "host_health",
         /// What the journal remembered.

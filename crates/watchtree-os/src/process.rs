@@ -7,6 +7,7 @@
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
@@ -152,6 +153,14 @@ pub fn control_groups(pid: u32) -> io::Result<String> {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
 }
 
+/// The network namespace of a process, by its inode.
+///
+/// # Errors
+/// The process has ended, or may not be looked at.
+pub fn network_namespace(pid: u32) -> io::Result<u64> {
+    Ok(std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino())
+}
+
 /// What `/proc` says of a process that may be a lost child of ours.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct ProcStat {
@@ -209,7 +218,7 @@ fn read_stat(pid: u32, namespace: &std::path::Path) -> Option<ProcStat> {
     }
     let stat = std::fs::read_to_string(dir.join("stat")).ok()?;
     let (state, started) = parse_stat(&stat)?;
-    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&dir).ok()?);
+    let uid = MetadataExt::uid(&std::fs::metadata(&dir).ok()?);
     (state != 'Z' && state != 'X').then_some(ProcStat { uid, started, args })
 }
 

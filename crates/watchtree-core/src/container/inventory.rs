@@ -316,10 +316,19 @@ impl Inventory {
         waiting.filter_map(|it| it.subject.clone()).collect()
     }
 
-    /// The engine refuses every start of it while the container whose network it joins does not run: where that is, if so.
+    /// A process of it is in that network namespace. Returns whom that concerns.
+    pub(crate) fn network_seen(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) -> Vec<SubjectId> {
+        let Some(it) = self.get_mut(id) else { return Vec::new() };
+        it.network_seen(now, seen);
+        let mut concerned = self.joiners(id);
+        concerned.extend(self.holder_of(id).cloned());
+        concerned
+    }
+
+    /// What is wrong with the network that it joins, if anything.
     pub(crate) fn network_away(&self, it: &ContainerObservation) -> Option<NetworkAway> {
         let joins = it.view()?.joins.as_ref()?;
-        NetworkAway::of(joins, self.get(joins), self.is_listed)
+        NetworkAway::of(it, self.get(joins), self.is_listed)
     }
 
     /// Containers were listed. Returns those that are gone: known before the list was asked for, and not on it.

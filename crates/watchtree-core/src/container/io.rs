@@ -273,7 +273,10 @@ pub enum Performed {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ProcessSeen {
     /// It lives, it is that container's, and its end will be told.
-    Held,
+    Held {
+        /// The inode of its network namespace; `None` = it cannot be read.
+        network: Option<u64>,
+    },
     /// It cannot be held: none of that number can be seen, or it is another's; in words.
     Hidden(String),
     /// It has ended.

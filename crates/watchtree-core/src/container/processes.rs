@@ -74,7 +74,7 @@ impl InitProcesses {
             return;
         };
         init.seen = match seen {
-            ProcessSeen::Held => Seen::Held,
+            ProcessSeen::Held { .. } => Seen::Held,
             ProcessSeen::Hidden(why) => Seen::Hidden(why),
             ProcessSeen::Ended => {
                 self.checks.arm(id.clone(), now + EVENT_WITHIN);
@@ -158,7 +158,7 @@ mod tests {
     fn held() -> InitProcesses {
         let mut it = InitProcesses::default();
         assert_eq!(it.inspected(&view(7, RunState::Running)), Some(7));
-        it.take(at(0), &"c1".into(), 7, ProcessSeen::Held);
+        it.take(at(0), &"c1".into(), 7, ProcessSeen::Held { network: None });
         it
     }
 

@@ -199,10 +199,12 @@ pub(super) fn hold_process(world: &mut World, h: usize, id: ContainerId, pid: u3
     let epoch = world.hosts[h].child.epoch();
     let host = &mut world.hosts[h];
     let seen = match host.engine.process_lives(&id, pid) && !host.api.hides_processes {
-        true => ProcessSeen::Held,
+        true => ProcessSeen::Held {
+            network: host.engine.network(&id),
+        },
         false => ProcessSeen::Hidden(format!("no process {pid} here")),
     };
-    if seen == ProcessSeen::Held {
+    if matches!(seen, ProcessSeen::Held { .. }) {
         let id = id.clone();
         host.held_processes.push(HeldProcess { epoch, id, pid });
     }

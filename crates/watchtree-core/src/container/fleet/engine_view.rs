@@ -2,6 +2,7 @@
 //! subjects that touches. Each input says by its type what is to follow. Knows no supervisor and no repair.
 
 use super::event_stream::EventStream;
+use super::followup::{Followup, Holder, Taken};
 use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_lives::EngineLives;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory};
@@ -45,40 +46,8 @@ pub(super) struct Seen<'a> {
     pub(super) named_until: Option<Moment>,
     /// Its name was given to another.
     pub(super) replaced: Option<(String, Option<Moment>)>,
-    /// The container whose network it joins, while that does not run.
+    /// What is wrong with the network that it joins.
     pub(super) network_away: Option<NetworkAway>,
-}
-
-/// What became of an event.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Taken {
-    /// Of a container that is not watched, and is gone.
-    Stranger,
-    /// Of a container too many: it is not watched.
-    TooMany,
-    /// It was taken before.
-    Duplicate,
-    Fresh(Followup),
-}
-
-/// What an event asks for beyond what it says itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Followup {
-    Nothing,
-    Inspect,
-    /// A stop signal was sent, or a stop (`None`) carried out: whose?
-    Stop(Option<u32>),
-    /// A signal was sent that is no stop.
-    OtherSignal(u32),
-}
-
-/// Who holds a container that was inspected.
-pub(super) struct Holder {
-    pub(super) subject: SubjectId,
-    /// That subject had another container before, or none.
-    pub(super) is_new: bool,
-    /// The stop signal of somebody else that the engine has answered now.
-    pub(super) answered: Option<(EngineTime, u32)>,
 }
 
 impl EngineView {
@@ -458,6 +427,11 @@ impl EngineView {
             is_new,
             answered,
         })
+    }
+
+    /// The process of that number is in that network namespace.
+    pub(super) fn network_seen(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) {
+        self.touched.extend(self.inventory.network_seen(now, id, seen));
     }
 
     /// An inspection failed: the list asks again in its own time.

@@ -4,6 +4,7 @@
 use super::engine_view::Seen;
 use super::ledger::{Ledger, Queue};
 use super::watched::{Answered, Stepped, Watched};
+use super::watchlist::Watchlist;
 use crate::container::climate::Climate;
 use crate::container::denied_calls::DeniedCalls;
 use crate::container::engine_calls::{EngineCalls, Lane};
@@ -306,10 +307,14 @@ impl Executor {
         self.calls.subject_of(ticket)
     }
 
-    /// The engine that had the call is gone, and the call with it if its repair says so.
-    pub(super) fn engine_went(&mut self, now: Moment, ticket: Ticket, watched: &mut Watched) {
-        if watched.engine_went(now) {
-            self.calls.close(ticket);
+    /// The engine is gone that had the calls, and each of them with it if its repair says so.
+    pub(super) fn engine_went(&mut self, now: Moment, all: &mut Watchlist) {
+        for ticket in self.open_calls() {
+            let subject = self.calls.subject_of(ticket);
+            let watched = subject.and_then(|sid| all.get_mut(sid));
+            if watched.is_some_and(|watched| watched.engine_went(now)) {
+                self.calls.close(ticket);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod engine_illness;
 mod engine_view;
 mod event_stream;
 mod executor;
+mod followup;
 mod ledger;
 mod watched;
 mod watchlist;
@@ -35,8 +36,9 @@ use crate::time::Moment;
 use crate::verdict::Verdict;
 use alloc::string::String;
 use engine_illness::EngineIllness;
-use engine_view::{EngineView, Followup, Taken};
+use engine_view::EngineView;
 use executor::{Executor, Replay};
+use followup::{Followup, Taken};
 use watched::{StopTaken, Watched};
 use watchlist::Watchlist;
 
@@ -237,20 +239,12 @@ impl ContainerFleet {
         if let GapEnd::Lossy { engine_away } = how {
             out.journal_all(self.watched.events_lost());
             // The engine's calls ended with it: what it did of them, the containers show.
-            let lost = engine_away.then(|| self.executor.open_calls());
-            lost.into_iter()
-                .flatten()
-                .for_each(|ticket| self.engine_went(now, ticket));
+            if engine_away {
+                self.executor.engine_went(now, &mut self.watched);
+            }
         }
         out.journal_all(self.engine.begin_life(now));
         self.write_cursor(climate, out);
-    }
-
-    fn engine_went(&mut self, now: Moment, ticket: Ticket) {
-        let subject = self.executor.subject_of(ticket).cloned();
-        if let Some(watched) = subject.and_then(|sid| self.watched.get_mut(&sid)) {
-            self.executor.engine_went(now, ticket, watched);
-        }
     }
 
     /// Writes down the newest event taken. Never while nothing is judged: the cursor says that everything before it was.
@@ -376,6 +370,11 @@ impl ContainerFleet {
             watched.take_up(policy, holder.is_new, self.executor.settings());
         }
         self.watched.were_replaced(self.engine.take_replaced(), out);
+    }
+
+    /// The kernel shows which network namespace the process of that number is in.
+    pub(crate) fn on_network(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) {
+        self.engine.network_seen(now, id, seen);
     }
 
     pub(crate) fn inspection_failed(&mut self, now: Moment, id: &ContainerId, error: &EngineError) {

@@ -56,6 +56,8 @@ pub(crate) struct ContainerObservation {
     signals: SignalHistory,
     stops: StopsHeard,
     seen: SeenEvents,
+    /// A process of it, its network namespace, and when that was seen first.
+    network: Option<(u32, u64, Moment)>,
 }
 
 impl ContainerObservation {
@@ -236,6 +238,17 @@ impl ContainerObservation {
     }
 
     /// The last inspection.
+    pub(crate) fn network_seen(&mut self, now: Moment, (pid, network): (u32, u64)) {
+        self.network = Some((pid, network, now));
+    }
+
+    /// The network namespace of its present life, and since when that is known; `None` if it does not run, or that is not known.
+    pub(crate) fn network(&self) -> Option<(u64, Moment)> {
+        let view = self.view.as_ref().filter(|_| self.is_current)?;
+        let (_, network, seen) = self.network.filter(|(pid, ..)| *pid == view.pid)?;
+        (self.status() == Status::Running).then_some((network, seen))
+    }
+
     pub(crate) fn view(&self) -> Option<&ContainerView> {
         self.view.as_ref()
     }

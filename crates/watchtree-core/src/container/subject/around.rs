@@ -30,7 +30,7 @@ pub(crate) struct Around<'a> {
     pub(crate) replaced: Option<(String, Option<Moment>)>,
     /// On which subject the hold in force lies, and until when.
     pub(crate) hold: Option<(SubjectId, Moment)>,
-    /// The container whose network it joins, while that does not run.
+    /// What is wrong with the network that it joins.
     pub(crate) network_away: Option<NetworkAway>,
     pub(crate) is_leaving: bool,
     /// An earlier call for it may still be under way.

@@ -4,21 +4,30 @@ use super::around::{Around, Out};
 use super::startup::StartupHistory;
 use super::words;
 use crate::container::health_check::HealthEvidence;
+use crate::container::network_away::NetworkAway;
 use crate::container::never_started;
-use crate::container::observation::ContainerObservation;
 use crate::container::policy::ContainerPolicy;
-use crate::supervisor::Assessment;
-use crate::time::Moment;
+use crate::supervisor::{Assessment, Shown};
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind, State};
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
+
+/// So long an owner stays up before whoever joins its network is restarted after it.
+const OWNER_STAYS: Duration = Duration::from_secs(5);
 
 /// It runs since then, by that policy.
 pub(super) fn running(
     now: Moment,
-    it: &ContainerObservation,
+    around: &Around<'_>,
     startup: &StartupHistory,
     (since, policy): (Moment, &ContainerPolicy),
 ) -> Assessment {
+    let it = &*around.observation;
+    if let Some(NetworkAway::Renewed { owner, since, is_well }) = &around.network_away {
+        return cut_off(now, owner, *since, *is_well);
+    }
     let evidence = || vec![words::health_evidence(now, it)];
     match it.health() {
         // The event that said so has asked for an inspection, which is repeated until one has told.
@@ -36,6 +45,28 @@ pub(super) fn running(
             since,
             shown: words::running(it, policy),
         },
+    }
+}
+
+/// It is in a network namespace that nobody else is in any more. Its owner comes first, and whoever restarted that may be about to
+/// restart this too.
+fn cut_off(now: Moment, owner: &str, since: Moment, is_well: bool) -> Assessment {
+    let until = match is_well {
+        true => since + OWNER_STAYS,
+        false => now + OWNER_STAYS,
+    };
+    let how = format!("cut off: {owner}, whose network it joins, was started anew, and has another one since");
+    if now < until {
+        let shown = Shown::new(State::Suspect, format!("{how}; waits until that is well"));
+        return Assessment::Pending {
+            until: Some(until),
+            shown,
+        };
+    }
+    let detail = format!("its network namespace is not that of {owner}, by /proc");
+    Assessment::Unhealthy {
+        how,
+        evidence: vec![Evidence::new(EvidenceKind::NetworkLost, now, &detail)],
     }
 }
 

@@ -70,7 +70,11 @@ impl ContainerGuards<'_> {
     /// Asks the guards before a stop of what runs. True if a fresh inspection is wanted.
     pub(super) fn before_stop(&self, admission: &mut Admission) -> bool {
         let (now, around) = (self.now, self.around);
-        admission.ask(Guard::KnownCause, || match around.observation.health() {
+        let health = around.observation.health();
+        admission.ask(Guard::KnownCause, || match health {
+            _ if matches!(around.network_away, Some(NetworkAway::Renewed { .. })) => {
+                GuardResult::pass("the kernel shows that it is not in the network that it joins")
+            }
             // Not even for a person who asks for a retry: nobody knows that it is ill.
             Some(HealthEvidence::CannotRun) => {
                 let why = why_no_check(around.observation);
@@ -138,7 +142,9 @@ impl ContainerGuards<'_> {
     /// Could it be started again, once it is stopped?
     fn startable(&self) -> GuardResult {
         let why = match &self.around.network_away {
-            None => return GuardResult::pass("nothing is known that would refuse its start"),
+            None | Some(NetworkAway::Renewed { .. }) => {
+                return GuardResult::pass("nothing is known that would refuse its start");
+            }
             Some(NetworkAway::Down(owner)) => {
                 format!("it joins the network of {owner}, which does not run: stopped, it could not be started again")
             }

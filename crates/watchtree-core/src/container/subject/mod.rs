@@ -367,12 +367,7 @@ impl Subject for ContainerSubject {
             }
             Status::Running => {
                 self.runs(now, around, supervision, out);
-                assess::running(
-                    now,
-                    around.observation,
-                    &self.startup,
-                    (self.present.since(), &self.policy),
-                )
+                assess::running(now, around, &self.startup, (self.present.since(), &self.policy))
             }
             // Its start event, or the next list, goes on from here.
             Status::Backoff => Assessment::LeftAlone(words::in_backoff(it, supervision)),

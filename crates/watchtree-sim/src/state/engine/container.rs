@@ -113,6 +113,8 @@ pub(super) struct Container<V, A> {
     pub(super) view: ContainerView,
     pub(super) spec: Spec,
     pub(super) hung: bool,
+    /// Its network namespace: of its process, or of the life that the container had which it joined.
+    pub(super) network: u64,
     pub(super) alive: bool,
     /// Its process ended and the daemon has not seen it: exit code, when.
     pub(super) unseen_end: Option<(i64, EngineTime)>,
@@ -156,6 +158,7 @@ impl<V, A> Container<V, A> {
             view: view_of(&spec, ContainerView::default()),
             spec,
             hung: false,
+            network: 0,
             alive: false,
             unseen_end: None,
             removed: false,

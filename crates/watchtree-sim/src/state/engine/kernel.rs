@@ -1,8 +1,9 @@
 //! What the engine's acts share: its containers, its agenda, its log, and what it has to say. It carries out nothing by
 //! itself.
 
-use super::container::{Container, Stopping};
+use super::container::{Container, Snapshot, Stopping};
 use super::event::{Action, EventLog, LoggedEvent};
+use super::spec::Spec;
 use super::timing::Timing;
 use std::collections::{BTreeMap, BTreeSet};
 use watchtree_core::container::io::{
@@ -262,6 +263,47 @@ impl Kernel {
             return;
         }
         self.log_event(now, i, Action::Container(action));
+    }
+
+    /// Its process is in a network namespace of its own, or in that of the process whose network it joins.
+    /// Whoever joined its network before is cut off.
+    pub(super) fn enter_network(&mut self, now: Moment, i: usize) {
+        let own = u64::from(self.containers[i].view.pid);
+        let owner = self.owner_of(i);
+        self.containers[i].network = owner.map_or(own, |owner| self.containers[owner].network);
+        let joined: Vec<_> = (0..self.containers.len())
+            .filter(|it| self.owner_of(*it) == Some(i) && self.containers[*it].alive)
+            .collect();
+        for it in joined {
+            self.containers[it].changed = now;
+            self.changed(it);
+        }
+    }
+
+    /// How it is. One whose network went with the life of its owner is as good as hung.
+    pub(super) fn snapshot(&self, i: usize) -> Snapshot {
+        let c = &self.containers[i];
+        let owner = self.owner_of(i).map(|owner| &self.containers[owner]);
+        let is_cut_off = owner.is_some_and(|owner| owner.alive && owner.network != c.network);
+        Snapshot {
+            hung: c.hung || (c.alive && is_cut_off),
+            ..c.snapshot()
+        }
+    }
+
+    /// It is made anew in its place, as it runs; where it joins another network by that, as another process.
+    pub(super) fn remade(&mut self, now: Moment, i: usize, set: impl FnOnce(&mut Spec)) {
+        let joined = self.containers[i].view.joins.clone();
+        self.containers[i].remade(set);
+        if self.containers[i].alive && self.containers[i].view.joins != joined {
+            self.next_pid += 1;
+            self.containers[i].view.pid = self.next_pid;
+            self.enter_network(now, i);
+        }
+    }
+
+    fn owner_of(&self, i: usize) -> Option<usize> {
+        self.find(self.containers[i].view.joins.as_ref()?)
     }
 
     pub(super) fn log_event(&mut self, now: Moment, i: usize, action: Action) {

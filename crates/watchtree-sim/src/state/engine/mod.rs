@@ -159,6 +159,11 @@ impl Engine {
         c.is_some_and(|c| c.alive && c.view.pid == pid)
     }
 
+    /// The network namespace of its process, by the kernel.
+    pub fn network(&self, id: &str) -> Option<u64> {
+        self.find(id).map(|i| self.kernel.containers[i].network)
+    }
+
     /// What inspect would say of the container at that place.
     pub fn view(&self, place: usize) -> &ContainerView {
         &self.kernel.containers[place].view
@@ -222,7 +227,7 @@ impl Engine {
 
     /// What is true of the container at that place.
     pub fn snapshot(&self, place: usize) -> Snapshot {
-        self.kernel.containers[place].snapshot()
+        self.kernel.snapshot(place)
     }
 
     /// How the container at that place was made.
@@ -421,7 +426,7 @@ impl Engine {
 
     /// The container is as if it had been made otherwise; an `update` tells of it.
     pub fn remake(&mut self, now: Moment, place: usize, set: impl FnOnce(&mut Spec)) {
-        self.kernel.containers[place].remade(set);
+        self.kernel.remade(now, place, set);
         self.kernel.event(now, place, EventAction::Update);
         self.kernel.changed(place);
     }

@@ -45,6 +45,7 @@ pub(super) fn create_running(k: &mut Kernel, now: Moment, spec: Spec, age: Durat
     }
     c.life = 0;
     c.born = now.saturating_sub(age);
+    k.enter_network(now, i);
     i
 }
 

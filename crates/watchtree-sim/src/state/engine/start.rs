@@ -96,6 +96,8 @@ fn started(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
         c.manually_stopped = false;
     }
     c.lives(now, at, pid);
+    k.enter_network(now, i);
+    let c = &k.containers[i];
     let (life, runs_for) = (c.life, c.spec.program.runs_for);
     if let Some((lasts, code)) = runs_for {
         k.later(now + lasts, Due::Ends(i, life, code));
