@@ -20,6 +20,10 @@ pub(crate) type EventCursor = (EngineTime, ContainerId, String);
 
 /// Without a stream for that long, the list alone must do.
 const BLIND_MAX: Duration = Duration::from_secs(10);
+/// An engine that answered so lately is there. While no stream is open it is asked for its list every 5 s.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// It answers when it has for so long: by then its stream would be open, if it had one.
+const ANSWERS_FOR: Duration = Duration::from_secs(3);
 /// Longest and shortest pause between two tries to open the stream.
 const RETRY_MAX: Duration = Duration::from_millis(500);
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -54,8 +58,17 @@ struct Gap {
     deadline: Moment,
     /// A try to open the stream again failed.
     was_refused: bool,
-    /// The engine has answered something since.
-    is_answered: bool,
+    /// Since when the engine has answered, and when it did so last.
+    answered: Option<(Moment, Moment)>,
+}
+
+impl Gap {
+    /// The engine answers, stream or not: more than once, for one that comes and goes at once answers too.
+    fn is_answered(&self, now: Moment) -> bool {
+        let answers =
+            |(first, last): (Moment, Moment)| now.since(last) < ANSWERED_WITHIN && ANSWERS_FOR <= last.since(first);
+        self.answered.is_some_and(answers)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +111,7 @@ impl EventContinuity {
             opened: None,
             deadline: now + BLIND_MAX,
             was_refused: false,
-            is_answered: false,
+            answered: None,
         };
         Self {
             pipe: Pipe::Opening { since: now },
@@ -118,19 +131,22 @@ impl EventContinuity {
     pub(crate) fn broke(&mut self, now: Moment, ended: bool) -> bool {
         self.engine_away |= ended;
         let was_refused = ended && self.pipe != Pipe::Open;
-        let (anchor, since, refused_before) = match self.gap.take() {
-            // A break within a gap: what was anchored first still decides, and the time without a stream goes on. Not that in
-            // which this process did not look: what happened then comes with the next stream.
-            Some(gap) => (gap.anchor, if ended { gap.since } else { now }, gap.was_refused),
-            None => (self.last.clone(), now, false),
-        };
+        let before = self.gap.take();
+        // A break within a gap: what was anchored first still decides, and the time without a stream goes on. Not that in which
+        // this process did not look: what happened then comes with the next stream.
+        let anchor = before.as_ref().map_or(self.last.clone(), |gap| gap.anchor.clone());
+        let since = before.as_ref().filter(|_| ended).map_or(now, |gap| gap.since);
+        let waits = before
+            .as_ref()
+            .filter(|gap| gap.opened.is_none())
+            .map(|gap| gap.deadline);
         self.gap = Some(Gap {
             anchor,
             since,
             opened: None,
-            deadline: since + BLIND_MAX,
-            was_refused: was_refused || refused_before,
-            is_answered: false,
+            deadline: waits.unwrap_or_default().max(since + BLIND_MAX),
+            was_refused: was_refused || before.as_ref().is_some_and(|gap| gap.was_refused),
+            answered: before.and_then(|gap| gap.answered),
         });
         let failed_again = ended && (!matches!(self.pipe, Pipe::Open) || now < self.opened_at + SHORT_LIVED);
         self.failures = if failed_again {
@@ -208,9 +224,14 @@ impl EventContinuity {
 
     /// The engine answered something. What it did meanwhile its stream tells, if that opens soon.
     pub(crate) fn answered(&mut self, now: Moment) {
-        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.opened.is_none() && !gap.is_answered) {
-            gap.is_answered = true;
-            gap.deadline = gap.deadline.max(now + self.settle);
+        let settle = self.settle;
+        if let Some(gap) = self.gap.as_mut().filter(|gap| gap.opened.is_none()) {
+            let was_answered = gap.is_answered(now);
+            let of_late = gap.answered.filter(|(_, last)| now.since(*last) < ANSWERED_WITHIN);
+            gap.answered = Some((of_late.map_or(now, |(first, _)| first), now));
+            if !was_answered && gap.is_answered(now) {
+                gap.deadline = gap.deadline.max(now + settle);
+            }
         }
     }
 
@@ -222,7 +243,7 @@ impl EventContinuity {
     /// Ends a gap whose time is up. While the engine answers nothing at all, there is nothing to be known.
     pub(crate) fn settle(&mut self, now: Moment) -> Option<GapEnd> {
         let gap = self.gap.as_mut().filter(|gap| gap.deadline <= now)?;
-        if gap.opened.is_none() && !gap.is_answered {
+        if gap.opened.is_none() && !gap.is_answered(now) {
             gap.deadline = now + BLIND_MAX;
             return None;
         }
@@ -371,8 +392,11 @@ mod tests {
         it.broke(at(40_000), true);
         it.broke(at(50_000), true);
         assert!(it.settle(at(50_000)).is_none(), "nobody answers: nothing can be known");
-        it.answered(at(50_001));
-        assert!(it.settle(at(60_000)).is_some(), "it looked, and no stream came");
+        it.answered(at(51_000));
+        assert!(it.settle(at(60_000)).is_none(), "once is not enough");
+        it.answered(at(65_000));
+        it.answered(at(70_000));
+        assert!(it.settle(at(72_000)).is_some(), "it looked, and no stream came");
     }
 
     #[test]
