@@ -154,7 +154,7 @@ async fn look(way: &Way) -> io::Result<EngineUnit> {
     }
 }
 
-/// `its process 812 is at S, its containerd 830 at T`
+/// `its process 812 is at S`
 fn kernel_words(daemon: &UnitState) -> String {
     let at = |pid| process::run_state(pid).map_or_else(|_| "an end".to_owned(), String::from);
     match daemon.main_pid {
@@ -238,19 +238,24 @@ fn newest_stacks(since: SystemTime) -> Option<PathBuf> {
     newer.map(|file| file.path()).max()
 }
 
-/// It is a unit of its own, or a child of the daemon, which starts it again by itself.
+/// It is a child of the daemon, which starts it again by itself, or else the machine's: a daemon that has one of its own has
+/// nothing to do with that.
 async fn restart_containerd(daemon: &str) -> io::Result<String> {
-    let own = systemd::state(CONTAINERD).await?;
-    if own.main_pid != 0 {
-        return restart(CONTAINERD).await;
-    }
     let daemon_pid = systemd::state(daemon).await?.main_pid;
-    let found = process::children_named(daemon_pid, "containerd")?;
-    let [old] = found.as_slice() else {
-        return Err(io::Error::other(format!(
-            "{} processes of containerd below {daemon}",
-            found.len()
-        )));
+    let found = match daemon_pid {
+        0 => Vec::new(),
+        pid => process::children_named(pid, "containerd")?,
+    };
+    let old = match found.as_slice() {
+        [old] => old,
+        [] if systemd::state(CONTAINERD).await?.main_pid != 0 => return restart(CONTAINERD).await,
+        _ => {
+            let why = format!(
+                "{} processes of containerd below {daemon}, and {CONTAINERD} has none",
+                found.len()
+            );
+            return Err(io::Error::other(why));
+        }
     };
     old.signal(Signal::KILL)?;
     loop {
