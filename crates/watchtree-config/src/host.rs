@@ -452,6 +452,7 @@ impl Heal {
         let shipped = Self::default();
         let all = [
             ("budget", self.budget != shipped.budget),
+            ("stop_budget", self.stop_budget != shipped.stop_budget),
             ("window", self.window != shipped.window),
             ("delay_min", self.delay_min != shipped.delay_min),
             ("delay_max", self.delay_max != shipped.delay_max),

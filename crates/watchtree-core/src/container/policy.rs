@@ -161,7 +161,12 @@ impl ContainerPolicy {
     pub(crate) fn heals_unhealthy(&self, heal: HealMode) -> Answer {
         self.is_ours(heal)?;
         let labels = &self.labels;
-        let only_unhealthy = heal == HealMode::Labelled && labels.enable.is_none() && self.in_force.heal.is_none();
+        // A label overrules a class; where that heals crashes too, its word is the further one.
+        let asked_for = match &self.in_force.heal {
+            Some((heals, _)) => !heals,
+            None => heal == HealMode::Labelled,
+        };
+        let only_unhealthy = labels.enable.is_none() && asked_for;
         match labels.autoheal {
             Some(Switch::On) if only_unhealthy => self.acts("label autoheal=true".into()),
             _ => self.heals_crash(heal),
@@ -237,6 +242,11 @@ impl ContainerPolicy {
             of(
                 "budget",
                 limits.allowance.budget.to_string(),
+                source(&set.budget).as_ref()
+            ),
+            of(
+                "stop_budget",
+                limits.for_stop().allowance.budget.to_string(),
                 source(&set.budget).as_ref()
             ),
             limit("window", limits.allowance.window, &set.window),
@@ -353,12 +363,33 @@ mod tests {
                 "heal crashes yes: class 1 (databases)",
                 "heal unhealthy yes: class 1 (databases)",
                 "budget 4: class 3 (ours)",
+                "stop_budget 4: class 3 (ours)",
                 "window 10m: configuration",
                 "grace 500ms: label watchtree.grace",
                 "unhealthy_for 5m: label watchtree.unhealthy-for",
                 "stop_timeout 2m: class 1 (databases)",
             ]
         );
+    }
+
+    #[test]
+    fn autoheal_true_overrules_a_class_that_says_no_where_it_is_unhealthy_only() {
+        let class = |heal| {
+            let set = Overrides {
+                heal: Some(heal),
+                ..Overrides::default()
+            };
+            settings(&[("databases", "db", set)])
+        };
+        let heals = |settings: &ContainerSettings, mode| {
+            let policy = ContainerPolicy::of(&view(&[("autoheal", "true")]), settings);
+            (policy.heals_crash(mode).is_ok(), policy.heals_unhealthy(mode).is_ok())
+        };
+        for mode in [HealMode::Labelled, HealMode::All] {
+            assert_eq!(heals(&class(false), mode), (false, true));
+            assert_eq!(heals(&class(true), mode), (true, true));
+        }
+        assert_eq!(heals(&class(false), HealMode::Observe), (false, false));
     }
 
     #[test]
