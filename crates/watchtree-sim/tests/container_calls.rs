@@ -53,6 +53,7 @@ fn one_whose_network_is_gone_for_good_reaches_its_limit() {
             0.003  seen     vpn: kill, signal 15
             0.023  seen     vpn: stop
             0.025  decided  vpn: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended; operator_intent blocked
+            0.025  told     app DEGRADED: running, but cut off: vpn, whose network it joins, does not run
             0.025  told     vpn STOPPED: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended
             0.028  seen     vpn: die, exit code 143
             0.500  happens  app exits 1

@@ -35,7 +35,7 @@ fn it_is_found_too_where_nobody_watched_and_waits_where_the_owner_does_not_run()
     ])
     .tells(expect![[r#"
         watchdog killed, docker restart vpn, 20s, watchdog started, 20s: stop -t 10 app, start app; vpn running OK; app running OK
-        docker stop vpn, 20s: no call; vpn exited STOPPED; app running OK
+        docker stop vpn, 20s: no call; vpn exited STOPPED; app running DEGRADED
         docker start vpn, 20s: stop -t 10 app, start app; vpn running OK; app running OK
     "#]]);
 }

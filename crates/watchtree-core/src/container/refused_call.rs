@@ -11,8 +11,9 @@ use alloc::string::String;
 
 /// The status of a socket filter that does not let a call through.
 const FORBIDDEN: u16 = 403;
-/// The cure of what the engine knows by an id that is no more.
-const RECREATE: &str = "it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate)";
+/// What mends one that joins a container which is no more.
+pub(crate) const RECREATE: &str =
+    "it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate)";
 
 /// What is away, and the words by which the engine says so: the first that fits.
 const CAUSES: [(&str, &[&str]); 9] = [

@@ -7,6 +7,7 @@ use crate::container::health_check::HealthEvidence;
 use crate::container::network_away::NetworkAway;
 use crate::container::never_started;
 use crate::container::policy::ContainerPolicy;
+use crate::container::refused_call::RECREATE;
 use crate::supervisor::{Assessment, Shown};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
@@ -28,6 +29,19 @@ pub(super) fn running(
     if let Some(NetworkAway::Renewed { owner, since, is_well }) = &around.network_away {
         return cut_off(now, owner, *since, *is_well);
     }
+    let shown = match &around.network_away {
+        None | Some(NetworkAway::Renewed { .. }) => words::running(it, policy),
+        Some(NetworkAway::Down(owner)) => {
+            let why = format!("running, but cut off: {owner}, whose network it joins, does not run");
+            Shown::new(State::Degraded, why)
+        }
+        Some(NetworkAway::Gone) => {
+            let why = format!(
+                "running, but cut off: the container whose network it joins was removed or made anew: {RECREATE}"
+            );
+            Shown::new(State::Degraded, why)
+        }
+    };
     let evidence = || vec![words::health_evidence(now, it)];
     match it.health() {
         // The event that said so has asked for an inspection, which is repeated until one has told.
@@ -41,10 +55,9 @@ pub(super) fn running(
             evidence: evidence(),
             is_new: startup.was_ever_well(it.id()),
         },
-        Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => Assessment::Well {
-            since,
-            shown: words::running(it, policy),
-        },
+        Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => {
+            Assessment::Well { since, shown }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::container::io::RestartPolicy;
 use crate::container::naming::runs_once;
 use crate::container::network_away::NetworkAway;
 use crate::container::policy::ContainerPolicy;
+use crate::container::refused_call::RECREATE;
 use crate::container::settings::HealMode;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitClass, ExitRecord, GuardResult, Supervision};
@@ -149,9 +150,7 @@ impl ContainerGuards<'_> {
                 format!("it joins the network of {owner}, which does not run: stopped, it could not be started again")
             }
             Some(NetworkAway::Gone) => {
-                "the container whose network it joins was removed or made anew: stopped, it could not be \
-                                        started again; it needs a recreate"
-                    .to_string()
+                format!("the container whose network it joins was removed or made anew: {RECREATE}")
             }
         };
         Block::new(why, State::Unhealthy).into()
