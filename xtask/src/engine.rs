@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Label of everything that demo and bench make, so that it can be found and removed; the value tells runs apart.
-pub(crate) const RUN_LABEL: &str = "watchtree.xtask.run";
+/// Label of everything that demo and bench make, so that it can be found and removed; the value tells runs apart. Not one
+/// of the labels that the daemons read.
+pub(crate) const RUN_LABEL: &str = "xtask.watchtree.run";
 /// Label with the process that made it, so that what a killed run left is told from what one uses now.
-pub(crate) const OWNER_LABEL: &str = "watchtree.xtask.owner";
+pub(crate) const OWNER_LABEL: &str = "xtask.watchtree.owner";
 
 /// How long a call may take; stopping a hung container takes its whole stop timeout.
 const CALL: Duration = Duration::from_secs(60);

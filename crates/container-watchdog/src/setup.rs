@@ -87,11 +87,14 @@ pub(crate) fn plan(file: &Path, engine: &str, observe: bool) -> anyhow::Result<P
         HealMode::Labelled => CoreHealMode::Labelled,
         HealMode::All => CoreHealMode::All,
     };
+    let classes = label_keys(&config);
+    let selected = chosen.select.iter().map(|label| label.key().to_owned());
+    settings.named_labels = selected.chain(classes.clone()).collect();
     Ok(Plan {
         settings,
         engine_socket: chosen.socket().to_owned(),
         select: chosen.select.iter().map(|label| label.as_str().to_owned()).collect(),
-        label_keys: label_keys(&config),
+        label_keys: classes,
         parent_socket: config.children_socket(),
         status_socket: config.container_status_socket(engine),
         status_group: config.http.socket_group.clone(),

@@ -42,8 +42,7 @@ enum Action {
 impl Class {
     /// The label that it is told by: the key alone.
     pub fn label_key(&self) -> Option<&str> {
-        let label = self.label.as_ref()?.as_str();
-        Some(label.split_once('=').map_or(label, |(key, _)| key))
+        self.label.as_ref().map(Label::key)
     }
 
     /// For the core.

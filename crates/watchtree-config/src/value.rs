@@ -192,6 +192,11 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        self.0.split_once('=').map_or(&self.0, |(key, _)| key)
+    }
 }
 
 impl<'de> Deserialize<'de> for Label {

@@ -112,7 +112,7 @@ impl Labels {
                 no => no,
             };
         }
-        it.name_unknown(labels);
+        it.name_unknown(labels, &settings.named_labels);
         it.read_settings(labels);
         it
     }
@@ -160,11 +160,11 @@ impl Labels {
     }
 
     /// Names what looks like a label of ours and is none: whoever wrote it believes that it holds.
-    fn name_unknown(&mut self, labels: &BTreeMap<String, String>) {
+    fn name_unknown(&mut self, labels: &BTreeMap<String, String>, named: &[String]) {
         for key in labels.keys() {
             let lower = key.to_ascii_lowercase();
             let is_known = key == ENABLE || SETTINGS.iter().any(|(known, _)| key == known);
-            if !lower.starts_with(PREFIX) || is_known {
+            if !lower.starts_with(PREFIX) || is_known || named.contains(key) {
                 continue;
             }
             let shown: String = key.chars().take(48).collect();
@@ -257,4 +257,25 @@ fn read_budget(text: &str) -> Option<(u32, Option<Duration>)> {
     };
     let count: u32 = count.trim().parse().ok()?;
     (count <= BUDGET_MAX).then_some((count, window))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Which labels are named as unknown.
+    use super::*;
+    use crate::fixture::{identity, subject};
+    use crate::id::Tier;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_label_that_the_configuration_goes_by_is_known_whatever_it_begins_with() {
+        let mut settings = ContainerSettings::new(identity("c", Tier::Container, 1), subject("h/d"));
+        let labels = ["watchtree.tier", "watchtree.enabled"].map(|key| (key.to_string(), "db".to_string()));
+        let labels = BTreeMap::from(labels);
+        let read = Labels::read(&labels, &settings);
+        assert_eq!((read.remarks.len(), read.enable), (2, Some(Switch::Unreadable)));
+        settings.named_labels = labels.keys().cloned().collect();
+        let read = Labels::read(&labels, &settings);
+        assert_eq!((read.remarks.len(), read.enable), (0, None));
+    }
 }

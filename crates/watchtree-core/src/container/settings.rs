@@ -35,6 +35,8 @@ pub struct ContainerSettings {
     /// Heal only containers with this label and value. Only labels that a [`super::io::ContainerView`] carries can be
     /// named: those that begin with `watchtree.`, `autoheal` or `com.docker.compose.`.
     pub selector: Option<(String, String)>,
+    /// Keys of labels that the configuration names itself, to select containers or to tell classes apart: they are known.
+    pub named_labels: Vec<String>,
     /// Limits of one container, where no class and no label says otherwise.
     pub policy: RestartPolicy,
     /// Classes of containers and what holds for them; a later one overrules an earlier one. At most
@@ -76,6 +78,7 @@ impl ContainerSettings {
             engine,
             heal: HealMode::default(),
             selector: None,
+            named_labels: Vec::new(),
             policy: RestartPolicy::default(),
             classes: Vec::new(),
             configured: Vec::new(),
