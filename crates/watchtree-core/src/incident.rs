@@ -9,6 +9,10 @@ use crate::verdict::{Evidence, Level, State};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub(crate) mod pending;
+pub(crate) mod register;
+pub(crate) mod rules;
+
 /// Names an incident: counts from 1 in one manager's database.
 pub type IncidentId = u64;
 
@@ -50,4 +54,17 @@ impl Incident {
     pub const DECISIONS_MAX: usize = 32;
     /// Most incidents open at one time; more are one line of the manager's own condition.
     pub const OPEN_MAX: usize = 4096;
+}
+
+/// What has changed about an incident.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IncidentChange {
+    /// It is new: people should know.
+    Opened(Incident),
+    /// Its state, level or confirmation is another one: people should know.
+    Changed(Incident),
+    /// Only facts were added.
+    Noted(Incident),
+    /// It is over: people should know.
+    Closed(Incident),
 }

@@ -10,7 +10,6 @@ use super::desk::Desk;
 use super::fleet_view::FleetView;
 use super::host_monitor::HostMonitor;
 use super::hosts::{HostChange, Hosts};
-use super::incident_register::{Finding, IncidentRegister};
 use super::incidents::{Around, Incidents};
 use super::io::{KnownHost, ManagerPolicy};
 use super::own_state::OwnState;

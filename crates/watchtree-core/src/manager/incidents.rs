@@ -14,12 +14,13 @@
 use super::desk::Desk;
 use super::fleet_view::FleetView;
 use super::host_monitor::HostMonitor;
-use super::incident_register::{Finding, IncidentRegister, Inhibits};
 use super::io::ManagerEffect;
-use super::pending::Pending;
 use crate::backend::{BookChange, Child};
 use crate::decision::{ActionKind, Decision};
 use crate::id::NodeName;
+use crate::incident::pending::Pending;
+use crate::incident::register::{Finding, IncidentRegister, Inhibits};
+use crate::incident::rules::{NO_ROOM_AGAIN, STILL_ILL_AFTER, is_being_repaired, is_over, lasts};
 use crate::incident::{Incident, IncidentId};
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment};
@@ -30,13 +31,6 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-/// A verdict of DOWN that is repaired within this time is no incident.
-const DOWN_AFTER: Duration = Duration::from_secs(5);
-/// What was ill below a lost host or a dead engine is told only if it still is so long after that came back: its news are
-/// on the way.
-const STILL_ILL_AFTER: Duration = Duration::from_secs(5);
-/// An illness for which there is no room is looked at again after this.
-const NO_ROOM_AGAIN: Duration = Duration::from_secs(10);
 /// What a snapshot does not name is gone only after this.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
@@ -128,7 +122,7 @@ impl Incidents {
         let is_new = around.desk.store(decision.clone());
         if self.register.is_open(&decision.subject) {
             if let Some(noted) = self.register.add_decision(&decision.subject, &decision.id) {
-                around.desk.push(noted);
+                around.desk.push(noted.into());
             }
         } else if is_new && decision.action == ActionKind::Escalate {
             self.escalated(around, &decision);
@@ -169,7 +163,7 @@ impl Incidents {
             };
             if self.register.is_open(scope) {
                 if let Some(told) = self.register.update(finding) {
-                    around.desk.push(told);
+                    around.desk.push(told.into());
                 }
             } else if may_open {
                 self.open(around, finding);
@@ -197,7 +191,7 @@ impl Incidents {
     pub(super) fn close(&mut self, around: &mut Around<'_>, subject: &SubjectId, why: &str) {
         let wall = around.desk.wall(around.now);
         if let Some(closed) = self.register.close(wall, subject, why) {
-            around.desk.push(closed);
+            around.desk.push(closed.into());
             let well = Ok("incidents are opened again".to_string());
             around.desk.set_condition("incidents", well);
         }
@@ -218,13 +212,13 @@ impl Incidents {
         let newest = newest.iter().map(|decision| decision.id.clone()).collect();
         let (now, wall) = (around.now, around.desk.wall(around.now));
         let opened = self.register.open_new(now, wall, finding, newest);
-        around.desk.push(opened);
+        around.desk.push(opened.into());
     }
 
     fn set_inhibited_within(&mut self, around: &mut Around<'_>, top: &SubjectId, by: Option<&SubjectId>) {
         for subject in self.register.within(top).into_iter().filter(|subject| subject != top) {
             if let Some(noted) = self.register.set_inhibited_by(&subject, by) {
-                around.desk.push(noted);
+                around.desk.push(noted.into());
             }
         }
     }
@@ -276,7 +270,7 @@ impl Incidents {
                 self.pending.cancel(subject);
             }
         } else if !self.register.is_inhibited(subject, verdict.state) {
-            let after = self.lasts(verdict.state).max(at_least);
+            let after = lasts(verdict.state, self.unhealthy_after).max(at_least);
             if after.is_zero() {
                 self.pending.cancel(subject);
                 self.open(around, Finding::reported(verdict));
@@ -286,19 +280,10 @@ impl Incidents {
         }
     }
 
-    /// How long an illness must last to become an incident.
-    const fn lasts(&self, state: State) -> Duration {
-        match state {
-            State::Unhealthy => self.unhealthy_after,
-            State::Down => DOWN_AFTER,
-            _ => Duration::ZERO,
-        }
-    }
-
     fn update(&mut self, around: &mut Around<'_>, name: &NodeName, verdict: &Verdict) {
         let inhibited = self.register.inhibits(&verdict.subject);
         if let Some(told) = self.register.update(Finding::reported(verdict)) {
-            around.desk.push(told);
+            around.desk.push(told.into());
         }
         if inhibited != self.register.inhibits(&verdict.subject) {
             self.evaluate_below(around, name, &verdict.subject);
@@ -373,17 +358,6 @@ impl Incidents {
             self.pending.begin(subject, around.now + GONE_AFTER);
         }
     }
-}
-
-/// States in which an incident has come to its end. In between (starting, repairing, unknown) it stays open, so that one
-/// illness is one incident.
-const fn is_over(state: State) -> bool {
-    matches!(state, State::Ok | State::Finished | State::Stopped | State::Degraded)
-}
-
-/// States between an illness and its end: what must last goes on lasting, for a repair that does not help makes nobody well.
-const fn is_being_repaired(state: State) -> bool {
-    matches!(state, State::Starting | State::Suspect | State::Repairing)
 }
 
 /// What is told of a reported state; a healthy newcomer is no news.

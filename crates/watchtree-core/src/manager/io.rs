@@ -5,7 +5,7 @@ pub use super::announced_leave::AnnouncedLeave;
 use crate::backend::{BackendInput, Peer};
 use crate::decision::Decision;
 use crate::id::{NodeIdentity, NodeName};
-use crate::incident::{Incident, IncidentId};
+use crate::incident::{Incident, IncidentChange, IncidentId};
 use crate::message::{Capabilities, Envelope, Header, Look};
 use crate::order::{Order, OrderAnswer, Verb};
 use crate::subject::{Incarnation, SubjectId};
@@ -296,4 +296,15 @@ pub enum ManagerEffect {
     },
     /// Everything is in order for the process to end.
     Stopped,
+}
+
+impl From<IncidentChange> for ManagerEffect {
+    fn from(change: IncidentChange) -> Self {
+        match change {
+            IncidentChange::Opened(incident) => Self::IncidentOpened(incident),
+            IncidentChange::Changed(incident) => Self::IncidentChanged(incident),
+            IncidentChange::Noted(incident) => Self::IncidentNoted(incident),
+            IncidentChange::Closed(incident) => Self::IncidentClosed(incident),
+        }
+    }
 }

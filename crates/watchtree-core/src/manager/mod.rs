@@ -36,7 +36,6 @@ mod host_conditions;
 mod host_monitor;
 mod host_probe;
 mod hosts;
-mod incident_register;
 mod incidents;
 pub mod io;
 mod order_dispatch;
@@ -44,7 +43,6 @@ mod order_targets;
 mod own_state;
 pub mod page;
 mod partition;
-mod pending;
 mod suspicion;
 
 use desk::Desk;

@@ -1,11 +1,9 @@
 //! The register of incidents: the open ones, and the newest closed ones (the archive).
 //!
-//! One open incident per subject; each change gives the effect that stores it and, where people should know, tells of it.
-//! Judges nothing: what is written here is decided in `incidents`.
+//! One open incident per subject; each call says what has changed. Judges nothing, and does not know who is told.
 
-use super::io::ManagerEffect;
+use super::{Incident, IncidentChange, IncidentId};
 use crate::decision::DecisionId;
-use crate::incident::{Incident, IncidentId};
 use crate::subject::{SubjectId, within};
 use crate::time::{Moment, WallTime};
 use crate::verdict::{State, Verdict};
@@ -18,17 +16,17 @@ const ARCHIVED_MAX: usize = 256;
 
 /// What an incident tells of its subject.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Finding<'a> {
-    pub(super) verdict: &'a Verdict,
+pub(crate) struct Finding<'a> {
+    pub(crate) verdict: &'a Verdict,
     /// Only one vantage point could probe.
-    pub(super) is_unconfirmed: bool,
+    pub(crate) is_unconfirmed: bool,
     /// How many subjects below are touched.
-    pub(super) touched: usize,
+    pub(crate) touched: usize,
 }
 
 impl<'a> Finding<'a> {
     /// What the subject's own watchdog says of it alone.
-    pub(super) const fn reported(verdict: &'a Verdict) -> Self {
+    pub(crate) const fn reported(verdict: &'a Verdict) -> Self {
         Self {
             verdict,
             is_unconfirmed: false,
@@ -39,7 +37,7 @@ impl<'a> Finding<'a> {
 
 /// What an open incident explains of the subjects below it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Inhibits {
+pub(crate) enum Inhibits {
     Nothing,
     /// That they are unhealthy: many turned so at once, and it is not theirs.
     Unhealthy,
@@ -49,14 +47,14 @@ pub(super) enum Inhibits {
 
 /// See the file's head.
 #[derive(Clone, Debug)]
-pub(super) struct IncidentRegister {
+pub(crate) struct IncidentRegister {
     open: BTreeMap<SubjectId, Incident>,
     archive: VecDeque<Incident>,
     next: IncidentId,
 }
 
 impl IncidentRegister {
-    pub(super) fn new(next: IncidentId) -> Self {
+    pub(crate) fn new(next: IncidentId) -> Self {
         Self {
             open: BTreeMap::new(),
             archive: VecDeque::new(),
@@ -65,25 +63,25 @@ impl IncidentRegister {
     }
 
     /// The open ones, by subject.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Incident> {
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Incident> {
         self.open.values()
     }
 
     /// The newest closed ones, oldest first.
-    pub(super) fn archived(&self) -> impl Iterator<Item = &Incident> {
+    pub(crate) fn archived(&self) -> impl Iterator<Item = &Incident> {
         self.archive.iter()
     }
 
-    pub(super) fn is_open(&self, subject: &SubjectId) -> bool {
+    pub(crate) fn is_open(&self, subject: &SubjectId) -> bool {
         self.open.contains_key(subject)
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         Incident::OPEN_MAX <= self.open.len()
     }
 
     /// The subjects of the open ones within `top`.
-    pub(super) fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
+    pub(crate) fn within(&self, top: &SubjectId) -> Vec<SubjectId> {
         within(&self.open, top, None)
             .map(|(subject, _)| subject.clone())
             .collect()
@@ -91,7 +89,7 @@ impl IncidentRegister {
 
     /// What this subject's own open incident explains below it. Only hosts and engines carry others: a container may have
     /// the name of a compose project, whose containers it has nothing to do with.
-    pub(super) fn inhibits(&self, subject: &SubjectId) -> Inhibits {
+    pub(crate) fn inhibits(&self, subject: &SubjectId) -> Inhibits {
         let carries = subject.parent().is_none_or(|above| above.parent().is_none());
         match self
             .open
@@ -106,7 +104,7 @@ impl IncidentRegister {
     }
 
     /// True if a subject above has an open incident that explains that state of this subject.
-    pub(super) fn is_inhibited(&self, subject: &SubjectId, state: State) -> bool {
+    pub(crate) fn is_inhibited(&self, subject: &SubjectId, state: State) -> bool {
         core::iter::successors(subject.parent(), SubjectId::parent).any(|above| match self.inhibits(&above) {
             Inhibits::All => true,
             Inhibits::Unhealthy => state == State::Unhealthy,
@@ -115,24 +113,24 @@ impl IncidentRegister {
     }
 
     /// Takes up one that was open before.
-    pub(super) fn restore(&mut self, incident: Incident) {
+    pub(crate) fn restore(&mut self, incident: Incident) {
         self.next = self.next.max(incident.id + 1);
         self.open.insert(incident.subject.clone(), incident);
     }
 
     /// Takes out all that are open, to be restored again.
-    pub(super) fn take_open(&mut self) -> Vec<Incident> {
+    pub(crate) fn take_open(&mut self) -> Vec<Incident> {
         core::mem::take(&mut self.open).into_values().collect()
     }
 
     /// Opens one. The caller has seen that there is room and none of this subject.
-    pub(super) fn open_new(
+    pub(crate) fn open_new(
         &mut self,
         now: Moment,
         wall: WallTime,
         finding: Finding<'_>,
         decisions: Vec<DecisionId>,
-    ) -> ManagerEffect {
+    ) -> IncidentChange {
         let verdict = finding.verdict;
         let incident = Incident {
             id: self.next,
@@ -152,11 +150,11 @@ impl IncidentRegister {
         };
         self.next += 1;
         self.open.insert(incident.subject.clone(), incident.clone());
-        ManagerEffect::IncidentOpened(incident)
+        IncidentChange::Opened(incident)
     }
 
     /// Another state, level or confirmation is told to people; other facts are only stored.
-    pub(super) fn update(&mut self, finding: Finding<'_>) -> Option<ManagerEffect> {
+    pub(crate) fn update(&mut self, finding: Finding<'_>) -> Option<IncidentChange> {
         let verdict = finding.verdict;
         let incident = self.open.get_mut(&verdict.subject)?;
         let told = |incident: &Incident| (incident.state, incident.level, incident.unconfirmed);
@@ -167,33 +165,33 @@ impl IncidentRegister {
         incident.why = verdict.why.clone();
         incident.evidence = verdict.evidence.clone();
         if told_before != told(incident) {
-            return Some(ManagerEffect::IncidentChanged(incident.clone()));
+            return Some(IncidentChange::Changed(incident.clone()));
         }
-        (why_before != incident.why).then(|| ManagerEffect::IncidentNoted(incident.clone()))
+        (why_before != incident.why).then(|| IncidentChange::Noted(incident.clone()))
     }
 
     /// Names the subject above whose illness explains this one; `None` = it stands for itself.
-    pub(super) fn set_inhibited_by(&mut self, subject: &SubjectId, above: Option<&SubjectId>) -> Option<ManagerEffect> {
+    pub(crate) fn set_inhibited_by(&mut self, subject: &SubjectId, above: Option<&SubjectId>) -> Option<IncidentChange> {
         let incident = self.open.get_mut(subject)?;
         if incident.root_cause.as_ref() == above {
             return None;
         }
         incident.root_cause = above.cloned();
-        Some(ManagerEffect::IncidentNoted(incident.clone()))
+        Some(IncidentChange::Noted(incident.clone()))
     }
 
     /// Adds a decision record to an open one.
-    pub(super) fn add_decision(&mut self, subject: &SubjectId, id: &DecisionId) -> Option<ManagerEffect> {
+    pub(crate) fn add_decision(&mut self, subject: &SubjectId, id: &DecisionId) -> Option<IncidentChange> {
         let incident = self.open.get_mut(subject)?;
         if incident.decisions.contains(id) || Incident::DECISIONS_MAX <= incident.decisions.len() {
             return None;
         }
         incident.decisions.push(id.clone());
-        Some(ManagerEffect::IncidentNoted(incident.clone()))
+        Some(IncidentChange::Noted(incident.clone()))
     }
 
     /// Closes one and puts it into the archive.
-    pub(super) fn close(&mut self, wall: WallTime, subject: &SubjectId, why: &str) -> Option<ManagerEffect> {
+    pub(crate) fn close(&mut self, wall: WallTime, subject: &SubjectId, why: &str) -> Option<IncidentChange> {
         let mut incident = self.open.remove(subject)?;
         incident.closed_wall = Some(wall);
         incident.closed_why = why.to_string();
@@ -201,7 +199,7 @@ impl IncidentRegister {
             self.archive.pop_front();
         }
         self.archive.push_back(incident.clone());
-        Some(ManagerEffect::IncidentClosed(incident))
+        Some(IncidentChange::Closed(incident))
     }
 }
 
@@ -226,7 +224,7 @@ mod tests {
     fn open(register: &mut IncidentRegister, path: &str, state: State) {
         let verdict = verdict(path, state);
         let effect = register.open_new(Moment::ZERO, WallTime(0), Finding::reported(&verdict), Vec::new());
-        assert!(matches!(effect, ManagerEffect::IncidentOpened(_)));
+        assert!(matches!(effect, IncidentChange::Opened(_)));
     }
 
     #[test]
@@ -240,16 +238,16 @@ mod tests {
             ..same.clone()
         };
         let effect = register.update(Finding::reported(&words));
-        assert!(matches!(effect, Some(ManagerEffect::IncidentNoted(_))), "{effect:?}");
+        assert!(matches!(effect, Some(IncidentChange::Noted(_))), "{effect:?}");
         let unconfirmed = Finding {
             is_unconfirmed: true,
             ..Finding::reported(&words)
         };
         let effect = register.update(unconfirmed);
-        assert!(matches!(effect, Some(ManagerEffect::IncidentChanged(_))), "{effect:?}");
+        assert!(matches!(effect, Some(IncidentChange::Changed(_))), "{effect:?}");
         let closed = register.close(WallTime(7), &subject("h1"), "heard").unwrap();
         assert!(
-            matches!(closed, ManagerEffect::IncidentClosed(it) if it.id == 1 && it.closed_wall == Some(WallTime(7)))
+            matches!(closed, IncidentChange::Closed(it) if it.id == 1 && it.closed_wall == Some(WallTime(7)))
         );
         assert_eq!(register.close(WallTime(8), &subject("h1"), "again"), None);
         assert_eq!(register.archived().count(), 1);

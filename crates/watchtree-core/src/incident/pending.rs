@@ -10,41 +10,41 @@ use alloc::vec::Vec;
 
 /// See the file's head.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     until: Deadlines<SubjectId>,
 }
 
 impl Pending {
     /// Waits until then; one that waits already keeps its time.
-    pub(super) fn begin(&mut self, subject: &SubjectId, until: Moment) {
+    pub(crate) fn begin(&mut self, subject: &SubjectId, until: Moment) {
         if self.until.get(subject).is_none() {
             self.until.arm(subject.clone(), until);
         }
     }
 
-    pub(super) fn cancel(&mut self, subject: &SubjectId) {
+    pub(crate) fn cancel(&mut self, subject: &SubjectId) {
         self.until.disarm(subject);
     }
 
-    pub(super) fn cancel_within(&mut self, top: &SubjectId) {
+    pub(crate) fn cancel_within(&mut self, top: &SubjectId) {
         for subject in self.matching(|subject, _| subject.is_within(top)) {
             self.until.disarm(&subject);
         }
     }
 
     /// Nothing that waits is decided before then.
-    pub(super) fn extend(&mut self, until: Moment) {
+    pub(crate) fn extend(&mut self, until: Moment) {
         for subject in self.matching(|_, at| at < until) {
             self.until.arm(subject, until);
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Moment> {
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
         self.until.next()
     }
 
     /// One that has waited long enough.
-    pub(super) fn pop_due(&mut self, now: Moment) -> Option<SubjectId> {
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<SubjectId> {
         self.until.pop_due(now)
     }
 
