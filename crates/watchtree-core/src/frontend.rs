@@ -227,7 +227,12 @@ impl Frontend {
         self.reports.digest()
     }
 
-    /// True after a Welcome, while the link is up.
+    /// True while a parent has said Welcome, the link is up, and it is not silent.
+    pub(crate) fn hears_parent(&self) -> bool {
+        self.is_joined() && self.parent.silent_from().is_some()
+    }
+
+    /// True while a parent has said Welcome and the link is up.
     pub fn is_joined(&self) -> bool {
         self.phase == Phase::Joined
     }

@@ -181,6 +181,7 @@ impl HostAgent {
         self.health.restart_waiting(now);
         let (settled, gap) = (self.local.settled_at(), gap.as_millis());
         self.children.extend_deadlines(settled);
+        self.uplink.extend_alerts(settled);
         let why = Err(format!("did not run for {gap} ms: no child is judged before {settled}"));
         self.out.condition(SELF, why);
         self.report_host(now);
@@ -233,6 +234,7 @@ impl HostAgent {
         while let Some(event) = self.uplink.poll_event(now) {
             self.on_uplink(now, event);
         }
+        self.uplink.alert(now, &mut self.out);
         while let Some(decision) = self.out.poll_upward() {
             self.uplink.event(now, decision);
         }

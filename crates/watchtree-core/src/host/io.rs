@@ -13,6 +13,7 @@ use crate::backend::{BackendInput, Peer};
 use crate::decision::Decision;
 use crate::frontend::FrontendInput;
 use crate::id::NodeIdentity;
+use crate::incident::{Incident, IncidentChange, IncidentId};
 use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::supervisor::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
@@ -34,6 +35,10 @@ pub struct HostStart {
     pub look_at: Vec<String>,
     /// See [`HostPolicy`].
     pub policy: HostPolicy,
+    /// Alerts that a former start told a person and did not end.
+    pub alerts: Vec<Incident>,
+    /// The next alert's number.
+    pub next_alert: IncidentId,
     /// For jitter.
     pub seed: u64,
     /// Now, as a label.
@@ -85,6 +90,40 @@ pub struct HostPolicy {
     pub load_per_cpu_milli_max: u64,
     /// Stall share (PSI `some avg10`, thousandths of the time) above this is a remark.
     pub psi_milli_max: u64,
+    /// When a person is called from here.
+    pub alerts: AlertPolicy,
+}
+
+/// When the host itself calls a person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AlertPolicy {
+    /// In sight of a manager or not.
+    pub when: AlertWhen,
+    /// An Unhealthy verdict becomes an alert after this.
+    pub unhealthy_after: Duration,
+}
+
+impl Default for AlertPolicy {
+    fn default() -> Self {
+        Self {
+            when: AlertWhen::Never,
+            unhealthy_after: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Who calls a person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AlertWhen {
+    /// Never this host.
+    Never,
+    /// This host, where no manager was in sight for that long.
+    Alone {
+        /// How long.
+        after: Duration,
+    },
+    /// This host, whoever calls as well.
+    Always,
 }
 
 impl Default for HostPolicy {
@@ -111,6 +150,7 @@ impl Default for HostPolicy {
             memory_available_milli_min: 50,
             load_per_cpu_milli_max: 4000,
             psi_milli_max: 400,
+            alerts: AlertPolicy::default(),
         }
     }
 }
@@ -336,13 +376,15 @@ pub enum HostEffect {
     },
     /// Read the machine's figures; answered by `Figures`.
     ReadFigures,
+    /// Call a person: this is new, another one, or over. Kept until it was told, and while it is open, for the next start.
+    Alert(IncidentChange),
     /// A decision was made or has ended: log it and keep it for the local `explain`. (It goes up by a frame of its own.)
     Decided(Decision),
     /// The answer to an `OrderInput` with `local: true`.
     LocalAnswer(OrderAnswer),
     /// One line for the log: something is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `manager`, `engine docker`, `child docker`, `host`, `self`.
+        /// What it is about: `manager`, `engine docker`, `child docker`, `host`, `alerts`, `self`.
         about: String,
         /// In words.
         state: Result<String, String>,

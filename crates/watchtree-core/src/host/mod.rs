@@ -20,6 +20,7 @@
 //! | `watched_engine`, `children` | one engine with both; all of them, with their links |
 //! | `host_health` | the machine's figures and remarks |
 //! | `orders` | orders for this node, holds |
+//! | `alerts` | what a person is called for by the host itself |
 //! | `uplink`, `outbox` | the two ways out: reports to the manager; records, conditions, effects |
 //! | `agent` | the wiring |
 //!
@@ -27,6 +28,7 @@
 //! which the backlog of their beats is taken by their slots.
 
 mod agent;
+mod alerts;
 mod child_exit;
 mod child_process;
 mod child_subject;

@@ -21,6 +21,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod alerts;
 mod children;
 mod orders;
 mod reports;
@@ -401,6 +402,7 @@ impl World {
                 let state = state.map_or_else(|why| format!("ILL {why}"), |why| format!("ok {why}"));
                 self.told.push(format!("{now} {about}: {state}"));
             }
+            HostEffect::Alert(change) => self.told.push(format!("{now} {}", alerts::words(&change))),
             HostEffect::LocalAnswer(answer) => self.local.push(answer),
             HostEffect::Stopped => self.stopped = true,
         }
@@ -439,6 +441,11 @@ impl World {
     }
 
     fn join_manager(&mut self) {
+        self.join_manager_by(1);
+    }
+
+    /// By its frame of that number.
+    fn join_manager_by(&mut self, seq: u64) {
         self.feed(HostInput::Link(FrontendInput::Up));
         let welcome = Welcome {
             identity: identity("manager", Tier::Manager, 1, "1"),
@@ -450,7 +457,7 @@ impl World {
             term: 5,
             digest: crate::message::Digest::default(),
         };
-        self.manager_sends(1, None, Message::Welcome(welcome));
+        self.manager_sends(seq, None, Message::Welcome(welcome));
     }
 }
 
@@ -474,16 +481,19 @@ fn figures(free_milli: u64) -> HostFigures {
 }
 
 fn host(now: Moment, epoch: u64) -> HostAgent {
-    HostAgent::new(
-        now,
-        HostStart {
-            identity: identity("h1", Tier::Host, epoch, "1"),
-            engines: vec!["docker".to_string()],
-            engine_repairs: BTreeMap::new(),
-            look_at: Vec::new(),
-            policy: HostPolicy::default(),
-            seed: 7,
-            wall: WallTime(0),
-        },
-    )
+    HostAgent::new(now, start(epoch))
+}
+
+fn start(epoch: u64) -> HostStart {
+    HostStart {
+        identity: identity("h1", Tier::Host, epoch, "1"),
+        engines: vec!["docker".to_string()],
+        engine_repairs: BTreeMap::new(),
+        look_at: Vec::new(),
+        policy: HostPolicy::default(),
+        alerts: Vec::new(),
+        next_alert: 1,
+        seed: 7,
+        wall: WallTime(0),
+    }
 }

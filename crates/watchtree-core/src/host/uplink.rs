@@ -1,8 +1,9 @@
 //! What the host says to the manager: its own verdicts, merged with what its children report.
 //!
-//! Owns the frontend. The host speaks for itself, its engines and its container-watchdogs; everything below is passed on
+//! Owns the frontend, and the alerts that follow from what is said. The host speaks for itself, its engines and its container-watchdogs; everything below is passed on
 //! as the children report it, and as UNWATCHED while nobody looks at it. Decides nothing.
 
+use super::alerts::Alerts;
 use super::children::{Changes, Children, Observer};
 use super::engine_monitor::EngineVerdict;
 use super::host_health::HostHealth;
@@ -53,10 +54,13 @@ pub(super) struct Uplink {
     /// An order for a child that is just going through the frontend's checks.
     forward_to: Option<NodeName>,
     events: VecDeque<UplinkEvent>,
+    alerts: Alerts,
+    /// Of whom something was said since the alerts were last stepped.
+    touched: BTreeSet<SubjectId>,
 }
 
 impl Uplink {
-    /// The link is down, nothing was reported.
+    /// The link is down, nothing was reported; alerts of a former start are open.
     pub(super) fn new(now: Moment, start: &HostStart) -> Self {
         let scope = SubjectId::of_node(&start.identity.name);
         let settings = FrontendSettings {
@@ -73,12 +77,25 @@ impl Uplink {
             naming: Deadlines::default(),
             forward_to: None,
             events: VecDeque::new(),
+            alerts: Alerts::new(now, start.policy.alerts, &start.alerts, start.next_alert),
+            touched: BTreeSet::new(),
         }
     }
 
     /// The frontend, to be looked at.
     pub(super) fn frontend(&self) -> &Frontend {
         &self.frontend
+    }
+
+    /// Calls a person for what was said since the last time, where that is this host's to do.
+    pub(super) fn alert(&mut self, now: Moment, out: &mut Outbox) {
+        let touched = core::mem::take(&mut self.touched);
+        self.alerts.step(now, &touched, &self.frontend, out);
+    }
+
+    /// This process did not run until then.
+    pub(super) fn extend_alerts(&mut self, until: Moment) {
+        self.alerts.extend(until);
     }
 
     /// Takes what the link says.
@@ -103,10 +120,8 @@ impl Uplink {
 
     /// When to be called again.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        [self.frontend.next_deadline(), self.naming.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        let (frontend, alerts) = (self.frontend.next_deadline(), self.alerts.next_deadline());
+        [frontend, self.naming.next(), alerts].into_iter().flatten().min()
     }
 
     /// The next frame for the link.
@@ -311,7 +326,7 @@ impl Uplink {
             return;
         };
         let verdict = masked(reported, engine.unwatched_because());
-        self.frontend.report(now, verdict);
+        self.say(now, verdict);
     }
 
     /// Passes on all that a child reports, after it came, went or said everything anew.
@@ -328,6 +343,7 @@ impl Uplink {
     fn pass_gone(&mut self, now: Moment, engine: &WatchedEngine, subject: &SubjectId) {
         let is_young = self.naming.get(&engine.process().engine().to_string()).is_some();
         if !is_young && !speaks_for(engine, subject) {
+            self.touched.insert(subject.clone());
             self.frontend.report_gone(now, subject);
         }
     }
@@ -376,6 +392,11 @@ impl Uplink {
             verdict.since = old.since;
         }
         verdict.evidence.truncate(Evidence::COUNT_MAX);
+        self.say(now, verdict);
+    }
+
+    fn say(&mut self, now: Moment, verdict: Verdict) {
+        self.touched.insert(verdict.subject.clone());
         self.frontend.report(now, verdict);
     }
 }

@@ -171,7 +171,11 @@ impl IncidentRegister {
     }
 
     /// Names the subject above whose illness explains this one; `None` = it stands for itself.
-    pub(crate) fn set_inhibited_by(&mut self, subject: &SubjectId, above: Option<&SubjectId>) -> Option<IncidentChange> {
+    pub(crate) fn set_inhibited_by(
+        &mut self,
+        subject: &SubjectId,
+        above: Option<&SubjectId>,
+    ) -> Option<IncidentChange> {
         let incident = self.open.get_mut(subject)?;
         if incident.root_cause.as_ref() == above {
             return None;
@@ -246,9 +250,7 @@ mod tests {
         let effect = register.update(unconfirmed);
         assert!(matches!(effect, Some(IncidentChange::Changed(_))), "{effect:?}");
         let closed = register.close(WallTime(7), &subject("h1"), "heard").unwrap();
-        assert!(
-            matches!(closed, IncidentChange::Closed(it) if it.id == 1 && it.closed_wall == Some(WallTime(7)))
-        );
+        assert!(matches!(closed, IncidentChange::Closed(it) if it.id == 1 && it.closed_wall == Some(WallTime(7))));
         assert_eq!(register.close(WallTime(8), &subject("h1"), "again"), None);
         assert_eq!(register.archived().count(), 1);
     }

@@ -17,6 +17,7 @@ use super::partition::Partition;
 use crate::backend::{Backend, BookChange};
 use crate::decision::Decision;
 use crate::id::NodeName;
+use crate::incident::register::{Finding, IncidentRegister};
 use crate::incident::{Incident, IncidentId};
 use crate::message::{Goodbye, Look};
 use crate::subject::SubjectKind;

@@ -146,7 +146,7 @@ pub(super) fn of_host(world: &mut World, h: usize, effect: HostEffect) {
             world.after(Duration::from_millis(1), SimEvent::ToHost(h, epoch, input));
         }
         HostEffect::Decided(decision) => decided(world, decision),
-        HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
+        HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } | HostEffect::Alert(_) => {}
         HostEffect::Stopped => lifecycle::host_stopped(world, h),
     }
 }

@@ -119,6 +119,8 @@ fn start_host(world: &mut World, h: usize) {
             engine_repairs: BTreeMap::from([("docker".into(), RepairWhen::Safe)]),
             look_at: vec!["192.0.2.1:22".into()],
             policy: HostPolicy::default(),
+            alerts: Vec::new(),
+            next_alert: 1,
             seed,
             wall: clock.wall(now),
         };
