@@ -2,6 +2,7 @@
 //!
 //! Contract: a request about a container is passed to its container-watchdog's own socket, so the one who decides answers.
 
+use crate::alerts::Book;
 use crate::refusals::{self, Refusals};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub(crate) struct HostApi {
     pub(crate) conditions: Conditions,
     pub(crate) refusals: Refusals,
     pub(crate) events: EventLog,
+    pub(crate) alerts: Arc<Book>,
     pub(crate) pulse: Pulse,
 }
 
@@ -192,14 +194,16 @@ impl Api for HostApi {
         Box::pin(self.show(query))
     }
 
-    /// Incidents are opened by the manager; what is ill here is in the tree.
+    /// Incidents are opened by the manager, but for those that this host told a person itself. What is ill here is in the tree.
     fn incidents(&self, _query: IncidentQuery) -> Answer<'_, IncidentsResponse> {
         Box::pin(async {
             let node = self.identity.name.to_string();
+            let open = self.alerts.open_alerts();
             Ok(IncidentsResponse {
                 node,
                 wall_ms: Clock.wall().0,
-                kept_elsewhere: true,
+                kept_elsewhere: open.is_none(),
+                incidents: open.iter().flatten().map(view::incident).collect(),
                 ..IncidentsResponse::default()
             })
         })

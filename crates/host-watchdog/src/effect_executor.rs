@@ -2,6 +2,7 @@
 //!
 //! Contract: never awaits; slow work runs in a task that answers through the inbox. Does not know why an effect was wanted.
 
+use crate::alerts::Alerts;
 use crate::api::Waiting;
 use crate::children::Children;
 use crate::figures::Reader;
@@ -23,6 +24,7 @@ pub(crate) struct EffectExecutor {
     pub(crate) prober: Prober,
     pub(crate) repairer: Repairer,
     pub(crate) figures: Reader,
+    pub(crate) alerts: Alerts,
     pub(crate) events: EventLog,
     pub(crate) conditions: Conditions,
     pub(crate) waiting: Waiting,
@@ -39,6 +41,7 @@ impl Execute<HostAgent> for EffectExecutor {
             HostEffect::InspectEngine { engine } => self.repairer.inspect(engine),
             HostEffect::WorkOnEngine { engine, work, within } => self.repairer.work(engine, work, within),
             HostEffect::ReadFigures => self.figures.begin(),
+            HostEffect::Alert(change) => self.alerts.tell(change),
             HostEffect::Decided(decision) => self.decided(&decision),
             HostEffect::LocalAnswer(answer) => {
                 let waiter = self

@@ -2,6 +2,7 @@
 //!
 //! A table of contents: decisions are made in `watchtree_core::host`, the edges are crates of their own.
 
+mod alerts;
 mod api;
 mod children;
 mod effect_executor;
@@ -23,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   host-watchdog run --config /etc/watchtree/host.toml
   host-watchdog check-config /etc/watchtree/host.toml
+  host-watchdog test-alert                              sends a test to each [[webhook]] and [[hook]], now
   watchtree --local status                              what it sees, from another terminal
 
 Exit codes: 0 ended in order, 1 failed, 2 bad input (flags, configuration, key file), 6 no rights, 8 taken (a socket in use)";
@@ -50,6 +52,12 @@ enum Command {
         #[arg(long, default_value = "/etc/watchtree/host.toml")]
         config: PathBuf,
     },
+    /// Sends a test message to each webhook and program of the configuration, now, and says what came of it.
+    TestAlert {
+        /// The configuration.
+        #[arg(long, default_value = "/etc/watchtree/host.toml")]
+        config: PathBuf,
+    },
     /// Checks a configuration and does nothing else.
     CheckConfig {
         /// The configuration.
@@ -64,6 +72,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::StopChildren { config } => stop_children::stop(&config),
+        Command::TestAlert { config } => alerts::test(&config),
         Command::CheckConfig { file } => run::read_config(&file).map(|config| {
             println!(
                 "{}: fine: host {}, {} engine(s)",

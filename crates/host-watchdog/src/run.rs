@@ -3,6 +3,7 @@
 //! Contract: everything that only a person can mend (configuration, keys, rights, a second copy) is found before anything is started.
 //! A missing manager, a missing engine and a full disk are conditions.
 
+use crate::alerts::{Alerts, Found};
 use crate::api::{self, HostApi, Waiting};
 use crate::children::Children;
 use crate::effect_executor::EffectExecutor;
@@ -33,6 +34,8 @@ const INBOX_MAX: usize = 1024;
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// The goodbye's time to leave the machine.
 const LINGER: Duration = Duration::from_millis(500);
+/// Time for alerts that are not delivered yet; the rest is told by the next start.
+const ALERTS_WITHIN: Duration = Duration::from_secs(2);
 /// Labels are refreshed this often.
 const WALL_EVERY: Duration = Duration::from_secs(10);
 
@@ -85,7 +88,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
 
     let mut children = Children::new(&config, file, inputs.clone());
     let version = children.version();
-    let start = start(&config, &life, version.clone())?;
+    let mut start = start(&config, &life, version.clone())?;
     let identity = start.identity.clone();
     tracing::info!(
         name = %identity.name, version, node_id = %identity.node_id, epoch = identity.agent_epoch.0,
@@ -108,6 +111,9 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         identity.name.as_str(),
         format!("{}-{}", identity.boot_id, identity.agent_epoch.0),
     );
+    let alerts = Alerts::start(&config, life.epoch.0, &conditions, events.clone());
+    let (alerts, Found { open, next }) = alerts.context("cannot make threads for alerts")?;
+    (start.alerts, start.next_alert) = (open, next);
     let waiting = Waiting::default();
     let api = HostApi {
         identity,
@@ -119,6 +125,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         conditions: conditions.clone(),
         refusals,
         events: events.clone(),
+        alerts: alerts.book(),
         pulse: pulse.clone(),
     };
     let serving = http.serve(Arc::new(api));
@@ -130,6 +137,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         prober: Prober::new(&config, inputs.clone()),
         repairer: Repairer::new(&config, inputs.clone()),
         figures: figures::Reader::new(&config, pulse.clone(), inputs),
+        alerts,
         events,
         conditions,
         waiting,
@@ -152,6 +160,9 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
     tracing::info!(?ended, "host-watchdog ends");
     serving.shut_down().await;
     executor.links.stop(LINGER).await;
+    // It may wait for a disk or a network; nothing else runs any more.
+    let alerts = executor.alerts;
+    tokio::task::spawn_blocking(move || alerts.stop(ALERTS_WITHIN)).await?;
     match ended {
         Ended::InOrder | Ended::Cut => Ok(()),
         Ended::InboxClosed => anyhow::bail!("everything that feeds the working loop has ended"),
@@ -175,6 +186,8 @@ fn start(config: &HostConfig, life: &Life, version: String) -> Result<HostStart>
         engine_repairs: repairer::repairs(config),
         look_at: config.look_at.iter().map(ToString::to_string).collect(),
         policy: config.policy(),
+        alerts: Vec::new(),
+        next_alert: 1,
         seed: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
         wall: Clock.wall(),
     })

@@ -2,10 +2,11 @@
 
 use crate::class::Class;
 use crate::common::{self, Http, Log};
+use crate::engine::{self, Engine};
 use crate::error::ConfigError;
-use crate::value::{AbsPath, HostPort, Label, Span};
+use crate::notify::{self, Alerts, Hook, Webhook};
+use crate::value::{AbsPath, HostPort, Span};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use std::path::{Path, PathBuf};
 use watchtree_core::container::classes::Class as CoreClass;
 use watchtree_core::host::io::HostPolicy;
@@ -43,7 +44,7 @@ pub struct HostConfig {
     #[serde(default)]
     pub http: Http,
     /// `[[engine]]`; 1 to 8.
-    #[serde(default = "one_docker", rename = "engine")]
+    #[serde(default = "engine::one_docker", rename = "engine")]
     pub engines: Vec<Engine>,
     /// `[heal]`: what holds for containers whose labels say nothing else.
     #[serde(default)]
@@ -54,6 +55,15 @@ pub struct HostConfig {
     /// `[figures]`: when the host itself counts as degraded.
     #[serde(default)]
     pub figures: Figures,
+    /// `[alerts]`: when this host calls a person itself.
+    #[serde(default)]
+    alerts: Alerts,
+    /// `[[webhook]]`: who is called; at most 16.
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<Webhook>,
+    /// `[[hook]]`: the programs that call; at most 4.
+    #[serde(default, rename = "hook")]
+    pub hooks: Vec<Hook>,
 }
 
 /// `[parent]`: the manager.
@@ -101,104 +111,6 @@ pub struct HostKeys {
     pub key: PathBuf,
     /// Folder of the public keys whose orders are obeyed.
     pub order_keys_dir: PathBuf,
-}
-
-/// What is healed.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum HealMode {
-    /// Containers with the label `watchtree.enable=true` (and those with `autoheal=true` when unhealthy).
-    #[default]
-    Labelled,
-    /// Every container but those labelled `watchtree.enable=false`.
-    All,
-    /// Nothing: only look and tell.
-    Observe,
-}
-
-/// `[[engine]]`
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Engine {
-    /// Its name in the tree.
-    #[serde(deserialize_with = "engine_name")]
-    pub name: String,
-    /// Its API socket.
-    #[serde(default = "docker_socket")]
-    socket: AbsPath,
-    /// What is healed there.
-    #[serde(default)]
-    pub heal: HealMode,
-    /// Only containers with all of these labels exist for us; at most 8.
-    #[serde(default)]
-    pub select: Vec<Label>,
-    /// When the engine itself may be repaired.
-    #[serde(default)]
-    pub repair: RepairMode,
-    /// The unit of its daemon; empty = see [`Self::unit`].
-    #[serde(default)]
-    unit: String,
-    /// The program that repairs it instead of systemd, with its arguments.
-    #[serde(default)]
-    repair_command: Vec<String>,
-}
-
-/// When an engine that is ill may be repaired.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum RepairMode {
-    /// Where no container ends by it.
-    #[default]
-    Safe,
-    /// Also where its containers end by it.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Engine {
-    /// Its API socket.
-    pub fn socket(&self) -> &Path {
-        self.socket.as_path()
-    }
-
-    /// The unit of its daemon. Without one in the file it is known for the engine at Docker's own socket only: of another
-    /// engine it would be the wrong one.
-    pub fn unit(&self) -> Option<&str> {
-        let is_dockers = [DOCKER_SOCKET, "/run/docker.sock"]
-            .map(Path::new)
-            .contains(&self.socket());
-        match self.unit.as_str() {
-            "" => is_dockers.then_some("docker.service"),
-            unit => Some(unit),
-        }
-    }
-
-    /// The program that repairs it instead of systemd, with its arguments.
-    pub fn repair_command(&self) -> Option<(&Path, &[String])> {
-        let (program, arguments) = self.repair_command.split_first()?;
-        Some((Path::new(program), arguments))
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let name = &self.name;
-        if 8 < self.select.len() {
-            return Err(ConfigError::new(format!(
-                "[[engine]] select of `{name}`: at most 8 labels"
-            )));
-        }
-        if self.repair_command().is_some_and(|(program, _)| !program.is_absolute()) {
-            let why = format!("[[engine]] repair_command of `{name}`: begins with the full path of a program");
-            return Err(ConfigError::new(why));
-        }
-        if self.repair_command.len() > 16 || self.unit.starts_with('-') {
-            let why = format!(
-                "[[engine]] of `{name}`: repair_command has at most 16 words, unit is a name such as docker.service"
-            );
-            return Err(ConfigError::new(why));
-        }
-        Ok(())
-    }
 }
 
 /// `[heal]`: numbers for every container; `watchtree.*` labels overrule them one by one.
@@ -293,41 +205,9 @@ impl Default for Disks {
     }
 }
 
-fn one_docker() -> Vec<Engine> {
-    vec![Engine {
-        name: "docker".into(),
-        socket: docker_socket(),
-        heal: HealMode::Labelled,
-        select: Vec::new(),
-        repair: RepairMode::default(),
-        unit: String::new(),
-        repair_command: Vec::new(),
-    }]
-}
-
-const DOCKER_SOCKET: &str = "/var/run/docker.sock";
-
-fn docker_socket() -> AbsPath {
-    AbsPath::fixed(DOCKER_SOCKET)
-}
-
-fn engine_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let good = !text.is_empty()
-        && text.len() <= HostConfig::ENGINE_BYTES_MAX
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if good {
-        Ok(text)
-    } else {
-        Err(Error::custom(format!("engine name `{text}`: 1 to 24 of a-z 0-9 -")))
-    }
-}
-
 impl HostConfig {
     /// Longest name of an engine, in bytes.
-    pub const ENGINE_BYTES_MAX: usize = 24;
+    pub const ENGINE_BYTES_MAX: usize = engine::NAME_BYTES_MAX;
     /// Most engines.
     pub const ENGINES_MAX: usize = 8;
 
@@ -399,6 +279,10 @@ impl HostConfig {
             memory_available_milli_min: u64::from(self.figures.memory_available_min) * 10,
             load_per_cpu_milli_max: u64::from(self.figures.load_per_cpu_max) * 1000,
             psi_milli_max: u64::from(self.figures.pressure_max) * 10,
+            alerts: self.alerts.policy(
+                !(self.webhooks.is_empty() && self.hooks.is_empty()),
+                self.parent.is_some(),
+            ),
             ..HostPolicy::default()
         }
     }
@@ -414,7 +298,7 @@ impl HostConfig {
         for (at, engine) in self.engines.iter().enumerate() {
             if let Some(twin) = self.engines[..at]
                 .iter()
-                .find(|e| e.name == engine.name || e.socket == engine.socket)
+                .find(|e| e.name == engine.name || e.socket() == engine.socket())
             {
                 return bad(format!(
                     "[[engine]]: `{}` and `{}` share a name or a socket; keep one",
@@ -427,6 +311,8 @@ impl HostConfig {
             return bad(format!("[[class]]: give at most {}", CoreClass::CLASSES_MAX));
         }
         self.classes.iter().try_for_each(Class::check)?;
+        notify::check_webhooks(&self.webhooks)?;
+        notify::check_hooks(&self.hooks)?;
         if 4 < self.look_at.len() {
             return bad("look_at: at most 4 addresses".to_string());
         }

@@ -5,18 +5,22 @@
 
 mod class;
 mod common;
+mod engine;
 mod error;
 mod host;
 pub mod keys;
 mod manager;
+mod notify;
 pub mod reference;
 mod value;
 
 pub use class::Class;
 pub use common::{Http, Level, Log, LogFormat};
+pub use engine::{Engine, HealMode, RepairMode};
 pub use error::ConfigError;
-pub use host::{Disks, Engine, Figures, Heal, HealMode, HostConfig, HostKeys, Parent, RepairMode};
-pub use manager::{Hosts, ManagerConfig, ManagerKeys, Webhook};
+pub use host::{Disks, Figures, Heal, HostConfig, HostKeys, Parent};
+pub use manager::{Hosts, ManagerConfig, ManagerKeys};
+pub use notify::{Alerts, AlertsWhen, Hook, Webhook};
 pub use value::{AbsPath, HostPort, Label, Span, Url};
 
 use std::path::Path;

@@ -2,7 +2,8 @@
 
 use crate::common::{self, Http, Log};
 use crate::error::ConfigError;
-use crate::value::{AbsPath, HostPort, Span, Url};
+use crate::notify::{self, Webhook};
+use crate::value::{AbsPath, HostPort, Span};
 use serde::Deserialize;
 use std::path::PathBuf;
 use watchtree_core::id::NodeName;
@@ -114,29 +115,9 @@ impl Default for Hosts {
     }
 }
 
-/// `[[webhook]]`: who is told when an incident opens, changes or closes.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Where the JSON is posted to.
-    pub url: Url,
-    /// Time for one attempt, answer included.
-    #[serde(default = "webhook_deadline")]
-    pub deadline: Span<100, 60_000>,
-    /// A change is given up after this many more attempts; `None` = never.
-    #[serde(default)]
-    pub retries: Option<u32>,
-}
-
-fn webhook_deadline() -> Span<100, 60_000> {
-    Span::millis(5000)
-}
-
 impl ManagerConfig {
     /// Most addresses to listen on.
     pub const LISTEN_MAX: usize = 8;
-    /// Most webhooks.
-    pub const WEBHOOKS_MAX: usize = 16;
 
     /// Its state folder: `STATE_DIR/manager`.
     pub fn state_dir(&self) -> PathBuf {
@@ -178,19 +159,7 @@ impl ManagerConfig {
         if self.listen.is_empty() || Self::LISTEN_MAX < self.listen.len() {
             return bad(format!("listen: give 1 to {} addresses", Self::LISTEN_MAX));
         }
-        if Self::WEBHOOKS_MAX < self.webhooks.len() {
-            return bad(format!("[[webhook]]: at most {}", Self::WEBHOOKS_MAX));
-        }
-        if let Some(retries) = self
-            .webhooks
-            .iter()
-            .filter_map(|hook| hook.retries)
-            .find(|retries| 100 < *retries)
-        {
-            return bad(format!(
-                "[[webhook]] retries: {retries} is too many; at most 100, or leave it out to try for as long as it takes"
-            ));
-        }
+        notify::check_webhooks(&self.webhooks)?;
         if self.hosts.ack_every == 0 || 100 < self.hosts.ack_every {
             return bad("[hosts] ack_every: give 1 to 100".to_string());
         }
