@@ -14,7 +14,6 @@ mod program;
 
 pub(crate) use book::Book;
 
-use crate::run::read_config;
 use anyhow::Result;
 use book::{Message, MessageId};
 use program::Program;
@@ -88,14 +87,9 @@ impl Alerts {
     }
 
     /// Something changed that a person is to be told. Never waits.
-    pub(crate) fn tell(&mut self, change: IncidentChange) {
-        let (word, incident) = match change {
-            IncidentChange::Opened(incident) => ("opened", incident),
-            IncidentChange::Changed(incident) => ("changed", incident),
-            IncidentChange::Closed(incident) => ("closed", incident),
-            IncidentChange::Noted(_) => return,
-        };
-        let event = view::incident_event(Clock.wall(), word, &incident);
+    pub(crate) fn tell(&mut self, change: &IncidentChange) {
+        let (word, incident) = (change.as_str(), change.incident());
+        let event = view::incident_event(Clock.wall(), word, incident);
         tracing::warn!(alert = incident.id, subject = %incident.subject, "{}", event.text);
         self.changes += 1;
         let id = format!("{}-{}-{}", self.host, self.epoch, self.changes);
@@ -142,10 +136,9 @@ fn message(id: &str, receiver: &str, body: &str) -> Message {
     }
 }
 
-/// Sends a test message to each receiver of that configuration, one after another, and prints what came of it.
-pub(crate) fn test(file: &Path) -> Result<()> {
-    let config = read_config(file)?;
-    let (_, setups) = receivers(&config);
+/// Sends a test message to each receiver of a configuration, one after another, and prints what came of it.
+pub(crate) fn test(file: &Path, config: &HostConfig) -> Result<()> {
+    let (_, setups) = receivers(config);
     if setups.is_empty() {
         let line = format!("{}: has no [[webhook]] and no [[hook]]; add one", file.display());
         return Err(Exit::new(Code::BadInput, line).into());

@@ -41,7 +41,7 @@ impl Execute<HostAgent> for EffectExecutor {
             HostEffect::InspectEngine { engine } => self.repairer.inspect(engine),
             HostEffect::WorkOnEngine { engine, work, within } => self.repairer.work(engine, work, within),
             HostEffect::ReadFigures => self.figures.begin(),
-            HostEffect::Alert(change) => self.alerts.tell(change),
+            HostEffect::Alert(change) => self.alerts.tell(&change),
             HostEffect::Decided(decision) => self.decided(&decision),
             HostEffect::LocalAnswer(answer) => {
                 let waiter = self

@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::StopChildren { config } => stop_children::stop(&config),
-        Command::TestAlert { config } => alerts::test(&config),
+        Command::TestAlert { config: file } => run::read_config(&file).and_then(|config| alerts::test(&file, &config)),
         Command::CheckConfig { file } => run::read_config(&file).map(|config| {
             println!(
                 "{}: fine: host {}, {} engine(s)",

@@ -8,6 +8,7 @@ use crate::time::{Moment, WallTime};
 use crate::verdict::{Evidence, Level, State};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 pub(crate) mod pending;
 pub(crate) mod register;
@@ -67,4 +68,31 @@ pub enum IncidentChange {
     Noted(Incident),
     /// It is over: people should know.
     Closed(Incident),
+}
+
+impl IncidentChange {
+    /// `opened`, `changed`, `noted` or `closed`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "opened",
+            Self::Changed(_) => "changed",
+            Self::Noted(_) => "noted",
+            Self::Closed(_) => "closed",
+        }
+    }
+
+    /// The incident, as it is after it.
+    pub const fn incident(&self) -> &Incident {
+        match self {
+            Self::Opened(it) | Self::Changed(it) | Self::Noted(it) | Self::Closed(it) => it,
+        }
+    }
+}
+
+/// `opened h1/docker/web GIVEN UP`
+impl fmt::Display for IncidentChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incident { subject, state, .. } = self.incident();
+        write!(f, "{} {subject} {}", self.as_str(), state.as_str())
+    }
 }

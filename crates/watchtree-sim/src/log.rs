@@ -212,6 +212,12 @@ pub enum Observation {
     SaidHeld { host: usize, subject: SubjectId },
 
     // --- what is decided and shown ---
+    /// A host called a person about a subject, or said that it is over.
+    Alerted {
+        host: usize,
+        subject: SubjectId,
+        is_open: bool,
+    },
     /// A decision was announced.
     Decided { decision: Decision },
     /// The manager changed the state of a subject.

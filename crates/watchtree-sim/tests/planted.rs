@@ -51,6 +51,7 @@ rules! {
     decision_has_evidence is broken by EvidenceLost
     repaired_or_escalated is broken by EndsHidden
     degraded_is_said is broken by FullDiskUntold
+    person_is_called is broken by EndUntold
     engine_left_alone is broken by ContainerdSaidIll
     converges is broken by ReportsLost
 }

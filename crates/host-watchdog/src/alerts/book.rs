@@ -117,7 +117,7 @@ impl Book {
     }
 
     /// An alert changed, and these messages tell of it.
-    pub(super) fn put(&self, incident: Incident, messages: &[Message]) {
+    pub(super) fn put(&self, incident: &Incident, messages: &[Message]) {
         let mut pages = self.lock();
         pages.next = pages.next.max(incident.id + 1);
         let subject = incident.subject.to_string();
@@ -233,12 +233,12 @@ fn read_pages(file: &Path) -> io::Result<Pages> {
 }
 
 impl Line {
-    fn of(incident: Incident) -> Self {
+    fn of(incident: &Incident) -> Self {
         Self {
             id: incident.id,
             state: incident.state.as_str().to_owned(),
             level: incident.level.as_str().to_owned(),
-            why: incident.why,
+            why: incident.why.clone(),
             opened_wall_ms: incident.opened_wall.0,
         }
     }

@@ -65,7 +65,7 @@ fn a_program_gets_the_message_and_its_gist_and_no_variable_of_ours() {
     );
     let config = config(folder.path(), &script(folder.path(), &lines));
     let (mut alerts, _) = begin(&config, &Conditions::new());
-    alerts.tell(IncidentChange::Opened(incident("h1/docker/web")));
+    alerts.tell(&IncidentChange::Opened(incident("h1/docker/web")));
     until("the program ran", || out.exists());
     let told = std::fs::read_to_string(&out).expect("text");
     let variables: Vec<&str> = told.lines().filter(|line| line.starts_with("WATCHTREE_")).collect();
@@ -97,7 +97,7 @@ fn a_program_that_fails_or_hangs_is_tried_again_and_the_next_start_owes_what_is_
     let (config, conditions) = (config(folder.path(), &hook), Conditions::new());
     let (mut alerts, found) = begin(&config, &conditions);
     assert_eq!((found.open.len(), found.next), (0, 1));
-    alerts.tell(IncidentChange::Opened(incident("h1/docker/web")));
+    alerts.tell(&IncidentChange::Opened(incident("h1/docker/web")));
     let said = |words: &str| {
         until(words, || {
             conditions.degraded().iter().any(|(_, why)| why.contains(words))
@@ -119,7 +119,7 @@ fn a_program_that_fails_or_hangs_is_tried_again_and_the_next_start_owes_what_is_
     let told = std::fs::read_to_string(&count).expect("text");
     assert!(told.contains("h1-1-1") && told.contains("opened"), "{told}");
     assert_eq!(alerts.book().open_alerts().map(|open| open.len()), Some(1));
-    alerts.tell(IncidentChange::Closed(Incident {
+    alerts.tell(&IncidentChange::Closed(Incident {
         closed_wall: Some(WallTime(9)),
         ..incident("h1/docker/web")
     }));
@@ -140,7 +140,7 @@ fn a_webhook_is_posted_to_and_a_damaged_book_is_set_aside() {
     let (mut alerts, found) = begin(&config, &conditions);
     assert!(found.open.is_empty() && folder.path().join("host/alerts.json.damaged").exists());
     until("a good book takes its place", || conditions.degraded().is_empty());
-    alerts.tell(IncidentChange::Opened(incident("h1/docker/web")));
+    alerts.tell(&IncidentChange::Opened(incident("h1/docker/web")));
     let (mut stream, _) = listener.accept().expect("a connection");
     let mut request = Vec::new();
     while !request.ends_with(b"}") {

@@ -402,7 +402,7 @@ impl World {
                 let state = state.map_or_else(|why| format!("ILL {why}"), |why| format!("ok {why}"));
                 self.told.push(format!("{now} {about}: {state}"));
             }
-            HostEffect::Alert(change) => self.told.push(format!("{now} {}", alerts::words(&change))),
+            HostEffect::Alert(change) => self.told.push(format!("{now} ALERT {change}")),
             HostEffect::LocalAnswer(answer) => self.local.push(answer),
             HostEffect::Stopped => self.stopped = true,
         }

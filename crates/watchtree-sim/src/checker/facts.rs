@@ -5,7 +5,7 @@
 use super::reported::ReportedState;
 use crate::log::{DiskChange, Excuse, Node, Observation, PersonAct, StartedBy};
 use crate::state::engine::Snapshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use watchtree_core::container::io::{EngineTime, RunState};
 use watchtree_core::container::record::Recovered;
 use watchtree_core::id::BootId;
@@ -191,6 +191,8 @@ pub(super) struct HostFacts {
     pub(super) verdicts: BTreeMap<SubjectId, (State, String)>,
     pub(super) shown: Option<State>,
     pub(super) below: BTreeMap<SubjectId, State>,
+    /// What a person was called for by this host, and was not told the end of.
+    pub(super) alerted: BTreeSet<SubjectId>,
     /// When its container-watchdog last got the order to retry something.
     pub(super) retried: Moment,
 }
@@ -232,6 +234,7 @@ impl HostFacts {
             verdicts: BTreeMap::new(),
             shown: None,
             below: BTreeMap::new(),
+            alerted: BTreeSet::new(),
             retried: Moment::ZERO,
         }
     }
@@ -348,6 +351,10 @@ impl HostFacts {
                 let all = verdicts.iter().cloned();
                 self.verdicts = all.map(|(subject, state, why)| (subject, (state, why))).collect();
             }
+            Observation::Alerted { subject, is_open, .. } => match is_open {
+                true => drop(self.alerted.insert(subject.clone())),
+                false => drop(self.alerted.remove(subject)),
+            },
             Observation::Shown { state, below, .. } => {
                 self.shown = *state;
                 self.below = below.iter().cloned().collect();

@@ -182,6 +182,7 @@ fn host_of(what: &Observation) -> Option<usize> {
         | Observation::HeldBack { host, .. }
         | Observation::Heard { host, .. }
         | Observation::SaidHeld { host, .. }
+        | Observation::Alerted { host, .. }
         | Observation::Shown { host, .. } => Some(*host),
         Observation::ProcessStarted { node, .. }
         | Observation::ProcessEnded { node }

@@ -3,6 +3,7 @@
 //! `converges`             the manager believes the truth
 //! `repaired_or_escalated` what failed runs again, or is given up
 //! `operator_wins`         what a person stopped is down
+//! `person_is_called`      a person was told what stays ill, and the end of it
 
 use super::facts::HostFacts;
 use super::reported::Broken;
@@ -41,6 +42,15 @@ fn check_container(host: &HostFacts, now: Moment, place: usize) -> Result<(), Br
     let waits = waits_for_owner(host, now, c);
     if here != there {
         return broken("converges", "is seen otherwise above");
+    }
+    let (must_be, may_be) = match here {
+        Some(State::GivenUp | State::Down) => (true, true),
+        Some(State::Ok | State::Stopped | State::Finished | State::Degraded) | None => (false, false),
+        _ => (false, true),
+    };
+    let is_told = host.alerted.contains(&subject);
+    if (must_be && !is_told) || (is_told && !may_be) {
+        return broken("person_is_called", "is not what a person was told");
     }
     if matches!(c.now.run, RunState::Created | RunState::Paused) || waits {
         return Ok(());

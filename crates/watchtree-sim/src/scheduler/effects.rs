@@ -13,6 +13,7 @@ use watchtree_core::host::io::{
     ProbeAnswer, UnitPhase,
 };
 use watchtree_core::id::NodeName;
+use watchtree_core::incident::IncidentChange;
 use watchtree_core::manager::io::{ManagerEffect, ManagerInput};
 use watchtree_core::message::{Envelope, Look, Message};
 use watchtree_core::subject::SubjectId;
@@ -146,9 +147,30 @@ pub(super) fn of_host(world: &mut World, h: usize, effect: HostEffect) {
             world.after(Duration::from_millis(1), SimEvent::ToHost(h, epoch, input));
         }
         HostEffect::Decided(decision) => decided(world, decision),
-        HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } | HostEffect::Alert(_) => {}
+        HostEffect::Alert(change) => alerted(world, h, change),
+        HostEffect::LocalAnswer(_) | HostEffect::Condition { .. } => {}
         HostEffect::Stopped => lifecycle::host_stopped(world, h),
     }
+}
+
+/// A host calls a person, and keeps what is open for its next start.
+fn alerted(world: &mut World, host: usize, change: IncidentChange) {
+    let alerts = &mut world.hosts[host].alerts;
+    let (subject, is_open) = match change {
+        IncidentChange::Opened(it) | IncidentChange::Changed(it) | IncidentChange::Noted(it) => {
+            let subject = it.subject.clone();
+            alerts.insert(subject.clone(), it);
+            (subject, true)
+        }
+        IncidentChange::Closed(it) => {
+            alerts.remove(&it.subject);
+            if world.bug == Some(Bug::EndUntold) {
+                return;
+            }
+            (it.subject, false)
+        }
+    };
+    world.saw(Observation::Alerted { host, subject, is_open });
 }
 
 /// How long it takes.

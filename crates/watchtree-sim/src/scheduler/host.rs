@@ -11,6 +11,7 @@ use watchtree_core::container::io::EngineCall;
 use watchtree_core::container::{ContainerAgent, ContainerSettings};
 use watchtree_core::host::HostAgent;
 use watchtree_core::id::NodeName;
+use watchtree_core::incident::Incident;
 use watchtree_core::message::Envelope;
 use watchtree_core::order::OrderAnswer;
 use watchtree_core::subject::SubjectId;
@@ -99,6 +100,8 @@ pub(crate) struct Host {
     pub(crate) down: Connection,
     /// Frames between its two watchdogs are lost, late or doubled until then.
     pub(crate) ipc_bad_until: Moment,
+    /// What its host-watchdog told a person and did not end, as it would find it at its next start.
+    pub(crate) alerts: BTreeMap<SubjectId, Incident>,
     /// The machine goes down.
     pub(crate) going_down: bool,
     /// Its host-watchdog was asked to stop and comes back this long after it did.
@@ -145,6 +148,7 @@ impl Host {
             cut_until: Moment::ZERO,
             stalled_until: Moment::ZERO,
             held_by_path: false,
+            alerts: BTreeMap::new(),
             up: Connection::default(),
             down: Connection::default(),
             ipc_bad_until: Moment::ZERO,

@@ -13,8 +13,9 @@ use watchtree_core::container::io::{ContainerInput, Recovered};
 use watchtree_core::container::{ContainerAgent, ContainerSettings};
 use watchtree_core::frontend::FrontendInput;
 use watchtree_core::host::HostAgent;
-use watchtree_core::host::io::{ChildExit, HostInput, HostPolicy, HostStart, RepairWhen};
+use watchtree_core::host::io::{AlertPolicy, AlertWhen, ChildExit, HostInput, HostPolicy, HostStart, RepairWhen};
 use watchtree_core::id::{AgentEpoch, BootId, MachineId, NodeId, NodeIdentity, NodeName, Tier};
+use watchtree_core::incident::Incident;
 use watchtree_core::manager::ManagerAgent;
 use watchtree_core::manager::io::{ManagerInput, ManagerPolicy, ManagerStart};
 use watchtree_core::time::{Duration, Moment, WallTime};
@@ -112,15 +113,23 @@ fn start_host(world: &mut World, h: usize) {
     let (now, seed) = (world.now, world.rng.draw());
     let host = &mut world.hosts[h];
     let (name, clock) = (host.name.clone(), host.clock);
+    let alerts: Vec<Incident> = host.alerts.values().cloned().collect();
     host.host.start(clock.zero(), |epoch| {
         let start = HostStart {
             identity: identity(name, Tier::Host, h as u64, clock.boot_id(), epoch),
             engines: vec!["docker".into()],
             engine_repairs: BTreeMap::from([("docker".into(), RepairWhen::Safe)]),
             look_at: vec!["192.0.2.1:22".into()],
-            policy: HostPolicy::default(),
-            alerts: Vec::new(),
-            next_alert: 1,
+            policy: HostPolicy {
+                // Also beside a manager: whoever else calls, what this host tells must be true.
+                alerts: AlertPolicy {
+                    when: AlertWhen::Always,
+                    ..AlertPolicy::default()
+                },
+                ..HostPolicy::default()
+            },
+            alerts,
+            next_alert: epoch << 32,
             seed,
             wall: clock.wall(now),
         };

@@ -36,6 +36,8 @@ pub enum Bug {
     EndsHidden,
     /// A watchdog is not told that its journal cannot be written (`degraded_is_said`).
     FullDiskUntold,
+    /// A person is not told that something is well again (`person_is_called`).
+    EndUntold,
     /// Probes of containerd fail though it answers (`engine_left_alone`).
     ContainerdSaidIll,
     /// From some time on no report of a container-watchdog arrives (`converges`).
@@ -44,7 +46,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the rule that it breaks.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::DecisionUnrecorded, "acts_on_record"),
         (Self::PostedAgain, "posted_once"),
         (Self::StopsTheNeighbour, "healthy_left_alone"),
@@ -61,6 +63,7 @@ impl Bug {
         (Self::EvidenceLost, "decision_has_evidence"),
         (Self::EndsHidden, "repaired_or_escalated"),
         (Self::FullDiskUntold, "degraded_is_said"),
+        (Self::EndUntold, "person_is_called"),
         (Self::ContainerdSaidIll, "engine_left_alone"),
         (Self::ReportsLost, "converges"),
     ];

@@ -2,20 +2,9 @@
 
 use super::*;
 use crate::host::io::{AlertPolicy, AlertWhen};
-use crate::incident::{Incident, IncidentChange};
+use crate::incident::Incident;
 
 const WEB: &str = "h1/docker/web";
-
-/// `ALERT opened h1/docker/web GIVEN UP`
-pub(super) fn words(change: &IncidentChange) -> String {
-    let (word, incident) = match change {
-        IncidentChange::Opened(it) => ("opened", it),
-        IncidentChange::Changed(it) => ("changed", it),
-        IncidentChange::Noted(it) => ("noted", it),
-        IncidentChange::Closed(it) => ("closed", it),
-    };
-    format!("ALERT {word} {} {}", incident.subject, incident.state.as_str())
-}
 
 /// As [`World::settled`], on a host that calls then.
 fn settled(when: AlertWhen, told: Vec<Incident>) -> World {
@@ -37,83 +26,84 @@ fn alone(secs: u64) -> AlertWhen {
     AlertWhen::Alone { after }
 }
 
-impl World {
-    /// What a person was told since this was last asked, without the times.
-    fn alerts(&mut self) -> String {
-        let told = core::mem::take(&mut self.told);
-        let alerts = told
-            .iter()
-            .filter_map(|line| line.split_once(" ALERT ").map(|(_, words)| words));
-        alerts.collect::<Vec<_>>().join("; ")
-    }
+/// What a person was told since this was last asked, without the times.
+fn alerts(world: &mut World) -> String {
+    let told = core::mem::take(&mut world.told);
+    let alerts = told
+        .iter()
+        .filter_map(|line| line.split_once(" ALERT ").map(|(_, words)| words));
+    alerts.collect::<Vec<_>>().join("; ")
+}
 
-    /// It is so for that long; what a person was told meanwhile.
-    fn after(&mut self, state: State, secs: u64) -> String {
-        self.child_reports(WEB, state);
-        self.run_ms(secs * 1000);
-        self.alerts()
-    }
+/// It is so for that long; what a person was told meanwhile.
+fn after(world: &mut World, state: State, secs: u64) -> String {
+    world.child_reports(WEB, state);
+    world.run_ms(secs * 1000);
+    alerts(world)
+}
 
-    fn manager_goes(&mut self) {
-        let why = "it ended".to_string();
-        self.feed(HostInput::Link(FrontendInput::Down { why }));
-    }
+fn manager_goes(world: &mut World) {
+    let why = "it ended".to_string();
+    world.feed(HostInput::Link(FrontendInput::Down { why }));
 }
 
 #[test]
 fn an_illness_that_lasts_is_told_once_and_its_end_too() {
     for when in [alone(0), AlertWhen::Always] {
         let mut world = settled(when, Vec::new());
-        assert_eq!(world.after(State::GivenUp, 1), "opened h1/docker/web GIVEN UP");
-        assert_eq!(world.after(State::Repairing, 9), "");
-        assert_eq!(world.after(State::GivenUp, 9), "", "it is the same illness");
-        assert_eq!(world.after(State::Unhealthy, 9), "changed h1/docker/web UNHEALTHY");
-        assert_eq!(world.after(State::Ok, 9), "closed h1/docker/web UNHEALTHY");
-        assert_eq!(world.after(State::Down, 4), "");
-        assert_eq!(world.after(State::Ok, 9), "", "it was repaired in time");
-        assert_eq!(world.after(State::Down, 6), "opened h1/docker/web DOWN");
-        assert_eq!(world.after(State::Stopped, 1), "closed h1/docker/web DOWN");
-        assert_eq!(world.after(State::Unhealthy, 59), "");
+        assert_eq!(after(&mut world, State::GivenUp, 1), "opened h1/docker/web GIVEN UP");
+        assert_eq!(after(&mut world, State::Repairing, 9), "");
+        assert_eq!(after(&mut world, State::GivenUp, 9), "", "it is the same illness");
         assert_eq!(
-            world.after(State::Repairing, 5),
+            after(&mut world, State::Unhealthy, 9),
+            "changed h1/docker/web UNHEALTHY"
+        );
+        assert_eq!(after(&mut world, State::Ok, 9), "closed h1/docker/web UNHEALTHY");
+        assert_eq!(after(&mut world, State::Down, 4), "");
+        assert_eq!(after(&mut world, State::Ok, 9), "", "it was repaired in time");
+        assert_eq!(after(&mut world, State::Down, 6), "opened h1/docker/web DOWN");
+        assert_eq!(after(&mut world, State::Stopped, 1), "closed h1/docker/web DOWN");
+        assert_eq!(after(&mut world, State::Unhealthy, 59), "");
+        assert_eq!(
+            after(&mut world, State::Repairing, 5),
             "",
             "a repair that does not help makes nobody well"
         );
-        assert_eq!(world.after(State::Unhealthy, 5), "opened h1/docker/web UNHEALTHY");
+        assert_eq!(after(&mut world, State::Unhealthy, 5), "opened h1/docker/web UNHEALTHY");
         let now = world.now;
         world.process().frontend.report_gone(now, &subject(WEB));
         world.run_ms(11_000);
-        assert_eq!(world.alerts(), "closed h1/docker/web UNHEALTHY");
+        assert_eq!(alerts(&mut world), "closed h1/docker/web UNHEALTHY");
     }
     let mut world = settled(AlertWhen::Never, Vec::new());
-    assert_eq!(world.after(State::GivenUp, 300), "");
+    assert_eq!(after(&mut world, State::GivenUp, 300), "");
 }
 
 #[test]
 fn while_a_manager_is_in_sight_it_calls() {
     let mut world = settled(alone(60), Vec::new());
     world.join_manager();
-    assert_eq!(world.after(State::GivenUp, 100), "");
-    world.manager_goes();
+    assert_eq!(after(&mut world, State::GivenUp, 100), "");
+    manager_goes(&mut world);
     world.run_ms(59_000);
-    assert_eq!(world.alerts(), "");
+    assert_eq!(alerts(&mut world), "");
     world.run_ms(1000);
-    assert_eq!(world.alerts(), "opened h1/docker/web GIVEN UP");
+    assert_eq!(alerts(&mut world), "opened h1/docker/web GIVEN UP");
     world.join_manager_by(2);
     assert_eq!(
-        world.after(State::Ok, 1),
+        after(&mut world, State::Ok, 1),
         "closed h1/docker/web GIVEN UP",
         "whoever told it ends it"
     );
-    assert_eq!(world.after(State::GivenUp, 100), "");
-    world.manager_goes();
+    assert_eq!(after(&mut world, State::GivenUp, 100), "");
+    manager_goes(&mut world);
     world.run_ms(30_000);
     world.join_manager_by(3);
     world.run_ms(100_000);
-    assert_eq!(world.alerts(), "", "it was back in time");
+    assert_eq!(alerts(&mut world), "", "it was back in time");
     let mut world = settled(AlertWhen::Always, Vec::new());
     world.join_manager();
-    assert_eq!(world.after(State::GivenUp, 1), "opened h1/docker/web GIVEN UP");
+    assert_eq!(after(&mut world, State::GivenUp, 1), "opened h1/docker/web GIVEN UP");
 }
 
 #[test]
@@ -121,12 +111,12 @@ fn what_an_engine_explains_is_told_only_if_it_outlasts_it() {
     let mut world = settled(alone(0), Vec::new());
     world.engine = Err(EngineError::Deadline);
     world.run_ms(10_000);
-    assert_eq!(world.alerts(), "opened h1/docker UNREACHABLE");
-    assert_eq!(world.after(State::GivenUp, 100), "");
+    assert_eq!(alerts(&mut world), "opened h1/docker UNREACHABLE");
+    assert_eq!(after(&mut world, State::GivenUp, 100), "");
     world.engine = Ok("29.1".into());
     world.run_ms(20_000);
     assert_eq!(
-        world.alerts(),
+        alerts(&mut world),
         "closed h1/docker UNREACHABLE; opened h1/docker/web GIVEN UP"
     );
 }
@@ -151,22 +141,22 @@ fn a_restart_tells_nothing_twice_and_ends_what_was_told() {
     };
     let mut world = settled(alone(0), vec![told(WEB), told("h1/docker/away")]);
     assert_eq!(
-        world.alerts(),
+        alerts(&mut world),
         "closed h1/docker/web GIVEN UP",
         "well by the first report"
     );
     world.run_ms(60_000);
     assert_eq!(
-        world.alerts(),
+        alerts(&mut world),
         "closed h1/docker/away GIVEN UP",
         "nobody names it any more"
     );
     let mut world = settled(alone(0), vec![told("h1/docker/db")]);
     world.child_reports("h1/docker/db", State::GivenUp);
     world.run_ms(100_000);
-    assert_eq!(world.alerts(), "");
+    assert_eq!(alerts(&mut world), "");
     world.child_reports("h1/docker/db", State::Ok);
-    assert_eq!(world.alerts(), "closed h1/docker/db GIVEN UP");
+    assert_eq!(alerts(&mut world), "closed h1/docker/db GIVEN UP");
 }
 
 #[test]
@@ -176,5 +166,5 @@ fn a_stall_of_the_host_is_no_time_in_which_something_was_ill_or_nobody_in_sight(
     world.stall_host(300_000);
     world.child_reports(WEB, State::Ok);
     world.run_ms(30_000);
-    assert_eq!(world.alerts(), "");
+    assert_eq!(alerts(&mut world), "");
 }
