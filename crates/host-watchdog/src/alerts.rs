@@ -90,7 +90,8 @@ impl Alerts {
     pub(crate) fn tell(&mut self, change: &IncidentChange) {
         let (word, incident) = (change.as_str(), change.incident());
         let event = view::incident_event(Clock.wall(), word, incident);
-        tracing::warn!(alert = incident.id, subject = %incident.subject, "{}", event.text);
+        let text = format!("{}: {}", event.subject, event.text);
+        tracing::warn!("{text}");
         self.changes += 1;
         let id = format!("{}-{}-{}", self.host, self.epoch, self.changes);
         let body = json!({
@@ -100,7 +101,7 @@ impl Alerts {
             "change": word,
             "host": self.host,
             "wall_ms": event.wall_ms,
-            "text": event.text,
+            "text": text,
             "incident": event.incident,
         })
         .to_string();

@@ -107,7 +107,8 @@ impl Webhooks {
             "change": change,
             "manager": self.manager,
             "wall_ms": event.wall_ms,
-            "text": event.text,
+            // A line for a pager: it stands alone there.
+            "text": format!("{}: {}", event.subject, event.text),
             "incident": event.incident,
         });
         let notification = |receiver: &String| Notification {

@@ -75,7 +75,7 @@ fn a_program_gets_the_message_and_its_gist_and_no_variable_of_ours() {
             "WATCHTREE_CHANGE=opened",
             "WATCHTREE_STATE=given_up",
             "WATCHTREE_SUBJECT=h1/docker/web",
-            "WATCHTREE_TEXT=incident 4 opened: GIVEN UP: line break",
+            "WATCHTREE_TEXT=h1/docker/web: incident 4 opened: GIVEN UP: line break",
         ]
     );
     assert!(!told.contains("CARGO"), "{told}");

@@ -90,6 +90,7 @@ fn incident() -> Incident {
 
 fn event(text: &str) -> EventView {
     EventView {
+        subject: "h1".to_string(),
         text: text.to_string(),
         ..EventView::default()
     }
@@ -176,7 +177,7 @@ fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
     let (stalled, _) = listener.accept().expect("a connection");
     let bodies = serve(listener);
     let mut told = Vec::new();
-    while told.last() != Some(&("second".into(), "closed".into(), "manager-1-2".into())) {
+    while told.last() != Some(&("h1: second".into(), "closed".into(), "manager-1-2".into())) {
         let body = bodies.recv_timeout(Duration::from_secs(30)).expect("another attempt");
         assert_eq!(body["apiVersion"], API_VERSION);
         told.push((body["text"].clone(), body["change"].clone(), body["id"].clone()));
@@ -184,7 +185,7 @@ fn a_receiver_that_is_down_stalls_or_fails_gets_each_change_in_order_at_last() {
     // An id names a change, not an attempt; the first took two at least.
     assert_eq!(told[0], told[1]);
     told.dedup();
-    assert_eq!(told[0], ("first".into(), "opened".into(), "manager-1-1".into()));
+    assert_eq!(told[0], ("h1: first".into(), "opened".into(), "manager-1-1".into()));
     assert_eq!(told.len(), 2);
     until("in order again", || life.conditions.degraded().is_empty());
     drop(stalled);
@@ -210,7 +211,7 @@ fn what_was_not_delivered_is_at_the_next_start_under_the_same_name() {
     for text in ["first", "second"] {
         let (stream, _) = listener.accept().expect("a connection");
         let body = take(&stream).expect("a whole request");
-        assert_eq!(body["text"], text);
+        assert_eq!(body["text"], format!("h1: {text}"));
         ids.push(body["id"].clone());
         answer(&stream, "200 OK").expect("answered");
     }
@@ -232,7 +233,7 @@ fn a_no_is_not_asked_again_and_is_said() {
     life.said("404; 1 changes were not delivered");
     life.report("closed", &event("second"));
     let (stream, _) = listener.accept().expect("the next change");
-    assert_eq!(take(&stream).expect("a whole request")["text"], "second");
+    assert_eq!(take(&stream).expect("a whole request")["text"], "h1: second");
     answer(&stream, "200 OK").expect("answered");
     life.hooks.stop(Duration::from_secs(1));
 }
