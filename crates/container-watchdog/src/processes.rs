@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
-use watchtree_core::container::io::{ContainerId, ContainerInput, ProcessSeen};
+use watchtree_core::container::io::{ContainerId, ContainerInput, Inodes, Namespace, ProcessSeen};
 use watchtree_os::{Process, limits, process};
 
 /// Most processes that are held at one time.
@@ -46,8 +46,8 @@ impl ProcessHolder {
                 Err(why) => return holder.tell(id, pid, ProcessSeen::Hidden(why)).await,
             };
             // While it is held the number is its.
-            let network = process::network_namespace(pid).ok();
-            holder.tell(id.clone(), pid, ProcessSeen::Held { network }).await;
+            let namespaces = namespaces(pid);
+            holder.tell(id.clone(), pid, ProcessSeen::Held { namespaces }).await;
             let seen = match process.wait().await {
                 Ok(_) => ProcessSeen::Ended,
                 Err(error) => ProcessSeen::Hidden(format!("process {pid} cannot be waited for: {error}")),
@@ -60,6 +60,19 @@ impl ProcessHolder {
         // An error means that the daemon has ended.
         let _ = self.inputs.send(ContainerInput::Process { id, pid, seen }).await;
     }
+}
+
+/// Which namespaces it is in, as far as that can be read.
+fn namespaces(pid: u32) -> Inodes {
+    let read = |namespace| {
+        let kind = match namespace {
+            Namespace::Network => "net",
+            Namespace::Pid => "pid",
+            Namespace::Ipc => "ipc",
+        };
+        Some((namespace, process::namespace(pid, kind).ok()?))
+    };
+    Namespace::ALL.into_iter().filter_map(read).collect()
 }
 
 /// Its control group names the container, whatever engine made it and wherever that put it.
@@ -113,12 +126,12 @@ mod tests {
             Some(ContainerInput::Process { seen, .. }) => seen,
             other => panic!("{other:?}"),
         };
-        let network = process::network_namespace(std::process::id()).ok();
-        assert!(network.is_some());
+        let namespaces = namespaces(std::process::id());
+        assert_eq!(namespaces.len(), Namespace::ALL.len());
         assert_eq!(
             told().await,
-            ProcessSeen::Held { network },
-            "a child is in the network of its parent"
+            ProcessSeen::Held { namespaces },
+            "a child is in the namespaces of its parent"
         );
         child.kill().expect("it lives");
         assert_eq!(told().await, ProcessSeen::Ended);

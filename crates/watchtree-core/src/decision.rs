@@ -36,6 +36,8 @@ words! {
         OperatorIntent = "operator_intent",
         /// Is it known why it stopped?
         KnownCause = "known_cause",
+        /// Is what it depends on well, or not to be waited for?
+        Dependencies = "dependencies",
         /// Is it meant to run (not finished, one-off, auto-removed)?
         MeantToRun = "meant_to_run",
         /// Does somebody else own it or is the engine about to restart it itself?

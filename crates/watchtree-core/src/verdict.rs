@@ -110,6 +110,8 @@ words! {
         EngineProbe = "engine_probe",
         /// The network namespace of a process is not that of the container whose network it joins.
         NetworkLost = "network_lost",
+        /// The same of its pids or its ipc.
+        NamespaceLost = "namespace_lost",
         /// A figure of a host (load, memory, disk, lag).
         HostHealth = "host_health",
         /// What the journal remembered.

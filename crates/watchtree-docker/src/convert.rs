@@ -1,18 +1,19 @@
 //! bollard's models as core observations: selected fields only, each bounded; never the environment.
 
 use crate::error::cut;
+use crate::labels;
+use crate::namespaces;
 use crate::timestamp::engine_time;
 use bollard::models::{
     ContainerConfig, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, EventMessage, HealthStatusEnum, HealthcheckResult, HostConfig, RestartPolicyNameEnum,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use watchtree_core::container::io::{
     CheckRun, ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, RestartPolicy, RunState,
 };
-use watchtree_core::container::labels::OWNERS;
 
 /// Longest error text of a failed start, in bytes.
 const ERROR_BYTES_MAX: usize = 512;
@@ -24,10 +25,6 @@ const RETRIES_DEFAULT: u32 = 3;
 const LABEL_BYTES_MAX: usize = 512;
 /// Longest name of an image, in bytes.
 const IMAGE_BYTES_MAX: usize = 512;
-/// Most labels of one container that are passed on.
-const LABELS_MAX: usize = 64;
-/// The only labels that are passed on; of each of [`OWNERS`] the first one.
-const LABEL_PREFIXES: [&str; 3] = ["watchtree.", "autoheal", "com.docker.compose."];
 /// Most bind mounts of one container that are looked at.
 const BINDS_MAX: usize = 64;
 /// SIGTERM, which the engine takes where nobody sets a stop signal.
@@ -91,7 +88,7 @@ pub(crate) fn view(id: &str, answer: ContainerInspectResponse, label_keys: &[Str
         name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         restart_count: number(answer.restart_count),
         auto_remove: host.auto_remove.unwrap_or(false),
-        joins: joins(&host),
+        joins: namespaces::joins(&host),
         restart_policy: restart_policy(host),
         ..ContainerView::default()
     };
@@ -158,40 +155,7 @@ fn fill_config(view: &mut ContainerView, config: ContainerConfig, label_keys: &[
         .and_then(|seconds| u64::try_from(seconds).ok())
         .map(Duration::from_secs);
     view.terminal = config.tty.unwrap_or(false) || config.attach_stdin.unwrap_or(false);
-    view.labels = our_labels(config.labels.unwrap_or_default(), label_keys);
-}
-
-fn our_labels(labels: HashMap<String, String>, keys: &[String]) -> BTreeMap<String, String> {
-    // That there is one tells whose the container is; what they say is their owner's affair.
-    let mark = |prefix: &str| labels.keys().filter(|key| key.starts_with(prefix)).min().cloned();
-    let owners: Vec<_> = OWNERS
-        .iter()
-        .filter_map(|(prefix, _)| mark(prefix))
-        .map(|key| (key, String::new()))
-        .collect();
-    let (named, labels): (HashMap<_, _>, HashMap<_, _>) = labels.into_iter().partition(|(key, _)| keys.contains(key));
-    let named = named
-        .into_iter()
-        .map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX)));
-    let ours = labels.into_iter().filter(|(key, _)| is_ours(key));
-    // Sorted before it is cut, so that the same labels survive each time.
-    let sorted: BTreeMap<_, _> = ours.map(|(key, value)| (key, cut(&value, LABEL_BYTES_MAX))).collect();
-    sorted.into_iter().take(LABELS_MAX).chain(owners).chain(named).collect()
-}
-
-/// In whatever case: what somebody meant for us is to be named where we do not know it.
-fn is_ours(key: &str) -> bool {
-    let begins = |prefix: &str| {
-        key.get(..prefix.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-    };
-    LABEL_PREFIXES.into_iter().any(begins)
-}
-
-/// The engine has put the id in the place of a name.
-fn joins(host: &HostConfig) -> Option<String> {
-    let owner = host.network_mode.as_deref()?.strip_prefix("container:")?;
-    Some(cut(owner, 64))
+    view.labels = labels::ours(config.labels.unwrap_or_default(), label_keys);
 }
 
 fn restart_policy(host: HostConfig) -> RestartPolicy {
@@ -347,6 +311,7 @@ fn number(value: Option<i64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use watchtree_core::container::io::Namespace;
 
     #[test]
     fn signals_are_read_as_the_engine_reads_them() {
@@ -364,35 +329,6 @@ mod tests {
         for text in ["", "0", "65", "SIGFOO", "RTMIN+", "RTMIN+99", "-9"] {
             assert_eq!(signal_number(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn of_each_owner_one_label_is_passed_on_without_its_value() {
-        let labels = [
-            ("com.docker.swarm.task.id", "x"),
-            ("com.docker.swarm.service.name", "x"),
-            ("io.kubernetes.pod.name", "x"),
-            ("com.hashicorp.nomad.alloc_id", "x"),
-            ("com.example.secret", "x"),
-            ("com.example.team", "blue"),
-            ("watchtree.enable", "true"),
-        ];
-        let many = (0..100).map(|n| (format!("watchtree.zz{n}"), String::new()));
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let passed = our_labels(
-            labels.into_iter().chain(many).collect(),
-            &["com.example.team".to_owned()],
-        );
-        for key in [
-            "com.docker.swarm.service.name",
-            "io.kubernetes.pod.name",
-            "com.hashicorp.nomad.alloc_id",
-        ] {
-            assert_eq!(passed.get(key).map(String::as_str), Some(""), "{key}");
-        }
-        assert_eq!(passed.get("watchtree.enable").map(String::as_str), Some("true"));
-        assert_eq!(passed.get("com.example.team").map(String::as_str), Some("blue"));
-        assert_eq!(passed.len(), LABELS_MAX + 4);
     }
 
     #[test]
@@ -485,7 +421,7 @@ mod tests {
             (view.error.len(), view.finished_at, view.auto_remove),
             (512, EngineTime(0), true)
         );
-        assert_eq!(view.joins.as_deref(), Some("7d3d"));
+        assert_eq!(view.joins.get(&Namespace::Network).map(String::as_str), Some("7d3d"));
         let labels: Vec<_> = view.labels.keys().collect();
         assert_eq!(labels, ["Watchtree.Grace", "autoheal", "watchtree.enable"]);
         assert!(view.terminal);

@@ -9,7 +9,9 @@ mod engine;
 mod error;
 mod events;
 mod executor;
+mod labels;
 mod manual_stop;
+mod namespaces;
 mod timestamp;
 mod transport;
 

@@ -153,12 +153,12 @@ pub fn control_groups(pid: u32) -> io::Result<String> {
     std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
 }
 
-/// The network namespace of a process, by its inode.
+/// A namespace of a process (`net`, `pid`, `ipc`), by its inode.
 ///
 /// # Errors
 /// The process has ended, or may not be looked at.
-pub fn network_namespace(pid: u32) -> io::Result<u64> {
-    Ok(std::fs::metadata(format!("/proc/{pid}/ns/net"))?.ino())
+pub fn namespace(pid: u32, kind: &str) -> io::Result<u64> {
+    Ok(std::fs::metadata(format!("/proc/{pid}/ns/{kind}"))?.ino())
 }
 
 /// What `/proc` says of a process that may be a lost child of ours.

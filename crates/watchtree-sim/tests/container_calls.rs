@@ -13,7 +13,7 @@ use watchtree_sim::state::engine::Program;
 /// A container that joins the network of another.
 fn app_behind_vpn() -> Scene {
     let mut w = Scene::with(&["app", "vpn"]);
-    w.remake("app", |it| it.joins = Some(Scene::id("vpn")));
+    w.remake("app", |it| it.join(Namespace::Network, Scene::id("vpn")));
     w.does("1s").story_begins();
     w
 }
@@ -51,9 +51,9 @@ fn one_whose_network_is_gone_for_good_reaches_its_limit() {
         .tells(expect![[r#"
             0.000  happens  docker stop vpn
             0.003  seen     vpn: kill, signal 15
+            0.021  told     app DEGRADED: running, but cut off: vpn, whose network it joins, does not run
             0.023  seen     vpn: stop
             0.025  decided  vpn: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended; operator_intent blocked
-            0.025  told     app DEGRADED: running, but cut off: vpn, whose network it joins, does not run
             0.025  told     vpn STOPPED: stopped by a person: signal 15 was sent through the engine 0.02 s before it ended
             0.028  seen     vpn: die, exit code 143
             0.500  happens  app exits 1
@@ -67,9 +67,9 @@ fn one_whose_network_is_gone_for_good_reaches_its_limit() {
             5.503  told     app REPAIRING: being started
             5.503  told     vpn UNKNOWN: its container was removed; a successor may come
             5.507  done     start app → refused, 404 No such container: 76706e00
-            5.508  decided  start app: failed, the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404)
-            5.508  decided  escalate app: exited (1): the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404); backoff blocked
-            5.508  told     app GIVEN UP: exited (1): the container that it joins was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: No such container: 76706e00 (404)
+            5.508  decided  start app: failed, the container that it joins was removed or made anew (the engine says: No such container: 76706e00, 404): needs recreate: remove it and run it again
+            5.508  decided  escalate app: exited (1): the container that it joins was removed or made anew (the engine says: No such container: 76706e00, 404): needs recreate: remove it and run it again; backoff blocked
+            5.508  told     app GIVEN UP: exited (1): the container that it joins was removed or made anew (the engine says: No such container: 76706e00, 404): needs recreate: remove it and run it again
             10.503 told     vpn is gone
         "#]]);
 }
@@ -85,9 +85,9 @@ fn one_that_joins_anothers_network_comes_back_after_it() {
         "vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m",
     ];
     outcomes(cases, play).tells(expect![[r#"
-        app exits 1, vpn exits 1, 20s: start app, start vpn, start app; app running OK; vpn running OK
-        vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s: start app, start vpn, start vpn, start app; app running OK; vpn running OK
-        vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m: start app, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
+        app exits 1, vpn exits 1, 20s: start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 300ms, vpn starts again, 20s: start vpn, start vpn, start app; app running OK; vpn running OK
+        vpn fails to start: not yet, app exits 1, vpn exits 1, 100s, vpn starts again, 22m: start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start vpn, start app; app running OK; vpn running OK
     "#]]);
 }
 

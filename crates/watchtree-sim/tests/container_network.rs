@@ -2,13 +2,14 @@
 //! restarted after it.
 
 use expect_test::expect;
+use watchtree_core::container::io::Namespace;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::Script;
 
 /// `app` joins the network of `vpn`.
 fn joined() -> Scene {
     let mut w = Scene::with(&["vpn", "app"]);
-    w.remake("app", |it| it.joins = Some(Scene::id("vpn")));
+    w.remake("app", |it| it.join(Namespace::Network, Scene::id("vpn")));
     w.does("docker start app, 20s");
     w
 }

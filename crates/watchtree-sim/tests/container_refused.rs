@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 use watchtree_core::container::HealMode;
+use watchtree_core::container::io::Namespace;
 use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
 use watchtree_sim::script::{Script, outcomes};
@@ -95,9 +96,9 @@ fn what_only_a_recreate_mends_is_not_tried_again_and_again() {
         0.091  decided  start web: exited (1), nobody stopped it: start it, restart 2 in a row
         0.091  done     start web
         0.095  done     start web → refused, 404 network 00265677 not found
-        0.096  decided  start web: failed, its network was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: network 00265677 not found (404)
-        0.096  decided  escalate web: exited (1): its network was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: network 00265677 not found (404); backoff blocked
-        0.096  told     web GIVEN UP: exited (1): its network was removed or made anew: it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate); the engine says: network 00265677 not found (404)
+        0.096  decided  start web: failed, its network was removed or made anew (the engine says: network 00265677 not found, 404): needs recreate: remove it and run it again
+        0.096  decided  escalate web: exited (1): its network was removed or made anew (the engine says: network 00265677 not found, 404): needs recreate: remove it and run it again; backoff blocked
+        0.096  told     web GIVEN UP: exited (1): its network was removed or made anew (the engine says: network 00265677 not found, 404): needs recreate: remove it and run it again
     "#]]);
 }
 
@@ -187,7 +188,7 @@ fn app_behind_vpn() -> Scene {
     w.settings().heal = HealMode::Labelled;
     w.create("vpn", |_| {});
     w.create("app", |it| {
-        it.joins = Some(Scene::id("vpn"));
+        it.join(Namespace::Network, Scene::id("vpn"));
         it.labels.insert("autoheal".into(), "true".into());
         it.labels.insert("watchtree.budget".into(), "1/10m".into());
     });

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use std::fmt::Write as _;
-use watchtree_core::container::io::{EngineTime, RestartPolicy, RunState};
+use watchtree_core::container::io::{EngineTime, Namespace, RestartPolicy, RunState};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_sim::state::engine::*;
 
@@ -307,7 +307,10 @@ fn starts_that_are_refused() {
         ..Spec::named("vpn")
     });
     let spec = |name: &str| Spec {
-        joins: (name == "app").then(|| "aa".into()),
+        joins: (name == "app")
+            .then(|| (Namespace::Network, "aa".into()))
+            .into_iter()
+            .collect(),
         ports: if name == "web" { vec![80] } else { Vec::new() },
         mounts: if name == "db" { vec!["/data".into()] } else { Vec::new() },
         program: Program {

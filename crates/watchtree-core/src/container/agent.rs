@@ -10,7 +10,7 @@ use super::backstop::Backstop;
 use super::climate::Climate;
 use super::fleet::ContainerFleet;
 use super::inventory::CONTAINERS_MAX;
-use super::io::{ContainerEffect, ContainerInput, EngineError, ProcessSeen, Recovered};
+use super::io::{ContainerEffect, ContainerInput, EngineError, Recovered};
 use super::lifecycle::Lifecycle;
 use super::orders::Orders;
 use super::outbox::Outbox;
@@ -176,9 +176,7 @@ impl ContainerAgent {
                 self.fleet.inspection_failed(now, &id, &error);
             }
             ContainerInput::Process { id, pid, seen } => {
-                if let ProcessSeen::Held { network: Some(network) } = seen {
-                    self.fleet.on_network(now, &id, (pid, network));
-                }
+                self.fleet.on_process(now, &id, (pid, &seen));
                 self.backstop.process(now, &id, pid, seen);
             }
             ContainerInput::StopMark { id, manually_stopped } => self.fleet.on_flag(&id, manually_stopped),

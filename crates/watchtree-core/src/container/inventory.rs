@@ -3,10 +3,10 @@
 //! A subject is compose project, service and number, else the container's name; it outlives its container for a while, for
 //! a successor may come. Does not know how well anything is.
 
+use super::dependencies::Dependencies;
 use super::deployments::Deployments;
 use super::io::{ContainerId, EngineEvent, EngineTime, ListEntry, RunState};
 use super::naming::{id_and_name, is_its_own_id, replaces, subject_of};
-use super::network_away::NetworkAway;
 use super::observation::{ContainerObservation, Status};
 use super::succession::Successions;
 use crate::subject::SubjectId;
@@ -48,6 +48,7 @@ pub(crate) struct Inventory {
     places: BTreeMap<SubjectId, Place>,
     deployments: Deployments,
     successions: Successions,
+    dependencies: Dependencies,
     is_listed: bool,
 }
 
@@ -73,6 +74,7 @@ impl Inventory {
             containers: BTreeMap::new(),
             places: BTreeMap::new(),
             successions: Successions::default(),
+            dependencies: Dependencies::default(),
             is_listed: false,
         }
     }
@@ -172,6 +174,9 @@ impl Inventory {
             return out;
         };
         let (name, set_aside) = (view.name.clone(), self.is_set_aside(id, &view.name));
+        let concerned = self.dependencies.set(id, view, set_aside);
+        out.touched
+            .extend(concerned.iter().filter_map(|id| self.subject_of(id).cloned()));
         let (by_name, mut subject) = (self.engine.outer_child(&name), subject_of(&self.engine, view));
         out.replaced = self.note_name(now, id, &name, old.as_ref());
         if set_aside {
@@ -239,9 +244,12 @@ impl Inventory {
             self.successions.renamed(now, id, (before, name), is_given);
         }
         let mut replaced: Vec<_> = self.successions.taken(now, name, id).cloned().collect();
+        if before.is_empty() {
+            return replaced;
+        }
         // Seen late, and in any order: perhaps its old name has a new owner already.
         let mut others = self.containers.iter().filter(|(other, _)| *other != id);
-        if let Some((other, _)) = others.find(|(_, it)| !before.is_empty() && it.name == before) {
+        if let Some((other, _)) = others.find(|(_, it)| it.name == before) {
             replaced.extend(self.successions.taken(now, before, other).cloned());
         }
         replaced
@@ -291,6 +299,7 @@ impl Inventory {
     pub(crate) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
         let Container { name, subject, .. } = self.containers.remove(id)?;
         self.successions.forget(id);
+        self.dependencies.remove(id);
         if self.successions.replaced_of(&name).next().is_some() {
             self.deployments.removed(now, &name);
         }
@@ -305,30 +314,9 @@ impl Inventory {
         replaced.filter_map(|id| self.subject_of(id).cloned()).collect()
     }
 
-    /// Subjects of containers that join the network of that one.
-    pub(crate) fn joiners(&self, owner: &ContainerId) -> Vec<SubjectId> {
-        let joins = |it: &&Container| {
-            it.observation
-                .view()
-                .is_some_and(|view| view.joins.as_ref() == Some(owner))
-        };
-        let waiting = self.containers.values().filter(joins);
-        waiting.filter_map(|it| it.subject.clone()).collect()
-    }
-
-    /// A process of it is in that network namespace. Returns whom that concerns.
-    pub(crate) fn network_seen(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) -> Vec<SubjectId> {
-        let Some(it) = self.get_mut(id) else { return Vec::new() };
-        it.network_seen(now, seen);
-        let mut concerned = self.joiners(id);
-        concerned.extend(self.holder_of(id).cloned());
-        concerned
-    }
-
-    /// What is wrong with the network that it joins, if anything.
-    pub(crate) fn network_away(&self, it: &ContainerObservation) -> Option<NetworkAway> {
-        let joins = it.view()?.joins.as_ref()?;
-        NetworkAway::of(it, self.get(joins), self.is_listed)
+    /// Who depends on whom.
+    pub(crate) fn dependencies(&self) -> &Dependencies {
+        &self.dependencies
     }
 
     /// Containers were listed. Returns those that are gone: known before the list was asked for, and not on it.

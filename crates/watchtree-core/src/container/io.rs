@@ -11,6 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 pub use super::health_check::CheckRun;
+pub use super::namespaces::{Inodes, Joins, Namespace};
 pub use super::record::{EngineLife, Record, Recovered};
 pub use super::stamps::{ContainerId, EngineTime};
 
@@ -119,8 +120,8 @@ pub struct ContainerView {
     pub auto_remove: bool,
     /// It was made with a terminal, or with its standard input attached to whoever made it.
     pub terminal: bool,
-    /// The container whose network it joins (`network_mode: container:ID`).
-    pub joins: Option<ContainerId>,
+    /// The containers whose namespaces it joins.
+    pub joins: Joins,
     /// Its image, as it was named when it was made; cut to 512 bytes.
     pub image: String,
     /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`, and one without its value of each
@@ -274,8 +275,8 @@ pub enum Performed {
 pub enum ProcessSeen {
     /// It lives, it is that container's, and its end will be told.
     Held {
-        /// The inode of its network namespace; `None` = it cannot be read.
-        network: Option<u64>,
+        /// The namespaces that it is in.
+        namespaces: Inodes,
     },
     /// It cannot be held: none of that number can be seen, or it is another's; in words.
     Hidden(String),

@@ -10,6 +10,7 @@
 //! | `watchtree.grace` | `30s`: after a start, `unhealthy` is not acted on | the health check's start period |
 //! | `watchtree.unhealthy-for` | `5m`: acted on when it was unhealthy for that long | the next further word |
 //! | `watchtree.stop-timeout` | `3s`: between stop signal and SIGKILL | the container's own |
+//! | `watchtree.depends-on`, `watchtree.restart-with` | see [`super::dependency_labels`] | not followed |
 //! | `autoheal` | `true`: heal it when `unhealthy`, not when it exits; `false`: never | never |
 //! | `autoheal.monitor.enable`, `autoheal.restart.enable` | `false`: never | never |
 //! | `autoheal.stop.timeout` | seconds | the container's own |
@@ -19,6 +20,7 @@
 //! Labels come from outside: a bad one is named in the tree. A value that cannot be read is replaced by the default; a word
 //! that was to say whether to heal or what to do, and cannot be read, means no.
 
+use super::dependency_labels::{self, DEPENDS_ON, RESTART_WITH};
 use super::overrides::{Action, BUDGET_MAX, Overrides, TIME_MAX};
 use super::settings::ContainerSettings;
 
@@ -51,6 +53,8 @@ pub(crate) const SETTINGS: [(&str, &str); 11] = [
 const PREFIX: &str = "watchtree.";
 /// The label that switches healing on or off.
 const ENABLE: &str = "watchtree.enable";
+/// Labels of ours that set no value of a policy.
+const KNOWN: [&str; 3] = [ENABLE, DEPENDS_ON, RESTART_WITH];
 
 /// Labels by which others mark what is theirs, and what is said of it. Their healer is somebody else.
 pub const OWNERS: [(&str, &str); 3] = [
@@ -114,6 +118,7 @@ impl Labels {
         }
         it.name_unknown(labels, &settings.named_labels);
         it.read_settings(labels);
+        it.remarks.extend(dependency_labels::remarks(labels));
         it
     }
 
@@ -163,7 +168,7 @@ impl Labels {
     fn name_unknown(&mut self, labels: &BTreeMap<String, String>, named: &[String]) {
         for key in labels.keys() {
             let lower = key.to_ascii_lowercase();
-            let is_known = key == ENABLE || SETTINGS.iter().any(|(known, _)| key == known);
+            let is_known = KNOWN.contains(&key.as_str()) || SETTINGS.iter().any(|(known, _)| key == known);
             if !lower.starts_with(PREFIX) || is_known || named.contains(key) {
                 continue;
             }
@@ -205,9 +210,9 @@ impl Labels {
 /// The known label that begins like this one for longest, if for more than our own prefix.
 fn nearest(key: &str) -> Option<&'static str> {
     let common = |known: &str| key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
-    let nearest = SETTINGS
-        .iter()
-        .map(|(known, _)| *known)
+    let settings = SETTINGS.iter().map(|(known, _)| *known);
+    let nearest = settings
+        .chain([DEPENDS_ON, RESTART_WITH])
         .max_by_key(|known| common(known));
     nearest.filter(|known| PREFIX.len() < common(known))
 }

@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `observation`, `inventory`, `continuity` | what is known of a container, who is who, may events be trusted |
+//! | `dependencies`, `relatives`, `standing`, `namespace_away` | who depends on whom, and how they stand for each other |
 //! | `engine_lives` | when the engine answered, and when it was going down or none was there |
 //! | `health_check` | what the runs of a health check prove |
 //! | `unsettled` | who is to be inspected again, as the last inspection left something open |
@@ -27,6 +28,8 @@ mod classifier;
 mod climate;
 mod continuity;
 mod denied_calls;
+mod dependencies;
+mod dependency_labels;
 mod deployments;
 mod engine_calls;
 mod engine_lives;
@@ -38,8 +41,9 @@ pub mod io;
 pub mod labels;
 mod lifecycle;
 mod list_schedule;
+mod namespace_away;
+pub mod namespaces;
 mod naming;
-mod network_away;
 mod never_started;
 mod observation;
 mod orders;
@@ -51,10 +55,13 @@ pub mod policy;
 mod processes;
 pub mod record;
 mod recovery;
+mod recreate;
 mod refused_call;
+mod relatives;
 mod repair;
 pub mod settings;
 mod stamps;
+mod standing;
 mod status;
 mod subject;
 mod succession;

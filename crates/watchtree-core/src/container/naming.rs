@@ -47,6 +47,17 @@ pub(crate) fn replaces(view: &ContainerView, (digits, rest): (&str, &str)) -> bo
     label(view, REPLACE_LABEL).is_some_and(|replaced| is_id(replaced) || rest.ends_with(replaced))
 }
 
+/// The compose project and service of a container that compose keeps up.
+pub(crate) fn compose_service(view: &ContainerView) -> Option<(&str, &str)> {
+    let project = compose_project(view).filter(|_| !is_oneoff(view))?;
+    Some((project, label(view, "com.docker.compose.service")?))
+}
+
+/// The compose project of a container.
+pub(crate) fn compose_project(view: &ContainerView) -> Option<&str> {
+    label(view, "com.docker.compose.project")
+}
+
 /// `docker compose run`: ends when its command ends.
 fn is_oneoff(view: &ContainerView) -> bool {
     view.labels

@@ -158,7 +158,14 @@ mod tests {
     fn held() -> InitProcesses {
         let mut it = InitProcesses::default();
         assert_eq!(it.inspected(&view(7, RunState::Running)), Some(7));
-        it.take(at(0), &"c1".into(), 7, ProcessSeen::Held { network: None });
+        it.take(
+            at(0),
+            &"c1".into(),
+            7,
+            ProcessSeen::Held {
+                namespaces: BTreeMap::new(),
+            },
+        );
         it
     }
 

@@ -11,10 +11,6 @@ use alloc::string::String;
 
 /// The status of a socket filter that does not let a call through.
 const FORBIDDEN: u16 = 403;
-/// What mends one that joins a container which is no more.
-pub(crate) const RECREATE: &str =
-    "it needs a recreate (docker rm it and run it anew; docker compose up -d --force-recreate)";
-
 /// What is away, and the words by which the engine says so: the first that fits.
 const CAUSES: [(&str, &[&str]); 9] = [
     (
@@ -75,14 +71,14 @@ const CAUSES: [(&str, &[&str]); 9] = [
     ("no space is left", &["no space left on device"]),
 ];
 
-/// A start that the engine refused.
+/// A start that the engine refused. What no retry mends, a recreate does: see [`super::recreate`].
 pub(crate) fn start(status: u16, message: &str) -> Refusal {
     let said = format!("the engine refused the start ({status}): {message}");
     if status == FORBIDDEN {
         return Refusal::passing(format!("{}: {said}", forbidden("start")));
     }
     if let Some(what) = gone_for_good(message) {
-        return Refusal::lasting(format!("{what}: {RECREATE}; the engine says: {message} ({status})"));
+        return Refusal::lasting(format!("{what} (the engine says: {message}, {status})"));
     }
     Refusal::passing(match cause(message) {
         Some(cause) => format!("{cause}: {said}"),
@@ -196,7 +192,7 @@ mod tests {
         for message in [format!("No such container: {ID}"), format!("network {ID} not found")] {
             let refusal = start(404, &message);
             assert_eq!(refusal, Refusal::lasting(refusal.why()), "{message}");
-            assert!(refusal.why().contains("it needs a recreate"), "{}", refusal.why());
+            assert!(refusal.why().contains(" removed or made anew"), "{}", refusal.why());
         }
     }
 

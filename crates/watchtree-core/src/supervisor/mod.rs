@@ -272,7 +272,9 @@ impl<S: Subject> Supervisor<S> {
             Assessment::Pending { until, shown } => (shown, until),
             Assessment::LeftAlone(shown) => (shown, None),
             Assessment::Well { since, shown } => self.well(turn, since, shown),
-            Assessment::Unhealthy { how, evidence } | Assessment::Unchecked { how, evidence, .. } => {
+            Assessment::Unhealthy { how, evidence }
+            | Assessment::Unchecked { how, evidence, .. }
+            | Assessment::Stale { how, evidence } => {
                 let ill = Ill::Running;
                 return Ok(Case { ill, how, evidence });
             }

@@ -37,6 +37,15 @@ impl Refusal {
         }
     }
 
+    /// Where no retry mends it, with what does, in words.
+    #[must_use]
+    pub fn mended_by(self, cure: impl FnOnce() -> String) -> Self {
+        match self.needs_person {
+            true => Self::lasting(format!("{}: {}", self.why, cure())),
+            false => self,
+        }
+    }
+
     /// In words.
     pub fn why(&self) -> &str {
         &self.why

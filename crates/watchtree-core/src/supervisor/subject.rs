@@ -118,6 +118,13 @@ pub enum Assessment {
         /// Its check could be run before: the cause may be outside of it.
         is_new: bool,
     },
+    /// It runs, and something outside of it that it stands on has begun anew since: it has not failed itself, and is to be rebooted.
+    Stale {
+        /// In a few words: `cut off: …`.
+        how: String,
+        /// The facts.
+        evidence: Vec<Evidence>,
+    },
     /// It has ended: see [`Supervision::exit`].
     Down,
 }
@@ -129,7 +136,7 @@ impl Assessment {
             Self::Unclear | Self::Pending { .. } | Self::Unchecked { is_new: false, .. } => None,
             Self::Unhealthy { .. } => Some(Illness::Ill),
             Self::Unchecked { is_new: true, .. } => Some(Illness::Unchecked),
-            Self::Well { .. } | Self::LeftAlone(_) | Self::Down => Some(Illness::NotIll),
+            Self::Well { .. } | Self::Stale { .. } | Self::LeftAlone(_) | Self::Down => Some(Illness::NotIll),
         }
     }
 }

@@ -118,13 +118,14 @@ fn check_one(
     }
 }
 
-/// It joins the network of one that does not run, or has not for long.
+/// It joins a namespace of one that does not run, or has not for long.
 pub(super) fn waits_for_owner(host: &HostFacts, now: Moment, c: &ContainerFacts) -> bool {
-    let Some(owner) = &c.now.joins else { return false };
-    let Some(owner) = host.find(owner).map(|place| &host.containers[&place]) else {
-        return true;
-    };
-    !owner.runs() || owner.now.hung || now.since(owner.now.changed) < SEEN_BY_LIST
+    c.now.joins.values().any(|owner| {
+        let Some(owner) = host.find(owner).map(|place| &host.containers[&place]) else {
+            return true;
+        };
+        !owner.runs() || owner.now.hung || now.since(owner.now.changed) < SEEN_BY_LIST
+    })
 }
 
 fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) -> Result<(), Broken> {

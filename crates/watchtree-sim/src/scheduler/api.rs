@@ -200,7 +200,7 @@ pub(super) fn hold_process(world: &mut World, h: usize, id: ContainerId, pid: u3
     let host = &mut world.hosts[h];
     let seen = match host.engine.process_lives(&id, pid) && !host.api.hides_processes {
         true => ProcessSeen::Held {
-            network: host.engine.network(&id),
+            namespaces: host.engine.namespaces(&id),
         },
         false => ProcessSeen::Hidden(format!("no process {pid} here")),
     };

@@ -9,7 +9,7 @@ use crate::scheduler::world::World;
 use crate::state::clock::Clock;
 use crate::state::engine::{Check, Engine, EngineSettings, Program, Spec, Timing, Version};
 use std::collections::BTreeMap;
-use watchtree_core::container::io::RestartPolicy;
+use watchtree_core::container::io::{Namespace, RestartPolicy};
 use watchtree_core::container::{ContainerSettings, HealMode};
 use watchtree_core::id::{NodeName, Tier};
 use watchtree_core::subject::SubjectId;
@@ -85,7 +85,10 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
                 _ => RestartPolicy::No,
             },
             check: (i % 2 == 0).then(Check::default),
-            joins: (i + 1 == containers).then(|| id(i - 1)),
+            joins: (i + 1 == containers)
+                .then(|| (Namespace::Network, id(i - 1)))
+                .into_iter()
+                .collect(),
             labels: BTreeMap::from([("watchtree.enable".into(), "true".into())]),
             program: Program::default(),
             ..Spec::named(&format!("c{i}"))

@@ -9,7 +9,7 @@ use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
 use crate::scheduler::{api, asks, lifecycle};
 use crate::state::engine::{Program, Snapshot, Spec, Verb};
-use watchtree_core::container::io::{ContainerInput, RunState};
+use watchtree_core::container::io::{ContainerInput, Namespace, RunState};
 use watchtree_core::host::io::{ChildExit, HostInput};
 use watchtree_core::subject::SubjectId;
 use watchtree_core::time::Duration;
@@ -124,10 +124,10 @@ fn of_container(world: &mut World, fault: Fault) -> bool {
             crashed
         }
         Fault::JoinedCrash { host } => {
-            let count = world.hosts[host].engine.len();
-            let joiner = (0..count).find(|place| world.hosts[host].engine.spec(*place).joins.is_some());
-            let Some(place) = joiner else { return false };
-            let owner = world.hosts[host].engine.spec(place).joins.clone().unwrap_or_default();
+            let engine = &world.hosts[host].engine;
+            let owner_of = |place: usize| engine.spec(place).joins.get(&Namespace::Network).cloned();
+            let joiner = (0..engine.len()).find_map(|place| Some((place, owner_of(place)?)));
+            let Some((place, owner)) = joiner else { return false };
             let Some(owner) = world.hosts[host].engine.find(&owner) else {
                 return false;
             };
@@ -247,7 +247,7 @@ fn of_people(world: &mut World, fault: Fault) -> bool {
 /// As compose 1.29 does it: stop, rename, create, start, remove.
 fn recreate(world: &mut World, which: Which) -> bool {
     let before = snapshot(world, which);
-    let joined = world.hosts[which.host].engine.spec(which.place).joins.is_some();
+    let joined = !world.hosts[which.host].engine.spec(which.place).joins.is_empty();
     if joined || before.hung || !person(world, which, Verb::Stop(None)) {
         return false;
     }

@@ -10,7 +10,7 @@ use crate::settings::{self, FOLDER, code, mount, policy};
 use crate::words::{self, Words};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use watchtree_core::container::io::{EngineError, EngineTime, Performed};
+use watchtree_core::container::io::{EngineError, EngineTime, Namespace, Performed};
 use watchtree_core::time::{Duration, Moment};
 use watchtree_sim::state::engine::*;
 
@@ -296,8 +296,19 @@ impl<'a> Player<'a> {
         let simple = |verb: Verb| (verb, 204);
         let (verb, done) = match act.verb.as_str() {
             "create" => {
-                let other = act.setting("network").and_then(|it| it.strip_prefix("container:"));
-                let joined = other.map(|other| self.ids.get(other).cloned().unwrap_or_else(|| other.to_owned()));
+                let kinds = [
+                    ("network", Namespace::Network),
+                    ("pid", Namespace::Pid),
+                    ("ipc", Namespace::Ipc),
+                ];
+                let joined = kinds.into_iter().filter_map(|(key, namespace)| {
+                    let other = act.setting(key)?.strip_prefix("container:")?;
+                    Some((
+                        namespace,
+                        self.ids.get(other).cloned().unwrap_or_else(|| other.to_owned()),
+                    ))
+                });
+                let joined = joined.collect();
                 return self.create(settings::spec(act, self.recording.version, joined));
             }
             "rename" => return self.rename(act.word(0), act.word(1)),

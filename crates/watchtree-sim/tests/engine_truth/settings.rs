@@ -2,7 +2,7 @@
 
 use crate::rows::Act;
 use std::collections::BTreeMap;
-use watchtree_core::container::io::RestartPolicy;
+use watchtree_core::container::io::{Joins, RestartPolicy};
 use watchtree_core::time::Duration;
 use watchtree_sim::script;
 use watchtree_sim::state::engine::{Check, CheckResult, OnSignal, Spec, Version};
@@ -10,8 +10,8 @@ use watchtree_sim::state::engine::{Check, CheckResult, OnSignal, Spec, Version};
 /// The folder of the recording.
 pub(crate) const FOLDER: &str = "<dir>";
 
-/// What a `create` makes; `joined` is the id of the container whose network it joins.
-pub(crate) fn spec(act: &Act, version: Version, joined: Option<String>) -> Spec {
+/// What a `create` makes; `joins` are the ids of the containers whose namespaces it joins.
+pub(crate) fn spec(act: &Act, version: Version, joins: Joins) -> Spec {
     let mut spec = Spec::named(act.word(0));
     spec.policy = policy(act.setting("policy").unwrap_or("no"));
     spec.auto_remove = act.setting("auto_remove").is_some();
@@ -24,14 +24,9 @@ pub(crate) fn spec(act: &Act, version: Version, joined: Option<String>) -> Spec 
         .map(|port| u16::try_from(port).expect("a port"))
         .into_iter()
         .collect();
-    match act
-        .setting("network")
-        .map(|network| (network, network.strip_prefix("container:")))
-    {
-        Some((_, Some(_))) => spec.joins = joined,
-        Some((network, None)) => spec.networks.push(network.to_owned()),
-        None => {}
-    }
+    spec.joins = joins;
+    let network = act.setting("network").filter(|it| !it.starts_with("container:"));
+    spec.networks.extend(network.map(str::to_owned));
     let handlers = ["term", "hup", "quit", "usr1"].map(|key| {
         let usual = if key == "term" { "143@0" } else { "ignore" };
         let reaction = act.setting(key).unwrap_or(usual);

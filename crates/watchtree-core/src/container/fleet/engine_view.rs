@@ -7,13 +7,14 @@ use crate::container::continuity::{EventContinuity, EventCursor, GapEnd};
 use crate::container::engine_lives::EngineLives;
 use crate::container::inventory::{Attached, CONTAINERS_MAX, Inventory};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, Record,
-    RunState,
+    ContainerEffect, ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, ListEntry, ProcessSeen,
+    Record, RunState,
 };
-use crate::container::network_away::NetworkAway;
+use crate::container::namespace_away::NamespaceAway;
 use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
+use crate::container::relatives::{self, ParentSeen};
 use crate::container::settings::ContainerSettings;
 use crate::container::unsettled::Unsettled;
 use crate::subject::SubjectId;
@@ -46,8 +47,10 @@ pub(super) struct Seen<'a> {
     pub(super) named_until: Option<Moment>,
     /// Its name was given to another.
     pub(super) replaced: Option<(String, Option<Moment>)>,
-    /// What is wrong with the network that it joins.
-    pub(super) network_away: Option<NetworkAway>,
+    /// What is wrong with the namespaces that it joins.
+    pub(super) away: Option<NamespaceAway>,
+    /// Whom it depends on.
+    pub(super) parents: Vec<ParentSeen>,
 }
 
 impl EngineView {
@@ -115,7 +118,8 @@ impl EngineView {
         let named_until = view.and_then(|view| deployments.of_name(&view.name));
         let replaced = self.inventory.replaced(it, now);
         let replaced = replaced.map(|(name, until)| (name.to_string(), until));
-        let network_away = self.inventory.network_away(it);
+        let away = relatives::away(&self.inventory, it);
+        let parents = relatives::parents(&self.inventory, &id);
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
             continuity: &self.stream.continuity,
@@ -123,7 +127,8 @@ impl EngineView {
             deploy_until,
             named_until,
             replaced,
-            network_away,
+            away,
+            parents,
         })
     }
 
@@ -302,6 +307,7 @@ impl EngineView {
         self.stream.lives.saw(event);
         let it = self.inventory.get_mut(&event.id);
         if it.is_some_and(|it| it.take(now, event, is_live)) {
+            self.touch_children(&event.id);
             Taken::Fresh(self.follow_up(now, event))
         } else {
             Taken::Duplicate
@@ -418,7 +424,7 @@ impl EngineView {
         if let Some(other) = moved_out {
             self.inspect(now, &other, out);
         }
-        self.touched.extend(self.inventory.joiners(id));
+        self.touch_children(id);
         let subject = self.inventory.holder_of(id)?.clone();
         self.touched.insert(subject.clone());
         let is_new = taken_up_by.is_some();
@@ -429,9 +435,21 @@ impl EngineView {
         })
     }
 
-    /// The process of that number is in that network namespace.
-    pub(super) fn network_seen(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) {
-        self.touched.extend(self.inventory.network_seen(now, id, seen));
+    /// The kernel shows that of a process of it.
+    pub(super) fn process_seen(&mut self, now: Moment, id: &ContainerId, (pid, seen): (u32, &ProcessSeen)) {
+        let Some(it) = self.inventory.get_mut(id) else { return };
+        match seen {
+            ProcessSeen::Held { namespaces } => it.processes_mut().held(now, pid, namespaces.clone()),
+            ProcessSeen::Ended => it.processes_mut().ended(pid),
+            ProcessSeen::Hidden(_) => return,
+        }
+        self.touched.extend(self.inventory.holder_of(id).cloned());
+        self.touch_children(id);
+    }
+
+    /// How that container stands may have changed: those that depend on it are to be reconciled.
+    pub(super) fn touch_children(&mut self, id: &ContainerId) {
+        self.touched.extend(relatives::children(&self.inventory, id));
     }
 
     /// An inspection failed: the list asks again in its own time.
@@ -451,7 +469,7 @@ impl EngineView {
 
     /// The container is gone. Returns whose present one it was.
     pub(super) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
-        self.touched.extend(self.inventory.joiners(id));
+        self.touch_children(id);
         self.touched.extend(self.inventory.replaced_by(id));
         let subject = self.inventory.forget(now, id)?;
         self.touched.insert(subject.clone());

@@ -15,6 +15,9 @@ mod event_stream;
 mod executor;
 mod followup;
 mod ledger;
+mod lost_call;
+mod relations;
+mod restored;
 mod watched;
 mod watchlist;
 
@@ -22,7 +25,7 @@ use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
-    Performed, Record, Recovered, RunState, Ticket,
+    Performed, ProcessSeen, Record, Recovered, RunState, Ticket,
 };
 use crate::container::outbox::Outbox;
 use crate::container::policy::{ContainerPolicy, PolicyLines};
@@ -39,7 +42,7 @@ use engine_illness::EngineIllness;
 use engine_view::EngineView;
 use executor::{Executor, Replay};
 use followup::{Followup, Taken};
-use watched::{StopTaken, Watched};
+use watched::StopTaken;
 use watchlist::Watchlist;
 
 /// See the module's text.
@@ -65,7 +68,7 @@ impl ContainerFleet {
         let settings = self.executor.settings();
         for (sid, mut memory) in core::mem::take(&mut recovered.subjects) {
             self.engine.restore_replaced(memory.replaced.take());
-            if let Some((watched, observation)) = Watched::restore(now, sid.clone(), memory, settings) {
+            if let Some((watched, observation)) = restored::restore(now, sid.clone(), memory, settings) {
                 self.engine.restore(sid.clone(), observation);
                 self.watched.insert(sid, watched);
             }
@@ -176,11 +179,17 @@ impl ContainerFleet {
 
     fn step(&mut self, now: Moment, sid: &SubjectId, climate: Climate<'_>, out: &mut Outbox) {
         let engine_now = self.executor.settings().engine_time(now);
-        if let (Some(watched), Some(seen)) = (self.watched.get_mut(sid), self.engine.see(engine_now, sid)) {
-            let replay = self.executor.step(now, (sid, watched), seen, climate, out);
-            self.replay(now, replay, out);
-            self.illness.follow(now, &mut self.executor, &mut self.engine, out);
-        }
+        let Some(mut seen) = self.engine.see(engine_now, sid) else {
+            return;
+        };
+        self.watched.show_parents(&mut seen.parents);
+        let Some(watched) = self.watched.get_mut(sid) else {
+            return;
+        };
+        let replay = self.executor.step(now, (sid, watched), seen, climate, out);
+        relations::pass_on(now, sid, &mut self.watched, &mut self.engine, self.executor.settings());
+        self.replay(now, replay, out);
+        self.illness.follow(now, &mut self.executor, &mut self.engine, out);
     }
 
     fn replay(&mut self, now: Moment, Replay(wanted): Replay, out: &mut Outbox) {
@@ -214,7 +223,7 @@ impl ContainerFleet {
     /// The stream is open; `began` = since when the engine answers, as it says itself.
     pub(crate) fn stream_opened(&mut self, now: Moment, began: Option<EngineTime>, out: &mut Outbox) {
         if self.engine.engine_answers(now, began) {
-            self.doubt_unanswered_stops(out);
+            self.watched.doubt_unanswered_stops(&mut self.engine, out);
             self.engine.disown_unanswered_stops(now);
             self.engine.inspect_all(now, out);
         }
@@ -228,7 +237,7 @@ impl ContainerFleet {
     pub(crate) fn stream_broke(&mut self, now: Moment, ended: bool, out: &mut Outbox) {
         if ended {
             self.engine.stream_mut().ended(now);
-            self.doubt_unanswered_stops(out);
+            self.watched.doubt_unanswered_stops(&mut self.engine, out);
         }
         if self.engine.stream_broke(now, ended) {
             self.subscribe(out);
@@ -251,15 +260,6 @@ impl ContainerFleet {
     fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
         let record = self.engine.stream().cursor_record().filter(|_| !climate.is_leaving);
         out.journal_all(record);
-    }
-
-    /// The engine may be going down: the stops after which it answered nothing are perhaps its own.
-    fn doubt_unanswered_stops(&mut self, out: &mut Outbox) {
-        for (sid, watched) in self.watched.iter_mut() {
-            let it = self.engine.observation_of_mut(sid);
-            let record = it.and_then(|it| watched.doubt_unanswered_stop(it));
-            out.journal_all(record);
-        }
     }
 
     /// Takes an event, and reconciles whom it is about at once: nothing is faster. False if there are too many containers.
@@ -372,9 +372,9 @@ impl ContainerFleet {
         self.watched.were_replaced(self.engine.take_replaced(), out);
     }
 
-    /// The kernel shows which network namespace the process of that number is in.
-    pub(crate) fn on_network(&mut self, now: Moment, id: &ContainerId, seen: (u32, u64)) {
-        self.engine.network_seen(now, id, seen);
+    /// The kernel shows that of the process of that number.
+    pub(crate) fn on_process(&mut self, now: Moment, id: &ContainerId, seen: (u32, &ProcessSeen)) {
+        self.engine.process_seen(now, id, seen);
     }
 
     pub(crate) fn inspection_failed(&mut self, now: Moment, id: &ContainerId, error: &EngineError) {
@@ -386,10 +386,8 @@ impl ContainerFleet {
 
     pub(crate) fn on_flag(&mut self, id: &ContainerId, value: Option<bool>) {
         // It may come after it was waited for: then it tells what nothing could.
-        if let Some(sid) = self.engine.flag_read(id, value)
-            && value.is_some()
-            && let Some(watched) = self.watched.get_mut(&sid)
-        {
+        let sid = self.engine.flag_read(id, value).filter(|_| value.is_some());
+        if let Some(watched) = sid.and_then(|sid| self.watched.get_mut(&sid)) {
             watched.flag_is_known();
         }
     }
@@ -443,8 +441,7 @@ impl ContainerFleet {
             return self.illness.verdict(self.executor.settings());
         }
         let observer = &self.executor.settings().identity.name;
-        let it = self.engine.inventory().observation_of(sid);
-        self.watched.get(sid)?.verdict(it, observer)
+        relations::verdict(sid, &self.watched, self.engine.inventory(), observer)
     }
 
     /// The policy in force of a subject, value by value; `None` if it is not known.

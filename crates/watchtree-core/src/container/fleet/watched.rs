@@ -1,24 +1,25 @@
 //! One container under its supervisor: what its role tells it, what is believed of it, and how a repair of before a restart
 //! of this watchdog goes on. Knows no other container, no journal and no engine.
 
+use super::lost_call::lost_call;
 use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Record, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::policy::{ContainerPolicy, PolicyLine};
-use crate::container::record::{OpenRepair, RecoveredSubject, RepairStep};
+use crate::container::record::{OpenRepair, RepairStep};
 use crate::container::recovery;
 use crate::container::repair::{Act, Repair};
 use crate::container::settings::{ContainerSettings, HealMode};
 use crate::container::subject::{
-    Around, Command, ContainerSubject, SignalOrigin, StartupHistory, StopEvent, Wish, own_exit,
+    Around, Command, ContainerSubject, RestartAfter, SignalOrigin, StopEvent, Wish, own_exit,
 };
-use crate::decision::{ActionKind, Decision, Guard, GuardAnswer, Outcome};
+use crate::decision::{ActionKind, Decision, Outcome};
 use crate::id::NodeName;
 use crate::recorder::Draft;
-use crate::subject::{Incarnation, SubjectId, SubjectKind};
+use crate::subject::{SubjectId, SubjectKind};
 use crate::supervisor::{
-    BUDGET_MAX, ExitClass, ExitRecord, Ill, Limit, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
+    BUDGET_MAX, ExitClass, ExitRecord, Ill, Outputs, RestartPolicy, Shown, Subject, Supervisor, Terms,
 };
-use crate::time::{Moment, Past};
+use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind, Level, ObserverHealth, State, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -29,6 +30,8 @@ use alloc::vec::Vec;
 pub(super) struct Watched {
     subject: ContainerSubject,
     supervisor: Supervisor<ContainerSubject>,
+    /// What was shown of it when that was last asked for as news.
+    told: State,
 }
 
 /// What a step of the supervisor leaves to its role.
@@ -60,49 +63,17 @@ pub(super) struct Answered {
 
 impl Watched {
     pub(super) fn new(id: SubjectId) -> Self {
-        Self {
-            subject: ContainerSubject::new(id),
-            supervisor: Supervisor::default(),
-        }
+        Self::of(ContainerSubject::new(id), Supervisor::default())
     }
 
-    /// As the journal held it, with what is known of its container. `None` for a memory without one: a hold on a whole
-    /// project leaves such.
-    pub(super) fn restore(
-        now: Moment,
-        id: SubjectId,
-        memory: RecoveredSubject,
-        settings: &ContainerSettings,
-    ) -> Option<(Self, Option<ContainerObservation>)> {
-        let charges = memory.charges.into_iter();
-        let charges: Vec<Past> = charges.map(|it| settings.moment_before(now, it)).collect();
-        let signal = memory
-            .stop_seen
-            .filter(|(id, ..)| memory.desired.as_ref().is_some_and(|it| it.0 == *id));
-        // Until the stop has had its time somebody is stopping it, also after a restart of ours.
-        let signal_at = signal.as_ref().map(|(_, at, _)| settings.moment_of_stamp(now, *at));
-        let is_same = |id: &ContainerId| memory.desired.as_ref().is_some_and(|it| it.0 == *id);
-        let flag_set = memory.flag_set.filter(|(id, ..)| is_same(id));
-        let seen = signal.into_iter().chain(flag_set.clone());
-        let seen = seen.map(|(_, at, number)| (at, number));
-        let flag_set = flag_set.map(|(id, at, _)| (id, at));
-        let container = memory.desired.as_ref().map(|(id, ..)| id.clone());
-        if container.is_none() && memory.repair.is_none() {
-            return None;
+    /// What is remembered of one.
+    pub(super) fn of(subject: ContainerSubject, supervisor: Supervisor<ContainerSubject>) -> Self {
+        let told = State::Unknown;
+        Self {
+            subject,
+            supervisor,
+            told,
         }
-        let observation = container.map(|id| ContainerObservation::remembered(id, now, seen));
-        let (last, desired) = (charges.iter().max().map(|it| it.in_this_boot()), memory.desired);
-        let subject = ContainerSubject::remembered(id, desired, last, signal_at, flag_set, memory.repair);
-        let mut subject = subject.came_up(memory.came_up);
-        if let Some(startup) = memory.startup {
-            let well_at = settings.moment_before(now, startup.well_at);
-            subject.set_startup(StartupHistory::restore(startup.well, well_at, startup.time_to_well));
-        }
-        let mut supervisor = Supervisor::default();
-        let limit = memory.given_up.map(|it| settings.moment_before(now, it));
-        let limit = limit.map(|since| Limit::remembered(since, &settings.policy));
-        supervisor.supervision_mut().restore(charges, limit);
-        Some((Self { subject, supervisor }, observation))
     }
 
     pub(super) fn subject(&self) -> &ContainerSubject {
@@ -221,12 +192,18 @@ impl Watched {
     }
 
     /// What is believed of it; `None` if nothing was ever found out.
-    pub(super) fn verdict(&self, it: Option<&ContainerObservation>, observer: &NodeName) -> Option<Verdict> {
+    /// With more remarks than those of its labels.
+    pub(super) fn verdict(
+        &self,
+        it: Option<&ContainerObservation>,
+        observer: &NodeName,
+        more: Vec<String>,
+    ) -> Option<Verdict> {
         let reported = self.supervisor.supervision().reported();
         if reported.state() == State::Unknown && reported.why().is_empty() {
             return None;
         }
-        let remarks = self.subject.policy().remarks().cloned();
+        let remarks = self.subject.policy().remarks().cloned().chain(more);
         let mut remarks: Vec<_> = remarks.take(Verdict::REMARKS_MAX - 1).collect();
         if self.is_at_limit() && reported.state() != State::GivenUp {
             let why = "its restart limit was reached; it counts as well again after a whole window without an end";
@@ -252,9 +229,32 @@ impl Watched {
         })
     }
 
+    /// What is shown of it.
+    pub(super) fn state(&self) -> State {
+        self.supervisor.supervision().reported().state()
+    }
+
+    /// True if it is shown otherwise than when this was asked last.
+    pub(super) fn take_news(&mut self) -> bool {
+        let now = self.state();
+        core::mem::replace(&mut self.told, now) != now
+    }
+
+    /// It began a new incarnation by a repair of ours: true once for each.
+    pub(super) fn take_restarted(&mut self) -> bool {
+        self.subject.present_mut().take_restarted()
+    }
+
+    /// Another one was restarted by us: it is to follow, where it is healed here at all.
+    pub(super) fn restart_after(&mut self, after: RestartAfter, settings: &ContainerSettings) {
+        if self.subject.policy().heals_unhealthy(settings.heal).is_ok() {
+            self.subject.present_mut().restart_after(after);
+        }
+    }
+
     /// It is shown to be well.
     pub(super) fn is_well(&self) -> bool {
-        self.supervisor.supervision().reported().state() == State::Ok
+        self.state() == State::Ok
     }
 
     /// The engine that had this repair's call is gone. True if the call is over with it.
@@ -476,16 +476,4 @@ impl Watched {
             self.supervisor.abandon(Outcome::Failed, why, out);
         }
     }
-}
-
-/// The record of a call that was never answered.
-fn lost_call(now: Moment, subject: SubjectId, call: &str, incarnation: Incarnation) -> Draft {
-    let why =
-        format!("the engine did not answer {call} in time: inspect, wait, never post it again; a person is needed");
-    let detail = format!("{call} was posted and may still be under way in the engine");
-    let fact = Evidence::new(EvidenceKind::EngineProbe, now, format!("{call} passed its deadline"));
-    Draft::new(subject, ActionKind::Escalate, why)
-        .incarnation(incarnation)
-        .evidence(vec![fact])
-        .guards(vec![GuardAnswer::blocked(Guard::InFlight, detail)])
 }

@@ -1,38 +1,51 @@
-//! Everything that is watched, by subject, and what is asked of all together. Knows no engine and decides nothing.
+//! Everything that is watched, by subject, and what is asked of all together. Decides nothing.
 
+use super::engine_view::EngineView;
 use super::watched::Watched;
 use crate::container::io::{ContainerId, EngineEvent, EngineTime, Record};
 use crate::container::outbox::Outbox;
+use crate::container::relatives::ParentSeen;
 use crate::container::repair::Repair;
 use crate::subject::SubjectId;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// See the module's text.
 #[derive(Default)]
-pub(super) struct Watchlist(BTreeMap<SubjectId, Watched>);
+pub(super) struct Watchlist {
+    all: BTreeMap<SubjectId, Watched>,
+    /// Which subjects have had a container, as long as they are watched: one that is renamed has had several.
+    had: BTreeMap<ContainerId, BTreeSet<SubjectId>>,
+}
 
 impl Watchlist {
     pub(super) fn insert(&mut self, sid: SubjectId, watched: Watched) {
-        self.0.insert(sid, watched);
+        if let Some(id) = watched.subject().container_of_wish() {
+            self.had.entry(id.clone()).or_default().insert(sid.clone());
+        }
+        self.all.insert(sid, watched);
     }
 
     pub(super) fn remove(&mut self, sid: &SubjectId) {
-        self.0.remove(sid);
+        self.all.remove(sid);
+        self.had.retain(|_, subjects| {
+            subjects.remove(sid);
+            !subjects.is_empty()
+        });
     }
 
     pub(super) fn get(&self, sid: &SubjectId) -> Option<&Watched> {
-        self.0.get(sid)
+        self.all.get(sid)
     }
 
     pub(super) fn get_mut(&mut self, sid: &SubjectId) -> Option<&mut Watched> {
-        self.0.get_mut(sid)
+        self.all.get_mut(sid)
     }
 
     /// The one of that name, new if there is none yet.
     pub(super) fn get_or_new(&mut self, sid: SubjectId) -> &mut Watched {
-        self.0.entry(sid.clone()).or_insert_with(|| Watched::new(sid))
+        self.all.entry(sid.clone()).or_insert_with(|| Watched::new(sid))
     }
 
     /// The subject of a container that was inspected, new if there is none yet. Where the container is new to it: what that was
@@ -40,17 +53,36 @@ impl Watchlist {
     pub(super) fn taken_up(&mut self, sid: SubjectId, new: Option<&ContainerId>, out: &mut Outbox) -> &mut Watched {
         let wish_of = |it: &Watched| new.and_then(|id| it.subject().wish_of(id)).cloned();
         let is_known = self.get(&sid).is_some_and(|it| wish_of(it).is_some());
-        let wish = new
-            .filter(|_| !is_known)
-            .and_then(|_| self.0.values().find_map(wish_of));
+        let before = new.filter(|_| !is_known).and_then(|id| self.had.get(id));
+        let mut before = before.into_iter().flatten().filter_map(|sid| self.all.get(sid));
+        let wish = before.find_map(wish_of);
+        if let Some(id) = new {
+            self.had.entry(id.clone()).or_default().insert(sid.clone());
+        }
         let heir = self.get_or_new(sid);
         let record = wish.and_then(|wish| heir.inherit(wish));
         out.journal_all(record);
         heir
     }
 
+    /// What is shown of those that one depends on.
+    pub(super) fn show_parents(&self, parents: &mut [ParentSeen]) {
+        for parent in parents {
+            let watched = parent.subject.as_ref().and_then(|sid| self.get(sid));
+            parent.shown = watched.map(Watched::state);
+        }
+    }
+
+    /// The engine may be going down: the stops after which it answered nothing are perhaps its own.
+    pub(super) fn doubt_unanswered_stops(&mut self, engine: &mut EngineView, out: &mut Outbox) {
+        for (sid, watched) in self.iter_mut() {
+            let it = engine.observation_of_mut(sid);
+            out.journal_all(it.and_then(|it| watched.doubt_unanswered_stop(it)));
+        }
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SubjectId, &mut Watched)> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// A signal that is no stop was sent to the container of that subject, and has set the engine's manual-stop flag. Nothing is
@@ -62,29 +94,29 @@ impl Watchlist {
         signal: u32,
         out: &mut Outbox,
     ) -> bool {
-        let watched = subject.and_then(|sid| self.0.get_mut(sid));
+        let watched = subject.and_then(|sid| self.all.get_mut(sid));
         let record = watched.and_then(|it| it.other_signal(&event.id, event.at, signal));
         out.journal_all(record);
         false
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// True if anything within the subject is watched.
     pub(super) fn has_within(&self, top: &SubjectId) -> bool {
-        self.0.keys().any(|sid| sid.is_within(top))
+        self.all.keys().any(|sid| sid.is_within(top))
     }
 
     /// The newest events before the repairs under way: what came after them must be seen.
     pub(super) fn needed_events(&self) -> impl Iterator<Item = EngineTime> {
-        self.0.values().flat_map(Watched::needed_events)
+        self.all.values().flat_map(Watched::needed_events)
     }
 
     /// Events may have been lost: what is to be written down of that.
     pub(super) fn events_lost(&mut self) -> impl Iterator<Item = Record> {
-        self.0.values_mut().filter_map(Watched::events_lost)
+        self.all.values_mut().filter_map(Watched::events_lost)
     }
 
     /// The names of these containers were given to others: remembered also over a restart of ours.
@@ -110,7 +142,7 @@ impl Watchlist {
 
     /// Those with a repair in motion, or one of before a restart of ours.
     pub(super) fn in_motion(&self) -> impl Iterator<Item = &SubjectId> {
-        let all = self.0.iter();
+        let all = self.all.iter();
         let in_motion = all.filter(|(sid, it)| self.is_in_motion(sid) || it.is_recovering());
         in_motion.map(|(sid, _)| sid)
     }
@@ -118,11 +150,11 @@ impl Watchlist {
     /// A call is under way, or a stop of ours has no start yet.
     pub(super) fn is_busy(&self) -> bool {
         let is_busy = |it: &Repair| it.is_calling() || (it.is_half_done() && it.overruled().is_none());
-        self.0.values().filter_map(Watched::repair).any(is_busy)
+        self.all.values().filter_map(Watched::repair).any(is_busy)
     }
 
     /// How many are at their restart limit.
     pub(super) fn at_limit(&self) -> usize {
-        self.0.values().filter(|it| it.is_at_limit()).count()
+        self.all.values().filter(|it| it.is_at_limit()).count()
     }
 }

@@ -10,6 +10,7 @@ mod answered;
 mod asked;
 mod health;
 mod present;
+mod processes;
 mod seen;
 mod set_back;
 mod signals;
@@ -21,6 +22,7 @@ mod times;
 
 pub(crate) use asked::{FLAG_WITHIN, ManualStopFlag};
 pub(crate) use present::{EngineBackoff, SeenEnd};
+pub(crate) use processes::SeenProcesses;
 pub(crate) use signals::SignalHistory;
 pub(crate) use status::Status;
 pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
@@ -56,8 +58,7 @@ pub(crate) struct ContainerObservation {
     signals: SignalHistory,
     stops: StopsHeard,
     seen: SeenEvents,
-    /// A process of it, its network namespace, and when that was seen first.
-    network: Option<(u32, u64, Moment)>,
+    processes: SeenProcesses,
 }
 
 impl ContainerObservation {
@@ -237,18 +238,16 @@ impl ContainerObservation {
         &self.name
     }
 
+    /// What the kernel has shown of its processes.
+    pub(crate) fn processes(&self) -> &SeenProcesses {
+        &self.processes
+    }
+
+    pub(crate) fn processes_mut(&mut self) -> &mut SeenProcesses {
+        &mut self.processes
+    }
+
     /// The last inspection.
-    pub(crate) fn network_seen(&mut self, now: Moment, (pid, network): (u32, u64)) {
-        self.network = Some((pid, network, now));
-    }
-
-    /// The network namespace of its present life, and since when that is known; `None` if it does not run, or that is not known.
-    pub(crate) fn network(&self) -> Option<(u64, Moment)> {
-        let view = self.view.as_ref().filter(|_| self.is_current)?;
-        let (_, network, seen) = self.network.filter(|(pid, ..)| *pid == view.pid)?;
-        (self.status() == Status::Running).then_some((network, seen))
-    }
-
     pub(crate) fn view(&self) -> Option<&ContainerView> {
         self.view.as_ref()
     }

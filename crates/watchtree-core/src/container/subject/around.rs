@@ -4,16 +4,18 @@ use crate::container::classifier::Missing;
 use crate::container::continuity::EventContinuity;
 use crate::container::engine_lives::EngineLives;
 use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
-use crate::container::network_away::NetworkAway;
+use crate::container::namespace_away::NamespaceAway;
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
+use crate::container::relatives::ParentSeen;
 use crate::container::repair::{Act, Repair, Scene};
 use crate::container::settings::ContainerSettings;
 use crate::subject::SubjectId;
 use crate::supervisor::{Outputs, RestartPolicy};
 use crate::time::{Duration, Moment};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What a role knows around one container.
 pub(crate) struct Around<'a> {
@@ -30,8 +32,10 @@ pub(crate) struct Around<'a> {
     pub(crate) replaced: Option<(String, Option<Moment>)>,
     /// On which subject the hold in force lies, and until when.
     pub(crate) hold: Option<(SubjectId, Moment)>,
-    /// What is wrong with the network that it joins.
-    pub(crate) network_away: Option<NetworkAway>,
+    /// What is wrong with the namespaces that it joins.
+    pub(crate) away: Option<NamespaceAway>,
+    /// Whom it depends on.
+    pub(crate) parents: Vec<ParentSeen>,
     pub(crate) is_leaving: bool,
     /// An earlier call for it may still be under way.
     pub(crate) is_busy: bool,

@@ -4,19 +4,17 @@ use super::around::{Around, Out};
 use super::startup::StartupHistory;
 use super::words;
 use crate::container::health_check::HealthEvidence;
-use crate::container::network_away::NetworkAway;
+use crate::container::namespace_away::NamespaceAway;
 use crate::container::never_started;
 use crate::container::policy::ContainerPolicy;
-use crate::container::refused_call::RECREATE;
+use crate::container::recreate::needs_recreate;
+use crate::container::relatives::ParentSeen;
 use crate::supervisor::{Assessment, Shown};
-use crate::time::{Duration, Moment};
-use crate::verdict::{Evidence, EvidenceKind, State};
+use crate::time::Moment;
+use crate::verdict::State;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
-
-/// So long an owner stays up before whoever joins its network is restarted after it.
-const OWNER_STAYS: Duration = Duration::from_secs(5);
 
 /// It runs since then, by that policy.
 pub(super) fn running(
@@ -26,19 +24,19 @@ pub(super) fn running(
     (since, policy): (Moment, &ContainerPolicy),
 ) -> Assessment {
     let it = &*around.observation;
-    if let Some(NetworkAway::Renewed { owner, since, is_well }) = &around.network_away {
-        return cut_off(now, owner, *since, *is_well);
-    }
-    let shown = match &around.network_away {
-        None | Some(NetworkAway::Renewed { .. }) => words::running(it, policy),
-        Some(NetworkAway::Down(owner)) => {
-            let why = format!("running, but cut off: {owner}, whose network it joins, does not run");
+    let shown = match &around.away {
+        None | Some(NamespaceAway::Renewed { .. }) => {
+            words::running(it, policy, around.parents.iter().any(ParentSeen::is_cyclic))
+        }
+        Some(NamespaceAway::Down(namespace, owner)) => {
+            let what = namespace.as_str();
+            let why = format!("running, but cut off: {owner}, whose {what} it joins, does not run");
             Shown::new(State::Degraded, why)
         }
-        Some(NetworkAway::Gone) => {
-            let why = format!(
-                "running, but cut off: the container whose network it joins was removed or made anew: {RECREATE}"
-            );
+        Some(NamespaceAway::Gone(namespace)) => {
+            let (what, cure) = (namespace.as_str(), needs_recreate(it.view()));
+            let why =
+                format!("running, but cut off: the container whose {what} it joins was removed or made anew: {cure}");
             Shown::new(State::Degraded, why)
         }
     };
@@ -58,28 +56,6 @@ pub(super) fn running(
         Some(HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing) => {
             Assessment::Well { since, shown }
         }
-    }
-}
-
-/// It is in a network namespace that nobody else is in any more. Its owner comes first, and whoever restarted that may be about to
-/// restart this too.
-fn cut_off(now: Moment, owner: &str, since: Moment, is_well: bool) -> Assessment {
-    let until = match is_well {
-        true => since + OWNER_STAYS,
-        false => now + OWNER_STAYS,
-    };
-    let how = format!("cut off: {owner}, whose network it joins, was started anew, and has another one since");
-    if now < until {
-        let shown = Shown::new(State::Suspect, format!("{how}; waits until that is well"));
-        return Assessment::Pending {
-            until: Some(until),
-            shown,
-        };
-    }
-    let detail = format!("its network namespace is not that of {owner}, by /proc");
-    Assessment::Unhealthy {
-        how,
-        evidence: vec![Evidence::new(EvidenceKind::NetworkLost, now, &detail)],
     }
 }
 

@@ -2,15 +2,17 @@
 //! Those of budget, back-off and place are the supervisor's. Has no effects: where a guard needs a fresh inspection, it says so.
 
 use super::around::Around;
+use super::first;
 use super::present::PresentIncarnation;
 use super::stable_run::STABLE_AFTER;
+use super::stale::Stale;
 use super::words::{enabled, why_no_check};
 use crate::container::health_check::HealthEvidence;
 use crate::container::io::RestartPolicy;
+use crate::container::namespace_away::NamespaceAway;
 use crate::container::naming::runs_once;
-use crate::container::network_away::NetworkAway;
 use crate::container::policy::ContainerPolicy;
-use crate::container::refused_call::RECREATE;
+use crate::container::recreate::needs_recreate;
 use crate::container::settings::HealMode;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitClass, ExitRecord, GuardResult, Supervision};
@@ -37,6 +39,8 @@ pub(super) struct ContainerGuards<'a> {
     pub(super) grace: Duration,
     /// Until when a stop of ours may still be under way in the engine, though its repair is over.
     pub(super) stopping_until: Option<Moment>,
+    /// It is well, and to be restarted after another.
+    pub(super) stale: Option<&'a Stale>,
 }
 
 impl ContainerGuards<'_> {
@@ -58,11 +62,7 @@ impl ContainerGuards<'_> {
         admission.ask_unless_waived(Guard::KnownCause, exit.asked_by(), || {
             supervision.guard_exit(Guard::KnownCause)
         });
-        // The engine itself says it best of one that is gone.
-        if let Some(NetworkAway::Down(owner)) = &self.around.network_away {
-            let why = format!("it joins the network of {owner}, which does not run: waits for it");
-            admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, State::Down).into());
-        }
+        first::ask(self.now, self.around, supervision, admission);
         let wants_inspection = self.ask_engine_first(admission);
         self.ask_common(admission, State::Stopped);
         wants_inspection
@@ -73,9 +73,7 @@ impl ContainerGuards<'_> {
         let (now, around) = (self.now, self.around);
         let health = around.observation.health();
         admission.ask(Guard::KnownCause, || match health {
-            _ if matches!(around.network_away, Some(NetworkAway::Renewed { .. })) => {
-                GuardResult::pass("the kernel shows that it is not in the network that it joins")
-            }
+            _ if self.stale.is_some() => GuardResult::pass(self.stale.map_or("", Stale::cause)),
             // Not even for a person who asks for a retry: nobody knows that it is ill.
             Some(HealthEvidence::CannotRun) => {
                 let why = why_no_check(around.observation);
@@ -142,15 +140,17 @@ impl ContainerGuards<'_> {
 
     /// Could it be started again, once it is stopped?
     fn startable(&self) -> GuardResult {
-        let why = match &self.around.network_away {
-            None | Some(NetworkAway::Renewed { .. }) => {
+        let why = match &self.around.away {
+            None | Some(NamespaceAway::Renewed { .. }) => {
                 return GuardResult::pass("nothing is known that would refuse its start");
             }
-            Some(NetworkAway::Down(owner)) => {
-                format!("it joins the network of {owner}, which does not run: stopped, it could not be started again")
+            Some(NamespaceAway::Down(namespace, owner)) => {
+                let what = namespace.as_str();
+                format!("it joins the {what} of {owner}, which does not run: stopped, it could not be started again")
             }
-            Some(NetworkAway::Gone) => {
-                format!("the container whose network it joins was removed or made anew: {RECREATE}")
+            Some(NamespaceAway::Gone(namespace)) => {
+                let (what, cure) = (namespace.as_str(), needs_recreate(self.around.observation.view()));
+                format!("the container whose {what} it joins was removed or made anew: {cure}")
             }
         };
         Block::new(why, State::Unhealthy).into()
@@ -335,7 +335,8 @@ mod tests {
                 named_until: None,
                 replaced: None,
                 hold: None,
-                network_away: None,
+                away: None,
+                parents: alloc::vec::Vec::new(),
                 is_leaving: false,
                 is_busy,
                 ticket: Ticket(1),
@@ -349,6 +350,7 @@ mod tests {
                 supervision: &self.supervision,
                 grace: Duration::ZERO,
                 stopping_until: self.stopping_until,
+                stale: None,
             };
             let mut admission = Admission::default();
             let wants_inspection = match is_down {

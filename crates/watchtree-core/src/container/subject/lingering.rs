@@ -1,13 +1,17 @@
 //! A stop of ours that may still be under way in the engine after its repair was given up: its connection broke, its deadline
 //! passed, this watchdog was restarted. Whose the signals are that still come, and whose the end. Knows no repair.
 
+use super::around::Around;
+use super::exits;
 use crate::container::io::{ContainerId, EngineTime};
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
 use crate::container::record::OpenRepair;
 use crate::container::repair::STOP_FOLLOWS;
 use crate::subject::Incarnation;
+use crate::supervisor::Supervision;
 use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind};
 
 /// What an engine may take for a stop on top of its time before another is posted.
 const BLOCKS_FOR: Duration = Duration::from_secs(600);
@@ -74,6 +78,36 @@ impl LingeringStop {
             false => EndOf::Ours,
         }
     }
+}
+
+/// It is down, and a stop of ours was perhaps still under way. Returns until when that cannot be told.
+pub(super) fn end(
+    now: Moment,
+    lingering: Option<&LingeringStop>,
+    around: &Around<'_>,
+    supervision: &mut Supervision,
+) -> Option<Moment> {
+    let it = &*around.observation;
+    let lingering = lingering.filter(|lingering| lingering.is_of(it))?;
+    let is_of = |life: Incarnation| supervision.exit().is_some_and(|exit| *exit.incarnation() == life);
+    let is_classified = is_of(it.incarnation());
+    if is_classified || it.foreign_stop().is_some() {
+        return None;
+    }
+    let end = match around.continuity.gap_until() {
+        Some(until) => EndOf::Unknown(until),
+        None => lingering.end_of(now, it),
+    };
+    let why = match end {
+        EndOf::Unknown(until) => return Some(until),
+        EndOf::Ours => "a stop of ours that had been given up ended it after all",
+        EndOf::Person => "SIGKILL was sent through the engine long after our stop's time, and no stop followed",
+    };
+    match end {
+        EndOf::Person => exits::operator_exit(now, it, why, supervision),
+        _ => exits::own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision),
+    }
+    None
 }
 
 #[cfg(test)]

@@ -2,18 +2,20 @@
 //!
 //! Connects pieces: what it is meant to do ([`wishes`]), the present incarnation ([`present`]), whose a signal is
 //! ([`signals`]), a stop of ours that lingers ([`lingering`]), what has set the manual-stop flag ([`flag_note`]), how an end is
-//! classified ([`exits`]), what it says while it runs ([`assess`]), whether it ever came up ([`stable_run`]), the guards
-//! ([`guards`]). Knows no other container and no engine: what its role knows around it comes as [`Around`].
+//! classified ([`exits`]), what it says while it runs ([`assess`]), whether that on which it stands began anew ([`stale`]), whether it
+//! ever came up ([`stable_run`]), the guards ([`guards`], [`first`]). Knows no other container and no engine: what its role knows around it comes as [`Around`].
 
 mod around;
 mod assess;
 mod exits;
+mod first;
 mod flag_note;
 mod guards;
 mod lingering;
 mod present;
 mod signals;
 mod stable_run;
+mod stale;
 mod startup;
 mod wishes;
 mod words;
@@ -21,6 +23,7 @@ mod words;
 pub(crate) use around::{Around, Command};
 pub(crate) use exits::own_exit;
 pub(crate) use signals::{SignalOrigin, StopEvent};
+pub(crate) use stale::RestartAfter;
 pub(crate) use startup::StartupHistory;
 pub(crate) use wishes::Wish;
 
@@ -30,6 +33,7 @@ use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::policy::ContainerPolicy;
 use crate::container::record::{Desired, OpenRepair, RepairStep};
+use crate::container::recreate::needs_recreate;
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
@@ -41,9 +45,10 @@ use alloc::vec::Vec;
 use around::Out;
 use flag_note::FlagNote;
 use guards::ContainerGuards;
-use lingering::{EndOf, LingeringStop};
+use lingering::LingeringStop;
 use present::PresentIncarnation;
 use stable_run::StableRun;
+use stale::Stale;
 use wishes::Wishes;
 
 /// What outlives an incarnation of a container.
@@ -188,6 +193,11 @@ impl ContainerSubject {
         self.wishes.whole_of(id)
     }
 
+    /// The container that it knows such a thing of.
+    pub(crate) fn container_of_wish(&self) -> Option<&ContainerId> {
+        self.wishes.container()
+    }
+
     /// It has a container now that was another subject's, with that wish.
     pub(crate) fn inherit(&mut self, wish: Wish) -> Option<Record> {
         self.wishes.inherit(&self.id, wish)
@@ -232,31 +242,6 @@ impl ContainerSubject {
         }
     }
 
-    /// It is down, and a stop of ours was perhaps still under way. Returns until when that cannot be told.
-    fn end_lingering(&self, now: Moment, around: &Around<'_>, supervision: &mut Supervision) -> Option<Moment> {
-        let it = &*around.observation;
-        let lingering = self.lingering.as_ref().filter(|lingering| lingering.is_of(it))?;
-        let is_of = |life: Incarnation| supervision.exit().is_some_and(|exit| *exit.incarnation() == life);
-        let is_classified = is_of(it.incarnation());
-        if is_classified || it.foreign_stop().is_some() {
-            return None;
-        }
-        let end = match around.continuity.gap_until() {
-            Some(until) => EndOf::Unknown(until),
-            None => lingering.end_of(now, it),
-        };
-        let why = match end {
-            EndOf::Unknown(until) => return Some(until),
-            EndOf::Ours => "a stop of ours that had been given up ended it after all",
-            EndOf::Person => "SIGKILL was sent through the engine long after our stop's time, and no stop followed",
-        };
-        match end {
-            EndOf::Person => exits::operator_exit(now, it, why, supervision),
-            _ => own_exit(now, it, Evidence::new(EvidenceKind::Exited, now, why), supervision),
-        }
-        None
-    }
-
     /// A repair is over without success: what it leaves behind. Returns the step to write down.
     fn leave(
         &mut self,
@@ -291,7 +276,7 @@ impl ContainerSubject {
     ) -> Assessment {
         let came_up = self.stable_run.saw_end(around.observation);
         self.note_stable_run(came_up, around.observation, out);
-        if let Some(until) = self.end_lingering(now, around, supervision) {
+        if let Some(until) = lingering::end(now, self.lingering.as_ref(), around, supervision) {
             let why = format!(
                 "{}; finding out whether a stop of ours ended it",
                 words::how(around.observation)
@@ -367,7 +352,10 @@ impl Subject for ContainerSubject {
             }
             Status::Running => {
                 self.runs(now, around, supervision, out);
-                assess::running(now, around, &self.startup, (self.present.since(), &self.policy))
+                match Stale::of(around, self.present.follows()) {
+                    Some(stale) => stale.assess(now),
+                    None => assess::running(now, around, &self.startup, (self.present.since(), &self.policy)),
+                }
             }
             // Its start event, or the next list, goes on from here.
             Status::Backoff => Assessment::LeftAlone(words::in_backoff(it, supervision)),
@@ -398,6 +386,7 @@ impl Subject for ContainerSubject {
         admission: &mut Admission,
         out: &mut Out<'_>,
     ) {
+        let stale = Stale::of(around, self.present.follows());
         let guards = ContainerGuards {
             now,
             policy: &self.policy,
@@ -407,6 +396,7 @@ impl Subject for ContainerSubject {
             supervision,
             grace: self.grace(around, supervision),
             stopping_until: self.lingering.as_ref().and_then(LingeringStop::blocks_until),
+            stale: stale.as_ref(),
         };
         let wants_inspection = match ill {
             Ill::Down => guards.before_start(admission),
@@ -482,6 +472,7 @@ impl Subject for ContainerSubject {
                 (Outcome::Overruled, why)
             }
             Moved::Refused { refusal, is_void } => {
+                let refusal = refusal.mended_by(|| needs_recreate(it.view()));
                 let step = self.leave(now, repair, Outcome::Failed, around, supervision);
                 out.command(Command::of(&self.id, now, repair, Act::Journal(step), around.settings));
                 return Progress::Refused { refusal, is_void };

@@ -1,6 +1,7 @@
 //! The incarnation of a container that runs, or ran last: which, since when, and what was counted in it. Does not know whether
 //! it is well.
 
+use super::stale::RestartAfter;
 use crate::container::health_check::HealthEvidence;
 use crate::container::io::ContainerId;
 use crate::container::observation::ContainerObservation;
@@ -21,6 +22,10 @@ pub(crate) struct PresentIncarnation {
     signal_at: Option<Moment>,
     /// Since when it is unhealthy.
     ill_since: Option<Moment>,
+    /// It is to be restarted after another one.
+    restart_after: Option<RestartAfter>,
+    /// A repair of ours began it, and nobody was told yet.
+    is_ours: bool,
 }
 
 impl PresentIncarnation {
@@ -34,9 +39,8 @@ impl PresentIncarnation {
             is_remembered: incarnation.is_some(),
             incarnation: incarnation.unwrap_or_default(),
             since: last_restart.unwrap_or(Moment::ZERO),
-            engine_restarts: None,
             signal_at,
-            ill_since: None,
+            ..Self::default()
         }
     }
 
@@ -88,6 +92,7 @@ impl PresentIncarnation {
             None => now,
         };
         self.incarnation = incarnation;
+        (self.restart_after, self.is_ours) = (None, false);
         if !it.has_foreign_signal() {
             self.signal_at = None;
         }
@@ -99,8 +104,24 @@ impl PresentIncarnation {
             incarnation: it.incarnation(),
             since,
             is_remembered: self.is_remembered,
+            is_ours: true,
             ..Self::default()
         };
+    }
+
+    /// True once for each incarnation that a repair of ours began.
+    pub(crate) fn take_restarted(&mut self) -> bool {
+        core::mem::take(&mut self.is_ours)
+    }
+
+    /// Another one was restarted by us, and this is to follow.
+    pub(crate) fn restart_after(&mut self, after: RestartAfter) {
+        self.restart_after = Some(after);
+    }
+
+    /// The restart of another that it is to follow.
+    pub(super) fn follows(&self) -> Option<&RestartAfter> {
+        self.restart_after.as_ref()
     }
 
     /// Restarts by the engine since this was asked last.

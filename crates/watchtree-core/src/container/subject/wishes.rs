@@ -41,6 +41,11 @@ impl Wishes {
         self.0.as_ref().filter(|(known, ..)| known == id)
     }
 
+    /// The container that it is about.
+    pub(super) fn container(&self) -> Option<&ContainerId> {
+        self.0.as_ref().map(|(id, ..)| id)
+    }
+
     /// What the container was meant to do under another name. Returns what is to be written down.
     pub(super) fn inherit(&mut self, subject: &SubjectId, wish: Wish) -> Option<Record> {
         let (id, incarnation, desired) = wish;

@@ -24,7 +24,8 @@ pub(super) fn shown(supervision: &Supervision, state: State, why: &str) -> Shown
     Shown::new(state, why).evidence(evidence.unwrap_or_default())
 }
 
-pub(super) fn running(it: &ContainerObservation, policy: &ContainerPolicy) -> Shown {
+/// `on_cycle` = its dependencies lead back to itself.
+pub(super) fn running(it: &ContainerObservation, policy: &ContainerPolicy, on_cycle: bool) -> Shown {
     let (state, why) = match it.health() {
         Some(HealthEvidence::NotYet) if it.view().is_some_and(|view| view.health == Health::Unhealthy) => {
             let why = "running; the engine says unhealthy because it has stopped checking: no check has failed since";
@@ -32,6 +33,7 @@ pub(super) fn running(it: &ContainerObservation, policy: &ContainerPolicy) -> Sh
         }
         Some(HealthEvidence::NotYet) => (State::Starting, "running, health check starting"),
         _ if policy.remarks().next().is_some() => (State::Degraded, "running, with a bad label"),
+        _ if on_cycle => (State::Degraded, "running, and its dependencies lead back to itself"),
         Some(HealthEvidence::Passing) => (State::Ok, "running, healthy"),
         _ => (State::Ok, "running"),
     };

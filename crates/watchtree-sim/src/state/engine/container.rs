@@ -5,7 +5,7 @@
 
 use super::spec::Spec;
 use std::collections::VecDeque;
-use watchtree_core::container::io::{ContainerView, EngineTime, Health, RestartPolicy, RunState};
+use watchtree_core::container::io::{ContainerView, EngineTime, Health, Inodes, Joins, RestartPolicy, RunState};
 use watchtree_core::time::{Duration, Moment};
 
 /// The first back-off of the engine's restart manager.
@@ -42,8 +42,8 @@ pub struct Snapshot {
     pub born: Moment,
     /// When the engine's own policy is to start it.
     pub policy_due: Moment,
-    /// The container whose network it joins.
-    pub joins: Option<String>,
+    /// The containers whose namespaces it joins.
+    pub joins: Joins,
 }
 
 /// A `/stop` (or what contains one) under way.
@@ -113,8 +113,8 @@ pub(super) struct Container<V, A> {
     pub(super) view: ContainerView,
     pub(super) spec: Spec,
     pub(super) hung: bool,
-    /// Its network namespace: of its process, or of the life that the container had which it joined.
-    pub(super) network: u64,
+    /// Its namespaces: of its process, or of the life that the container had which it joined.
+    pub(super) namespaces: Inodes,
     pub(super) alive: bool,
     /// Its process ended and the daemon has not seen it: exit code, when.
     pub(super) unseen_end: Option<(i64, EngineTime)>,
@@ -158,7 +158,7 @@ impl<V, A> Container<V, A> {
             view: view_of(&spec, ContainerView::default()),
             spec,
             hung: false,
-            network: 0,
+            namespaces: Inodes::new(),
             alive: false,
             unseen_end: None,
             removed: false,

@@ -7,7 +7,7 @@ use super::spec::Spec;
 use super::timing::Timing;
 use std::collections::{BTreeMap, BTreeSet};
 use watchtree_core::container::io::{
-    ContainerView, EngineError, EngineTime, EventAction, Performed, RestartPolicy, RunState,
+    ContainerView, EngineError, EngineTime, EventAction, Namespace, Performed, RestartPolicy, RunState,
 };
 use watchtree_core::time::{Duration, Moment};
 
@@ -265,16 +265,17 @@ impl Kernel {
         self.log_event(now, i, Action::Container(action));
     }
 
-    /// Its process is in a network namespace of its own, or in that of the process whose network it joins.
-    /// Whoever joined its network before is cut off.
-    pub(super) fn enter_network(&mut self, now: Moment, i: usize) {
+    /// Its process is in namespaces of its own, or in those of the processes whose namespaces it joins.
+    /// Whoever joined its namespaces before is cut off.
+    pub(super) fn enter_namespaces(&mut self, now: Moment, i: usize) {
         let own = u64::from(self.containers[i].view.pid);
-        let owner = self.owner_of(i);
-        self.containers[i].network = owner.map_or(own, |owner| self.containers[owner].network);
-        let joined: Vec<_> = (0..self.containers.len())
-            .filter(|it| self.owner_of(*it) == Some(i) && self.containers[*it].alive)
-            .collect();
-        for it in joined {
+        let entered = Namespace::ALL.map(|namespace| {
+            let owner = self.owner_of(i, namespace);
+            let joined = owner.and_then(|owner| self.containers[owner].namespaces.get(&namespace));
+            (namespace, joined.copied().unwrap_or(own))
+        });
+        self.containers[i].namespaces = entered.into();
+        for it in self.joiners_of(i, &Namespace::ALL) {
             self.containers[it].changed = now;
             self.changed(it);
         }
@@ -283,27 +284,40 @@ impl Kernel {
     /// How it is. One whose network went with the life of its owner is as good as hung.
     pub(super) fn snapshot(&self, i: usize) -> Snapshot {
         let c = &self.containers[i];
-        let owner = self.owner_of(i).map(|owner| &self.containers[owner]);
-        let is_cut_off = owner.is_some_and(|owner| owner.alive && owner.network != c.network);
+        let is_cut_off = Namespace::ALL.iter().any(|namespace| {
+            let owner = self.owner_of(i, *namespace).map(|owner| &self.containers[owner]);
+            owner.is_some_and(|owner| owner.alive && owner.namespaces.get(namespace) != c.namespaces.get(namespace))
+        });
         Snapshot {
             hung: c.hung || (c.alive && is_cut_off),
             ..c.snapshot()
         }
     }
 
-    /// It is made anew in its place, as it runs; where it joins another network by that, as another process.
+    /// It is made anew in its place, as it runs; where it joins another namespace by that, as another process.
     pub(super) fn remade(&mut self, now: Moment, i: usize, set: impl FnOnce(&mut Spec)) {
         let joined = self.containers[i].view.joins.clone();
         self.containers[i].remade(set);
         if self.containers[i].alive && self.containers[i].view.joins != joined {
             self.next_pid += 1;
             self.containers[i].view.pid = self.next_pid;
-            self.enter_network(now, i);
+            self.enter_namespaces(now, i);
         }
     }
 
-    fn owner_of(&self, i: usize) -> Option<usize> {
-        self.find(self.containers[i].view.joins.as_ref()?)
+    fn owner_of(&self, i: usize, namespace: Namespace) -> Option<usize> {
+        self.find(self.containers[i].view.joins.get(&namespace)?)
+    }
+
+    /// Those that live and join one of these namespaces of that one.
+    pub(super) fn joiners_of(&self, i: usize, namespaces: &[Namespace]) -> Vec<usize> {
+        let joins = |it: usize| {
+            namespaces
+                .iter()
+                .any(|namespace| self.owner_of(it, *namespace) == Some(i))
+        };
+        let all = 0..self.containers.len();
+        all.filter(|it| self.containers[*it].alive && joins(*it)).collect()
     }
 
     pub(super) fn log_event(&mut self, now: Moment, i: usize, action: Action) {

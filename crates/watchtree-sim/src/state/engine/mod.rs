@@ -28,7 +28,7 @@ pub use timing::{Timing, Work};
 use container::Container;
 use kernel::{DaemonState, Due, Kernel};
 use watchtree_core::container::io::{
-    ContainerView, EngineError, EngineTime, EventAction, Health, ListEntry, Performed, RunState,
+    ContainerView, EngineError, EngineTime, EventAction, Health, Inodes, ListEntry, Namespace, Performed, RunState,
 };
 use watchtree_core::time::{Duration, Moment};
 
@@ -159,9 +159,10 @@ impl Engine {
         c.is_some_and(|c| c.alive && c.view.pid == pid)
     }
 
-    /// The network namespace of its process, by the kernel.
-    pub fn network(&self, id: &str) -> Option<u64> {
-        self.find(id).map(|i| self.kernel.containers[i].network)
+    /// The namespaces of its process, by the kernel.
+    pub fn namespaces(&self, id: &str) -> Inodes {
+        let found = self.find(id).map(|i| &self.kernel.containers[i]);
+        found.map_or_else(Inodes::new, |c| c.namespaces.clone())
     }
 
     /// What inspect would say of the container at that place.
@@ -178,7 +179,7 @@ impl Engine {
     /// `HostConfig.NetworkMode`, as inspect says it of the container at that place.
     pub fn network_mode(&self, place: usize) -> String {
         let spec = &self.kernel.containers[place].spec;
-        match (&spec.joins, spec.networks.first()) {
+        match (spec.joins.get(&Namespace::Network), spec.networks.first()) {
             (Some(other), _) => format!("container:{other}"),
             (None, Some(network)) => network.clone(),
             (None, None) => self.kernel.settings.version.network_mode().into(),

@@ -6,7 +6,9 @@ use super::kernel::{Asker, Due, Kernel};
 use super::spec::{OnSignal, Spec};
 use super::text;
 use super::timing::Work;
-use watchtree_core::container::io::{EngineError, EngineTime, EventAction, Health, Performed, RestartPolicy, RunState};
+use watchtree_core::container::io::{
+    EngineError, EngineTime, EventAction, Health, Namespace, Performed, RestartPolicy, RunState,
+};
 use watchtree_core::time::{Duration, Moment};
 
 /// `POST /containers/create`: the place of the new container.
@@ -45,7 +47,7 @@ pub(super) fn create_running(k: &mut Kernel, now: Moment, spec: Spec, age: Durat
     }
     c.life = 0;
     c.born = now.saturating_sub(age);
-    k.enter_network(now, i);
+    k.enter_namespaces(now, i);
     i
 }
 
@@ -98,7 +100,7 @@ pub(super) fn rename(k: &mut Kernel, now: Moment, i: usize, name: String, asker:
         return k.answer(asker, Err(text::refused(409, message)));
     }
     let c = &k.containers[i];
-    if c.view.run == RunState::Restarting && c.view.joins.is_none() {
+    if c.view.run == RunState::Restarting && !c.view.joins.contains_key(&Namespace::Network) {
         let error = text::no_sandbox(&c.other_id());
         return k.answer(asker, Err(error));
     }

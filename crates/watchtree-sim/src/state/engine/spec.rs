@@ -4,7 +4,7 @@
 //! cannot run. Nothing here knows the engine that carries it out.
 
 use std::collections::BTreeMap;
-use watchtree_core::container::io::{ContainerId, RestartPolicy};
+use watchtree_core::container::io::{ContainerId, Joins, Namespace, RestartPolicy};
 use watchtree_core::time::Duration;
 
 /// What `docker create` is told, as far as this model knows it.
@@ -24,8 +24,8 @@ pub struct Spec {
     pub auto_remove: bool,
     /// `-t`, or `-i` without `-d`.
     pub terminal: bool,
-    /// `network_mode: container:ID`.
-    pub joins: Option<ContainerId>,
+    /// `network_mode: container:ID`, and the same of its pids and its ipc.
+    pub joins: Joins,
     /// Ports of the machine that it binds.
     pub ports: Vec<u16>,
     /// Files of the machine that it mounts.
@@ -43,6 +43,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// It joins that namespace of that container.
+    pub fn join(&mut self, namespace: Namespace, owner: ContainerId) {
+        self.joins.insert(namespace, owner);
+    }
+
     /// A plain container: a well-behaved init, no policy, no check.
     pub fn named(name: &str) -> Self {
         Self {

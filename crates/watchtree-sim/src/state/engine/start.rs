@@ -4,7 +4,7 @@ use super::health;
 use super::kernel::{Asker, Due, Kernel, Out};
 use super::text;
 use super::timing::Work;
-use watchtree_core::container::io::{EngineError, EventAction, Performed, RunState};
+use watchtree_core::container::io::{EngineError, EventAction, Namespace, Performed, RunState};
 use watchtree_core::time::Moment;
 
 /// A start that cannot be: the engine's words and what it leaves.
@@ -47,7 +47,7 @@ pub(super) fn policy_starts(k: &mut Kernel, now: Moment, i: usize, life: u64) {
 pub(super) fn work_on_start(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
     let usual = match asker {
         Asker::Policy => k.settings.timing.takes(Work::PolicyStart),
-        _ if k.containers[i].view.joins.is_some() => k.settings.timing.takes(Work::StartJoined),
+        _ if k.containers[i].view.joins.contains_key(&Namespace::Network) => k.settings.timing.takes(Work::StartJoined),
         _ => k.settings.timing.takes(Work::Start),
     };
     let c = &mut k.containers[i];
@@ -96,7 +96,7 @@ fn started(k: &mut Kernel, now: Moment, i: usize, asker: Asker) {
         c.manually_stopped = false;
     }
     c.lives(now, at, pid);
-    k.enter_network(now, i);
+    k.enter_namespaces(now, i);
     let c = &k.containers[i];
     let (life, runs_for) = (c.life, c.spec.program.runs_for);
     if let Some((lasts, code)) = runs_for {
@@ -156,11 +156,11 @@ fn refusal(k: &Kernel, i: usize, asker: Asker) -> Option<Refusal> {
         let known_as = if c.life == 0 { name.clone() } else { c.other_id() };
         return Some(early(text::no_network(&known_as)));
     }
-    if let Some(other) = &c.view.joins {
+    for (namespace, other) in &c.view.joins {
         let runs = k.find(other).map(|place| k.containers[place].counts_as_running());
         match runs {
-            None => return Some(early(text::joined_is_gone(other))),
-            Some(false) => return Some(early(text::cannot_join(other))),
+            None => return Some(early(text::joined_is_gone(*namespace, other))),
+            Some(false) => return Some(early(text::cannot_join(*namespace, other))),
             Some(true) => {}
         }
     }

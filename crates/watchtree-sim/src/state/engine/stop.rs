@@ -8,7 +8,7 @@ use super::container::{AfterStop, Stopping};
 use super::kernel::{Asker, DaemonState, Due, Kernel};
 use super::timing::Work;
 use super::{process, start, text};
-use watchtree_core::container::io::{EventAction, Performed, RunState};
+use watchtree_core::container::io::{EventAction, Namespace, Performed, RunState};
 use watchtree_core::time::{Duration, Moment};
 
 /// The patience of a `/stop` where nobody set one.
@@ -127,6 +127,15 @@ pub(super) fn removed(k: &mut Kernel, now: Moment, i: usize) {
 
 /// A process has ended: the daemon sees it, or will when there is one.
 pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i64) {
+    // With the first process of a pid namespace the kernel ends all others in it.
+    for joiner in k
+        .joiners_of(i, &[Namespace::Pid])
+        .into_iter()
+        .filter(|joiner| *joiner != i)
+    {
+        let life = k.containers[joiner].life;
+        k.later(now, Due::Ends(joiner, life, 137));
+    }
     let at = k.stamp(now);
     if k.daemon == DaemonState::Down {
         let c = &mut k.containers[i];

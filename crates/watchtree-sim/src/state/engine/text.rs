@@ -1,7 +1,7 @@
 //! The engine's refusals, in its own words, as Docker 20.10 and 26.1 were heard to say them.
 
 use super::kernel::Version;
-use watchtree_core::container::io::{EngineError, RunState};
+use watchtree_core::container::io::{EngineError, Namespace, RunState};
 
 /// A refusal with that status.
 pub(super) fn refused(status: u16, message: String) -> EngineError {
@@ -9,13 +9,25 @@ pub(super) fn refused(status: u16, message: String) -> EngineError {
 }
 
 /// The joined container does not run.
-pub(super) fn cannot_join(id: &str) -> EngineError {
-    refused(409, format!("cannot join network of a non running container: {id}"))
+pub(super) fn cannot_join(namespace: Namespace, id: &str) -> EngineError {
+    match namespace {
+        Namespace::Network => refused(409, format!("cannot join network of a non running container: {id}")),
+        Namespace::Pid => refused(500, format!("container {id} is not running")),
+        Namespace::Ipc => refused(
+            500,
+            format!("can't join IPC of container {id}: container {id} is not running"),
+        ),
+    }
 }
 
 /// The joined container is no more.
-pub(super) fn joined_is_gone(id: &str) -> EngineError {
-    refused(404, format!("No such container: {id}"))
+pub(super) fn joined_is_gone(namespace: Namespace, id: &str) -> EngineError {
+    let gone = format!("No such container: {id}");
+    match namespace {
+        Namespace::Network => refused(404, gone),
+        Namespace::Pid => refused(500, format!("cannot join PID of a non running container: {id}: {gone}")),
+        Namespace::Ipc => refused(500, format!("can't join IPC of container {id}: {gone}")),
+    }
 }
 
 /// A bind mount's source is not there.

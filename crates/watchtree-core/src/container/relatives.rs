@@ -1,0 +1,164 @@
+//! What is known of those around one container: whom it depends on and how they stand, and who depends on it. Pure; does not know
+//! what follows.
+
+use super::dependencies::EdgeKind;
+use super::dependency_labels::Condition;
+use super::inventory::Inventory;
+use super::io::ContainerId;
+use super::namespace_away::NamespaceAway;
+use super::observation::{ContainerObservation, Status};
+use super::standing::Standing;
+use crate::subject::{Incarnation, SubjectId};
+use crate::verdict::State;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// One that another depends on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ParentSeen {
+    pub(crate) name: String,
+    pub(crate) subject: Option<SubjectId>,
+    kind: EdgeKind,
+    is_cyclic: bool,
+    standing: Standing,
+    incarnation: Incarnation,
+    /// What its own supervisor shows of it.
+    pub(crate) shown: Option<State>,
+}
+
+impl ParentSeen {
+    /// Where both are down it comes first, and it is not yet good enough for that.
+    fn is_missed(&self) -> bool {
+        let condition = match self.kind {
+            EdgeKind::DependsOn(condition) => condition,
+            EdgeKind::Joins(_) => Condition::Well,
+            EdgeKind::RestartWith => return false,
+        };
+        let is_there = match condition {
+            Condition::Well => self.standing == Standing::Well,
+            Condition::Completed => self.standing == Standing::Down { exit_code: 0 },
+        };
+        !self.is_cyclic && !is_there
+    }
+
+    /// Nothing brings it up: a person stopped it, it has finished, or it was given up.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        match self.shown {
+            None => true,
+            Some(state) => matches!(
+                state,
+                State::Stopped | State::Finished | State::GivenUp | State::Unwatched
+            ),
+        }
+    }
+
+    /// It is in that incarnation, and a restart of it takes the other along.
+    pub(crate) fn restarts_others(&self, incarnation: &Incarnation) -> bool {
+        self.kind == EdgeKind::RestartWith && self.incarnation == *incarnation
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.standing == Standing::Well
+    }
+
+    pub(crate) fn is_cyclic(&self) -> bool {
+        self.is_cyclic
+    }
+
+    /// It is down because a person wants that, or because it has done its work.
+    pub(crate) fn is_meant_to_be_down(&self) -> bool {
+        matches!(self.shown, Some(State::Stopped | State::Finished))
+    }
+}
+
+/// Whom that container depends on; what their supervisors show is still to be filled in.
+pub(crate) fn parents(inventory: &Inventory, id: &ContainerId) -> Vec<ParentSeen> {
+    let parents = inventory.dependencies().parents(id);
+    let seen = parents.filter_map(|parent| {
+        let it = inventory.get(parent.id)?;
+        Some(ParentSeen {
+            name: it.name().to_string(),
+            subject: inventory.holder_of(parent.id).cloned(),
+            kind: parent.kind,
+            is_cyclic: parent.is_cyclic,
+            standing: Standing::of(it),
+            incarnation: it.incarnation(),
+            shown: None,
+        })
+    });
+    seen.collect()
+}
+
+/// Those that it waits for where both are down, by name.
+pub(crate) fn missed(parents: &[ParentSeen]) -> Option<String> {
+    let missed = parents
+        .iter()
+        .filter(|parent| parent.is_missed() && !parent.is_at_rest());
+    let names: BTreeSet<&str> = missed.map(|parent| parent.name.as_str()).collect();
+    let mut names = names.into_iter();
+    let first = names.next()?;
+    Some(match names.len() {
+        0 => first.to_string(),
+        1 => format!("{first} and one other"),
+        more => format!("{first} and {more} others"),
+    })
+}
+
+/// The subjects that depend on that container.
+pub(crate) fn children(inventory: &Inventory, id: &ContainerId) -> BTreeSet<SubjectId> {
+    let children = inventory.dependencies().children(id);
+    children
+        .filter_map(|(child, _)| inventory.subject_of(child).cloned())
+        .collect()
+}
+
+/// The subjects that are restarted with that container, and run.
+pub(crate) fn followers(inventory: &Inventory, id: &ContainerId) -> BTreeSet<SubjectId> {
+    let graph = inventory.dependencies();
+    let follows = graph.children(id).filter(|(child, kind)| {
+        let runs = inventory.get(child).is_some_and(|it| it.status() == Status::Running);
+        let is_cyclic = || graph.parents(child).any(|parent| parent.id == id && parent.is_cyclic);
+        *kind == EdgeKind::RestartWith && runs && !is_cyclic()
+    });
+    follows
+        .filter_map(|(child, _)| inventory.holder_of(child).cloned())
+        .collect()
+}
+
+/// What is wrong with the namespaces that it joins, if anything.
+pub(crate) fn away(inventory: &Inventory, it: &ContainerObservation) -> Option<NamespaceAway> {
+    let joins = it.view()?.joins.iter();
+    let away = joins.filter_map(|(namespace, owner)| {
+        let mut parents = inventory.dependencies().parents(it.id());
+        let parent = parents.find(|parent| parent.kind == EdgeKind::Joins(*namespace));
+        let known = parent.and_then(|parent| inventory.get(parent.id));
+        NamespaceAway::of(it, (*namespace, owner), known, inventory.is_listed())
+    });
+    NamespaceAway::worst(away)
+}
+
+/// The cycle that it is on, in words.
+pub(crate) fn cycle(inventory: &Inventory, id: &ContainerId) -> Option<String> {
+    let way = inventory.dependencies().cycle(id)?;
+    let names = way.iter().chain(way.first());
+    let names: Vec<&str> = names
+        .filter_map(|id| inventory.get(id))
+        .map(ContainerObservation::name)
+        .collect();
+    Some(format!(
+        "its dependencies lead back to itself: {}; they hold nobody and restart nobody",
+        names.join(" → ")
+    ))
+}
+
+/// What a person should see of its dependencies although it is fine.
+pub(crate) fn remarks(inventory: &Inventory, id: &ContainerId) -> Vec<String> {
+    let unknown = inventory.dependencies().unknown(id).filter(|_| inventory.is_listed());
+    let unknown: BTreeSet<&str> = unknown.collect();
+    let unknown = unknown
+        .into_iter()
+        .map(|name| format!("its labels say that it depends on {name}, and nothing here has that name"));
+    cycle(inventory, id).into_iter().chain(unknown).collect()
+}
