@@ -386,6 +386,20 @@ impl Tape {
             .count()
     }
 
+    /// When that happened to that container last, by the engine's clock in nanoseconds.
+    ///
+    /// # Errors
+    /// It never did, as far as the tape has heard of it.
+    pub fn last(&self, victim: &Victim, action: &str) -> Result<u64> {
+        let at = |line: &String| {
+            let rest = line.strip_prefix(&victim.id)?.trim();
+            let (happened, at) = rest.rsplit_once(' ')?;
+            (happened == action).then(|| at.parse().ok()).flatten()
+        };
+        let newest = self.lines().iter().rev().find_map(at);
+        newest.with_context(|| format!("{} of {} is not on the tape", action, victim.name))
+    }
+
     /// Everything that happened to that container, in order, as far as the tape has heard of it.
     pub fn actions(&self, victim: &Victim) -> Vec<String> {
         let ours = |line: &String| {

@@ -212,17 +212,24 @@ impl<'a> Player<'a> {
         let ctl = self.ctl.join(name);
         let _ = std::fs::remove_dir_all(&ctl); // of an earlier row, or not there
         std::fs::create_dir_all(&ctl)?;
-        let joined = |network: &str| match network.strip_prefix("container:") {
-            Some(other) => format!("container:{}", self.id(other)),
-            None => self.api.name(network),
+        let joined = |(key, mode): (&str, &'static str)| {
+            let wanted = act.setting(key)?;
+            let mode_of = match (wanted.strip_prefix("container:"), key) {
+                (Some(other), _) => format!("container:{}", self.id(other)),
+                (None, "network") => self.api.name(wanted),
+                (None, _) => wanted.to_owned(),
+            };
+            Some((mode, mode_of))
         };
+        let modes = [("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode")];
+        let modes: Vec<_> = modes.into_iter().filter_map(joined).collect();
         let ground = Ground {
             image: &self.api.image(0),
             labels: self.api.labels(),
             ctl: &ctl,
             mounts: &self.mounts,
         };
-        let body = settings(act, &ground, act.setting("network").map(joined))?;
+        let body = settings(act, &ground, modes)?;
         let answer = self.api.call(
             "POST",
             &format!("/containers/create?name={}", self.api.name(name)),

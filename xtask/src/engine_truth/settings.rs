@@ -19,8 +19,8 @@ pub(super) fn policy(text: &str) -> Value {
     json!({ "Name": name, "MaximumRetryCount": retries.parse::<u64>().unwrap_or(0) })
 }
 
-/// The body of `POST /containers/create`.
-pub(super) fn settings(act: &Act, ground: &Ground<'_>, network: Option<String>) -> Result<Value> {
+/// The body of `POST /containers/create`; `modes` = whose namespaces it is in, by the keys of the API.
+pub(super) fn settings(act: &Act, ground: &Ground<'_>, modes: Vec<(&str, String)>) -> Result<Value> {
     let ctl = ground.ctl.display();
     let mut host = json!({
         "RestartPolicy": policy(act.setting("policy").unwrap_or("no")),
@@ -32,8 +32,8 @@ pub(super) fn settings(act: &Act, ground: &Ground<'_>, network: Option<String>) 
             mounts.push(json!({"Type": "bind", "Source": source, "Target": "/more"}));
         }
     }
-    if let Some(network) = network {
-        host["NetworkMode"] = network.into();
+    for (mode, value) in modes {
+        host[mode] = value.into();
     }
     if let Some(mb) = act.number("memory_mb")? {
         host["Memory"] = (mb << 20).into();

@@ -151,6 +151,13 @@ impl Dependencies {
         })
     }
 
+    /// It joins or comes after one that nobody is known to be.
+    pub(crate) fn has_unknown(&self, id: &ContainerId) -> bool {
+        let edges = self.nodes.get(id).into_iter().flat_map(|node| &node.edges);
+        let mut first = edges.filter(|edge| edge.kind != EdgeKind::RestartWith);
+        first.any(|edge| self.answering_to(&edge.names).next().is_none())
+    }
+
     /// A shortest way from it over those that it depends on back to itself, if it is on a cycle.
     pub(crate) fn cycle(&self, id: &ContainerId) -> Option<Vec<&ContainerId>> {
         self.cyclic.get(id)?;

@@ -49,6 +49,8 @@ pub(crate) struct Inventory {
     deployments: Deployments,
     successions: Successions,
     dependencies: Dependencies,
+    /// Those that were not inspected yet.
+    uninspected: BTreeSet<ContainerId>,
     is_listed: bool,
 }
 
@@ -75,6 +77,7 @@ impl Inventory {
             places: BTreeMap::new(),
             successions: Successions::default(),
             dependencies: Dependencies::default(),
+            uninspected: BTreeSet::new(),
             is_listed: false,
         }
     }
@@ -89,6 +92,7 @@ impl Inventory {
         self.places.insert(subject.clone(), place);
         if let Some(observation) = observation {
             let (id, subject) = (observation.id().clone(), Some(subject));
+            self.uninspected.insert(id.clone());
             self.containers.entry(id).or_insert(Container {
                 observation,
                 subject,
@@ -153,6 +157,7 @@ impl Inventory {
         if CONTAINERS_MAX <= self.containers.len() {
             return false;
         }
+        self.uninspected.insert(id.clone());
         self.containers.insert(
             id.clone(),
             Container {
@@ -174,6 +179,7 @@ impl Inventory {
             return out;
         };
         let (name, set_aside) = (view.name.clone(), self.is_set_aside(id, &view.name));
+        self.uninspected.remove(id);
         let concerned = self.dependencies.set(id, view, set_aside);
         out.touched
             .extend(concerned.iter().filter_map(|id| self.subject_of(id).cloned()));
@@ -300,6 +306,7 @@ impl Inventory {
         let Container { name, subject, .. } = self.containers.remove(id)?;
         self.successions.forget(id);
         self.dependencies.remove(id);
+        self.uninspected.remove(id);
         if self.successions.replaced_of(&name).next().is_some() {
             self.deployments.removed(now, &name);
         }
@@ -312,6 +319,11 @@ impl Inventory {
         let name = self.containers.get(id).map_or("", |it| &it.name);
         let replaced = self.successions.replaced_of(name);
         replaced.filter_map(|id| self.subject_of(id).cloned()).collect()
+    }
+
+    /// Each container was inspected at least once.
+    pub(crate) fn is_all_inspected(&self) -> bool {
+        self.uninspected.is_empty()
     }
 
     /// Who depends on whom.

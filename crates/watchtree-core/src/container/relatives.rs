@@ -28,6 +28,14 @@ pub(crate) struct ParentSeen {
     pub(crate) shown: Option<State>,
 }
 
+/// All that one depends on.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Parents {
+    pub(crate) seen: Vec<ParentSeen>,
+    /// A name that it depends on may be that of a container which was not inspected yet.
+    pub(crate) are_open: bool,
+}
+
 impl ParentSeen {
     /// Where both are down it comes first, and it is not yet good enough for that.
     fn is_missed(&self) -> bool {
@@ -74,7 +82,7 @@ impl ParentSeen {
 }
 
 /// Whom that container depends on; what their supervisors show is still to be filled in.
-pub(crate) fn parents(inventory: &Inventory, id: &ContainerId) -> Vec<ParentSeen> {
+pub(crate) fn parents(inventory: &Inventory, id: &ContainerId) -> Parents {
     let parents = inventory.dependencies().parents(id);
     let seen = parents.filter_map(|parent| {
         let it = inventory.get(parent.id)?;
@@ -88,22 +96,32 @@ pub(crate) fn parents(inventory: &Inventory, id: &ContainerId) -> Vec<ParentSeen
             shown: None,
         })
     });
-    seen.collect()
+    Parents {
+        seen: seen.collect(),
+        are_open: inventory.dependencies().has_unknown(id) && !inventory.is_all_inspected(),
+    }
 }
 
-/// Those that it waits for where both are down, by name.
-pub(crate) fn missed(parents: &[ParentSeen]) -> Option<String> {
-    let missed = parents
-        .iter()
-        .filter(|parent| parent.is_missed() && !parent.is_at_rest());
-    let names: BTreeSet<&str> = missed.map(|parent| parent.name.as_str()).collect();
-    let mut names = names.into_iter();
-    let first = names.next()?;
-    Some(match names.len() {
-        0 => first.to_string(),
-        1 => format!("{first} and one other"),
-        more => format!("{first} and {more} others"),
-    })
+impl Parents {
+    /// It depends on nobody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.seen.is_empty() && !self.are_open
+    }
+
+    /// Those that it waits for where both are down, in words.
+    pub(crate) fn missed(&self) -> Option<String> {
+        let missed = self.seen.iter();
+        let missed = missed.filter(|parent| parent.is_missed() && !parent.is_at_rest());
+        let names: BTreeSet<&str> = missed.map(|parent| parent.name.as_str()).collect();
+        let mut names = names.into_iter();
+        Some(match (names.next(), names.len()) {
+            (None, _) if self.are_open => "those that it depends on, of which some are not known yet,".to_string(),
+            (None, _) => return None,
+            (Some(first), 0) => first.to_string(),
+            (Some(first), 1) => format!("{first} and one other"),
+            (Some(first), more) => format!("{first} and {more} others"),
+        })
+    }
 }
 
 /// The subjects that depend on that container.
@@ -133,7 +151,8 @@ pub(crate) fn away(inventory: &Inventory, it: &ContainerObservation) -> Option<N
     let away = joins.filter_map(|(namespace, owner)| {
         let mut parents = inventory.dependencies().parents(it.id());
         let parent = parents.find(|parent| parent.kind == EdgeKind::Joins(*namespace));
-        let known = parent.and_then(|parent| inventory.get(parent.id));
+        let known = parent.map(|parent| parent.id).or(Some(owner));
+        let known = known.and_then(|id| inventory.get(id));
         NamespaceAway::of(it, (*namespace, owner), known, inventory.is_listed())
     });
     NamespaceAway::worst(away)

@@ -272,12 +272,10 @@ impl<S: Subject> Supervisor<S> {
             Assessment::Pending { until, shown } => (shown, until),
             Assessment::LeftAlone(shown) => (shown, None),
             Assessment::Well { since, shown } => self.well(turn, since, shown),
-            Assessment::Unhealthy { how, evidence }
-            | Assessment::Unchecked { how, evidence, .. }
-            | Assessment::Stale { how, evidence } => {
-                let ill = Ill::Running;
-                return Ok(Case { ill, how, evidence });
+            Assessment::Unhealthy { how, evidence } | Assessment::Unchecked { how, evidence, .. } => {
+                return Ok(Case::running(how, evidence, false));
             }
+            Assessment::Stale { how, evidence, is_well } => return Ok(Case::running(how, evidence, is_well)),
             Assessment::Down if self.supervision.take_failure(turn.now) => {
                 turn.fleet.record_failure(turn.now, turn.subject.id());
                 return self.case(turn, Assessment::Down);
@@ -328,6 +326,7 @@ impl<S: Subject> Supervisor<S> {
                 ill: Ill::Down,
                 how: String::from(exit.how()),
                 evidence: exit.evidence().to_vec(),
+                is_well: false,
             });
         }
         let (guard, shown, key) = exit.left_alone();
@@ -466,6 +465,7 @@ impl<S: Subject> Supervisor<S> {
     fn hold_back(&mut self, turn: &mut Turn<'_, '_, S>, case: Case, blocked: Blocked) -> Option<Moment> {
         // The limit is ended by a run that stays, not by a guard that puts the half-open retry off.
         let state = match (blocked.shown(), case.ill) {
+            _ if case.is_well => State::Ok,
             (State::Repairing, _) if self.supervision.limit().is_some() => State::GivenUp,
             (State::Down, Ill::Running) => State::Unhealthy,
             (state, _) => state,

@@ -124,6 +124,8 @@ pub enum Assessment {
         how: String,
         /// The facts.
         evidence: Vec<Evidence>,
+        /// It is of use as it is: where a guard says no, it is shown to be well.
+        is_well: bool,
     },
     /// It has ended: see [`Supervision::exit`].
     Down,

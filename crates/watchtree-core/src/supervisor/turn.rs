@@ -44,6 +44,21 @@ pub(super) struct Case {
     /// How it is, in words: `unhealthy`, `exited (137)`.
     pub(super) how: String,
     pub(super) evidence: Vec<Evidence>,
+    /// It is well all the same.
+    pub(super) is_well: bool,
+}
+
+impl Case {
+    /// Of what runs.
+    pub(super) fn running(how: String, evidence: Vec<Evidence>, is_well: bool) -> Self {
+        let ill = Ill::Running;
+        Self {
+            ill,
+            how,
+            evidence,
+            is_well,
+        }
+    }
 }
 
 /// A repair under way, with its record.

@@ -80,6 +80,8 @@ pub(super) struct ContainerFacts {
     pub(super) flagged: bool,
     /// Starts that we posted and the engine carried out.
     pub(super) our_starts: usize,
+    /// When the engine carried out the last of them.
+    pub(super) our_start: Moment,
     /// It had another name until then: what was done under that is another subject's.
     pub(super) renamed: Option<Moment>,
     /// The machine went down so soon after it was made that nobody can have seen it run.
@@ -100,6 +102,7 @@ impl ContainerFacts {
             up_asked: Moment::ZERO,
             flagged: false,
             our_starts: 0,
+            our_start: Moment::ZERO,
             renamed: None,
             unseen: false,
             engine_starts: Vec::new(),
@@ -116,6 +119,14 @@ impl ContainerFacts {
     pub(super) fn runs(&self) -> bool {
         self.now.run == RunState::Running
     }
+}
+
+/// A start that came while one on which it depends was down.
+#[derive(Clone, Debug)]
+pub(super) struct EarlyStart {
+    pub(super) child: String,
+    pub(super) parent: usize,
+    pub(super) at: Moment,
 }
 
 /// How promptly the manager has heard a host, in its own present life and in the host's present boot.
@@ -157,6 +168,7 @@ pub(super) struct HostFacts {
     clock_set: bool,
     pub(super) engine_up: bool,
     pub(super) containers: BTreeMap<usize, ContainerFacts>,
+    pub(super) early_starts: Vec<EarlyStart>,
     pub(super) host: ProcessFacts,
     pub(super) child: ProcessFacts,
     pub(super) reported: ReportedState,
@@ -207,6 +219,7 @@ impl HostFacts {
             powered: true,
             clock_set: false,
             engine_up: true,
+            early_starts: Vec::new(),
             containers: BTreeMap::new(),
             host: ProcessFacts::default(),
             child: ProcessFacts::default(),
@@ -386,7 +399,7 @@ impl HostFacts {
                     // The engine's own restart leaves the flag as it is.
                     c.flagged &= *by == StartedBy::Engine;
                     match by {
-                        StartedBy::Watchdog => c.our_starts += 1,
+                        StartedBy::Watchdog => (c.our_starts, c.our_start) = (c.our_starts + 1, at),
                         StartedBy::Engine => {}
                         StartedBy::Person => c.stopped_by_person = false,
                     }

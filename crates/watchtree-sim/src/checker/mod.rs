@@ -9,6 +9,7 @@
 mod facts;
 mod reported;
 mod rules_of_calls;
+mod rules_of_dependants;
 mod rules_of_hosts;
 mod rules_of_orders;
 mod rules_of_repair;
@@ -85,6 +86,7 @@ impl Checker {
             }
             Observation::Tick => self.hosts.iter_mut().try_for_each(|(host, troubles)| {
                 rules_of_hosts::check_silence(host, &self.manager, now)?;
+                rules_of_dependants::check(host, now)?;
                 rules_of_repair::check(host, troubles, now)
             }),
             Observation::End => self

@@ -13,6 +13,7 @@
 
 use super::facts::{EXCUSED_FOR, HostFacts};
 use super::reported::Broken;
+use super::rules_of_dependants;
 use crate::log::{Observation, StartedBy};
 use watchtree_core::container::io::{EngineCall, Performed, Record};
 use watchtree_core::subject::SubjectId;
@@ -34,7 +35,13 @@ pub(super) fn check(host: &mut HostFacts, now: Moment, what: &Observation) -> Re
             hands_off(host, now, id, *call)?;
             host.reported.post(now, &host.journal, *by, id, *call)
         }
-        Observation::Arrived { id, call, .. } => arrived(host, now, id, *call),
+        Observation::Arrived { id, call, .. } => {
+            if *call == EngineCall::Start {
+                let early = rules_of_dependants::start(host, now, id);
+                host.early_starts.extend(early);
+            }
+            arrived(host, now, id, *call)
+        }
         Observation::Finished { by, answer, .. } => {
             host.reported.finished(now, *by, *answer == Ok(Performed::Done));
             Ok(())
@@ -122,7 +129,7 @@ fn arrived(host: &HostFacts, now: Moment, id: &str, call: EngineCall) -> Result<
     let c = &host.containers[&place];
     let name = &c.now.name;
     match call {
-        EngineCall::Stop { .. } if c.runs() && !c.now.hung => {
+        EngineCall::Stop { .. } if c.runs() && !c.now.hung && !rules_of_dependants::follows(host, c) => {
             let since = now.since(c.now.changed);
             if ON_ITS_WAY < since {
                 return broken(

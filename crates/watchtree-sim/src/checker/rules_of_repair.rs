@@ -6,6 +6,7 @@
 
 use super::facts::{ContainerFacts, HostFacts};
 use super::reported::Broken;
+use super::rules_of_dependants::WAITS_MAX;
 use std::collections::BTreeMap;
 use watchtree_core::container::io::RunState;
 use watchtree_core::supervisor::RestartPolicy;
@@ -154,10 +155,16 @@ fn check_bound(host: &HostFacts, now: Moment, place: usize, trouble: Trouble) ->
         from = told.max(grace).max(excused);
         bound += STOP;
     }
+    if !c.now.depends_on.is_empty() {
+        bound += WAITS_MAX;
+    }
     if trouble.well.is_none() && from + bound < now {
         return forgotten(host, place, "it failed", trouble.failed);
     }
-    let loop_bound = policy.bound_until_limit(policy.verify, restart);
+    let mut loop_bound = policy.bound_until_limit(policy.verify, restart);
+    if !c.now.depends_on.is_empty() {
+        loop_bound += WAITS_MAX * policy.allowance.budget;
+    }
     if !c.now.hung && trouble.since.max(excused) + loop_bound < now {
         return forgotten(host, place, "it fails again and again", trouble.since);
     }

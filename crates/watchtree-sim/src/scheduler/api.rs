@@ -169,6 +169,10 @@ pub(super) fn inspect_read(world: &mut World, h: usize, epoch: u64, id: Containe
             run: RunState::Running,
             ..view
         }),
+        _ if world.bug == Some(Bug::DependenciesHidden) => world.hosts[h].engine.inspect(&id).map(|mut view| {
+            view.labels.remove("watchtree.depends-on");
+            view
+        }),
         _ => world.hosts[h].engine.inspect(&id),
     };
     let input = ContainerInput::Inspected { id, result };

@@ -65,7 +65,8 @@ pub(crate) fn inject_all(world: &mut World, faults: Vec<(Moment, Fault)>, calm_f
     }
 }
 
-/// Every third container has a restart policy, every second a health check; the last joins the network of the one before.
+/// Every third container has a restart policy, every second a health check; the last joins the network of the one before. Every
+/// second depends on the one before, which has a check, and every fourth is restarted with it.
 fn host(world: &mut World, h: usize, containers: usize) -> Host {
     let name = NodeName::new(&format!("h{}", h + 1)).expect("a short plain name");
     let uptime = world.rng.millis(120_000, 5_000_000);
@@ -89,7 +90,7 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
                 .then(|| (Namespace::Network, id(i - 1)))
                 .into_iter()
                 .collect(),
-            labels: BTreeMap::from([("watchtree.enable".into(), "true".into())]),
+            labels: labels(i),
             program: Program::default(),
             ..Spec::named(&format!("c{i}"))
         };
@@ -100,6 +101,17 @@ fn host(world: &mut World, h: usize, containers: usize) -> Host {
     engine.forget_events();
     let settings = settings(&name, h as u64, &clock);
     Host::new(name, clock, engine, settings, 1000 * (h as u32 + 1))
+}
+
+fn labels(i: usize) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([("watchtree.enable".into(), "true".into())]);
+    if i % 2 == 1 {
+        labels.insert("watchtree.depends-on".into(), format!("c{}", i - 1));
+    }
+    if i % 4 == 3 {
+        labels.insert("watchtree.restart-with".into(), format!("c{}", i - 1));
+    }
+    labels
 }
 
 fn settings(host: &NodeName, machine: u64, clock: &Clock) -> ContainerSettings {

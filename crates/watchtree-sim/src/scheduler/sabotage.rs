@@ -40,6 +40,8 @@ pub enum Bug {
     EndUntold,
     /// Probes of containerd fail though it answers (`engine_left_alone`).
     ContainerdSaidIll,
+    /// A container-watchdog does not see which containers depend on which (`parents_first`).
+    DependenciesHidden,
     /// From some time on no report of a container-watchdog arrives (`converges`).
     ReportsLost,
 }
@@ -65,6 +67,7 @@ impl Bug {
         (Self::FullDiskUntold, "degraded_is_said"),
         (Self::EndUntold, "person_is_called"),
         (Self::ContainerdSaidIll, "engine_left_alone"),
+        (Self::DependenciesHidden, "parents_first"),
         (Self::ReportsLost, "converges"),
     ];
 }

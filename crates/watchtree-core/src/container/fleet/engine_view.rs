@@ -14,7 +14,7 @@ use crate::container::namespace_away::NamespaceAway;
 use crate::container::never_started;
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::outbox::Outbox;
-use crate::container::relatives::{self, ParentSeen};
+use crate::container::relatives::{self, Parents};
 use crate::container::settings::ContainerSettings;
 use crate::container::unsettled::Unsettled;
 use crate::subject::SubjectId;
@@ -35,6 +35,8 @@ pub(super) struct EngineView {
     unsettled: Unsettled,
     /// Containers whose names were given to others, and nobody was told yet.
     replaced: Vec<ContainerId>,
+    /// Subjects that wait until all containers are known by their names.
+    waiting: BTreeSet<SubjectId>,
 }
 
 /// What is known around one container.
@@ -50,7 +52,7 @@ pub(super) struct Seen<'a> {
     /// What is wrong with the namespaces that it joins.
     pub(super) away: Option<NamespaceAway>,
     /// Whom it depends on.
-    pub(super) parents: Vec<ParentSeen>,
+    pub(super) parents: Parents,
 }
 
 impl EngineView {
@@ -61,6 +63,7 @@ impl EngineView {
             touched: BTreeSet::new(),
             unsettled: Unsettled::default(),
             replaced: Vec::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -120,6 +123,9 @@ impl EngineView {
         let replaced = replaced.map(|(name, until)| (name.to_string(), until));
         let away = relatives::away(&self.inventory, it);
         let parents = relatives::parents(&self.inventory, &id);
+        if parents.are_open {
+            self.waiting.insert(subject.clone());
+        }
         Some(Seen {
             observation: self.inventory.get_mut(&id)?,
             continuity: &self.stream.continuity,
@@ -450,6 +456,9 @@ impl EngineView {
     /// How that container stands may have changed: those that depend on it are to be reconciled.
     pub(super) fn touch_children(&mut self, id: &ContainerId) {
         self.touched.extend(relatives::children(&self.inventory, id));
+        if self.inventory.is_all_inspected() {
+            self.touched.append(&mut self.waiting);
+        }
     }
 
     /// An inspection failed: the list asks again in its own time.
@@ -471,9 +480,11 @@ impl EngineView {
     pub(super) fn forget(&mut self, now: Moment, id: &ContainerId) -> Option<SubjectId> {
         self.touch_children(id);
         self.touched.extend(self.inventory.replaced_by(id));
-        let subject = self.inventory.forget(now, id)?;
-        self.touched.insert(subject.clone());
-        Some(subject)
+        let subject = self.inventory.forget(now, id);
+        self.touched.extend(subject.clone());
+        // It was perhaps the last that was not inspected.
+        self.touch_children(id);
+        subject
     }
 
     /// A subject without a container: when it is to be forgotten, if no successor comes; `None` = not while nothing is listed.

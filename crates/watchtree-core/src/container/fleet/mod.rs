@@ -14,6 +14,7 @@ mod engine_view;
 mod event_stream;
 mod executor;
 mod followup;
+mod holders;
 mod ledger;
 mod lost_call;
 mod relations;
@@ -182,7 +183,7 @@ impl ContainerFleet {
         let Some(mut seen) = self.engine.see(engine_now, sid) else {
             return;
         };
-        self.watched.show_parents(&mut seen.parents);
+        self.watched.show_parents(&mut seen.parents.seen);
         let Some(watched) = self.watched.get_mut(sid) else {
             return;
         };

@@ -1,13 +1,14 @@
 //! Everything that is watched, by subject, and what is asked of all together. Decides nothing.
 
 use super::engine_view::EngineView;
+use super::holders::Holders;
 use super::watched::Watched;
 use crate::container::io::{ContainerId, EngineEvent, EngineTime, Record};
 use crate::container::outbox::Outbox;
 use crate::container::relatives::ParentSeen;
 use crate::container::repair::Repair;
 use crate::subject::SubjectId;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,24 +16,20 @@ use alloc::vec::Vec;
 #[derive(Default)]
 pub(super) struct Watchlist {
     all: BTreeMap<SubjectId, Watched>,
-    /// Which subjects have had a container, as long as they are watched: one that is renamed has had several.
-    had: BTreeMap<ContainerId, BTreeSet<SubjectId>>,
+    holders: Holders,
 }
 
 impl Watchlist {
     pub(super) fn insert(&mut self, sid: SubjectId, watched: Watched) {
         if let Some(id) = watched.subject().container_of_wish() {
-            self.had.entry(id.clone()).or_default().insert(sid.clone());
+            self.holders.has(&sid, id);
         }
         self.all.insert(sid, watched);
     }
 
     pub(super) fn remove(&mut self, sid: &SubjectId) {
         self.all.remove(sid);
-        self.had.retain(|_, subjects| {
-            subjects.remove(sid);
-            !subjects.is_empty()
-        });
+        self.holders.forget(sid);
     }
 
     pub(super) fn get(&self, sid: &SubjectId) -> Option<&Watched> {
@@ -53,11 +50,10 @@ impl Watchlist {
     pub(super) fn taken_up(&mut self, sid: SubjectId, new: Option<&ContainerId>, out: &mut Outbox) -> &mut Watched {
         let wish_of = |it: &Watched| new.and_then(|id| it.subject().wish_of(id)).cloned();
         let is_known = self.get(&sid).is_some_and(|it| wish_of(it).is_some());
-        let before = new.filter(|_| !is_known).and_then(|id| self.had.get(id));
-        let mut before = before.into_iter().flatten().filter_map(|sid| self.all.get(sid));
-        let wish = before.find_map(wish_of);
+        let before = new.into_iter().filter(|_| !is_known).flat_map(|id| self.holders.of(id));
+        let wish = before.filter_map(|sid| self.all.get(sid)).find_map(wish_of);
         if let Some(id) = new {
-            self.had.entry(id.clone()).or_default().insert(sid.clone());
+            self.holders.has(&sid, id);
         }
         let heir = self.get_or_new(sid);
         let record = wish.and_then(|wish| heir.inherit(wish));

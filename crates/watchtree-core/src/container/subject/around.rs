@@ -8,14 +8,13 @@ use crate::container::namespace_away::NamespaceAway;
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
-use crate::container::relatives::ParentSeen;
+use crate::container::relatives::Parents;
 use crate::container::repair::{Act, Repair, Scene};
 use crate::container::settings::ContainerSettings;
 use crate::subject::SubjectId;
 use crate::supervisor::{Outputs, RestartPolicy};
 use crate::time::{Duration, Moment};
 use alloc::string::String;
-use alloc::vec::Vec;
 
 /// What a role knows around one container.
 pub(crate) struct Around<'a> {
@@ -35,7 +34,7 @@ pub(crate) struct Around<'a> {
     /// What is wrong with the namespaces that it joins.
     pub(crate) away: Option<NamespaceAway>,
     /// Whom it depends on.
-    pub(crate) parents: Vec<ParentSeen>,
+    pub(crate) parents: Parents,
     pub(crate) is_leaving: bool,
     /// An earlier call for it may still be under way.
     pub(crate) is_busy: bool,

@@ -26,7 +26,7 @@ pub(super) fn running(
     let it = &*around.observation;
     let shown = match &around.away {
         None | Some(NamespaceAway::Renewed { .. }) => {
-            words::running(it, policy, around.parents.iter().any(ParentSeen::is_cyclic))
+            words::running(it, policy, around.parents.seen.iter().any(ParentSeen::is_cyclic))
         }
         Some(NamespaceAway::Down(namespace, owner)) => {
             let what = namespace.as_str();

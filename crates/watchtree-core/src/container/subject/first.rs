@@ -4,7 +4,7 @@
 use super::around::Around;
 use crate::container::io::Namespace;
 use crate::container::namespace_away::NamespaceAway;
-use crate::container::relatives::{self, ParentSeen};
+use crate::container::relatives::ParentSeen;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitRecord, GuardResult, Supervision};
 use crate::time::{Duration, Moment, seconds};
@@ -22,14 +22,14 @@ pub(super) fn ask(now: Moment, around: &Around<'_>, supervision: &Supervision, a
             "it joins the {} of {owner}, which does not run: waits for it",
             namespace.as_str()
         );
-        let shown = while_down(*namespace, owner, &around.parents);
+        let shown = while_down(*namespace, owner, &around.parents.seen);
         admission.ask_unless_waived(Guard::KnownCause, waiver, || Block::new(why, shown).into());
     }
     if around.parents.is_empty() {
         return;
     }
     admission.ask_unless_waived(Guard::Dependencies, waiver, || {
-        let Some(missed) = relatives::missed(&around.parents) else {
+        let Some(missed) = around.parents.missed() else {
             return GuardResult::pass("nothing that it depends on is still to come up");
         };
         let until = supervision.exit().map_or(now, ExitRecord::at) + WAITS_MAX;

@@ -113,6 +113,9 @@ impl ContainerGuards<'_> {
             _ => GuardResult::pass("no stop of ours is under way"),
         });
         admission.ask_unless_waived(Guard::Grace, self.supervision.waiver(), || {
+            if self.stale.is_some() {
+                return GuardResult::Skip("it has not failed".to_string());
+            }
             let until = self.present.since() + self.grace;
             if now < until {
                 let why = format!("inside its grace of {} after the start", seconds(self.grace));
@@ -336,7 +339,7 @@ mod tests {
                 replaced: None,
                 hold: None,
                 away: None,
-                parents: alloc::vec::Vec::new(),
+                parents: crate::container::relatives::Parents::default(),
                 is_leaving: false,
                 is_busy,
                 ticket: Ticket(1),

@@ -55,7 +55,7 @@ impl Stale {
             return Some(Self::cut_off(*namespace, owner, *since, *is_well));
         }
         let after = after.filter(|after| after.own == around.observation.incarnation())?;
-        let mut parents = around.parents.iter();
+        let mut parents = around.parents.seen.iter();
         let parent = parents.find(|parent| parent.restarts_others(&after.began))?;
         let detail = format!("{} was started by this watchdog: {}", after.parent, after.began.0);
         Some(Self {
@@ -100,6 +100,7 @@ impl Stale {
             return Assessment::Stale {
                 how: self.how,
                 evidence: vec![self.fact],
+                is_well: !self.is_cut_off,
             };
         }
         let (state, how) = match self.is_cut_off {

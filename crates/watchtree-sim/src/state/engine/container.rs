@@ -44,6 +44,10 @@ pub struct Snapshot {
     pub policy_due: Moment,
     /// The containers whose namespaces it joins.
     pub joins: Joins,
+    /// The containers that are to be well before it is started, by our own label.
+    pub depends_on: Vec<String>,
+    /// Those whose restart it is to follow.
+    pub restart_with: Vec<String>,
 }
 
 /// A `/stop` (or what contains one) under way.
@@ -206,6 +210,8 @@ impl<V, A> Container<V, A> {
             born: self.born,
             policy_due: self.policy_due,
             joins: self.view.joins.clone(),
+            depends_on: self.spec.names_in("watchtree.depends-on"),
+            restart_with: self.spec.names_in("watchtree.restart-with"),
         }
     }
 

@@ -43,6 +43,15 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The names in a label, with commas between.
+    pub(super) fn names_in(&self, label: &str) -> Vec<String> {
+        let text = self.labels.get(label).map_or("", String::as_str);
+        text.split(',')
+            .filter(|name| !name.is_empty())
+            .map(Into::into)
+            .collect()
+    }
+
     /// It joins that namespace of that container.
     pub fn join(&mut self, namespace: Namespace, owner: ContainerId) {
         self.joins.insert(namespace, owner);
