@@ -44,7 +44,9 @@ fn follow(now: Moment, id: &ContainerId, watched: &mut Watchlist, engine: &Engin
         let (Some(own), Some(known)) = (own, known) else {
             continue;
         };
-        if own.view().and_then(runs_once).is_some() {
+        // It may be seen late, and that one may have followed by itself.
+        let is_older = own.started_at() < it.started_at();
+        if !is_older || own.view().and_then(runs_once).is_some() {
             continue;
         }
         let after = RestartAfter {
