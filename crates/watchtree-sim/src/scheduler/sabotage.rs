@@ -48,7 +48,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the rule that it breaks.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 20] = [
         (Self::DecisionUnrecorded, "acts_on_record"),
         (Self::PostedAgain, "posted_once"),
         (Self::StopsTheNeighbour, "healthy_left_alone"),
