@@ -256,13 +256,14 @@ fn who_is_restarted_with_another_follows_it_once_and_only_where_we_restarted_it(
         "docker restart db, 1m",
         "db exits 1, docker restart api, 1m",
         "db exits 1, api exits 1, 1m",
-        "docker update --restart always db, db exits 1, 1m",
+        "docker update --restart always db, 1s, db exits 1, 1m",
         "db exits 1, 3s, docker restart db, 1m",
         "hold api 30s, db exits 1, 1m",
+        "db exits 1, 3s, watchdog killed, watchdog started, 1m",
     ];
     outcomes(cases, |case| taken_along().does(case).outcome()).tells(expect![[r#"
-        db exits 1, 1m | docker update --restart always db, db exits 1, 1m | hold api 30s, db exits 1, 1m: start db, stop -t 10 api, start api, stop -t 10 web, start web; db running OK; api running OK; web running OK
-        docker restart db, 1m: no call; db running OK; api running OK; web running OK
+        db exits 1, 1m | hold api 30s, db exits 1, 1m | db exits 1, 3s, watchdog killed, watchdog started, 1m: start db, stop -t 10 api, start api, stop -t 10 web, start web; db running OK; api running OK; web running OK
+        docker restart db, 1m | docker update --restart always db, 1s, db exits 1, 1m: no call; db running OK; api running OK; web running OK
         db exits 1, docker restart api, 1m | db exits 1, 3s, docker restart db, 1m: start db; db running OK; api running OK; web running OK
         db exits 1, api exits 1, 1m: start db, start api, stop -t 10 web, start web; db running OK; api running OK; web running OK
     "#]]);
@@ -322,8 +323,16 @@ fn a_cycle_is_named_and_holds_nobody() {
         label(it, DEPENDS_ON, "api");
         label(it, RESTART_WITH, "api");
     });
-    w.create("me", |it| label(it, DEPENDS_ON, "me"));
+    w.create("me", |it| label(it, DEPENDS_ON, "me,ghost"));
     let mut w = w.watched();
+    let verdicts = w.agent().expect("a watchdog").verdicts();
+    let remarks: Vec<_> = verdicts.flat_map(|it| &it.remarks).cloned().collect();
+    expect![[r#"
+        its dependencies lead back to itself: api → db → api; they hold nobody and restart nobody
+        its dependencies lead back to itself: db → api → db; they hold nobody and restart nobody
+        its dependencies lead back to itself: me → me; they hold nobody and restart nobody
+        its labels say that it depends on ghost, and nothing here has that name"#]]
+    .assert_eq(&remarks.join("\n"));
     w.steps(&["1s", "db exits 1, api exits 1, me exits 1, 20s"])
         .tells(expect![[r#"
             1s: no call; api running DEGRADED; db running DEGRADED; me running DEGRADED

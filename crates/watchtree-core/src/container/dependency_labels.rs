@@ -22,6 +22,9 @@ const COMPOSE: &str = "com.docker.compose.depends_on";
 /// Most names of one label that are followed.
 pub(crate) const NAMES_MAX: usize = 64;
 
+/// Longest name that is followed.
+const NAME_BYTES_MAX: usize = 255;
+
 /// When one that others depend on is good enough for them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub(crate) enum Condition {
@@ -85,7 +88,9 @@ fn names_in<'l>(labels: &'l BTreeMap<String, String>, key: &str) -> impl Iterato
 /// As the engine takes names.
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) && text.bytes().all(fits)
+    text.len() <= NAME_BYTES_MAX
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && text.bytes().all(fits)
 }
 
 /// `db:service_healthy:true`

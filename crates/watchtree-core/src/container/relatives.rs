@@ -15,6 +15,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// So many of a cycle are named.
+const NAMED_MAX: usize = 8;
+
 /// One that another depends on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ParentSeen {
@@ -161,11 +164,12 @@ pub(crate) fn away(inventory: &Inventory, it: &ContainerObservation) -> Option<N
 /// The cycle that it is on, in words.
 pub(crate) fn cycle(inventory: &Inventory, id: &ContainerId) -> Option<String> {
     let way = inventory.dependencies().cycle(id)?;
-    let names = way.iter().chain(way.first());
-    let names: Vec<&str> = names
-        .filter_map(|id| inventory.get(id))
-        .map(ContainerObservation::name)
-        .collect();
+    let name = |id: &&ContainerId| inventory.get(id).map_or("?", ContainerObservation::name);
+    let mut names: Vec<&str> = way.iter().take(NAMED_MAX).map(name).collect();
+    if names.len() < way.len() {
+        names.push("…");
+    }
+    names.extend(way.first().map(name));
     Some(format!(
         "its dependencies lead back to itself: {}; they hold nobody and restart nobody",
         names.join(" → ")
