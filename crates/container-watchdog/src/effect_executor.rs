@@ -7,6 +7,7 @@ use crate::fault;
 use crate::journal_keeper::JournalKeeper;
 use crate::parent::Parent;
 use crate::processes::ProcessHolder;
+use crate::shim;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,8 @@ impl Execute<ContainerAgent> for EffectExecutor {
                 self.request(|engine| engine.inspect(id), refused);
             }
             ContainerEffect::HoldProcess { id, pid } => self.processes.hold(id, pid),
+            ContainerEffect::LookAtShim { id, pid } => shim::look(id, pid, self.inputs.clone()),
+            ContainerEffect::KillShim { id, shim } => shim::kill(id, shim),
             ContainerEffect::ReadStopMark { id } => {
                 let about = id.clone();
                 let refused = |_| ContainerInput::StopMark {

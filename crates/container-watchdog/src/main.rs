@@ -13,6 +13,7 @@ mod parent;
 mod processes;
 mod run;
 mod setup;
+mod shim;
 mod status;
 
 use clap::{Parser, Subcommand};

@@ -117,6 +117,15 @@ pub fn run_state(pid: u32) -> io::Result<char> {
     Ok(state)
 }
 
+/// The name of a process, as the kernel knows it: 15 bytes at most.
+///
+/// # Errors
+/// The process has ended, or cannot be looked at.
+pub fn name(pid: u32) -> io::Result<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"))?;
+    Ok(name.trim_end().to_owned())
+}
+
 /// The children of a process that have this name (as the kernel knows it, 15 bytes at most).
 ///
 /// # Errors

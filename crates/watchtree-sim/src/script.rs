@@ -18,6 +18,7 @@
 //! | `web gets label watchtree.budget=5/10m` | it is as if it had been made with it |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `web hangs`; `the check of web exits 127 WORDS`, `exits 1/127`, `passes`, `times out`, `cannot run: WORDS` | what its check comes to |
+//! | `the shim of web is stopped`, `is killed`, `goes on` | the process between the daemon and the container |
 //! | `exec is broken: WORDS`, `exec works` | no check of any container can be run |
 //! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
@@ -31,7 +32,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{CheckResult, Engine, OnSignal, Verb, Version};
+use crate::state::engine::{CheckResult, Engine, OnSignal, Verb, Version, shim};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -128,6 +129,7 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
             engine.hang(now, place)
         }),
         ["the", "check", "of", who, result @ ..] => return check(w, who, result),
+        ["the", "shim", "of", who, now @ ..] => return shim_is(w, who, now),
         ["exec", "is", "broken:", words @ ..] => exec_breaks(w, Some(words.join(" "))),
         ["exec", "works"] => exec_breaks(w, None),
         [who, "is", "touched"] => w.touch(who),
@@ -178,6 +180,20 @@ fn check(w: &mut Scene, who: &str, words: &[&str]) -> bool {
         let place = engine.find_name(who).expect("a container");
         engine.set_check_result(now, place, result);
         true
+    });
+    true
+}
+
+fn shim_is(w: &mut Scene, who: &str, words: &[&str]) -> bool {
+    let act = match words {
+        ["is", "stopped"] => shim::stopped,
+        ["is", "killed"] => shim::killed,
+        ["goes", "on"] => shim::goes_on,
+        _ => return false,
+    };
+    w.dockerd(|engine, now| {
+        let place = engine.find_name(who).expect("a container");
+        act(engine, now, place)
     });
     true
 }

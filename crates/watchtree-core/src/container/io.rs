@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 pub use super::health_check::CheckRun;
 pub use super::namespaces::{Inodes, Joins, Namespace};
 pub use super::record::{EngineLife, Record, Recovered};
+pub use super::shim::{ShimSeen, TaskState};
 pub use super::stamps::{ContainerId, EngineTime};
 
 /// Names one engine call from the decision to its answer. Unique within an epoch.
@@ -282,6 +283,8 @@ pub enum ProcessSeen {
     Hidden(String),
     /// It has ended.
     Ended,
+    /// Answers `LookAtShim`: how it stands, and the shim beside it.
+    Shim(ShimSeen),
 }
 
 /// Everything the container role may be told.
@@ -384,6 +387,20 @@ pub enum ContainerEffect {
         id: ContainerId,
         /// Its number, as the engine sees it.
         pid: u32,
+    },
+    /// Look at this process of a container and at the shim of that; answered by `Process`.
+    LookAtShim {
+        /// Which container.
+        id: ContainerId,
+        /// Its init, as the engine sees it; 0 = not known.
+        pid: u32,
+    },
+    /// Kill this shim with SIGKILL, if it still is that container's. The end of the container is the answer.
+    KillShim {
+        /// Which container.
+        id: ContainerId,
+        /// Its shim.
+        shim: u32,
     },
     /// Write this to the journal. Every effect after it is performed only after the write returned (not the sync).
     Journal(Record),

@@ -60,6 +60,7 @@ mod refused_call;
 mod relatives;
 mod repair;
 pub mod settings;
+mod shim;
 mod stamps;
 mod standing;
 mod status;

@@ -127,7 +127,7 @@ mod tests {
             assert!(!is_away(&app, &vpn), "it cannot be read");
             vpn.processes_mut().held(Moment::ZERO, 8, inode(41));
             assert!(is_away(&app, &vpn));
-            vpn.processes_mut().ended(8);
+            vpn.processes_mut().ended(Moment::ZERO, 8);
             let down = NamespaceAway::Down(namespace, "vpn".into());
             assert_eq!(NamespaceAway::of(&app, joins, Some(&vpn), true), Some(down), "it ends");
         }

@@ -80,6 +80,7 @@ impl InitProcesses {
                 self.checks.arm(id.clone(), now + EVENT_WITHIN);
                 Seen::Ended(EVENT_WITHIN)
             }
+            ProcessSeen::Shim(_) => return,
         };
     }
 

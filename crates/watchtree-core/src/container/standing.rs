@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn one_whose_process_has_ended_is_not_well_whatever_the_engine_says() {
         let mut it = seen(RunState::Running, Health::Healthy);
-        it.processes_mut().ended(6);
+        it.processes_mut().ended(Moment::ZERO, 6);
         assert_eq!(Standing::of(&it), Standing::Well, "that was another process");
-        it.processes_mut().ended(7);
+        it.processes_mut().ended(Moment::ZERO, 7);
         assert_eq!(Standing::of(&it), Standing::Unclear);
         it.processes_mut().held(Moment::ZERO, 7, Inodes::new());
         assert_eq!(Standing::of(&it), Standing::Well, "the number was given anew");

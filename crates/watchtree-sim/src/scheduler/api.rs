@@ -5,10 +5,10 @@ use crate::scheduler::event::SimEvent;
 use crate::scheduler::host::{HeldProcess, OpenCall};
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
-use crate::state::engine::{Asker, Out, Verb};
+use crate::state::engine::{Asker, Out, Verb, shim};
 use watchtree_core::container::io::{
     ContainerId, ContainerInput, ContainerView, EngineCall, EngineError, EngineEvent, EngineTime, EventAction,
-    ListEntry, Performed, ProcessSeen, RunState, Ticket,
+    ListEntry, Performed, ProcessSeen, RunState, ShimSeen, TaskState, Ticket,
 };
 use watchtree_core::time::{Duration, Moment};
 
@@ -213,6 +213,31 @@ pub(super) fn hold_process(world: &mut World, h: usize, id: ContainerId, pid: u3
         host.held_processes.push(HeldProcess { epoch, id, pid });
     }
     to_child(world, h, KERNEL_TELLS, ContainerInput::Process { id, pid, seen });
+}
+
+/// How the two processes behind a container stand.
+pub(super) fn look_at_shim(world: &mut World, h: usize, id: ContainerId, pid: u32) {
+    let host = &world.hosts[h];
+    let state = |stopped| if stopped { TaskState::Stopped } else { TaskState::Works };
+    let shim = shim::of(&host.engine, &id).filter(|_| !host.api.hides_processes);
+    let init = match host.engine.process_lives(&id, pid) {
+        true => TaskState::Works,
+        false => TaskState::Gone,
+    };
+    let seen = ProcessSeen::Shim(ShimSeen {
+        shim: shim.map(|(shim, stopped)| (shim, state(stopped))),
+        init,
+    });
+    to_child(world, h, KERNEL_TELLS, ContainerInput::Process { id, pid, seen });
+}
+
+pub(super) fn kill_shim(world: &mut World, h: usize, id: &str, pid: u32) {
+    let (now, engine) = (world.now, world.engine(h));
+    if shim::of(engine, id).is_some_and(|(shim, _)| shim == pid)
+        && let Some(place) = engine.find(id)
+    {
+        shim::killed(engine, now, place);
+    }
 }
 
 /// Tells of the processes that have ended.

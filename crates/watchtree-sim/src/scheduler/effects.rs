@@ -33,6 +33,8 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
         ContainerEffect::Inspect { id } => api::inspect(world, h, id),
         ContainerEffect::ReadStopMark { id } => api::read_flag(world, h, id),
         ContainerEffect::HoldProcess { id, pid } => api::hold_process(world, h, id, pid),
+        ContainerEffect::LookAtShim { id, pid } => api::look_at_shim(world, h, id, pid),
+        ContainerEffect::KillShim { id, shim } => api::kill_shim(world, h, &id, shim),
         ContainerEffect::Journal(record) => journal::write(world, h, record),
         ContainerEffect::Perform {
             ticket,

@@ -444,10 +444,8 @@ impl EngineView {
     /// The kernel shows that of a process of it.
     pub(super) fn process_seen(&mut self, now: Moment, id: &ContainerId, (pid, seen): (u32, &ProcessSeen)) {
         let Some(it) = self.inventory.get_mut(id) else { return };
-        match seen {
-            ProcessSeen::Held { namespaces } => it.processes_mut().held(now, pid, namespaces.clone()),
-            ProcessSeen::Ended => it.processes_mut().ended(pid),
-            ProcessSeen::Hidden(_) => return,
+        if !it.processes_mut().take(now, pid, seen) {
+            return;
         }
         self.touched.extend(self.inventory.holder_of(id).cloned());
         self.touch_children(id);

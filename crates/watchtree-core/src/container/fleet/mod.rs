@@ -414,10 +414,11 @@ impl ContainerFleet {
         let commands = self.executor.answered(now, ticket, result, watched, out);
         self.engine.touch(sid);
         for command in commands {
-            match command {
-                Command::Inspect(id) => self.engine.inspect(now, &id, out),
-                Command::Journal(record) => out.journal(record),
-                Command::ReadFlag(_) | Command::Replay | Command::Post { .. } => {}
+            // Nothing else follows from an answer.
+            if let Command::Inspect(id) = command {
+                self.engine.inspect(now, &id, out);
+            } else if let Command::Journal(record) = command {
+                out.journal(record);
             }
         }
     }

@@ -11,10 +11,12 @@
 //! ```
 
 mod step;
+mod stuck_stop;
 mod verify;
 
-use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, STOP_SHOWS, failed, overruled};
+use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, TRIES_MAX, failed, overruled};
 pub(crate) use step::{Act, Moved, STOP_FOLLOWS, Scene, Step};
+use stuck_stop::StuckStop;
 use verify::{StartSeen, start_seen, verify};
 
 use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Performed, Ticket};
@@ -29,9 +31,6 @@ use crate::time::{Duration, Moment};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-
-/// Most such posts.
-const TRIES_MAX: u32 = 12;
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -55,6 +54,7 @@ pub(crate) struct Repair {
     refusal: Option<String>,
     /// The engine has answered our stop: none is under way.
     stop_answered: bool,
+    stuck: StuckStop,
 }
 
 impl Repair {
@@ -87,6 +87,7 @@ impl Repair {
             started: false,
             refusal: None,
             stop_answered: false,
+            stuck: StuckStop::default(),
         }
     }
 
@@ -128,11 +129,7 @@ impl Repair {
 
     /// True for steps that leave the container down by our own doing.
     pub(crate) fn is_half_done(&self) -> bool {
-        self.stops_first()
-            && matches!(
-                self.step,
-                Step::Stopping { .. } | Step::AwaitEnd { .. } | Step::StartDue { .. }
-            )
+        self.stops_first() && self.step.is_between()
     }
 
     /// The engine answered its call, or did not within its deadline. Returns what to do; nothing for a call of before.
@@ -173,15 +170,9 @@ impl Repair {
                 let (refusal, is_void) = (refused_call::start(status, &message), !self.stops_first());
                 self.step = Step::Refused { refusal, is_void };
             }
-            Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) if stopping => {
-                let timeout = Duration::from_secs(self.stop_secs.into());
-                self.step = Step::AwaitEnd {
-                    until: now + timeout + STOP_SHOWS,
-                };
-            }
             Err(EngineError::Unreachable(_) | EngineError::BadAnswer(_)) => {
-                self.step = Step::start_again(now, self.tries);
-                self.tries += 1;
+                self.step = self.step.connection_broke(now, self.stop_secs, self.tries);
+                self.tries += u32::from(!stopping);
             }
         }
         acts.push(Act::Inspect);
@@ -195,6 +186,8 @@ impl Repair {
         let Some(own) = &mut self.own else { return };
         match how {
             Performed::Done => own.carried_out(),
+            // The end is that of the shim that we killed.
+            Performed::AlreadySo if self.stuck.has_killed() => {}
             Performed::AlreadySo if own.void() => {
                 self.overruled = Some("somebody else had stopped it before our stop came".to_string());
             }
@@ -285,7 +278,12 @@ impl Repair {
 
     /// What is shown of the container meanwhile.
     pub(crate) fn shown(&self) -> Shown {
-        self.step.shown()
+        let shown = self.step.shown();
+        let stuck = self
+            .stuck
+            .words()
+            .filter(|_| matches!(self.step, Step::Stopping { .. }));
+        stuck.map_or(shown.clone(), |words| Shown::new(shown.state(), words))
     }
 
     /// Moves on as far as it can go now.
@@ -296,7 +294,7 @@ impl Repair {
             }
             let next = match self.step.clone() {
                 Step::StopDue => self.post_stop(now, scene, acts),
-                Step::Stopping { lost, .. } => self.while_stopping(now, scene, lost),
+                Step::Stopping { lost, .. } => self.while_stopping(now, scene, lost, acts),
                 Step::AwaitEnd { until } => self.await_end(now, scene, until, acts),
                 Step::StartDue { at, inspect } => self.start_due(now, scene, (at, inspect), acts),
                 Step::Starting { lost, .. } => self.while_starting(now, scene, lost),
@@ -337,18 +335,20 @@ impl Repair {
             },
             within: Duration::from_secs(self.stop_secs.into()) + STOP_DEADLINE_EXTRA,
         });
-        STAY
+        Next::Go
     }
 
-    fn while_stopping(&mut self, now: Moment, scene: &Scene<'_>, lost: bool) -> Next {
+    fn while_stopping(&mut self, now: Moment, scene: &Scene<'_>, lost: bool, acts: &mut Vec<Act>) -> Next {
         let status = scene.observation.status();
         if self.is_new(scene.observation) && status == Status::Running {
             return overruled("somebody else started it anew during our stop");
         }
-        match lost && status == Status::Down {
-            true => self.has_ended(now, scene),
-            false => STAY,
+        if lost && status == Status::Down {
+            return self.has_ended(now, scene);
         }
+        let posted = self.own.as_ref().and_then(OwnStop::posted);
+        let stop = (posted, Duration::from_secs(self.stop_secs.into()));
+        Next::Stay(self.stuck.watch(now, stop, scene.observation, acts))
     }
 
     /// It is down since our stop was posted: was it our stop that ended it?

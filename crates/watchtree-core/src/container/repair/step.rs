@@ -10,6 +10,8 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub(super) const END_SHOWS: Duration = Duration::from_secs(1);
 /// What a `/stop` may take on top of its own timeout.
 pub(super) const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
+/// Most posts of `/start` that change nothing.
+pub(super) const TRIES_MAX: u32 = 12;
 /// A stop whose connection broke must have shown within that time on top of its own.
 pub(super) const STOP_SHOWS: Duration = Duration::from_secs(5);
 /// One that has shown may take that much longer, in an engine that is slow.
@@ -49,6 +51,14 @@ impl Step {
         }
     }
 
+    /// True for steps that leave a container down that a stop of ours has ended.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopping { .. } | Self::AwaitEnd { .. } | Self::StartDue { .. }
+        )
+    }
+
     /// The call that its deadline has passed by, in words.
     pub(super) fn lost_call(&self) -> Option<&'static str> {
         match self {
@@ -79,6 +89,16 @@ impl Step {
     pub(super) fn lose(&mut self) {
         if let Self::Stopping { lost, .. } | Self::Starting { lost, .. } = self {
             *lost = true;
+        }
+    }
+
+    /// The connection of its call broke: a stop may show all the same, a start is tried again.
+    pub(super) fn connection_broke(&self, now: Moment, stop_secs: u32, tries: u32) -> Self {
+        match self {
+            Self::Stopping { .. } => Self::AwaitEnd {
+                until: now + Duration::from_secs(stop_secs.into()) + STOP_SHOWS,
+            },
+            _ => Self::start_again(now, tries),
         }
     }
 
@@ -132,6 +152,10 @@ pub(crate) struct Scene<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
     Inspect,
+    /// Look at its shim, and at its process of that number.
+    LookAtShim(u32),
+    /// Kill that shim of it.
+    KillShim(u32),
     /// Write this step down.
     Journal(RepairStep),
     Post {

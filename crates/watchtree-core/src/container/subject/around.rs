@@ -48,6 +48,14 @@ pub(crate) enum Command {
     Journal(Record),
     Inspect(ContainerId),
     ReadFlag(ContainerId),
+    LookAtShim {
+        id: ContainerId,
+        pid: u32,
+    },
+    KillShim {
+        id: ContainerId,
+        shim: u32,
+    },
     /// The events since the last one seen.
     Replay,
     Post {
@@ -72,6 +80,8 @@ impl Command {
         let id = repair.id().clone();
         match act {
             Act::Inspect => Self::Inspect(id),
+            Act::LookAtShim(pid) => Self::LookAtShim { id, pid },
+            Act::KillShim(shim) => Self::KillShim { id, shim },
             Act::Post { ticket, call, within } => Self::Post {
                 ticket,
                 id,

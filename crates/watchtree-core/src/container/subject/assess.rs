@@ -6,15 +6,21 @@ use super::words;
 use crate::container::health_check::HealthEvidence;
 use crate::container::namespace_away::NamespaceAway;
 use crate::container::never_started;
+use crate::container::observation::ContainerObservation;
 use crate::container::policy::ContainerPolicy;
 use crate::container::recreate::needs_recreate;
 use crate::container::relatives::ParentSeen;
 use crate::supervisor::{Assessment, Shown};
-use crate::time::Moment;
-use crate::verdict::State;
+use crate::time::{Duration, Moment};
+use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
+
+/// An end that the engine has not told by then is shown: of 100 that end at once it tells the last after 3 s.
+const END_IS_LATE: Duration = Duration::from_secs(4);
+/// An engine that has very much to do tells an end this late. It is inspected again meanwhile, after pauses that double.
+const PHANTOM_AFTER: Duration = Duration::from_secs(12);
 
 /// It runs since then, by that policy.
 pub(super) fn running(
@@ -40,6 +46,9 @@ pub(super) fn running(
             Shown::new(State::Degraded, why)
         }
     };
+    if let Some(since) = phantom_since(it).filter(|since| *since + END_IS_LATE <= now) {
+        return phantom(now, since);
+    }
     let evidence = || vec![words::health_evidence(now, it)];
     match it.health() {
         // The event that said so has asked for an inspection, which is repeated until one has told.
@@ -57,6 +66,31 @@ pub(super) fn running(
             Assessment::Well { since, shown }
         }
     }
+}
+
+/// The kernel shows the end of its process, and the engine does not.
+fn phantom(now: Moment, since: Moment) -> Assessment {
+    let how = "its process has ended, and the engine says that it runs".to_string();
+    let until = since + PHANTOM_AFTER;
+    if now < until {
+        let shown = Shown::new(State::Suspect, how);
+        return Assessment::Pending {
+            until: Some(until),
+            shown,
+        };
+    }
+    let evidence = vec![Evidence::new(
+        EvidenceKind::ProcessGone,
+        since,
+        "the kernel shows its end",
+    )];
+    Assessment::Unhealthy { how, evidence }
+}
+
+/// When the process of one that runs by the engine's word has ended by the kernel's.
+fn phantom_since(it: &ContainerObservation) -> Option<Moment> {
+    let view = it.view().filter(|_| it.is_current())?;
+    it.processes().ended_at(view.pid)
 }
 
 /// It was made. Perhaps somebody starts it just now, which fails without an event.

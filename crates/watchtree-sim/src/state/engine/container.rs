@@ -129,7 +129,9 @@ pub(super) struct Container<V, A> {
     pub(super) policy_due: Moment,
     /// A start holds the container's lock.
     pub(super) starting: bool,
-    /// Calls that wait for that lock.
+    /// Its shim does nothing: no call for it goes on.
+    pub(super) shim_stopped: bool,
+    /// Calls that wait for that lock, or for the shim.
     pub(super) waiting: VecDeque<(V, A)>,
     pub(super) stopping: Vec<Stopping<A>>,
     pub(super) manager: RestartManager,
@@ -156,6 +158,16 @@ pub(super) struct Container<V, A> {
 }
 
 impl<V, A> Container<V, A> {
+    /// Calls for it wait.
+    pub(super) fn holds_calls(&self) -> bool {
+        self.starting || self.shim_stopped
+    }
+
+    /// Somebody holds its lock: an inspection waits too.
+    pub(super) fn is_locked(&self) -> bool {
+        self.starting || (self.shim_stopped && !self.waiting.is_empty())
+    }
+
     /// A container that was just created.
     pub(super) fn new(now: Moment, spec: Spec) -> Self {
         Self {
@@ -171,6 +183,7 @@ impl<V, A> Container<V, A> {
             born: Moment::ZERO,
             policy_due: Moment::ZERO,
             starting: false,
+            shim_stopped: false,
             waiting: VecDeque::new(),
             stopping: Vec::new(),
             manager: RestartManager::default(),

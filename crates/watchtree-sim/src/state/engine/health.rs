@@ -28,7 +28,7 @@ pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {
         return;
     }
     c.checking = true;
-    let slow = c.hung || *check.result.of_run(c.checks_run) == CheckResult::TimesOut;
+    let slow = c.hung || c.shim_stopped || *check.result.of_run(c.checks_run) == CheckResult::TimesOut;
     let late = if slow { check.timeout } else { Duration::ZERO };
     let (monitor, checked) = (c.monitor, c.checked);
     let period = check.interval + k.settings.timing.takes(Work::Check);
@@ -46,7 +46,7 @@ fn result_of(k: &Kernel, i: usize) -> Result<(), (i64, String)> {
     if let Some(words) = &k.exec_broken {
         return Err((-1, words.clone()));
     }
-    if c.hung {
+    if c.hung || c.shim_stopped {
         return Err((-1, timed_out));
     }
     match c.spec.check.as_ref().map(|check| check.result.of_run(c.checks_run)) {

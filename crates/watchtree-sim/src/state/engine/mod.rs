@@ -13,6 +13,7 @@ mod event;
 mod health;
 mod kernel;
 mod process;
+pub mod shim;
 mod spec;
 mod start;
 mod stop;
@@ -95,7 +96,7 @@ impl Engine {
 
     /// The next calls that waited for the lock of a container are carried out; a start among them may take it again.
     fn lock_is_free(&mut self, now: Moment, i: usize) {
-        while !self.kernel.containers[i].starting
+        while !self.kernel.containers[i].holds_calls()
             && let Some((verb, asker)) = self.kernel.containers[i].waiting.pop_front()
         {
             match self.kernel.containers[i].removed {
@@ -141,7 +142,7 @@ impl Engine {
 
     /// Whether a start of it is under way: inspect waits for that, as the engine holds the container's lock meanwhile.
     pub fn is_locked(&self, id: &str) -> bool {
-        self.find(id).is_some_and(|i| self.kernel.containers[i].starting)
+        self.find(id).is_some_and(|i| self.kernel.containers[i].is_locked())
     }
 
     /// Inspect, where the lock is free.
@@ -259,13 +260,14 @@ impl Engine {
 
     /// A call reaches the engine; its answer comes out later, to that asker.
     pub fn call(&mut self, now: Moment, id: &str, verb: Verb, asker: Asker) {
-        if self.kernel.daemon != DaemonState::Up {
-            return self.kernel.answer(asker, Err(text::unreachable()));
+        let k = &mut self.kernel;
+        if k.daemon != DaemonState::Up {
+            return k.answer(asker, Err(text::unreachable()));
         }
-        match self.kernel.find(id) {
-            Some(i) if self.kernel.containers[i].starting => self.kernel.containers[i].waiting.push_back((verb, asker)),
+        match k.find(id) {
+            Some(i) if k.containers[i].holds_calls() => k.containers[i].waiting.push_back((verb, asker)),
             Some(i) => self.carry_out(now, i, verb, asker),
-            None => self.kernel.answer(asker, Err(EngineError::NotFound)),
+            None => k.answer(asker, Err(EngineError::NotFound)),
         }
     }
 

@@ -137,7 +137,7 @@ pub(super) fn process_ended(k: &mut Kernel, now: Moment, i: usize, exit_code: i6
         k.later(now, Due::Ends(joiner, life, 137));
     }
     let at = k.stamp(now);
-    if k.daemon == DaemonState::Down {
+    if k.daemon == DaemonState::Down || k.containers[i].shim_stopped {
         let c = &mut k.containers[i];
         (c.alive, c.unseen_end, c.changed) = (false, Some((exit_code, at)), now);
         return k.changed(i);

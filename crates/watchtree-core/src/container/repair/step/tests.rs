@@ -4,6 +4,8 @@ use crate::container::io::{CheckRun, ContainerView, EngineEvent, EventAction, He
 use crate::time::seconds;
 
 const NEWEST: EngineTime = EngineTime(77);
+/// A stop that was posted at 0 s should have shown by then.
+const STOP_IS_LATE: Option<u64> = Some(12_000);
 
 fn at(ms: u64) -> Moment {
     Moment::from_millis(ms)
@@ -90,6 +92,8 @@ impl Bench {
     fn wanted(&mut self) -> Vec<String> {
         let words = |act: Act| match act {
             Act::Inspect => "inspect".to_string(),
+            Act::LookAtShim(pid) => format!("look at the shim of {pid}"),
+            Act::KillShim(shim) => format!("kill shim {shim}"),
             Act::Journal(step) => format!("journal {step:?}"),
             Act::Post { ticket, call, within } => format!("{} {call:?} within {}", ticket.0, seconds(within)),
         };
@@ -183,7 +187,7 @@ fn a_start_is_written_down_posted_answered_and_seen() {
 #[test]
 fn a_stop_that_is_answered_waits_for_the_end_it_causes_then_starts() {
     let mut bench = Bench::stop_then_start();
-    bench.waits(0, None);
+    bench.waits(0, STOP_IS_LATE);
     assert_eq!(
         bench.wanted(),
         ["journal StopPosted", "7 Stop { timeout_secs: 10 } within 25 s"]
@@ -222,7 +226,7 @@ fn a_stop_that_ends_nothing_is_a_failed_repair() {
     ];
     for (answer, wait, is_seen, why) in cases {
         let mut bench = Bench::stop_then_start();
-        bench.waits(0, None);
+        bench.waits(0, STOP_IS_LATE);
         bench.answered(100, answer);
         if is_seen {
             assert!(bench.repair.takes_signal(stamp(101_000), 15, Some(at(110))));
@@ -254,7 +258,7 @@ fn what_is_refused_for_a_cause_outside_it_is_no_failure_of_the_container() {
     assert!(is_void(bench.moved(10)), "a start by itself");
     let stopping = || {
         let mut bench = Bench::stop_then_start();
-        bench.waits(0, None);
+        bench.waits(0, STOP_IS_LATE);
         bench
     };
     let mut bench = stopping();
@@ -277,11 +281,11 @@ fn what_is_refused_for_a_cause_outside_it_is_no_failure_of_the_container() {
 #[test]
 fn what_others_do_meanwhile_wins() {
     let mut bench = Bench::stop_then_start();
-    bench.waits(0, None);
+    bench.waits(0, STOP_IS_LATE);
     bench.inspected(50, RunState::Running, "2");
     bench.ends(50, Outcome::Overruled, "somebody else started it anew during our stop");
     let mut bench = Bench::stop_then_start();
-    bench.waits(0, None);
+    bench.waits(0, STOP_IS_LATE);
     bench.answered(10, Ok(Performed::Done));
     bench.inspected(50, RunState::Running, "2");
     bench.ends(50, Outcome::Overruled, "somebody else started it anew during our stop");
@@ -368,15 +372,15 @@ fn an_engine_that_is_away_is_asked_again_later_and_later() {
 #[test]
 fn a_call_whose_answer_is_lost_needs_a_person_until_the_container_or_the_engine_tells() {
     let mut bench = Bench::stop_then_start();
-    bench.waits(0, None);
+    bench.waits(0, STOP_IS_LATE);
     bench.answered(25_000, Err(EngineError::Deadline));
     assert_eq!(
         (bench.repair.lost_call(), bench.repair.shown().state()),
         (Some("/stop"), State::GivenUp)
     );
-    bench.waits(25_000, None);
+    bench.waits(25_000, Some(30_000));
     let mut went = Bench::stop_then_start();
-    went.waits(0, None);
+    went.waits(0, STOP_IS_LATE);
     assert!(!went.repair.engine_went(at(10)), "its own answer is to come");
     went.answered(25_000, Err(EngineError::Deadline));
     assert!(went.repair.engine_went(at(30_000)));
