@@ -302,11 +302,9 @@ impl Engine {
 
     /// The container's init ends by itself. True if there was one.
     pub fn process_exits(&mut self, now: Moment, place: usize, exit_code: i64) -> bool {
-        if !self.kernel.containers[place].alive {
-            return false;
-        }
-        stop::process_ended(&mut self.kernel, now, place, exit_code);
-        true
+        let is_alive = self.kernel.containers[place].alive;
+        let ends = || stop::process_ended(&mut self.kernel, now, place, exit_code);
+        is_alive.then(ends).is_some()
     }
 
     /// The container's init is killed for memory (`init`), or a child of it is.
