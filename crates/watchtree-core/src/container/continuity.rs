@@ -260,6 +260,12 @@ impl EventContinuity {
         self.gap.as_ref().map(|gap| gap.deadline)
     }
 
+    /// Until when events of before may still come in: in a gap, and while a replay is under way that has just shown its anchor.
+    pub(crate) fn replayed_until(&self, now: Moment) -> Option<Moment> {
+        let replay = (self.whole_since + REPLAYED_WITHIN).max(now);
+        self.gap_until().or((now < replay).then_some(replay))
+    }
+
     /// In the present gap a try to open the stream again failed.
     pub(crate) fn was_refused(&self) -> bool {
         self.gap.as_ref().is_some_and(|gap| gap.was_refused)

@@ -201,7 +201,8 @@ impl ContainerFleet {
 
     /// Goes on with a repair that was under way when the last process of this daemon ended, once its container is known.
     fn recover(&mut self, now: Moment, sid: &SubjectId, out: &mut Outbox) {
-        if let Some(until) = self.engine.continuity().gap_until() {
+        // A person's stop may come with the events behind the one that ends a gap.
+        if let Some(until) = self.engine.continuity().replayed_until(now) {
             return self.executor.wake(sid, until);
         }
         let (Some(watched), Some(it)) = (self.watched.get_mut(sid), self.engine.observation_of_mut(sid)) else {
