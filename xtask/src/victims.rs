@@ -79,7 +79,7 @@ pub(crate) struct VictimSpec {
     pub(crate) network: Network,
     /// Whether it says that it wants to be healed.
     pub(crate) healed: bool,
-    /// Further labels.
+    /// Further labels; `{port}` in a value is the port at which it serves.
     pub(crate) labels: Vec<(String, String)>,
     /// Further environment, `NAME=value`.
     pub(crate) env: Vec<String>,
@@ -174,7 +174,7 @@ fn settings(spec: &VictimSpec, port: u16, owner: &Owner) -> Value {
         labels.insert("watchtree.enable".to_owned(), "true".into());
     }
     for (name, value) in &spec.labels {
-        labels.insert(name.clone(), value.clone().into());
+        labels.insert(name.clone(), value.replace("{port}", &port.to_string()).into());
     }
     let mut env = vec![format!("VICTIM_PORT={port}")];
     let mut host = json!({ "RestartPolicy": { "Name": spec.restart } });

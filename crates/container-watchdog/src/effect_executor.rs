@@ -3,9 +3,11 @@
 //! Contract: never awaits. The journal is written before the next effect is begun, so the kernel has the record first; every
 //! other effect runs in a task of its own and answers through the inbox. Does not know why an effect was wanted.
 
+use crate::engine_claim::EngineHandle;
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
 use crate::parent::Parent;
+use crate::prober::{Asked, ContainerProber};
 use crate::processes::ProcessHolder;
 use crate::shim;
 use std::collections::BTreeMap;
@@ -25,13 +27,11 @@ use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
 /// Local requests that wait for their answer, by order id.
 pub(crate) type Waiting = Arc<Mutex<BTreeMap<[u8; 16], oneshot::Sender<OrderAnswer>>>>;
 
-/// The engine, once this process may act on it; until then the reason why not.
-pub(crate) type EngineHandle = Arc<Mutex<Result<EngineExecutor, String>>>;
-
 /// See the file's head.
 pub(crate) struct EffectExecutor {
     pub(crate) engine: EngineHandle,
     pub(crate) processes: ProcessHolder,
+    pub(crate) prober: ContainerProber,
     pub(crate) journal: JournalKeeper,
     pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
@@ -79,6 +79,21 @@ impl Execute<ContainerAgent> for EffectExecutor {
             ContainerEffect::HoldProcess { id, pid } => self.processes.hold(id, pid),
             ContainerEffect::LookAtShim { id, pid } => shim::look(id, pid, self.inputs.clone()),
             ContainerEffect::KillShim { id, shim } => shim::kill(id, shim),
+            ContainerEffect::Probe {
+                run,
+                id,
+                pid,
+                address,
+                method,
+                within,
+            } => self.prober.begin(Asked {
+                run,
+                id,
+                pid,
+                address,
+                method,
+                within,
+            }),
             ContainerEffect::ReadStopMark { id } => {
                 let about = id.clone();
                 let refused = |_| ContainerInput::StopMark {

@@ -3,9 +3,8 @@
 //! Contract: what mends itself, or without this process (no engine yet, a call that a socket filter refuses), is said in words and
 //! tried again; what needs another start of this process ends it.
 
-use crate::effect_executor::EngineHandle;
 use crate::lock::EngineLock;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use watchtree_core::container::io::{ContainerInput, EngineError};
@@ -14,6 +13,9 @@ use watchtree_runtime::{Code, Exit};
 
 /// How often an engine that may not be acted on yet is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(500);
+
+/// The engine, once this process may act on it; until then the reason why not.
+pub(crate) type EngineHandle = Arc<Mutex<Result<EngineExecutor, String>>>;
 
 /// The right to act on the engine; an observer needs no lock. The inner error is why not yet.
 pub(crate) type Claim = Result<Option<EngineLock>, String>;

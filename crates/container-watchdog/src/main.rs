@@ -10,6 +10,7 @@ mod fault;
 mod journal_keeper;
 mod lock;
 mod parent;
+mod prober;
 mod processes;
 mod run;
 mod setup;

@@ -4,7 +4,8 @@
 //! where it is proven to be of that container: a number means another process where the engine lives in a pid namespace of
 //! its own. Does not know what an end means.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, mpsc};
 use watchtree_core::container::io::{ContainerId, ContainerInput, Inodes, Namespace, ProcessSeen};
 use watchtree_os::{Process, limits, process};
@@ -19,6 +20,8 @@ const SPARE_FILES: usize = 256;
 pub(crate) struct ProcessHolder {
     places: Arc<Semaphore>,
     max: usize,
+    /// Those that are held, by their containers.
+    held: Arc<Mutex<BTreeMap<ContainerId, Process>>>,
     inputs: mpsc::Sender<ContainerInput>,
 }
 
@@ -29,6 +32,7 @@ impl ProcessHolder {
         Self {
             places: Arc::new(Semaphore::new(max)),
             max,
+            held: Arc::default(),
             inputs,
         }
     }
@@ -47,13 +51,35 @@ impl ProcessHolder {
             };
             // While it is held the number is its.
             let namespaces = namespaces(pid);
+            holder.all().insert(id.clone(), process.clone());
             holder.tell(id.clone(), pid, ProcessSeen::Held { namespaces }).await;
             let seen = match process.wait().await {
                 Ok(_) => ProcessSeen::Ended,
                 Err(error) => ProcessSeen::Hidden(format!("process {pid} cannot be waited for: {error}")),
             };
+            holder.let_go(&id, pid);
             holder.tell(id, pid, seen).await;
         });
+    }
+
+    /// The init process of that container, if it is that one.
+    ///
+    /// # Errors
+    /// It cannot be held from here; in words.
+    pub(crate) fn held(&self, id: &str, pid: u32) -> Result<Process, String> {
+        let known = self.all().get(id).filter(|it| it.pid() == pid).cloned();
+        known.map_or_else(|| open(id, pid), Ok)
+    }
+
+    fn let_go(&self, id: &str, pid: u32) {
+        let mut all = self.all();
+        if all.get(id).is_some_and(|it| it.pid() == pid) {
+            all.remove(id);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Process>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn tell(&self, id: ContainerId, pid: u32, seen: ProcessSeen) {
@@ -76,7 +102,7 @@ fn namespaces(pid: u32) -> Inodes {
 }
 
 /// Its control group names the container, whatever engine made it and wherever that put it.
-fn open(id: &str, pid: u32) -> Result<Process, String> {
+pub(crate) fn open(id: &str, pid: u32) -> Result<Process, String> {
     // Held first, then looked at: what is seen then is this very process.
     let process = Process::open(pid).map_err(|error| error.to_string())?;
     let groups = process::control_groups(pid)

@@ -10,10 +10,11 @@
 //! and recovers. What only a person can mend ends it (no rights on the engine's socket, another healer on the engine). Does not
 //! know why the machine wants an effect.
 
-use crate::effect_executor::{EffectExecutor, EngineHandle, Waiting};
-use crate::engine_claim::{self, claim};
+use crate::effect_executor::{EffectExecutor, Waiting};
+use crate::engine_claim::{self, EngineHandle, claim};
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
+use crate::prober::ContainerProber;
 use crate::processes::ProcessHolder;
 use crate::setup::Plan;
 use crate::status::Status;
@@ -84,9 +85,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let (pulse, waiting) = (Pulse::new(), Waiting::default());
     let (state, reads) = StateReader::pair();
     let journal = JournalKeeper::start(journal, inputs.clone());
+    let processes = ProcessHolder::new(inputs.clone());
     let mut executor = EffectExecutor {
+        prober: ContainerProber::start(processes.clone(), Arc::clone(&handle), inputs.clone())?,
         engine: handle,
-        processes: ProcessHolder::new(inputs.clone()),
+        processes,
         journal: journal.clone(),
         link: link.clone(),
         inputs: inputs.clone(),

@@ -1,10 +1,12 @@
 //! `[[class]]` of `host.toml`: what holds for all containers that share a label, a name, an image or a compose project.
 
 use crate::error::ConfigError;
+use crate::probe::Probe;
 use crate::value::{Label, Span};
 use serde::Deserialize;
 use watchtree_core::container::classes::{Class as CoreClass, Glob, Selector};
 use watchtree_core::container::overrides::{Action as CoreAction, BUDGET_MAX, Overrides};
+use watchtree_core::container::probes::spec::ProbeKind;
 
 /// Longest name of a class, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -30,6 +32,9 @@ pub struct Class {
     unhealthy_for: Option<Span<0, 604_800_000>>,
     stop_timeout: Option<Span<0, 3_600_000>>,
     retry_given_up: Option<Span<60_000, 86_400_000>>,
+    startup: Option<Probe>,
+    liveness: Option<Probe>,
+    readiness: Option<Probe>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -77,7 +82,18 @@ impl Class {
                 stop_timeout: self.stop_timeout.map(Span::get),
                 retry_given_up: self.retry_given_up.map(Span::get),
             },
+            probes: self
+                .probes()
+                .map(|(_, probe)| probe.as_ref().map(Probe::core).unwrap_or_default()),
         }
+    }
+
+    fn probes(&self) -> [(ProbeKind, &Option<Probe>); 3] {
+        [
+            (ProbeKind::Startup, &self.startup),
+            (ProbeKind::Liveness, &self.liveness),
+            (ProbeKind::Readiness, &self.readiness),
+        ]
     }
 
     /// What no single value shows.
@@ -92,6 +108,12 @@ impl Class {
         }
         if self.budget.is_some_and(|budget| budget == 0 || BUDGET_MAX < budget) {
             return bad("has a budget that is none; give 1 to 100 restarts, or heal = false");
+        }
+        for (kind, probe) in self.probes() {
+            let checked = probe.as_ref().map_or(Ok(()), |probe| probe.check(kind));
+            if let Err(why) = checked {
+                return bad(&format!("has a {} probe that is none: {why}", kind.as_str()));
+            }
         }
         match (self.delay_min, self.delay_max) {
             (Some(min), Some(max)) if max.get() < min.get() => {

@@ -17,6 +17,8 @@ pub enum Shown {
     Default,
     /// Off by default; the value is an example: stands commented out.
     Example,
+    /// The same, in the place of another key of its table: not both can be given.
+    Instead,
 }
 
 /// One key.
@@ -60,6 +62,16 @@ const fn example(table: &'static str, name: &'static str, value: &'static str, m
         name,
         value,
         shown: Shown::Example,
+        meaning,
+    }
+}
+
+const fn instead(table: &'static str, name: &'static str, value: &'static str, meaning: &'static str) -> Key {
+    Key {
+        table,
+        name,
+        value,
+        shown: Shown::Instead,
         meaning,
     }
 }

@@ -11,6 +11,7 @@ mod host;
 pub mod keys;
 mod manager;
 mod notify;
+mod probe;
 pub mod reference;
 mod value;
 

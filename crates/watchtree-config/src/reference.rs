@@ -19,7 +19,7 @@ pub fn sample(intro: &str, keys: &[Key]) -> String {
             let all_examples = keys
                 .iter()
                 .filter(|k| k.table == table)
-                .all(|k| k.shown == Shown::Example);
+                .all(|k| matches!(k.shown, Shown::Example | Shown::Instead));
             let _ = writeln!(text, "{}{table}", if all_examples { "#" } else { "" });
         }
         wrap(&mut text, key.meaning);
@@ -84,6 +84,7 @@ pub fn markdown() -> String {
                 Shown::Required => "required, e.g. ",
                 Shown::Default => "",
                 Shown::Example => "e.g. ",
+                Shown::Instead => "or e.g. ",
             };
             let _ = writeln!(
                 text,

@@ -1,5 +1,6 @@
 //! bollard's models as core observations: selected fields only, each bounded; never the environment.
 
+use crate::address::address;
 use crate::error::cut;
 use crate::labels;
 use crate::namespaces;
@@ -89,6 +90,7 @@ pub(crate) fn view(id: &str, answer: ContainerInspectResponse, label_keys: &[Str
         restart_count: number(answer.restart_count),
         auto_remove: host.auto_remove.unwrap_or(false),
         joins: namespaces::joins(&host),
+        address: address(&host, answer.network_settings),
         restart_policy: restart_policy(host),
         ..ContainerView::default()
     };

@@ -28,6 +28,11 @@ impl EngineExecutor {
         }
     }
 
+    /// Its engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Requests the list of all containers.
     pub fn list(&self) {
         self.answer(async |engine| ContainerInput::Listed(engine.list().await));

@@ -61,7 +61,8 @@ async fn send(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // The connection lives as long as the request or the body is wanted, and ends with them.
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        // What a program in a container says comes over the connection itself.
+        if let Err(error) = connection.with_upgrades().await {
             tracing::trace!(%error, "a connection to the engine ended");
         }
     });

@@ -7,11 +7,13 @@ pub mod figures;
 pub mod identity;
 pub mod limits;
 pub mod lock;
+pub mod network;
 pub mod process;
 pub mod shutdown;
 pub mod spawn;
 pub mod systemd;
 
 pub use lock::{Lock, LockError};
+pub use network::{NetworkEntry, NoSocket};
 pub use process::{Exit, Process, Signal};
 pub use spawn::{Spawn, ends_with_us};

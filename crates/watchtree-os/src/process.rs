@@ -59,6 +59,11 @@ impl Process {
         self.pid
     }
 
+    /// Its pidfd.
+    pub(crate) fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Sends a signal. One that has ended already is no error.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! Probes from outside: does a machine's kernel answer?
+//! Probes from outside: does a machine's kernel answer? And, in [`service`]: does a service?
 //!
 //! Contract: a kernel answers if a TCP connect is accepted *or refused*, or if it echoes ICMP. Each probe has one deadline. A
 //! probe that could not be made (no rights, no address, no route) is `NotPossible` and never counts as silence. Does not know what
 //! an answer means for the host: the core decides.
 
 mod icmp;
+pub mod service;
 mod tcp;
 
 use std::net::{IpAddr, SocketAddr};

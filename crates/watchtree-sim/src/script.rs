@@ -19,6 +19,8 @@
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `web hangs`; `the check of web exits 127 WORDS`, `exits 1/127`, `passes`, `times out`, `cannot run: WORDS` | what its check comes to |
 //! | `the shim of web is stopped`, `is killed`, `goes on` | the process between the daemon and the container |
+//! | `web comes up 20s late`, `web says no to http :80/ready: WORDS`, `yes to http :80/ready` | what its program answers to probes |
+//! | `probes cannot run: WORDS`, `probes can run` | no container can be probed |
 //! | `exec is broken: WORDS`, `exec works` | no check of any container can be run |
 //! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
@@ -132,6 +134,18 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["the", "shim", "of", who, now @ ..] => return shim_is(w, who, now),
         ["exec", "is", "broken:", words @ ..] => exec_breaks(w, Some(words.join(" "))),
         ["exec", "works"] => exec_breaks(w, None),
+        [who, "comes", "up", late, "late"] => {
+            let takes = length(late);
+            w.program(who, |it| it.comes_up = Some(takes));
+        }
+        [who, "says", "no", "to", what @ ..] => {
+            let what = what.join(" ");
+            let (asked, words) = what.split_once(": ").unwrap_or((&what, "no"));
+            w.program(who, |it| _ = it.says_no.insert(asked.into(), words.into()));
+        }
+        [who, "says", "yes", "to", asked @ ..] => w.program(who, |it| _ = it.says_no.remove(&asked.join(" "))),
+        ["probes", "cannot", "run:", words @ ..] => w.api().probes_fail(Some(words.join(" "))),
+        ["probes", "can", "run"] => w.api().probes_fail(None),
         [who, "is", "touched"] => w.touch(who),
         ["watchdog", "killed"] => w.kill_agent(),
         ["watchdog", "asked", "to", "stop"] => w.input(ContainerInput::Stop),

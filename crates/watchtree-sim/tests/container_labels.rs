@@ -194,6 +194,7 @@ fn a_class_says_what_holds_for_its_containers() {
             ..Selector::default()
         },
         set,
+        ..Class::default()
     };
     let classes = vec![
         class(

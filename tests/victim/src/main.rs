@@ -1,6 +1,6 @@
 //! A tiny static service that crashes and hangs on request: what the demo and the tests put into containers.
 //!
-//! It answers lines over TCP; its state is two flags. It is told nothing of Watchtree.
+//! It answers lines over TCP, and HTTP requests; its state is three flags. It is told nothing of Watchtree.
 //!
 //! ```text
 //! victim [serve]            serve at VICTIM_ADDRESS (127.0.0.1) : VICTIM_PORT (7400)
@@ -11,6 +11,8 @@
 //! ping    pong PID NONCE    the nonce tells two starts apart
 //! health  well | ill
 //! ill, well                 sets what `health` says
+//! unready, ready            sets what `GET /ready` says
+//! GET /ready HTTP/1.1       200 or 503; any other path says what `health` says
 //! crash   (exit 1)          exit0   (exit 0)
 //! hang                      from now on nothing is answered and SIGTERM is ignored
 //! ```
@@ -31,10 +33,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 static HANGS: AtomicBool = AtomicBool::new(false);
 static ILL: AtomicBool = AtomicBool::new(false);
+static UNREADY: AtomicBool = AtomicBool::new(false);
 static IGNORES_TERM: AtomicBool = AtomicBool::new(false);
 
 /// Longest command in bytes.
 const COMMAND_BYTES_MAX: u64 = 64;
+/// Longest header line of a request.
+const HEADER_BYTES_MAX: u64 = 1024;
 /// A connection that says nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -125,11 +130,18 @@ fn attend(stream: TcpStream, nonce: u128) {
         while HANGS.load(Ordering::Relaxed) {
             thread::park();
         }
+        if let Some(path) = line.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()) {
+            // What it says is all that is wanted; whoever does not hear it has gone.
+            let _ = serve_http(reader, &stream, path);
+            return;
+        }
         let answer = match line.trim() {
             "ping" => format!("pong {} {nonce}", std::process::id()),
             "health" => if ILL.load(Ordering::Relaxed) { "ill" } else { "well" }.to_owned(),
             "ill" => set(&ILL, true),
             "well" => set(&ILL, false),
+            "unready" => set(&UNREADY, true),
+            "ready" => set(&UNREADY, false),
             "hang" => {
                 HANGS.store(true, Ordering::Relaxed);
                 IGNORES_TERM.store(true, Ordering::Relaxed);
@@ -144,6 +156,25 @@ fn attend(stream: TcpStream, nonce: u128) {
             return;
         }
     }
+}
+
+/// Reads the rest of a request, answers it, and closes.
+fn serve_http(mut reader: impl BufRead, mut stream: &TcpStream, path: &str) -> std::io::Result<()> {
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        if std::io::Read::take(&mut reader, HEADER_BYTES_MAX).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+    }
+    let flag = if path == "/ready" { &UNREADY } else { &ILL };
+    let (status, body) = match flag.load(Ordering::Relaxed) {
+        false => ("200 OK", "well\n"),
+        true => ("503 Service Unavailable", "ill\n"),
+    };
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes())
 }
 
 /// One write per line: two small ones would wait for the peer's delayed acknowledgement.

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what the product costs, measured from outside, each figure beside a floor or a peer of the same run.
 
+mod cpu;
 mod idle;
+mod probes;
 mod recover;
 
 use anyhow::Result;
@@ -34,6 +36,21 @@ pub(crate) enum Bench {
         #[arg(long, value_name = "DIR")]
         beside: Option<PathBuf>,
     },
+    /// What probes of containers cost, and how soon they find a process that hangs. Writes no documents.
+    Probes {
+        /// Containers that are probed over HTTP once a second.
+        #[arg(long, default_value_t = 100, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=500))]
+        containers: u16,
+        /// Length of the window in which the cost is measured.
+        #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(1..=600))]
+        window: u16,
+        /// How many hang, one after the other, and as many that are restarted by the engine at a word.
+        #[arg(long, default_value_t = 12, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
+        hangs: u16,
+        /// Takes the programs in this folder instead of building them.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
+    },
 }
 
 /// Measures.
@@ -53,6 +70,17 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
             window: std::time::Duration::from_secs(window.into()),
             programs,
             beside,
+        }),
+        Bench::Probes {
+            containers,
+            window,
+            hangs,
+            programs,
+        } => probes::probes(&probes::Plan {
+            containers,
+            window: std::time::Duration::from_secs(window.into()),
+            hangs,
+            programs,
         }),
     }
 }

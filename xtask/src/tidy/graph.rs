@@ -45,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "watchtree-keys",
             "watchtree-link",
             "watchtree-os",
+            "watchtree-probe",
             "watchtree-runtime",
             "watchtree-store",
             "watchtree-wire",

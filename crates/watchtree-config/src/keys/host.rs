@@ -2,7 +2,7 @@
 
 use super::{
     HTTP_LISTEN, Key, LOG_FORMAT, LOG_LEVEL, RUN_DIR, SOCKET_GROUP, STATE_DIR, WEBHOOK_DEADLINE, WEBHOOK_RETRIES,
-    WEBHOOK_URL, example, key, required,
+    WEBHOOK_URL, example, instead, key, required,
 };
 
 /// The keys of `host.toml`.
@@ -219,6 +219,90 @@ pub const HOST: &[Key] = &[
         "retry_given_up",
         "\"30m\"",
         "As in [heal]. Label watchtree.retry-given-up.",
+    ),
+    example(
+        "[class.liveness]",
+        "http",
+        "\":8080/healthz\"",
+        "`GET` at that port and path, in the container's own network. A probe says one of http, tcp and exec. A label sets the same: `watchtree.liveness.http`; `[class.startup]` and `[class.readiness]`, `watchtree.startup.…` and `watchtree.readiness.…` take the same keys. A container that is ill by its liveness probe is restarted as one whose health check fails; by readiness it is only shown; until the startup probe has passed, the others are not run.",
+    ),
+    example(
+        "[class.liveness]",
+        "status",
+        "\"200-399\"",
+        "Statuses that pass, with http.",
+    ),
+    example(
+        "[class.liveness]",
+        "body",
+        "\"ok\"",
+        "What the first 16 KiB of the body must hold, with http.",
+    ),
+    example(
+        "[class.liveness]",
+        "host",
+        "\"shop.example.org\"",
+        "The `Host` header, with http; else the address.",
+    ),
+    instead(
+        "[class.liveness]",
+        "tcp",
+        "\":6379\"",
+        "Connects to that port; an answer must come, since a connect alone proves nothing: the kernel accepts it for a frozen process.",
+    ),
+    instead(
+        "[class.liveness]",
+        "send",
+        "'PING\\r\\n'",
+        "What is sent first, with tcp; `\\r` `\\n` `\\t` `\\0` `\\\\` `\\x00`.",
+    ),
+    instead(
+        "[class.liveness]",
+        "expect",
+        "'+PONG'",
+        "What the answer must hold, with tcp; else any byte will do.",
+    ),
+    instead(
+        "[class.liveness]",
+        "exec",
+        "[\"/bin/check\", \"x\"]",
+        "Runs that in the container, without a shell; it must end with 0. It costs the engine some 60 ms of a core: at most two run at one time, never two in one container. Exit codes 126 and 127 say that it could not be run.",
+    ),
+    example(
+        "[class.liveness]",
+        "period",
+        "\"10s\"",
+        "From one run to the next. 100ms (exec: 1s) to 1h; 10s where nothing is said.",
+    ),
+    example(
+        "[class.liveness]",
+        "timeout",
+        "\"1s\"",
+        "10ms to 60s; where nothing is said 1s (exec: 5s), or four fifths of a period that is shorter.",
+    ),
+    example(
+        "[class.liveness]",
+        "initial_delay",
+        "\"5s\"",
+        "Not run before this after a start. At most 1h.",
+    ),
+    example(
+        "[class.liveness]",
+        "failure_threshold",
+        "3",
+        "So many failures in a row count. A run that could not be made is none. 1 to 1000; 3 where nothing is said.",
+    ),
+    example(
+        "[class.liveness]",
+        "success_threshold",
+        "1",
+        "So many passes in a row end a failure. 1 to 1000, for readiness only.",
+    ),
+    instead(
+        "[class.liveness]",
+        "off",
+        "true",
+        "Not run, whatever an earlier class says. Label `watchtree.liveness=off`.",
     ),
     key(
         "[figures]",

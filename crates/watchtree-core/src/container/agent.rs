@@ -186,6 +186,7 @@ impl ContainerAgent {
                 }
                 self.fleet.on_performed(now, ticket, result, &mut self.out);
             }
+            ContainerInput::Probed { run, answer } => self.fleet.on_probed(now, run, answer, &mut self.out),
             ContainerInput::JournalHealth { state } => {
                 let state = state.map(|()| "the journal is in order again".to_string());
                 self.condition("journal", state);
@@ -200,7 +201,7 @@ impl ContainerAgent {
             },
             ContainerInput::Stalled { .. } => {
                 self.stalls += 1;
-                self.fleet.stream_broke(now, false, &mut self.out);
+                self.fleet.stalled(now, &mut self.out);
                 self.backstop.ask_list(now, &mut self.out);
             }
             ContainerInput::HostShutdown => self.host_shutdown(now),

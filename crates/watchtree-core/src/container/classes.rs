@@ -3,6 +3,7 @@
 
 use super::io::ContainerView;
 use super::overrides::Overrides;
+use super::probes::words::ProbeWordsOfAll;
 use alloc::string::{String, ToString};
 
 /// One class.
@@ -14,6 +15,8 @@ pub struct Class {
     pub selector: Selector,
     /// What holds for them.
     pub set: Overrides,
+    /// How they are probed.
+    pub probes: ProbeWordsOfAll,
 }
 
 impl Class {

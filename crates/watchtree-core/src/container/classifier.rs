@@ -427,9 +427,9 @@ mod tests {
             it.take(at(2500), &event(6000, EventAction::Die { exit_code }), true);
             assert_eq!(class(2500, &it, &continuity), Err(Missing::Time), "settling");
             assert_eq!(class(4500, &it, &continuity), Err(Missing::Flag));
-            it.ask_flag(at(4500));
+            it.flag_mut().ask(at(4500));
             assert_eq!(class(4501, &it, &continuity), Err(Missing::Time));
-            assert!(it.flag_read(flag));
+            assert!(it.flag_mut().read(flag));
             assert_eq!(class(4502, &it, &continuity), Ok(expected));
         }
     }

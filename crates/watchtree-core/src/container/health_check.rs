@@ -122,9 +122,10 @@ fn is_shells_complaint(line: &str) -> bool {
 }
 
 /// What is known of a container by its health check.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum HealthEvidence {
     /// It has none.
+    #[default]
     NoCheck,
     /// No run of this incarnation says anything yet.
     NotYet,

@@ -9,9 +9,11 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 pub use super::health_check::CheckRun;
 pub use super::namespaces::{Inodes, Joins, Namespace};
+pub use super::probes::spec::{Method, ProbeAnswer, ProbeOutcome, ProbeRun};
 pub use super::record::{EngineLife, Record, Recovered};
 pub use super::shim::{ShimSeen, TaskState};
 pub use super::stamps::{ContainerId, EngineTime};
@@ -123,6 +125,8 @@ pub struct ContainerView {
     pub terminal: bool,
     /// The containers whose namespaces it joins.
     pub joins: Joins,
+    /// Its address in the first of its networks that has one; that of this machine itself where it is in its network.
+    pub address: Option<IpAddr>,
     /// Its image, as it was named when it was made; cut to 512 bytes.
     pub image: String,
     /// The labels that begin with `watchtree.`, `autoheal` or `com.docker.compose.`, and one without its value of each
@@ -336,6 +340,13 @@ pub enum ContainerInput {
         /// What came of it.
         result: Result<Performed, EngineError>,
     },
+    /// Answers `Probe`.
+    Probed {
+        /// Which run.
+        run: ProbeRun,
+        /// What it came to.
+        answer: ProbeAnswer,
+    },
     /// The journal cannot be written (full disk), or was damaged and lost records; or it is in order again.
     JournalHealth {
         /// `Err` with the reason in words.
@@ -402,6 +413,21 @@ pub enum ContainerEffect {
         /// Its shim.
         shim: u32,
     },
+    /// Ask a container, in its own network, or, where that cannot be entered, at its address. Answered within `within`.
+    Probe {
+        /// Comes back in `Probed`.
+        run: ProbeRun,
+        /// Which.
+        id: ContainerId,
+        /// Its init process, by which its network is entered.
+        pid: u32,
+        /// Its address, if it has one.
+        address: Option<IpAddr>,
+        /// What is asked.
+        method: Method,
+        /// After which it has timed out.
+        within: Duration,
+    },
     /// Write this to the journal. Every effect after it is performed only after the write returned (not the sync).
     Journal(Record),
     /// Call the engine. Never cancelled, never posted twice.
@@ -423,7 +449,7 @@ pub enum ContainerEffect {
     LocalAnswer(OrderAnswer),
     /// One line for the log: this daemon is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `journal`, `engine`, `stream`, `processes`, `access`, `parent`.
+        /// What it is about: `journal`, `engine`, `stream`, `processes`, `access`, `probes`, `parent`.
         about: &'static str,
         /// In words.
         state: Result<String, String>,

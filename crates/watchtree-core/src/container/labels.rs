@@ -11,6 +11,7 @@
 //! | `watchtree.unhealthy-for` | `5m`: acted on when it was unhealthy for that long | the next further word |
 //! | `watchtree.stop-timeout` | `3s`: between stop signal and SIGKILL | the container's own |
 //! | `watchtree.depends-on`, `watchtree.restart-with` | see [`super::dependency_labels`] | not followed |
+//! | `watchtree.startup…`, `watchtree.liveness…`, `watchtree.readiness…` | probes: [`super::probes::words`] | that probe is not run |
 //! | `autoheal` | `true`: heal it when `unhealthy`, not when it exits; `false`: never | never |
 //! | `autoheal.monitor.enable`, `autoheal.restart.enable` | `false`: never | never |
 //! | `autoheal.stop.timeout` | seconds | the container's own |
@@ -22,8 +23,9 @@
 
 use super::dependency_labels::{self, DEPENDS_ON, RESTART_WITH};
 use super::overrides::{Action, BUDGET_MAX, Overrides, TIME_MAX};
+use super::probes::words::{self, ProbeLabels};
 use super::settings::ContainerSettings;
-
+use super::written::read_duration;
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -86,6 +88,8 @@ pub struct Labels {
     pub autoheal: Option<Switch>,
     /// What they set.
     pub set: Overrides,
+    /// Its probes.
+    pub(crate) probes: ProbeLabels,
     /// The stop timeout is that of `autoheal.stop.timeout`.
     pub aliases: bool,
     /// Whose it is, in words, if it is somebody's who heals it.
@@ -118,6 +122,7 @@ impl Labels {
         }
         it.name_unknown(labels, &settings.named_labels);
         it.read_settings(labels);
+        it.probes = ProbeLabels::read(labels, &mut it.remarks);
         it.remarks.extend(dependency_labels::remarks(labels));
         it
     }
@@ -168,7 +173,7 @@ impl Labels {
     fn name_unknown(&mut self, labels: &BTreeMap<String, String>, named: &[String]) {
         for key in labels.keys() {
             let lower = key.to_ascii_lowercase();
-            let is_known = KNOWN.contains(&key.as_str()) || SETTINGS.iter().any(|(known, _)| key == known);
+            let is_known = KNOWN.contains(&key.as_str()) || settings().chain(words::labels()).any(|known| key == known);
             if !lower.starts_with(PREFIX) || is_known || named.contains(key) {
                 continue;
             }
@@ -207,13 +212,15 @@ impl Labels {
     }
 }
 
+fn settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|(known, _)| *known)
+}
+
 /// The known label that begins like this one for longest, if for more than our own prefix.
 fn nearest(key: &str) -> Option<&'static str> {
     let common = |known: &str| key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
-    let settings = SETTINGS.iter().map(|(known, _)| *known);
-    let nearest = settings
-        .chain([DEPENDS_ON, RESTART_WITH])
-        .max_by_key(|known| common(known));
+    let known = settings().chain([DEPENDS_ON, RESTART_WITH]).chain(words::labels());
+    let nearest = known.max_by_key(|known| common(known));
     nearest.filter(|known| PREFIX.len() < common(known))
 }
 
@@ -226,21 +233,6 @@ fn read_switch(text: &str) -> Switch {
     } else {
         Switch::Unreadable
     }
-}
-
-fn read_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let millis = match unit {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(number.checked_mul(millis)?))
 }
 
 fn read_time(text: &str) -> Option<Duration> {

@@ -16,10 +16,12 @@
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
 //! | `engine_calls` | calls under way and their places |
 //! | `fleet` | all containers with their supervisors: takes in, reconciles, hands out |
+//! | `probes` | probes of our own: what is asked of a container that runs, when, and what the answers prove |
 //! | `list_schedule`, `processes`, `backstop` | what is seen where no event tells it, and at which cost |
 //! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
 //!
-//! Each file imports only those above it, but for `stamps`, `record`, `health_check`, `io`, `settings` and `labels`, which all may use.
+//! Each file imports only those above it, but for `stamps`, `written`, `record`, `health_check`, `probes`, `io`, `settings` and `labels`,
+//! which all may use.
 
 mod agent;
 mod backstop;
@@ -52,6 +54,7 @@ pub mod overrides;
 mod own_state;
 mod own_stop;
 pub mod policy;
+pub mod probes;
 mod processes;
 pub mod record;
 mod recovery;
@@ -68,6 +71,7 @@ mod subject;
 mod succession;
 mod unsettled;
 mod words;
+mod written;
 
 pub use agent::ContainerAgent;
 pub use settings::{ContainerSettings, HealMode};

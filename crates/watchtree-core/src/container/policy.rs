@@ -6,7 +6,10 @@
 use super::io::ContainerView;
 use super::labels::{Labels, SETTINGS, Switch};
 use super::overrides::{Action, InForce, Source};
+use super::probes::spec::ProbeSpecs;
+use super::probes::words::ProbesInForce;
 use super::settings::{ContainerSettings, HealMode};
+use super::written::shown;
 use crate::supervisor::{Allowance, RestartLimits, RestartPolicy};
 use crate::time::Duration;
 use alloc::borrow::Cow;
@@ -33,6 +36,7 @@ pub type PolicyLines = Vec<PolicyLine>;
 pub struct ContainerPolicy {
     labels: Labels,
     in_force: InForce,
+    probes: ProbesInForce,
     /// Why the limits that were asked for are none.
     unfit: Option<String>,
     own_stop_timeout: Option<Duration>,
@@ -49,10 +53,15 @@ impl ContainerPolicy {
             ..Self::default()
         };
         let classes = settings.classes.iter().enumerate();
-        for (at, class) in classes.filter(|(_, class)| class.selector.fits(view)) {
-            let source = |_: &'static str| Source::Class(at + 1, class.name.clone());
-            it.in_force.overrule(&class.set, source);
+        let classes = classes.filter(|(_, class)| class.selector.fits(view));
+        let classes = classes.map(|(at, class)| (class, Source::Class(at + 1, class.name.clone())));
+        for (class, source) in classes.clone() {
+            it.in_force.overrule(&class.set, |_: &'static str| source.clone());
         }
+        it.probes = ProbesInForce::of(
+            classes.map(|(class, source)| (&class.probes, source)),
+            &it.labels.probes,
+        );
         let aliases = it.labels.aliases;
         it.in_force.overrule(&it.labels.set, |name| {
             let is_alias = aliases && name == "stop_timeout";
@@ -66,9 +75,15 @@ impl ContainerPolicy {
         it
     }
 
-    /// One sentence per bad label, and per limits that do not fit together.
+    /// One sentence per bad label, per limits that do not fit together, and per probe that is not run for what is said of it.
     pub(crate) fn remarks(&self) -> impl Iterator<Item = &String> {
-        self.labels.remarks.iter().chain(&self.unfit)
+        let remarks = self.labels.remarks.iter().chain(&self.unfit);
+        remarks.chain(self.probes.remarks())
+    }
+
+    /// Its probes.
+    pub(crate) fn probes(&self) -> &ProbeSpecs {
+        self.probes.specs()
     }
 
     /// Its owner said that it is to be healed.
@@ -235,7 +250,7 @@ impl ContainerPolicy {
             None => &start_period,
         };
         let unhealthy_for = set.unhealthy_for.as_ref();
-        alloc::vec![
+        let mut lines = alloc::vec![
             healed("heal crashes", self.heals_crash(settings.heal)),
             healed("heal unhealthy", self.heals_unhealthy(settings.heal)),
             of("action", action.as_str().to_string(), by),
@@ -266,27 +281,19 @@ impl ContainerPolicy {
             ),
             of("stop_timeout", shown(stop_timeout), stop_source.as_ref()),
             limit("retry_given_up", limits.half_open_every, &set.retry_given_up),
-        ]
+        ];
+        let probes = self.probes.lines().into_iter();
+        lines.extend(probes.map(|(key, value, source)| PolicyLine {
+            key,
+            value,
+            source: source.unwrap_or(Source::Default).to_string(),
+        }));
+        lines
     }
 }
 
 /// Yes or no, and why in words.
 pub(crate) type Answer = Result<Cow<'static, str>, Cow<'static, str>>;
-
-/// As it is written in labels and in the configuration: `500ms`, `30s`, `10m`.
-fn shown(time: Duration) -> String {
-    let millis = time.as_millis();
-    for (unit, factor) in [("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if millis != 0 && millis.is_multiple_of(factor) {
-            return format!("{}{unit}", millis / factor);
-        }
-    }
-    if millis == 0 {
-        "0s".to_string()
-    } else {
-        format!("{millis}ms")
-    }
-}
 
 /// The label that sets that value.
 fn label_of(name: &'static str) -> &'static str {
@@ -313,6 +320,7 @@ mod tests {
                 ..Selector::default()
             },
             set: set.clone(),
+            ..Class::default()
         };
         settings.classes = classes.iter().map(class).collect();
         settings

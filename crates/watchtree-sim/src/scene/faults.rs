@@ -52,6 +52,16 @@ impl ApiFaults<'_> {
         self.0.hosts[0].api.list_takes = Some(Duration::from_millis(millis));
     }
 
+    /// No probe can be run, for that reason, or each can.
+    pub fn probes_fail(&mut self, words: Option<String>) {
+        self.0.hosts[0].api.probes_fail = words;
+    }
+
+    /// A planted defect: a probe that cannot be run is told as one that failed.
+    pub fn invent_failures(&mut self) {
+        self.0.hosts[0].api.invents_failures = true;
+    }
+
     /// The watchdogs cannot see the processes of containers that start from here on.
     pub fn hides_processes(&mut self, hides: bool) {
         self.0.hosts[0].api.hides_processes = hides;

@@ -21,7 +21,7 @@ const KERNEL_TELLS: Duration = Duration::from_millis(1);
 /// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
 const AGAIN: u64 = 1 << 40;
 
-fn to_child(world: &mut World, h: usize, after: Duration, input: ContainerInput) {
+pub(super) fn to_child(world: &mut World, h: usize, after: Duration, input: ContainerInput) {
     let epoch = world.hosts[h].child.epoch();
     world.after(after, SimEvent::ToChild(h, epoch, input));
 }

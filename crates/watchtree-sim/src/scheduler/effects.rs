@@ -4,7 +4,7 @@ use crate::log::Observation;
 use crate::scheduler::event::{PersonStep, SimEvent};
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
-use crate::scheduler::{api, asks, journal, lifecycle, wires};
+use crate::scheduler::{api, asks, journal, lifecycle, probes, wires};
 use crate::state::engine::Verb;
 use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError};
 use watchtree_core::decision::Decision;
@@ -35,6 +35,23 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
         ContainerEffect::HoldProcess { id, pid } => api::hold_process(world, h, id, pid),
         ContainerEffect::LookAtShim { id, pid } => api::look_at_shim(world, h, id, pid),
         ContainerEffect::KillShim { id, shim } => api::kill_shim(world, h, &id, shim),
+        ContainerEffect::Probe {
+            run,
+            id,
+            pid,
+            address: _,
+            method,
+            within,
+        } => {
+            let asked = probes::Asked {
+                run,
+                id,
+                pid,
+                method,
+                within,
+            };
+            probes::probe(world, h, asked);
+        }
         ContainerEffect::Journal(record) => journal::write(world, h, record),
         ContainerEffect::Perform {
             ticket,

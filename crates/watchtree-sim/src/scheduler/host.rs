@@ -53,6 +53,10 @@ pub(crate) struct ApiFaults {
     pub(crate) list_takes: Option<Duration>,
     /// The processes of containers cannot be seen by the watchdogs.
     pub(crate) hides_processes: bool,
+    /// Why no probe can be run.
+    pub(crate) probes_fail: Option<String>,
+    /// A planted defect: a probe that cannot be run is told as one that failed.
+    pub(crate) invents_failures: bool,
 }
 
 /// A process of a container, held by a container-watchdog.

@@ -19,6 +19,7 @@ pub(crate) mod inject_wires;
 pub(crate) mod journal;
 pub(crate) mod lifecycle;
 mod orders;
+mod probes;
 mod sabotage;
 mod wires;
 mod world;

@@ -8,7 +8,7 @@
 mod floor;
 mod proxy;
 mod report;
-mod stats;
+pub(super) mod stats;
 
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet, Plan};

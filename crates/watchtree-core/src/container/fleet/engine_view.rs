@@ -468,7 +468,7 @@ impl EngineView {
 
     /// The engine's manual-stop flag was read, or not. Returns whose it is, if it was asked for.
     pub(super) fn flag_read(&mut self, id: &ContainerId, value: Option<bool>) -> Option<SubjectId> {
-        let is_asked = self.inventory.get_mut(id).is_some_and(|it| it.flag_read(value));
+        let is_asked = self.inventory.get_mut(id).is_some_and(|it| it.flag_mut().read(value));
         let subject = self.inventory.subject_of(id).filter(|_| is_asked)?.clone();
         self.touched.insert(subject.clone());
         Some(subject)

@@ -3,6 +3,7 @@
 
 use super::engine_view::Seen;
 use super::ledger::{Ledger, Queue};
+use super::probing;
 use super::watched::{Answered, Stepped, Watched};
 use super::watchlist::Watchlist;
 use crate::container::climate::Climate;
@@ -11,6 +12,7 @@ use crate::container::engine_calls::{EngineCalls, Lane};
 use crate::container::io::{EngineError, Performed, Recovered, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
+use crate::container::probes::prober::Prober;
 use crate::container::record::{OpenRepair, RepairStep};
 use crate::container::settings::ContainerSettings;
 use crate::container::subject::{Around, Command};
@@ -32,6 +34,7 @@ pub(super) struct Executor {
     deadlines: Deadlines<SubjectId>,
     ledger: Ledger,
     denied: DeniedCalls,
+    prober: Prober,
 }
 
 /// True if the events since the last one are wanted again.
@@ -48,6 +51,7 @@ impl Executor {
             deadlines: Deadlines::default(),
             ledger: Ledger::new(&settings),
             denied: DeniedCalls::default(),
+            prober: Prober::new(settings.seed),
             settings,
         }
     }
@@ -87,6 +91,7 @@ impl Executor {
     /// The subject is no more.
     pub(super) fn forget(&mut self, sid: &SubjectId) {
         self.calls.forget(sid);
+        self.prober.forget(sid);
         self.budget.outbreaks_mut().not_ill(sid);
     }
 
@@ -100,6 +105,10 @@ impl Executor {
         self.budget.outbreaks_mut()
     }
 
+    pub(super) fn prober_mut(&mut self) -> &mut Prober {
+        &mut self.prober
+    }
+
     /// It is to be looked at then at the latest.
     pub(super) fn wake(&mut self, sid: &SubjectId, at: Moment) {
         self.deadlines.arm(sid.clone(), at);
@@ -111,7 +120,8 @@ impl Executor {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.deadlines.next()
+        let all = [self.deadlines.next(), self.prober.next_deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// Calls that are or may be under way.
@@ -154,6 +164,7 @@ impl Executor {
             // By a person, or by the engine of a machine that goes down: the journal keeps it open for the successor.
             return Replay(false);
         }
+        self.follow(now, (sid, watched), seen.observation, climate);
         let policy = watched.policy(&self.settings);
         let places = Places {
             start: self.place(Lane::Starts),
@@ -161,7 +172,7 @@ impl Executor {
         };
         let around = Around {
             settings: &self.settings,
-            observation: seen.observation,
+            observation: &mut *seen.observation,
             continuity: seen.continuity,
             lives: seen.lives,
             policy,
@@ -192,6 +203,8 @@ impl Executor {
         if let Some(at) = wake {
             self.wake(sid, at);
         }
+        // What the step has found out of it may be another reason to probe it, or not to.
+        self.follow(now, (sid, watched), seen.observation, climate);
         if watched.is_well() {
             self.wants_no_call(sid, out);
         }
@@ -204,6 +217,19 @@ impl Executor {
         }
         self.ledger.count_engine_restarts(engine_restarts);
         self.apply(now, sid, queue, out)
+    }
+
+    /// Probes it as it is now, and passes on what is proven.
+    fn follow(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &Watched),
+        it: &mut ContainerObservation,
+        climate: Climate<'_>,
+    ) {
+        let target = probing::target(watched, it, climate.is_leaving);
+        let proven = self.prober.follow(now, sid, target);
+        it.set_probes(proven);
     }
 
     /// Whether its calls are let through is no matter any more.
@@ -225,6 +251,7 @@ impl Executor {
         (sid, watched): (&SubjectId, &mut Watched),
         out: &mut Outbox,
     ) -> Replay {
+        self.prober.forget(sid);
         let mut queue = Queue::new();
         watched.without_container(now, &self.settings, &mut self.ledger.outputs(&mut queue));
         self.wants_no_call(sid, out);

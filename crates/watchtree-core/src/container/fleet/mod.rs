@@ -17,8 +17,10 @@ mod followup;
 mod holders;
 mod ledger;
 mod lost_call;
+mod probing;
 mod relations;
 mod restored;
+mod stops;
 mod watched;
 mod watchlist;
 
@@ -26,13 +28,13 @@ use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
-    Performed, ProcessSeen, Record, Recovered, RunState, Ticket,
+    Performed, ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
 };
 use crate::container::outbox::Outbox;
 use crate::container::policy::{ContainerPolicy, PolicyLines};
 use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
-use crate::container::subject::{Command, StopEvent};
+use crate::container::subject::Command;
 use crate::decision::Decision;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
@@ -43,7 +45,6 @@ use engine_illness::EngineIllness;
 use engine_view::EngineView;
 use executor::{Executor, Replay};
 use followup::{Followup, Taken};
-use watched::StopTaken;
 use watchlist::Watchlist;
 
 /// See the module's text.
@@ -130,6 +131,10 @@ impl ContainerFleet {
         while let Some(sid) = self.executor.pop_due(now) {
             self.engine.touch(sid);
         }
+        while let Some(sid) = self.executor.prober_mut().next_lost(now) {
+            self.engine.touch(sid);
+        }
+        probing::begin(now, self.executor.prober_mut(), out);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
@@ -147,6 +152,7 @@ impl ContainerFleet {
         }
         if climate.hands_off {
             watched.hands_off(now);
+            self.executor.prober_mut().forget(sid);
         } else if watched.is_recovering() {
             self.recover(now, sid, out);
         } else {
@@ -288,7 +294,10 @@ impl ContainerFleet {
         let inspects = match followup {
             None | Some(Followup::Nothing) => false,
             Some(Followup::Inspect) => true,
-            Some(Followup::Stop(signal)) => self.on_stop(now, event, signal, climate),
+            Some(Followup::Stop(signal)) => {
+                let (engine, watched) = (&mut self.engine, &mut self.watched);
+                stops::on_stop(now, (engine, watched), event, signal, climate)
+            }
             Some(Followup::OtherSignal(signal)) => {
                 let subject = self.engine.inventory().subject_of(&event.id);
                 self.watched.take_other_signal(subject, event, signal, out)
@@ -310,34 +319,6 @@ impl ContainerFleet {
             self.write_cursor(climate, out);
         }
         true
-    }
-
-    /// A stop signal was sent or a stop (`signal` = `None`) carried out: ours, or a person's? True if an inspection is to
-    /// tell what came of it.
-    fn on_stop(&mut self, now: Moment, event: &EngineEvent, signal: Option<u32>, climate: Climate<'_>) -> bool {
-        let came = self.engine.continuity().is_live(now).then_some(now);
-        if came.is_none() && self.engine.disown_stop(event, signal) {
-            return true;
-        }
-        let inventory = self.engine.inventory();
-        let of_any = || inventory.subject_of(&event.id);
-        let holder = signal.map_or_else(of_any, |_| inventory.holder_of(&event.id));
-        let Some(subject) = holder.cloned() else { return false };
-        let (Some(watched), Some(it)) = (self.watched.get_mut(&subject), self.engine.get_mut(&event.id)) else {
-            return false;
-        };
-        let at = event.at;
-        match watched.take_stop(now, StopEvent { at, signal, came }, it) {
-            StopTaken::Nothing => false,
-            StopTaken::Inspect => true,
-            // The machine goes down, said or not: no wish to remember. An engine that goes down answers no inspection.
-            StopTaken::Foreign => {
-                if !climate.is_leaving {
-                    watched.foreign_signal(now, it);
-                }
-                true
-            }
-        }
     }
 
     /// The containers were listed, as asked for at that moment.
@@ -421,6 +402,19 @@ impl ContainerFleet {
             } else if let Command::Journal(record) = command {
                 out.journal(record);
             }
+        }
+    }
+
+    /// This process did not run for a while: nobody looked, and what was asked for before counts for nothing.
+    pub(crate) fn stalled(&mut self, now: Moment, out: &mut Outbox) {
+        self.executor.prober_mut().stalled(now);
+        self.stream_broke(now, false, out);
+    }
+
+    /// A run of a probe came to that.
+    pub(crate) fn on_probed(&mut self, now: Moment, run: ProbeRun, answer: ProbeAnswer, out: &mut Outbox) {
+        if let Some(sid) = probing::answered(now, self.executor.prober_mut(), run, answer, out) {
+            self.engine.touch(sid);
         }
     }
 

@@ -60,8 +60,12 @@ pub(crate) enum ManualStopFlag {
 }
 
 impl ManualStopFlag {
+    pub(crate) fn ask(&mut self, now: Moment) {
+        *self = Self::Asked(now);
+    }
+
     /// It was read. False if nobody had asked.
-    pub(super) fn read(&mut self, value: Option<bool>) -> bool {
+    pub(crate) fn read(&mut self, value: Option<bool>) -> bool {
         let asked = matches!(self, Self::Asked(_));
         if asked {
             *self = Self::Known(value);

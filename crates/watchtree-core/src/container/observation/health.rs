@@ -1,11 +1,12 @@
 //! The engine's word for the health of the present incarnation, and what it is worth: see [`health_check`].
 //!
-//! The word comes by inspections and by events; the runs behind it only by inspections. Does not know what follows.
+//! Beside it stands what our own probes prove of it. The word comes by inspections and by events; the runs behind it only by inspections. Does not know what follows.
 //!
 //! [`health_check`]: crate::container::health_check
 
 use crate::container::health_check::{HealthEvidence, of_streak};
 use crate::container::io::{ContainerView, Health, RunState};
+use crate::container::probes::probed::ProbeEvidence;
 use alloc::string::String;
 
 /// See the module's text.
@@ -16,6 +17,7 @@ pub(super) struct HealthWord {
     is_bare: bool,
     /// The newest run when it was paused: what failed before says nothing of what runs again.
     before_pause: Option<String>,
+    probes: ProbeEvidence,
 }
 
 impl HealthWord {
@@ -32,6 +34,20 @@ impl HealthWord {
         if view.run == RunState::Paused {
             self.before_pause = view.health_failures.last().map(|run| run.ended.clone());
         }
+    }
+
+    pub(super) fn set_probes(&mut self, probes: ProbeEvidence) {
+        self.probes = probes;
+    }
+
+    /// What is known by it alone, and by the probes alone.
+    pub(super) fn apart(&self, view: Option<&ContainerView>) -> (Option<HealthEvidence>, &ProbeEvidence) {
+        (self.evidence(view), &self.probes)
+    }
+
+    /// What is known by it and by the probes; `None` = an inspection must tell.
+    pub(super) fn with_probes(&self, view: Option<&ContainerView>) -> Option<HealthEvidence> {
+        self.probes.beside(self.evidence(view))
     }
 
     /// What is known by it; `None` = an inspection must tell.

@@ -29,6 +29,7 @@ pub(crate) use stop_terms::{StopTerms, is_by_sigkill};
 
 use super::health_check::HealthEvidence;
 use super::io::{ContainerId, ContainerView, EngineEvent, EngineTime, EventAction, Health, RunState};
+use super::probes::probed::ProbeEvidence;
 use crate::subject::Incarnation;
 use crate::time::Moment;
 use alloc::string::String;
@@ -119,9 +120,11 @@ impl ContainerObservation {
                 self.signals.record_stop(event.at);
                 self.heard_stop(now, event.at, false);
             }
-            EventAction::Pause if live && self.began() <= event.at => self.runs_as(RunState::Running, RunState::Paused),
+            EventAction::Pause if live && self.began() <= event.at => {
+                status::shown_as(&mut self.view, RunState::Running, RunState::Paused)
+            }
             EventAction::Unpause if live && self.began() <= event.at => {
-                self.runs_as(RunState::Paused, RunState::Running)
+                status::shown_as(&mut self.view, RunState::Paused, RunState::Running)
             }
             EventAction::Oom if self.began() <= event.at => self.present.oom = Some(event.at),
             EventAction::Health(word) if self.began() <= event.at => self.present.health.take_event(word),
@@ -134,13 +137,6 @@ impl ContainerObservation {
     fn heard_stop(&mut self, now: Moment, at: EngineTime, shows: bool) {
         self.stops.heard(at, now);
         self.present.stop_came = Some((at, now)).filter(|_| shows).or(self.present.stop_came);
-    }
-
-    /// A person's pause counts from its event on, however long the next inspection takes. A replayed one may be over by now.
-    fn runs_as(&mut self, before: RunState, after: RunState) {
-        if let Some(view) = self.view.as_mut().filter(|view| view.run == before) {
-            view.run = after;
-        }
     }
 
     /// Stamped before the life it came in.
@@ -320,9 +316,18 @@ impl ContainerObservation {
         self.present.saw_down(now, false);
     }
 
-    /// What its health check proves; `None` = an inspection must tell.
+    /// What its health check and its probes prove; `None` = an inspection must tell.
     pub(crate) fn health(&self) -> Option<HealthEvidence> {
-        self.present.health.evidence(self.view.as_ref())
+        self.present.health.with_probes(self.view.as_ref())
+    }
+
+    /// What its health check alone, and what its probes alone prove.
+    pub(crate) fn check_and_probes(&self) -> (Option<HealthEvidence>, &ProbeEvidence) {
+        self.present.health.apart(self.view.as_ref())
+    }
+
+    pub(crate) fn set_probes(&mut self, probes: ProbeEvidence) {
+        self.present.health.set_probes(probes);
     }
 
     /// Is it open what the engine's word for its health is worth, or does a list have another word?
@@ -345,13 +350,8 @@ impl ContainerObservation {
         self.present.flag
     }
 
-    pub(crate) fn ask_flag(&mut self, now: Moment) {
-        self.present.flag = ManualStopFlag::Asked(now);
-    }
-
-    /// The flag was read. False if nobody had asked.
-    pub(crate) fn flag_read(&mut self, value: Option<bool>) -> bool {
-        self.present.flag.read(value)
+    pub(crate) fn flag_mut(&mut self) -> &mut ManualStopFlag {
+        &mut self.present.flag
     }
 
     pub(crate) fn backoff(&self) -> EngineBackoff {

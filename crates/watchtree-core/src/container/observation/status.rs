@@ -50,6 +50,13 @@ pub(super) fn status((view, asked): (&ContainerView, Moment), times: &EventTimes
     }
 }
 
+/// A person's pause counts from its event on, however long the next inspection takes. A replayed one may be over by now.
+pub(super) fn shown_as(view: &mut Option<ContainerView>, before: RunState, after: RunState) {
+    if let Some(view) = view.as_mut().filter(|view| view.run == before) {
+        view.run = after;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     //! An answer that overtook an event, or the other way.

@@ -129,9 +129,9 @@ fn an_end_that_only_an_inspection_shows_has_no_event() {
 #[test]
 fn the_flag_is_known_only_where_it_was_asked_for_and_a_new_incarnation_forgets_it() {
     let mut it = running();
-    assert!(!it.flag_read(Some(true)));
-    it.ask_flag(at(1));
-    assert!(it.flag_read(Some(true)) && it.flag() == ManualStopFlag::Known(Some(true)));
+    assert!(!it.flag_mut().read(Some(true)));
+    it.flag_mut().ask(at(1));
+    assert!(it.flag_mut().read(Some(true)) && it.flag() == ManualStopFlag::Known(Some(true)));
     it.take(at(40), &event(3000, EventAction::Start), true);
     assert_eq!(it.flag(), ManualStopFlag::NotAsked);
 }

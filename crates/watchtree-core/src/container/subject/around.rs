@@ -119,7 +119,7 @@ impl Around<'_> {
             Missing::Time => {}
             Missing::Inspection => self.inspect(now, out),
             Missing::Flag => {
-                self.observation.ask_flag(now);
+                self.observation.flag_mut().ask(now);
                 out.command(Command::ReadFlag(self.observation.id().clone()));
             }
             Missing::Replay => out.command(Command::Replay),

@@ -49,16 +49,16 @@ pub(super) fn running(
     if let Some(since) = phantom_since(it).filter(|since| *since + END_IS_LATE <= now) {
         return phantom(now, since);
     }
-    let evidence = || vec![words::health_evidence(now, it)];
+    let evidence = || words::health_evidence(now, it);
     match it.health() {
         // The event that said so has asked for an inspection, which is repeated until one has told.
         None => Assessment::Unclear,
         Some(HealthEvidence::Failing) => Assessment::Unhealthy {
-            how: "unhealthy".to_string(),
+            how: words::how_ill(it),
             evidence: evidence(),
         },
         Some(HealthEvidence::CannotRun) => Assessment::Unchecked {
-            how: "its health check cannot be run".to_string(),
+            how: words::what_cannot_be_run(it),
             evidence: evidence(),
             is_new: startup.was_ever_well(it.id()),
         },

@@ -6,7 +6,7 @@ use super::first;
 use super::present::PresentIncarnation;
 use super::stable_run::STABLE_AFTER;
 use super::stale::Stale;
-use super::words::{enabled, why_no_check};
+use super::words::{enabled, what_failed, why_no_check};
 use crate::container::health_check::HealthEvidence;
 use crate::container::io::RestartPolicy;
 use crate::container::namespace_away::NamespaceAway;
@@ -79,7 +79,7 @@ impl ContainerGuards<'_> {
                 let why = why_no_check(around.observation);
                 Block::new(why, State::Degraded).keyed("its check cannot be run").into()
             }
-            _ => GuardResult::pass("its health check ran and failed"),
+            _ => GuardResult::pass(format!("{} ran and failed", what_failed(around.observation))),
         });
         let heals = self.policy.heals_unhealthy(around.settings.heal);
         admission.ask(Guard::Enabled, || enabled(heals, State::Unhealthy));

@@ -122,6 +122,11 @@ impl ContainerSubject {
         self.startup = startup;
     }
 
+    /// That life of it was well once.
+    pub(crate) fn has_been_well(&self, life: &Incarnation) -> bool {
+        self.startup.has_been_well(life)
+    }
+
     pub(crate) fn present(&self) -> &PresentIncarnation {
         &self.present
     }

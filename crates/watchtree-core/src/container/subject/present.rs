@@ -48,11 +48,11 @@ impl PresentIncarnation {
         &self.incarnation
     }
 
-    pub(super) fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> Moment {
         self.since
     }
 
-    pub(super) fn signal_at(&self) -> Option<Moment> {
+    pub(crate) fn signal_at(&self) -> Option<Moment> {
         self.signal_at
     }
 

@@ -4,6 +4,7 @@ use crate::container::health_check::{CheckOutcome, CheckRun, HealthEvidence};
 use crate::container::io::Health;
 use crate::container::observation::ContainerObservation;
 use crate::container::policy::{Answer, ContainerPolicy};
+use crate::container::probes::probed::{Readiness, STARTUP};
 use crate::container::refused_call;
 use crate::subject::Incarnation;
 use crate::supervisor::{Block, GuardResult, Shown, Supervision};
@@ -11,6 +12,7 @@ use crate::time::{Duration, Moment, seconds};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 pub(super) fn enabled(answer: Answer, shown: State) -> GuardResult {
     match answer {
@@ -31,13 +33,38 @@ pub(super) fn running(it: &ContainerObservation, policy: &ContainerPolicy, on_cy
             let why = "running; the engine says unhealthy because it has stopped checking: no check has failed since";
             (State::Starting, why)
         }
-        Some(HealthEvidence::NotYet) => (State::Starting, "running, health check starting"),
-        _ if policy.remarks().next().is_some() => (State::Degraded, "running, with a bad label"),
-        _ if on_cycle => (State::Degraded, "running, and its dependencies lead back to itself"),
-        Some(HealthEvidence::Passing) => (State::Ok, "running, healthy"),
-        _ => (State::Ok, "running"),
+        Some(HealthEvidence::NotYet) => (State::Starting, not_yet(it)),
+        health => match (readiness(it), health) {
+            (Some(shown), _) => return shown,
+            _ if policy.remarks().next().is_some() => (State::Degraded, "running, with a bad label"),
+            _ if on_cycle => (State::Degraded, "running, and its dependencies lead back to itself"),
+            (None, Some(HealthEvidence::Passing)) => (State::Ok, "running, healthy"),
+            (None, _) => (State::Ok, "running"),
+        },
     };
     Shown::new(state, why)
+}
+
+/// Which of them has not said anything yet.
+fn not_yet(it: &ContainerObservation) -> &'static str {
+    match it.check_and_probes() {
+        (Some(HealthEvidence::NotYet), _) => "running, health check starting",
+        (_, probes) if probes.by == STARTUP => "running, its startup probe has not passed yet",
+        _ => "running, not probed yet",
+    }
+}
+
+/// What its readiness probe says, if it is not simply ready. It is shown, and nothing else.
+fn readiness(it: &ContainerObservation) -> Option<Shown> {
+    Some(match &it.check_and_probes().1.readiness {
+        Readiness::NoProbe | Readiness::Ready => return None,
+        Readiness::NotYet => Shown::new(State::Starting, "running, not known to be ready yet"),
+        Readiness::NotReady(words) => Shown::new(State::Degraded, format!("running, not ready: {words}")),
+        Readiness::Unknown(words) => {
+            let why = format!("running; its readiness probe cannot be run: {words}");
+            Shown::new(State::Degraded, why)
+        }
+    })
 }
 
 /// It was made, and no start of it has come to anything.
@@ -108,7 +135,61 @@ pub(super) fn end_evidence(now: Moment, it: &ContainerObservation) -> impl Itera
         .chain(memory)
 }
 
-pub(super) fn health_evidence(now: Moment, it: &ContainerObservation) -> Evidence {
+/// Is that by its probes, and is it by its health check?
+fn is_by(it: &ContainerObservation, health: HealthEvidence) -> (bool, bool) {
+    let (check, probes) = it.check_and_probes();
+    (probes.health == health, check == Some(health))
+}
+
+/// `unhealthy`, or by which probe.
+pub(super) fn how_ill(it: &ContainerObservation) -> String {
+    match is_by(it, HealthEvidence::Failing) {
+        (true, false) => format!("{} fails", it.check_and_probes().1.by),
+        (true, true) => format!("unhealthy, and {} fails", it.check_and_probes().1.by),
+        (false, _) => "unhealthy".to_string(),
+    }
+}
+
+/// By what it is ill: `its health check`.
+pub(super) fn what_failed(it: &ContainerObservation) -> &'static str {
+    match is_by(it, HealthEvidence::Failing) {
+        (true, false) => it.check_and_probes().1.by,
+        _ => "its health check",
+    }
+}
+
+/// `its health check cannot be run`
+pub(super) fn what_cannot_be_run(it: &ContainerObservation) -> String {
+    let what = match is_by(it, HealthEvidence::CannotRun) {
+        (true, false) => it.check_and_probes().1.by,
+        _ => "its health check",
+    };
+    format!("{what} cannot be run")
+}
+
+/// The facts by which it is ill, or by which nothing is known.
+pub(super) fn health_evidence(now: Moment, it: &ContainerObservation) -> Vec<Evidence> {
+    let health = it.health().unwrap_or_default();
+    let (by_probes, by_check) = is_by(it, health);
+    let probes = by_probes.then(|| probe_words(it));
+    let check = (by_check || !by_probes).then(|| check_words(it));
+    let words = check.into_iter().chain(probes);
+    words
+        .map(|it| Evidence::new(EvidenceKind::HealthCheck, now, it))
+        .collect()
+}
+
+/// `its liveness probe fails, 3 times in a row: http :80/healthz: status 503`
+fn probe_words(it: &ContainerObservation) -> String {
+    let probes = it.check_and_probes().1;
+    let what = match probes.health {
+        HealthEvidence::CannotRun => "cannot be run".to_string(),
+        _ => format!("fails, {} times in a row", probes.failures),
+    };
+    format!("{} {what}: {}", probes.by, probes.words)
+}
+
+fn check_words(it: &ContainerObservation) -> String {
     let streak = it.view().map_or(0, |view| view.health_streak);
     let what = match it.health() {
         Some(HealthEvidence::CannotRun) => "could not be run",
@@ -116,30 +197,34 @@ pub(super) fn health_evidence(now: Moment, it: &ContainerObservation) -> Evidenc
     };
     let newest = it.view().and_then(|view| view.health_failures.last());
     let words = newest.map(|run| format!(": {}", run.words())).unwrap_or_default();
-    let detail = format!("its health check {what}, {streak} times in a row{words}");
-    Evidence::new(EvidenceKind::HealthCheck, now, detail)
+    format!("its health check {what}, {streak} times in a row{words}")
 }
 
-/// Why its health check cannot be run: the newest run that says so.
+/// Why its health check or its probe cannot be run: the newest run that says so.
 pub(super) fn why_no_check(it: &ContainerObservation) -> String {
+    let left_alone = "nothing is known of the container itself, so it is left alone";
+    if is_by(it, HealthEvidence::CannotRun) == (true, false) {
+        return format!("{}; {left_alone}", it.check_and_probes().1.words);
+    }
     let runs = it.view().map_or(&[][..], |view| &view.health_failures);
     let mut newest = runs.iter().rev();
     let run = newest
         .find(|run| run.outcome() == CheckOutcome::CannotRun)
         .or(runs.last());
     let words = run.map(CheckRun::words).unwrap_or_default();
-    format!("{words}; nothing is known of the container itself, so it is left alone")
+    format!("{words}; {left_alone}")
 }
 
 /// What is shown of one that was started again, runs, and is known not to be well; nothing else is to be said of it.
 pub(super) fn verifying(it: &ContainerObservation, grace: Duration) -> Option<Shown> {
     Some(match it.health()? {
         HealthEvidence::Failing => {
-            let why = format!("started, and its health check fails; startup grace: {}", seconds(grace));
+            let what = what_failed(it);
+            let why = format!("started, and {what} fails; startup grace: {}", seconds(grace));
             Shown::new(State::Unhealthy, why)
         }
         HealthEvidence::CannotRun => {
-            let why = format!("started; its health check cannot be run: {}", why_no_check(it));
+            let why = format!("started; {}: {}", what_cannot_be_run(it), why_no_check(it));
             Shown::new(State::Degraded, why)
         }
         HealthEvidence::NoCheck | HealthEvidence::NotYet | HealthEvidence::Passing => return None,

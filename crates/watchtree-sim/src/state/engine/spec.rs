@@ -90,6 +90,10 @@ pub struct Program {
     pub runs_for: Option<(Duration, i64)>,
     /// It cannot be started: exit code (126, 127) and the runtime's words.
     pub cannot_start: Option<(i64, String)>,
+    /// It serves nobody before that long after each start.
+    pub comes_up: Option<Duration>,
+    /// What it says to whom asks it so (`http :80/ready`), where that is no.
+    pub says_no: BTreeMap<String, String>,
 }
 
 impl Program {
