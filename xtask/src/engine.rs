@@ -51,6 +51,11 @@ impl Engine {
         }
     }
 
+    /// The engine that serves this socket.
+    pub(crate) fn at(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
     pub(crate) fn socket(&self) -> &std::path::Path {
         &self.socket
     }

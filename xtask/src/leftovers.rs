@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Name of the file in a run's folder that says whose it is.
 const OWNER_FILE: &str = "owner";
 /// Names of the folders of runs begin so.
-const FOLDERS: [&str; 2] = ["wt-demo-", "wt-bench-"];
+const FOLDERS: [&str; 3] = ["wt-demo-", "wt-bench-", "wt-torture-"];
 /// How long a daemon may take to end in order.
 const END: Duration = Duration::from_secs(15);
 
@@ -47,7 +47,11 @@ fn is_dead(owner: &str) -> Result<bool> {
     }
 }
 
-fn sweep_folders(report: &dyn Fn(&str)) -> Result<()> {
+/// Takes away the folders of dead runs, and ends the daemons in them.
+///
+/// # Errors
+/// Something cannot be taken away.
+pub(crate) fn sweep_folders(report: &dyn Fn(&str)) -> Result<()> {
     let all = std::env::temp_dir();
     for entry in std::fs::read_dir(&all).with_context(|| all.display().to_string())? {
         let path = entry?.path();

@@ -27,6 +27,7 @@ mod prerequisites;
 mod process;
 mod sh;
 mod tidy;
+mod torture;
 mod victim;
 mod victims;
 
@@ -86,6 +87,8 @@ enum Command {
         #[arg(long)]
         record: bool,
     },
+    /// Hurts thirty containers, their engine and the watchdog at random, and judges all that the watchdog does.
+    Torture(torture::Torture),
     /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
     Pdeathsig {
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Dist => dist::make().map(drop),
         Command::Documents { only } => documents::run(&only),
         Command::Mutants { seed, sample, record } => mutants::run(mutants::Plan { seed, sample, record }),
+        Command::Torture(how) => torture::run(&how),
         Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {

@@ -28,24 +28,8 @@ impl Image {
     /// # Errors
     /// The build, `tar`, or the engine failed.
     pub(crate) fn make(engine: &Engine, run: &str) -> Result<Self> {
-        let file = victim::build()?;
-        let folder = file.parent().context("the victim lies in a folder")?;
-        let mut tar = Command::new("tar");
-        tar.arg("--create")
-            .arg("--directory")
-            .arg(folder)
-            .args(["--owner=0", "--group=0", "--mode=0755"]);
-        tar.args(["--transform=s/.*/victim/", "watchtree-victim"]);
-        let output = tar.output().context("cannot start `tar`")?;
-        if !output.status.success() {
-            bail!(
-                "`{}` failed: {}",
-                sh::line(&tar),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
         let name = format!("watchtree-victim:{run}");
-        engine.import(&name, &Owner::me()?, &output.stdout)?;
+        engine.import(&name, &Owner::me()?, &victim_tar()?)?;
         Ok(Self {
             engine: engine.clone(),
             name,
@@ -59,6 +43,30 @@ impl Drop for Image {
             errln!("while cleaning up: {error:#}");
         }
     }
+}
+
+/// Builds the victim; gives a tar file with it at `/victim`.
+///
+/// # Errors
+/// The build or `tar` failed.
+pub(crate) fn victim_tar() -> Result<Vec<u8>> {
+    let file = victim::build()?;
+    let folder = file.parent().context("the victim lies in a folder")?;
+    let mut tar = Command::new("tar");
+    tar.arg("--create")
+        .arg("--directory")
+        .arg(folder)
+        .args(["--owner=0", "--group=0", "--mode=0755"]);
+    tar.args(["--transform=s/.*/victim/", "watchtree-victim"]);
+    let output = tar.output().context("cannot start `tar`")?;
+    if !output.status.success() {
+        bail!(
+            "`{}` failed: {}",
+            sh::line(&tar),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(output.stdout)
 }
 
 /// Which network a victim lives in.

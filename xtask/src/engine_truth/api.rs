@@ -4,11 +4,10 @@
 use crate::engine::{OWNER_LABEL, RUN_LABEL, percent_encode};
 use crate::http::{self, Answer};
 use crate::owner::Owner;
-use crate::{sh, victim};
-use anyhow::{Context, Result, bail};
+use crate::victims;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Longest call.
@@ -139,7 +138,7 @@ impl Api {
 
     /// Imports the victim's images: two that differ in a label alone.
     pub(super) fn import_images(&self) -> Result<()> {
-        let tar = victim_tar()?;
+        let tar = victims::victim_tar()?;
         for number in 0..IMAGES.len() {
             let image = self.image(number);
             let (name, tag) = image.split_once(':').unwrap_or((&image, "1"));
@@ -160,26 +159,6 @@ impl Api {
         }
         Ok(())
     }
-}
-
-fn victim_tar() -> Result<Vec<u8>> {
-    let file = victim::build()?;
-    let folder: &Path = file.parent().context("the victim lies in a folder")?;
-    let mut tar = Command::new("tar");
-    tar.arg("--create").arg("--directory").arg(folder);
-    tar.args([
-        "--owner=0",
-        "--group=0",
-        "--mode=0755",
-        "--transform=s/.*/victim/",
-        "watchtree-victim",
-    ]);
-    let output = tar.output().context("cannot start `tar`")?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        bail!("`{}` failed: {}", sh::line(&tar), words.trim());
-    }
-    Ok(output.stdout)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod listen;
 mod observe;
 mod place;
 mod player;
-mod rig;
+pub(crate) mod rig;
 mod rows;
 mod settings;
 

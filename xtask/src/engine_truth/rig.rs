@@ -4,7 +4,9 @@
 //! The first process of the namespaces holds them and reads its input: when the recorder ends, however it does, the
 //! kernel ends everything in them. `/run` of the engine is a tmpfs, so that a power cut empties it as a reboot does.
 
+use crate::process::Process;
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,14 +16,14 @@ const START: Duration = Duration::from_secs(60);
 
 /// What kind of engine.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kind {
-    pub(super) live_restore: bool,
+pub(crate) struct Kind {
+    pub(crate) live_restore: bool,
     /// The folder of another distribution whose programs are taken.
-    pub(super) root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// See the top of this file.
-pub(super) struct Rig {
+pub(crate) struct Rig {
     dir: PathBuf,
     kind: Kind,
     holder: Option<Child>,
@@ -48,7 +50,7 @@ wait $!
 
 impl Rig {
     /// Makes an engine under that folder, which must have a short path, and starts it.
-    pub(super) fn up(dir: &Path, kind: Kind) -> Result<Self> {
+    pub(crate) fn up(dir: &Path, kind: Kind) -> Result<Self> {
         let dir = dir.canonicalize()?;
         let wrapper = format!(
             "#!/bin/sh\nif [ -e {0}/exec-broken ]; then for w in \"$@\"; do if [ \"$w\" = exec ]; then echo 'exec is broken' >&2; \
@@ -76,22 +78,22 @@ impl Rig {
         Ok(rig)
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("docker.sock")
     }
 
     /// True unless it was killed, ended, or its power cut.
-    pub(super) fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.dockerd.is_some()
     }
 
     /// Where containers' `/ctl` lie.
-    pub(super) fn ctl(&self) -> PathBuf {
+    pub(crate) fn ctl(&self) -> PathBuf {
         self.dir.join("ctl")
     }
 
     /// Where the engine keeps its containers.
-    pub(super) fn data_root(&self) -> PathBuf {
+    pub(crate) fn data_root(&self) -> PathBuf {
         self.dir.join("data")
     }
 
@@ -123,19 +125,13 @@ impl Rig {
     }
 
     /// The first process of the namespaces, seen from outside.
-    fn init_pid(&self) -> Result<u32> {
+    pub(crate) fn init_pid(&self) -> Result<u32> {
         child_of(self.holder.as_ref().context("no namespaces are held")?.id())
     }
 
     /// A command inside the namespaces.
     fn inside(&self, words: &[&str]) -> Result<Command> {
-        let mut command = Command::new("nsenter");
-        let target = self.init_pid()?.to_string();
-        command
-            .args(["--target", &target, "--mount", "--net", "--pid", "--"])
-            .args(words);
-        command.stdin(Stdio::null());
-        Ok(command)
+        Ok(inside(self.init_pid()?, words))
     }
 
     fn spawn(&self, words: &[&str]) -> Result<Child> {
@@ -148,25 +144,31 @@ impl Rig {
         command.spawn().with_context(|| format!("cannot start {words:?}"))
     }
 
+    fn start_containerd(&mut self) -> Result<()> {
+        let dir = self.dir.display().to_string();
+        let [root, state, address] =
+            ["containerd", "run/containerd", "run/containerd.sock"].map(|it| format!("{dir}/{it}"));
+        let words = ["containerd", "--root", &root, "--state", &state, "--address", &address];
+        self.containerd = Some(self.spawn(&words)?);
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.inside(&["test", "-S", &address])?.status()?.success() {
+            if until < Instant::now() {
+                bail!("containerd does not listen within 20 s; see {dir}/log");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// Starts what does not run, and waits until the API answers.
-    pub(super) fn start(&mut self) -> Result<()> {
+    pub(crate) fn start(&mut self) -> Result<()> {
         if self.holder.is_none() {
             self.hold()?;
         }
-        let dir = self.dir.display().to_string();
         if self.containerd.is_none() {
-            let [root, state, address] =
-                ["containerd", "run/containerd", "run/containerd.sock"].map(|it| format!("{dir}/{it}"));
-            let words = ["containerd", "--root", &root, "--state", &state, "--address", &address];
-            self.containerd = Some(self.spawn(&words)?);
-            let until = Instant::now() + Duration::from_secs(20);
-            while !self.inside(&["test", "-S", &address])?.status()?.success() {
-                if until < Instant::now() {
-                    bail!("containerd does not listen within 20 s; see {dir}/log");
-                }
-                std::thread::sleep(Duration::from_millis(50));
-            }
+            self.start_containerd()?;
         }
+        let dir = self.dir.display().to_string();
         let words = [
             "dockerd".to_owned(),
             format!("--config-file={dir}/daemon.json"),
@@ -200,7 +202,7 @@ impl Rig {
     }
 
     /// Sends dockerd that signal and waits for its end.
-    pub(super) fn end(&mut self, signal: &str) -> Result<()> {
+    pub(crate) fn end(&mut self, signal: &str) -> Result<()> {
         let mut dockerd = self.dockerd.take().context("the engine does not run")?;
         let pid = child_of(dockerd.id())?.to_string();
         crate::sh::run(Command::new("kill").args([&format!("-{signal}"), &pid]))?;
@@ -208,7 +210,7 @@ impl Rig {
     }
 
     /// Ends every process of the namespaces at once, and what a reboot forgets.
-    pub(super) fn power_cut(&mut self) -> Result<()> {
+    pub(crate) fn power_cut(&mut self) -> Result<()> {
         let init = self.init_pid()?.to_string();
         crate::sh::run(Command::new("kill").args(["-9", &init]))?;
         thaw(&self.dir);
@@ -220,8 +222,23 @@ impl Rig {
         Ok(())
     }
 
+    /// Sends dockerd that signal and waits for nothing: STOP and CONT freeze and thaw it.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let dockerd = self.dockerd.as_ref().context("the engine does not run")?;
+        Process::open(i32::try_from(child_of(dockerd.id())?)?)?.signal(signal)
+    }
+
+    /// Kills containerd, which leaves the containers running, and starts it again after `away`.
+    pub(crate) fn restart_containerd(&mut self, away: Duration) -> Result<()> {
+        let mut containerd = self.containerd.take().context("containerd does not run")?;
+        Process::open(i32::try_from(child_of(containerd.id())?)?)?.signal(Signal::KILL)?;
+        containerd.wait().context("waiting for the end of containerd")?;
+        std::thread::sleep(away);
+        self.start_containerd()
+    }
+
     /// From now on each `exec` of the runtime fails, or none does.
-    pub(super) fn set_exec_broken(&self, broken: bool) -> Result<()> {
+    pub(crate) fn set_exec_broken(&self, broken: bool) -> Result<()> {
         let flag = self.dir.join("exec-broken");
         match broken {
             true => std::fs::write(flag, "").map_err(Into::into),
@@ -242,19 +259,31 @@ impl Drop for Rig {
     }
 }
 
+/// A command inside the namespaces that this process is in: the child of an `nsenter`, which ends with it.
+pub(crate) fn inside(target: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    let target = target.to_string();
+    command
+        .args(["--target", &target, "--mount", "--net", "--pid", "--"])
+        .args(words);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// What the engine under that folder said last.
-pub(super) fn last_words(dir: &Path) -> Vec<String> {
+pub(crate) fn last_words(dir: &Path) -> Vec<String> {
     let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
     log.lines().rev().take(10).map(str::to_owned).collect()
 }
 
-fn child_of(pid: u32) -> Result<u32> {
+pub(crate) fn child_of(pid: u32) -> Result<u32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
     let first = text.split_whitespace().next().and_then(|word| word.parse().ok());
     first.with_context(|| format!("process {pid} has no child"))
 }
 
-fn cgroup(dir: &Path) -> String {
+/// The control group of all its containers.
+pub(crate) fn cgroup(dir: &Path) -> String {
     format!(
         "engine-truth-{}",
         dir.file_name()
