@@ -225,13 +225,13 @@ impl Rig {
     /// Sends dockerd that signal and waits for nothing: STOP and CONT freeze and thaw it.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let dockerd = self.dockerd.as_ref().context("the engine does not run")?;
-        Process::open(i32::try_from(child_of(dockerd.id())?)?)?.signal(signal)
+        signal_inside(dockerd.id(), signal)
     }
 
     /// Kills containerd, which leaves the containers running, and starts it again after `away`.
     pub(crate) fn restart_containerd(&mut self, away: Duration) -> Result<()> {
         let mut containerd = self.containerd.take().context("containerd does not run")?;
-        Process::open(i32::try_from(child_of(containerd.id())?)?)?.signal(Signal::KILL)?;
+        signal_inside(containerd.id(), Signal::KILL)?;
         containerd.wait().context("waiting for the end of containerd")?;
         std::thread::sleep(away);
         self.start_containerd()
@@ -268,6 +268,15 @@ pub(crate) fn inside(target: u32, words: &[&str]) -> Command {
         .args(words);
     command.stdin(Stdio::null());
     command
+}
+
+/// Signals the child of an `nsenter`, which freezes itself with its child and has to be thawed too.
+pub(crate) fn signal_inside(nsenter: u32, signal: Signal) -> Result<()> {
+    Process::open(i32::try_from(child_of(nsenter)?)?)?.signal(signal)?;
+    match signal {
+        Signal::CONT => Process::open(i32::try_from(nsenter)?)?.signal(signal),
+        _ => Ok(()),
+    }
 }
 
 /// What the engine under that folder said last.

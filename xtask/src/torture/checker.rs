@@ -65,6 +65,7 @@ impl Checker {
         let due: Vec<Note> = due.into_values().collect();
         for note in &due {
             self.take(note);
+            self.broken.extend(self.repairs.check(&self.facts, note.at));
         }
         self.broken.extend(self.repairs.check(&self.facts, until));
         due

@@ -3,8 +3,7 @@
 use super::notes::{Presence, What};
 use super::plan::{EngineFault, WatchdogFault};
 use super::stage::Stage;
-use crate::engine_truth::rig::{Rig, child_of, inside};
-use crate::process::Process;
+use crate::engine_truth::rig::{Rig, child_of, inside, signal_inside};
 use crate::{http, interrupt};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -72,7 +71,6 @@ pub(super) struct Watchdog {
     program: PathBuf,
     dir: PathBuf,
     child: Option<Child>,
-    process: Option<Process>,
 }
 
 impl Watchdog {
@@ -92,7 +90,6 @@ impl Watchdog {
             program,
             dir: dir.to_owned(),
             child: None,
-            process: None,
         })
     }
 
@@ -113,20 +110,17 @@ impl Watchdog {
         let outer = child.id();
         self.child = Some(child);
         let inner = || Ok(child_of(outer).ok());
-        let (pid, _) = interrupt::wait("its process", Instant::now(), READY, Duration::from_millis(5), inner)?;
-        self.process = Some(Process::open(i32::try_from(pid)?)?);
-        Ok(())
+        interrupt::wait("its process", Instant::now(), READY, Duration::from_millis(5), inner).map(drop)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().context("it does not run")?.signal(signal)
+        signal_inside(self.child.as_ref().context("it does not run")?.id(), signal)
     }
 
     fn await_end(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else {
             return Ok(());
         };
-        self.process = None;
         let ended = || Ok(child.try_wait()?.map(drop));
         interrupt::wait(
             "the watchdog's end",

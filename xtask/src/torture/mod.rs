@@ -208,7 +208,8 @@ impl Run<'_> {
             .join()
             .map_err(|_| anyhow::anyhow!("a panic"))?
             .context("the engine")?;
-        converged.and(played).and(ended.context("the watchdog"))
+        // What ended by itself is the cause of the rest.
+        ended.context("the watchdog").and(played).and(converged)
     }
 
     /// Judges while the acts are done.
