@@ -118,9 +118,10 @@ fn list(stage: &Stage) {
             continue;
         };
         let mut seen = BTreeMap::new();
-        for (id, state, _) in list {
+        for (id, state, status) in list {
             let alive = kernel::is_alive(&stage.group, &id);
-            let listed = Listed { state, alive };
+            let code = exit_code(&status);
+            let listed = Listed { state, alive, code };
             if known.get(&id) != Some(&listed) {
                 stage.tape.note_at(at, &id, What::Listed(listed.clone()));
             }
@@ -128,6 +129,12 @@ fn list(stage: &Stage) {
         }
         known = seen;
     }
+}
+
+/// Of `Exited (137) 5 seconds ago`.
+fn exit_code(status: &str) -> Option<i32> {
+    let (_, rest) = status.split_once("Exited (")?;
+    rest.split(')').next()?.parse().ok()
 }
 
 fn tree(stage: &Stage) {
@@ -143,9 +150,9 @@ fn tree(stage: &Stage) {
         for node in tree["tree"].as_array().into_iter().flatten() {
             collect(node, &mut shown);
         }
-        for slot in 0..WORLD.len() {
+        for (slot, spec) in WORLD.iter().enumerate() {
             let id = stage.id(slot);
-            let now = shown.get(&WORLD[slot].subject()).cloned();
+            let now = shown.get(&spec.subject()).cloned();
             let (state, why) = now.unwrap_or_else(|| ("missing".to_owned(), "not in the tree".to_owned()));
             if known.get(&id) != Some(&state) {
                 stage.tape.note_at(at, &id, What::Shown(state.clone(), why));

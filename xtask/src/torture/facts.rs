@@ -33,6 +33,9 @@ pub(super) enum Meant {
     Any,
 }
 
+/// An event that has not come after this does not come.
+const UNSEEN: Ms = 3000;
+
 /// A container.
 #[derive(Clone, Debug)]
 pub(super) struct Life {
@@ -211,6 +214,18 @@ impl Life {
         }
     }
 
+    /// An end that no event tells of: it came while no engine was there that keeps its containers.
+    fn take_listed(&mut self, at: Ms, listed: &Listed, engine: Presence) {
+        self.listed = Some(listed.clone());
+        let unseen = self.runs && listed.state == "exited" && self.started + UNSEEN < at && self.ask.is_none();
+        if let (true, Some(code)) = (unseen, listed.code) {
+            self.take_die(at, code, engine);
+            if code == 0 && self.meant == Meant::Finished {
+                self.mean_any(at);
+            }
+        }
+    }
+
     /// Restarts that count to its budget, within the window that ends then.
     pub(super) fn restarts(&self, at: Ms) -> usize {
         let window = WORLD[self.slot].limits().window;
@@ -269,7 +284,7 @@ impl Facts {
             What::Policy(policy) => life.restart = policy,
             What::Deploys(true) => life.deploys_since = Some(at),
             What::Deploys(false) => (life.deploys_since, life.deployed) = (None, at),
-            What::Listed(listed) => life.listed = Some(listed.clone()),
+            What::Listed(listed) => life.take_listed(at, listed, engine),
             What::Shown(state, why) => {
                 let since = life
                     .shown

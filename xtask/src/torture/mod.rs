@@ -67,6 +67,9 @@ pub(crate) struct Torture {
     /// Takes the programs in this folder instead of building them.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// The engine keeps its containers while it is away.
+    #[arg(long)]
+    live_restore: bool,
     /// Tells every act when it is done.
     #[arg(long)]
     verbose: bool,
@@ -127,7 +130,11 @@ impl std::error::Error for Wrong {}
 
 fn torture(how: &Torture, dir: &Path, program: &Path, victim: &Path) -> Result<()> {
     outln!("an engine of its own, and {} containers", world::WORLD.len());
-    let rig = Rig::up(dir, Kind::default())?;
+    let kind = Kind {
+        live_restore: how.live_restore,
+        ..Kind::default()
+    };
+    let rig = Rig::up(dir, kind)?;
     let target = rig.init_pid()?;
     let (to, heard) = channel();
     let tape = Tape::new(Clock::begin(), to);

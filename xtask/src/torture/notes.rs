@@ -54,6 +54,8 @@ pub(super) struct Listed {
     pub(super) state: String,
     /// The kernel has processes of it.
     pub(super) alive: bool,
+    /// With which code it ended, where it has.
+    pub(super) code: Option<i32>,
 }
 
 /// Who is away, or back.

@@ -15,7 +15,10 @@ const ID: &str = "c1";
 
 impl Story {
     fn of(name: &str) -> Self {
-        let slot = WORLD.iter().position(|spec| spec.name == name).expect("it is in the world");
+        let slot = WORLD
+            .iter()
+            .position(|spec| spec.name == name)
+            .expect("it is in the world");
         let mut story = Self {
             checker: Checker::new(),
             now: 0,
@@ -47,7 +50,11 @@ impl Story {
 
     fn listed(&mut self, state: &str) -> &mut Self {
         let (state, alive) = (state.to_owned(), state == "running");
-        self.note(What::Listed(Listed { state, alive }))
+        self.note(What::Listed(Listed {
+            state,
+            alive,
+            code: None,
+        }))
     }
 
     fn asks(&mut self, ask: Ask, status: u16, events: &[Event]) -> &mut Self {
@@ -87,10 +94,23 @@ impl Story {
 
 #[test]
 fn what_a_person_stopped_is_not_started() {
-    Story::of("plain-a").stopped().after(5000).posts(Call::Start, 204).breaks(&["person-wins"]);
-    Story::of("plain-a").crashes().after(300).posts(Call::Start, 204).breaks(&[]);
+    Story::of("plain-a")
+        .stopped()
+        .after(5000)
+        .posts(Call::Start, 204)
+        .breaks(&["person-wins"]);
+    Story::of("plain-a")
+        .crashes()
+        .after(300)
+        .posts(Call::Start, 204)
+        .breaks(&[]);
     let mut story = Story::of("plain-a");
-    story.crashes().stopped_while_down().after(5000).posts(Call::Start, 204).breaks(&[]);
+    story
+        .crashes()
+        .stopped_while_down()
+        .after(5000)
+        .posts(Call::Start, 204)
+        .breaks(&[]);
     let mut story = Story::of("plain-a");
     story.stopped().posts(Call::Start, 204).breaks(&[]);
     assert_eq!(story.checker.races, 1, "it was on its way");
@@ -105,7 +125,11 @@ impl Story {
 #[test]
 fn what_is_paused_or_has_finished_is_left_alone() {
     let mut story = Story::of("plain-a");
-    story.asks(Ask::Pause, 204, &[Event::Pause]).after(5000).posts(Call::Stop, 204).breaks(&["person-wins"]);
+    story
+        .asks(Ask::Pause, 204, &[Event::Pause])
+        .after(5000)
+        .posts(Call::Stop, 204)
+        .breaks(&["person-wins"]);
     let mut story = Story::of("plain-a");
     story.event(Event::Die { code: 0 }).listed("exited").after(5000);
     story.posts(Call::Start, 204).breaks(&["person-wins"]);
@@ -113,19 +137,39 @@ fn what_is_paused_or_has_finished_is_left_alone() {
 
 #[test]
 fn what_is_well_is_not_stopped_and_what_hangs_is() {
-    Story::of("asked-a").posts(Call::Stop, 204).breaks(&["healthy-left-alone"]);
-    Story::of("asked-a").note(What::Hurt).after(9000).posts(Call::Stop, 204).breaks(&[]);
+    Story::of("asked-a")
+        .posts(Call::Stop, 204)
+        .breaks(&["healthy-left-alone"]);
+    Story::of("asked-a")
+        .note(What::Hurt)
+        .after(9000)
+        .posts(Call::Stop, 204)
+        .breaks(&[]);
 }
 
 #[test]
 fn what_is_not_ours_held_or_being_replaced_is_not_touched() {
-    Story::of("stranger-a").crashes().after(500).posts(Call::Start, 204).breaks(&["not-ours"]);
+    Story::of("stranger-a")
+        .crashes()
+        .after(500)
+        .posts(Call::Start, 204)
+        .breaks(&["not-ours"]);
     Story::of("plain-a").posts(Call::Other, 204).breaks(&["not-ours"]);
     let mut story = Story::of("plain-a");
     let until = story.now + 20_000;
-    story.note(What::Held(until)).crashes().after(5000).posts(Call::Start, 204).breaks(&["held"]);
+    story
+        .note(What::Held(until))
+        .crashes()
+        .after(5000)
+        .posts(Call::Start, 204)
+        .breaks(&["held"]);
     let mut story = Story::of("plain-a");
-    story.note(What::Deploys(true)).stopped().after(5000).posts(Call::Start, 204).breaks(&["deploy"]);
+    story
+        .note(What::Deploys(true))
+        .stopped()
+        .after(5000)
+        .posts(Call::Start, 204)
+        .breaks(&["deploy"]);
 }
 
 #[test]
@@ -137,7 +181,12 @@ fn a_budget_is_not_exceeded_and_a_start_not_posted_twice() {
     story.breaks(&[]);
     story.crashes().after(200).posts(Call::Start, 204).breaks(&["budget"]);
     let mut story = Story::of("plain-a");
-    story.crashes().after(200).note(What::Posted(Call::Start, 90)).note(What::Posted(Call::Start, 91)).breaks(&["once"]);
+    story
+        .crashes()
+        .after(200)
+        .note(What::Posted(Call::Start, 90))
+        .note(What::Posted(Call::Start, 91))
+        .breaks(&["once"]);
 }
 
 #[test]
@@ -150,7 +199,12 @@ fn what_failed_is_repaired_or_given_up_within_its_bound() {
     assert_eq!(story.checker.repairs.repaired.len(), 1);
     let mut story = Story::of("plain-a");
     let given_up = What::Shown("given_up".to_owned(), "for no reason".to_owned());
-    story.crashes().after(100).note(given_up).after(10_000).breaks(&["given-up"]);
+    story
+        .crashes()
+        .after(100)
+        .note(given_up)
+        .after(10_000)
+        .breaks(&["given-up"]);
 }
 
 #[test]
