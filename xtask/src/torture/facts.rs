@@ -5,7 +5,7 @@
 //!  stop, kill of what runs (its kill or stop event) ─▶ Down     │ a person's start
 //!  pause ─▶ Paused     exit 0 without a policy ─▶ Finished ─────┘
 //!  a stop of what is down, which leaves no trace; a request without an answer;
-//!  a start by the engine of what was stopped ─▶ Any: not judged until the next request
+//!  a start by the engine of what was stopped; a paused one that its engine took along ─▶ Any: not judged until the next request
 //! ```
 //!
 //! It knows nothing of what the watchdog says, and judges nothing.
@@ -102,14 +102,16 @@ impl Life {
         }
     }
 
+    fn inherit(&mut self, before: &Self) {
+        self.our_starts.clone_from(&before.our_starts);
+        self.our_stops.clone_from(&before.our_stops);
+        self.engine_starts.clone_from(&before.engine_starts);
+        self.failures = before.failures;
+    }
+
     fn mean(&mut self, at: Ms, meant: Meant) {
         if self.meant != meant {
             (self.meant, self.meant_since) = (meant, at);
-        }
-        if meant == Meant::Up {
-            self.our_starts.clear();
-            self.our_stops.clear();
-            self.engine_starts.clear();
         }
     }
 
@@ -202,6 +204,10 @@ impl Life {
         let short = at.saturating_sub(self.started) < limits.clean_after;
         self.failures = if short { self.failures + 1 } else { 1 };
         (self.runs, self.died) = (false, at);
+        // A person froze it, and the engine took it along: nobody can say what it is to do now.
+        if self.meant == Meant::Paused && engine == Presence::Away {
+            return self.mean_any(at);
+        }
         let ends_well = code == 0 && matches!(self.restart, "no" | "on-failure");
         if !ends_well || self.meant != Meant::Up || self.ask.is_some() || self.has_stop_under_way() {
             return;
@@ -260,7 +266,17 @@ impl Facts {
         let at = note.at;
         match &note.what {
             What::Made { slot } => {
-                self.lives.insert(note.id.clone(), Life::new(*slot, at));
+                let mut life = Life::new(*slot, at);
+                // A budget is of the name, whoever bears it.
+                if let Some(before) = self
+                    .lives
+                    .values()
+                    .filter(|it| it.slot == *slot)
+                    .max_by_key(|it| it.answered)
+                {
+                    life.inherit(before);
+                }
+                self.lives.insert(note.id.clone(), life);
                 return;
             }
             What::Engine(presence) => self.engine = (*presence, at),
