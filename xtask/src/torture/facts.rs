@@ -54,6 +54,8 @@ pub(super) struct Life {
     /// It was hurt until it was started anew.
     pub(super) mended: Ms,
     pub(super) was_healthy: bool,
+    /// The engine does not check it: nobody can see that it hangs.
+    pub(super) unchecked: bool,
     /// A signal of another meaning has set the engine's manual-stop flag.
     pub(super) flagged: bool,
     pub(super) held: Option<(Ms, Ms)>,
@@ -87,6 +89,7 @@ impl Life {
             hurt: None,
             mended: 0,
             was_healthy: false,
+            unchecked: false,
             flagged: false,
             held: None,
             may_be_held: 0,
@@ -196,7 +199,7 @@ impl Life {
         if self.hurt.take().is_some() {
             self.mended = at;
         }
-        (self.runs, self.started, self.was_healthy) = (true, at, false);
+        (self.runs, self.started, self.was_healthy, self.unchecked) = (true, at, false, false);
     }
 
     fn take_die(&mut self, at: Ms, code: i32, engine: Presence) {
@@ -279,7 +282,7 @@ impl Facts {
                 self.lives.insert(note.id.clone(), life);
                 return;
             }
-            What::Engine(presence) => self.engine = (*presence, at),
+            What::Engine(presence) => self.take_engine(at, *presence),
             What::Watchdog(presence) => self.watchdog = (*presence, at),
             _ => {}
         }
@@ -310,6 +313,16 @@ impl Facts {
                 life.shown = Some((state.clone(), why.clone(), since));
             }
             What::Made { .. } | What::Engine(_) | What::Watchdog(_) => {}
+        }
+    }
+
+    fn take_engine(&mut self, at: Ms, presence: Presence) {
+        let (before, since) = std::mem::replace(&mut self.engine, (presence, at));
+        if before == Presence::Away {
+            // An engine that finds containers alive at its start does not check them any more.
+            for life in self.lives.values_mut().filter(|life| life.runs && life.started < since) {
+                life.unchecked = true;
+            }
         }
     }
 

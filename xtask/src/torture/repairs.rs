@@ -182,7 +182,7 @@ fn is_bad(facts: &Facts, life: &Life) -> bool {
         .listed
         .as_ref()
         .is_some_and(|it| it.state != "running" || !it.alive);
-    !life.runs || listed_down || is_ill(facts, life)
+    !life.runs || listed_down || (is_ill(facts, life) && !life.unchecked)
 }
 
 /// The last moment at which something kept the watchdog from seeing or acting.
