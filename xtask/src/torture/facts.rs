@@ -33,6 +33,8 @@ pub(super) enum Meant {
     Any,
 }
 
+/// What has stayed up for so long counts as repaired.
+const STAYS: Ms = 10_000;
 /// An event that has not come after this does not come.
 const UNSEEN: Ms = 3000;
 
@@ -50,6 +52,8 @@ pub(super) struct Life {
     pub(super) runs: bool,
     pub(super) started: Ms,
     pub(super) died: Ms,
+    /// When it last had stayed up for [`STAYS`].
+    pub(super) stayed: Ms,
     pub(super) hurt: Option<Ms>,
     /// It was hurt until it was started anew.
     pub(super) mended: Ms,
@@ -86,6 +90,7 @@ impl Life {
             runs: false,
             started: 0,
             died: 0,
+            stayed: 0,
             hurt: None,
             mended: 0,
             was_healthy: false,
@@ -110,6 +115,7 @@ impl Life {
         self.our_stops.clone_from(&before.our_stops);
         self.engine_starts.clone_from(&before.engine_starts);
         self.failures = before.failures;
+        self.stayed = before.stayed;
     }
 
     fn mean(&mut self, at: Ms, meant: Meant) {
@@ -206,6 +212,9 @@ impl Life {
         let limits = WORLD[self.slot].limits();
         let short = at.saturating_sub(self.started) < limits.clean_after;
         self.failures = if short { self.failures + 1 } else { 1 };
+        if self.started + STAYS <= at {
+            self.stayed = at;
+        }
         (self.runs, self.died) = (false, at);
         // A person froze it, and the engine took it along: nobody can say what it is to do now.
         if self.meant == Meant::Paused && engine == Presence::Away {

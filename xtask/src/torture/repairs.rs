@@ -58,6 +58,8 @@ pub(super) struct Repaired {
 pub(super) struct Repairs {
     spells: BTreeMap<String, Spell>,
     told_given_up: BTreeMap<String, Ms>,
+    /// Since when a name has been given up for a reason.
+    limited: BTreeMap<usize, Ms>,
     pub(super) repaired: Vec<Repaired>,
     pub(super) escalated: u32,
 }
@@ -152,7 +154,12 @@ impl Repairs {
         let limits = WORLD[life.slot].limits();
         let stops = life.our_stops.iter().filter(|it| now < **it + limits.window).count();
         let used = limits.budget <= life.restarts(*since) + 1 || limits.stop_budget <= stops + 1;
-        if used || life.flagged {
+        // That lasts until it has stayed up.
+        let lasts = self.limited.get(&life.slot).is_some_and(|since| life.stayed < *since);
+        if used {
+            self.limited.insert(life.slot, *since);
+        }
+        if used || lasts || life.flagged {
             return None;
         }
         let text = format!(
