@@ -200,9 +200,9 @@ fn perform(stage: &Stage, slot: usize, deed: Deed) -> Result<()> {
         }
         Deed::Release => {
             let body = json!({ "subject": WORLD[slot].subject() });
-            if tell_watchdog(stage, "release", &body) != Told::Refused {
-                stage.tape.note(&id, What::Released);
-            }
+            // It may act as soon as it is told, which is before it answers.
+            stage.tape.note(&id, What::Released);
+            let _whatever = tell_watchdog(stage, "release", &body);
         }
     }
     Ok(())

@@ -36,6 +36,8 @@ pub(super) struct Checker {
     pub(super) broken: Vec<Broken>,
     /// Requests that came too late for a person's, by less than what can be helped.
     pub(super) races: u32,
+    /// Requests about which nobody can say what was meant.
+    pub(super) unjudged: u32,
     pub(super) posts: BTreeMap<&'static str, u32>,
 }
 
@@ -48,6 +50,7 @@ impl Checker {
             repairs: Repairs::default(),
             broken: Vec::new(),
             races: 0,
+            unjudged: 0,
             posts: BTreeMap::new(),
         }
     }
@@ -87,7 +90,7 @@ impl Checker {
             return;
         };
         match judge(&self.facts, life, note.at, call) {
-            Judged::Right => {}
+            Judged::Right => self.unjudged += u32::from(life.meant == Meant::Any),
             Judged::Race => self.races += 1,
             Judged::Wrong(rule, text) => {
                 let text = format!("{}: {call:?}: {text}", WORLD[life.slot].name);

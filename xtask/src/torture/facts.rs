@@ -4,7 +4,7 @@
 //!             start, restart, unpause, run ─▶ Up ◀──────────────┐
 //!  stop, kill of what runs (its kill or stop event) ─▶ Down     │ a person's start
 //!  pause ─▶ Paused     exit 0 without a policy ─▶ Finished ─────┘
-//!  a stop of what is down, which leaves no trace; a request without an answer;
+//!  a stop of what is down, and a kill past a containerd that is away, which leave no trace; a request without an answer;
 //!  a start by the engine of what was stopped; a paused one that its engine took along ─▶ Any: not judged until the next request
 //! ```
 //!
@@ -163,7 +163,9 @@ impl Life {
         }
         match (ask, done) {
             _ if seen => {}
-            (Ask::Stop | Ask::Kill(9 | 15), true) => self.mean(at, Meant::Down),
+            // An engine whose containerd does not answer kills without it, and tells of no signal.
+            (Ask::Kill(9), true) => self.mean_any(at),
+            (Ask::Stop | Ask::Kill(15), true) => self.mean(at, Meant::Down),
             // It was down already: nobody can see that somebody wants it to stay so.
             (Ask::Stop | Ask::Kill(9 | 15), false) if before == Meant::Up => self.mean_any(at),
             (Ask::Pause, true) => self.mean(at, Meant::Paused),

@@ -130,6 +130,7 @@ impl Report {
             .map(|(word, count)| format!("{count} {word}"))
             .collect();
         outln!("\nrequests of the watchdog: {}", posts.join(", "));
+        outln!("requests of which nobody can say what was meant: {}", checker.unjudged);
         outln!("requests that crossed a person's on the way: {}", checker.races);
         outln!("given up, for a reason: {}", checker.repairs.escalated);
         let all = &checker.repairs.repaired;
