@@ -13,6 +13,7 @@
 //! | `docker start web`, `stop`, `restart`, `kill -s HUP`, `rm -f`, `pause`, `rename web new`, … | what a person types |
 //! | `web exits 1`, `web runs for 500ms`, `web runs on`, `web ignores TERM` | its program, from now on |
 //! | `web ends 20s after TERM with 3`, `web is killed 8s late` | how long its end takes; and the SIGKILL of the watchdog's next stop |
+//! | `the stop signal to web is lost` | the engine cannot send that of the watchdog's next stop, and forces it after 2 s |
 //! | `web runs out of memory`, `a child of web runs out of memory` | the kernel kills it for memory |
 //! | `web fails to start: WORDS`, `web starts again` | what the engine says to a start |
 //! | `web gets label watchtree.budget=5/10m` | it is as if it had been made with it |
@@ -34,7 +35,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{CheckResult, Engine, OnSignal, Verb, Version, shim};
+use crate::state::engine::{CheckResult, Engine, OnSignal, StopTrouble, Verb, Version, shim};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -119,7 +120,11 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
                 .engine()
                 .find_name(who)
                 .unwrap_or_else(|| panic!("there is no container {who}"));
-            w.engine().slow_kill(place, length(late));
+            w.engine().next_stop(place, StopTrouble::LateKill(length(late)));
+        }
+        ["the", "stop", "signal", "to", who, "is", "lost"] => {
+            let place = w.engine().find_name(who).expect("a container");
+            w.engine().next_stop(place, StopTrouble::LostSignal);
         }
         [who, "fails", "to", "start:", words @ ..] => w.refuses(who, Some(&words.join(" "))),
         [who, "starts", "again"] => w.refuses(who, None),

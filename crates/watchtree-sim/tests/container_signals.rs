@@ -199,3 +199,28 @@ fn what_had_ended_before_our_stop_came_is_classified() {
         docker stop a | docker kill a: stop -t 10 a; a exited STOPPED
     "#]]);
 }
+
+/// The engine could not send the signal of our stop, as while its containerd is away: it sends SIGKILL two seconds later, long
+/// before our stop's time is up. A person's before that is theirs.
+#[test]
+fn a_stop_that_the_engine_forces_is_our_own() {
+    let play = |(_, then): (&str, &str)| {
+        same(["no", "always"], |policy| {
+            let mut w = Scene::with(&["a"]);
+            w.does(&format!(
+                "docker update --restart {policy} a, a ignores TERM, the stop signal to a is lost, 6s"
+            ));
+            w.does("a is unhealthy, until called").does(then).does("1m");
+            w.outcome()
+        })
+    };
+    let cases = [
+        ("left alone", "0s"),
+        ("watchdog restarted", "1s, watchdog killed, watchdog started"),
+        ("killed by a person", "1s, docker kill a"),
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        left alone | watchdog restarted: stop -t 10 a, start a; a running OK
+        killed by a person: stop -t 10 a; a exited STOPPED
+    "#]]);
+}

@@ -10,8 +10,12 @@ const KILL_SLACK: Duration = Duration::from_millis(100);
 /// How much later than ordered it comes from an engine that has little else to do.
 const KILL_WITHIN: Duration = Duration::from_secs(1);
 
+/// An engine that cannot send the stop signal, as while its containerd is away, sends SIGKILL this much later, whatever the
+/// timeout of the stop.
+const FORCED_AFTER: Duration = Duration::from_secs(2);
+
 /// What a `/stop` of ours does to the event stream: one stop signal, at most one SIGKILL and that not before its time,
-/// one `stop`. Whatever is more is somebody else's. A SIGKILL that comes late may be either's: ours is followed by a `stop`, or
+/// one `stop`. Where the stop signal could not be sent, there is none of it. Whatever is more is somebody else's. A SIGKILL that comes late may be either's: ours is followed by a `stop`, or
 /// by the answer to our call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct OwnStop {
@@ -74,6 +78,26 @@ impl OwnStop {
         (due <= at.plus(KILL_SLACK)).then(|| Duration::from_nanos(at.0.saturating_sub(due.0)))
     }
 
+    /// By how much a SIGKILL without a signal before it comes after the time at which an engine forces a stop; `None` = that
+    /// it is not. One that did not come live may have had its signal before it, which was forgotten: only one that comes in
+    /// time is held to be forced then.
+    fn forced_delay(&self, at: EngineTime, came: Option<Moment>) -> Option<Duration> {
+        let (posted, stamp) = self.posted?;
+        if let Some(came) = came {
+            let due = posted + FORCED_AFTER;
+            return (due <= came + KILL_SLACK).then(|| came.since(due));
+        }
+        let due = stamp.plus(FORCED_AFTER);
+        let delay = Duration::from_nanos(at.0.saturating_sub(due.0));
+        (due <= at.plus(KILL_SLACK) && delay <= KILL_WITHIN).then_some(delay)
+    }
+
+    /// By how much a SIGKILL of ours comes after its time, where nothing was seen of the signal before it.
+    fn unannounced_delay(&self, at: EngineTime, signal: u32, came: Option<Moment>) -> Option<Duration> {
+        self.posted.filter(|_| signal == 9)?;
+        self.kill_delay(at, came).or_else(|| self.forced_delay(at, came))
+    }
+
     /// The engine found nothing to stop: no signal is ours. True if one was taken for ours.
     pub(crate) fn void(&mut self) -> bool {
         let taken = self.first.is_some();
@@ -120,16 +144,18 @@ impl OwnStop {
                 (self.first, self.first_came) = (Some(at), came);
                 Ok(())
             }
-            // Its first signal may be lost.
-            None if signal == 9 && self.posted.is_some() && self.kill_delay(at, came).is_some() => {
-                self.killed_late = self.kill_delay(at, came) > Some(KILL_WITHIN);
-                (self.first, self.killed) = (Some(at), true);
-                Ok(())
-            }
-            None => Err(format!(
-                "signal {signal} was sent through the engine, ours is {}",
-                self.stop_signal
-            )),
+            // The event of its first signal may be lost, or that signal itself.
+            None => match self.unannounced_delay(at, signal, came) {
+                Some(delay) => {
+                    self.killed_late = KILL_WITHIN < delay;
+                    (self.first, self.killed) = (Some(at), true);
+                    Ok(())
+                }
+                None => Err(format!(
+                    "signal {signal} was sent through the engine, ours is {}",
+                    self.stop_signal
+                )),
+            },
             Some(_) if signal == 9 && !self.killed => match self.kill_delay(at, came) {
                 Some(delay) => {
                     (self.killed, self.killed_late) = (true, KILL_WITHIN < delay);
@@ -180,6 +206,29 @@ mod tests {
         );
         assert!(own.signal(at(10_210), 9, None).is_ok() && own.is_seen() && !own.is_doubtful());
         assert!(own.signal(at(10_220), 9, None).is_err(), "a second one");
+    }
+
+    #[test]
+    fn a_sigkill_that_follows_a_signal_which_could_not_be_sent_is_ours() {
+        let mut own = OwnStop::new(at(100), 15, Duration::from_secs(10));
+        let ours = |own: &OwnStop, stamp, came: Option<u64>| {
+            let mut own = own.clone();
+            let is_ours = own.signal(at(stamp), 9, came.map(Moment::from_millis)).is_ok();
+            (is_ours, own.is_doubtful())
+        };
+        assert!(!ours(&own, 2250, Some(9250)).0, "this process posted nothing");
+        own.post(Moment::from_millis(7200), at(200));
+        assert_eq!(
+            ours(&own, 1900, Some(8900)),
+            (false, false),
+            "before an engine forces it"
+        );
+        assert_eq!(ours(&own, 2250, Some(9250)), (true, false));
+        assert_eq!(ours(&own, 2250, None), (true, false));
+        assert_eq!(ours(&own, 5000, Some(12_000)), (true, true), "late: what follows tells");
+        assert_eq!(ours(&own, 5000, None), (false, false));
+        assert!(own.signal(at(210), 15, Some(Moment::from_millis(7210))).is_ok());
+        assert_eq!(ours(&own, 2250, Some(9250)), (false, false), "it was sent");
     }
 
     #[test]

@@ -153,8 +153,17 @@ pub(super) struct Container<V, A> {
     pub(super) backoff: Option<Duration>,
     /// Next start by a watchdog takes that long.
     pub(super) slow: Option<Duration>,
-    /// The SIGKILL of its next stop by a watchdog comes that much after its time.
-    pub(super) slow_kill: Option<Duration>,
+    /// What becomes of its next stop by a watchdog.
+    pub(super) next_stop: Option<StopTrouble>,
+}
+
+/// What an engine in trouble makes of a stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StopTrouble {
+    /// Its SIGKILL comes that much after its time.
+    LateKill(Duration),
+    /// Its stop signal cannot be sent, as while containerd is away: SIGKILL follows after two seconds, whatever its timeout.
+    LostSignal,
 }
 
 impl<V, A> Container<V, A> {
@@ -197,7 +206,7 @@ impl<V, A> Container<V, A> {
             last_check: None,
             backoff: None,
             slow: None,
-            slow_kill: None,
+            next_stop: None,
         }
     }
 

@@ -20,7 +20,7 @@ mod stop;
 mod text;
 mod timing;
 
-pub use container::Snapshot;
+pub use container::{Snapshot, StopTrouble};
 pub use event::{Action, LoggedEvent, RING_EVENTS_MAX};
 pub use kernel::{Asker, EngineSettings, Out, Verb, Version, true_wall_ns};
 pub use spec::{Check, CheckResult, OnSignal, Program, Spec};
@@ -362,9 +362,9 @@ impl Engine {
         self.kernel.containers[place].slow = Some(lasts);
     }
 
-    /// The engine is slow: the SIGKILL of the container's next stop by a watchdog comes that much after its time.
-    pub fn slow_kill(&mut self, place: usize, late: Duration) {
-        self.kernel.containers[place].slow_kill = Some(late);
+    /// What becomes of the container's next stop by a watchdog.
+    pub fn next_stop(&mut self, place: usize, trouble: StopTrouble) {
+        self.kernel.containers[place].next_stop = Some(trouble);
     }
 
     /// A file is not there any more, or is again.

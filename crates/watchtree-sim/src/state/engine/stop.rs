@@ -4,7 +4,7 @@
 //! itself is on its way down; it calls the restart policy off unless the container has a stop signal of its own and this is
 //! another one.
 
-use super::container::{AfterStop, Stopping};
+use super::container::{AfterStop, StopTrouble, Stopping};
 use super::kernel::{Asker, DaemonState, Due, Kernel};
 use super::timing::Work;
 use super::{process, start, text};
@@ -13,6 +13,8 @@ use watchtree_core::time::{Duration, Moment};
 
 /// The patience of a `/stop` where nobody set one.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a signal that could not be sent gets until SIGKILL.
+const UNSENT: Duration = Duration::from_secs(2);
 
 pub(super) fn begin_stop(k: &mut Kernel, now: Moment, i: usize, timeout: Option<Duration>, asker: Asker) {
     if k.containers[i].counts_as_running() {
@@ -45,8 +47,16 @@ pub(super) fn stop_then(
     let timeout = timeout.or(c.view.stop_timeout).unwrap_or(STOP_TIMEOUT);
     c.stopping.push(stopping);
     let is_watchdogs = matches!(asker, Asker::Watchdog { .. });
-    let late = c.slow_kill.take_if(|_| is_watchdogs).unwrap_or(Duration::ZERO);
+    let trouble = c.next_stop.take_if(|_| is_watchdogs);
+    if trouble == Some(StopTrouble::LostSignal) {
+        (c.manager.cancelled, c.manually_stopped) = (true, true);
+        return k.later(now + UNSENT, Due::Patience(i, life, asker));
+    }
     if kill_through_engine(k, now, i, signal, asker) {
+        let late = match trouble {
+            Some(StopTrouble::LateKill(late)) => late,
+            _ => Duration::ZERO,
+        };
         k.later(now + timeout + late, Due::Patience(i, life, asker));
     }
 }
