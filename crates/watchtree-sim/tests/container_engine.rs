@@ -210,3 +210,20 @@ fn restarts_of_long_before_a_boot_count_no_more_after_it() {
         24m: start web, start web, start web, start web, start web, start web, start web; web running OK
     "#]]);
 }
+
+/// Also where it was just being started anew: nobody has inspected the new incarnation yet.
+#[test]
+fn a_daemon_that_is_stopped_while_a_repair_is_under_way_is_no_person() {
+    let after = (100..=145).step_by(3).chain([200, 1000, 6000, 9000]);
+    let play = |ms: u64| {
+        let mut w = Scene::with(&["web", "other"]);
+        w.does(&format!(
+            "web exits 1, {ms}ms, dockerd terminated, 20s, dockerd started, 1m"
+        ));
+        w.outcome()
+    };
+    outcomes(after, play).tells(expect![[r#"
+        100 | 103 | 106 | 109 | 112 | 115 | 118 | 121: start web, start web, start other; web running OK; other running OK
+        124 | 127 | 130 | 133 | 136 | 139 | 142 | 145 | 200 | 1000 | 6000 | 9000: start web, start other, start web; web running OK; other running OK
+    "#]]);
+}

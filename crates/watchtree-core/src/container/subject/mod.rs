@@ -37,7 +37,7 @@ use crate::container::recreate::needs_recreate;
 use crate::container::repair::{Act, Moved, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
-use crate::supervisor::{Admission, Assessment, ExitClass, Ill, Progress, Shown, Subject, Supervision};
+use crate::supervisor::{Admission, Assessment, ExitClass, ExitRecord, Ill, Progress, Shown, Subject, Supervision};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
@@ -183,8 +183,12 @@ impl ContainerSubject {
     ) -> Option<Record> {
         it.unanswered_stop()?;
         it.set_uncertain(true);
-        supervision.exit().filter(|exit| exit.class() == ExitClass::Operator)?;
-        supervision.clear_exit();
+        match supervision.exit().map(ExitRecord::class) {
+            Some(ExitClass::Operator) => supervision.clear_exit(),
+            // A repair that the stop has overruled leaves the wish alone, until its new incarnation was inspected.
+            None => {}
+            Some(_) => return None,
+        }
         self.wishes.invalidate(&self.id, Desired::Stopped)
     }
 
