@@ -122,10 +122,15 @@ impl Supervision {
         self.limit = limit;
     }
 
-    /// Its policy is known now: that of a limit which was remembered as well.
+    /// Its policy is known now: that of a limit which was remembered as well. One that the starts alone had not reached then
+    /// was reached by stops.
     pub fn apply_policy(&mut self, policy: &RestartPolicy) {
         if let Some(limit) = self.limit.as_mut().filter(|limit| limit.is_remembered) {
-            *limit = Limit::new(limit.since, used_up(policy), policy.half_open_every);
+            let why = match self.budget.is_spent(limit.since(), policy) {
+                true => used_up(policy),
+                false => used_up(&policy.for_stop()),
+            };
+            *limit = Limit::new(limit.since, why, policy.half_open_every);
         }
     }
 

@@ -102,6 +102,20 @@ fn a_remembered_limit_gets_its_own_policy_and_a_new_one_keeps_what_it_was_reache
 }
 
 #[test]
+fn a_remembered_limit_that_starts_had_not_reached_was_reached_by_stops() {
+    let shipped = RestartPolicy::default();
+    let why = |restarts: u64| {
+        let mut supervision = Supervision::default();
+        let limit = Limit::remembered(at(100), &shipped);
+        supervision.restore((0..restarts).map(|it| Past::from(at(it))), Some(limit));
+        supervision.apply_policy(&shipped);
+        supervision.limit().map(|limit| limit.why().to_string())
+    };
+    assert_eq!(why(12).as_deref(), Some("12 restarts in 600 s are used up"));
+    assert_eq!(why(7).as_deref(), Some("5 restarts in 600 s are used up"));
+}
+
+#[test]
 fn a_waiver_is_for_one_try_and_ends_where_it_runs() {
     let mut supervision = Supervision::default();
     supervision.retry("ann");
