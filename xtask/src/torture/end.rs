@@ -28,6 +28,8 @@ fn of(facts: &Facts, life: &Life) -> Option<String> {
     let (as_meant, as_shown) = match life.meant {
         Meant::Up if !WORLD[life.slot].healed => (true, runs == is(&["ok", "starting", "unhealthy", "degraded"])),
         Meant::Up if state == "given_up" => (true, true),
+        // The engine refuses its start, and that is told.
+        Meant::Up if life.refused != 0 && state == "down" => (true, true),
         // One that joins the network of what is down waits for it.
         Meant::Up if facts.owner(life).is_some_and(|owner| !owner.runs) => (true, true),
         Meant::Up => (!is_unrepaired(facts, life), is_ill(facts, life) || is(&["ok"])),

@@ -33,8 +33,6 @@ pub(super) enum Meant {
     Any,
 }
 
-/// What has stayed up for so long counts as repaired.
-const STAYS: Ms = 10_000;
 /// An event that has not come after this does not come.
 const UNSEEN: Ms = 3000;
 
@@ -52,7 +50,7 @@ pub(super) struct Life {
     pub(super) runs: bool,
     pub(super) started: Ms,
     pub(super) died: Ms,
-    /// When it last had stayed up for [`STAYS`].
+    /// When it last had stayed up for a whole window, which resets its restart limit.
     pub(super) stayed: Ms,
     pub(super) hurt: Option<Ms>,
     /// It was hurt until it was started anew.
@@ -68,12 +66,17 @@ pub(super) struct Life {
     pub(super) deployed: Ms,
     /// The watchdog's requests without an answer.
     pub(super) calls: BTreeMap<u64, (Call, Ms)>,
+    /// When the engine refused the newest start of the watchdog's; 0 after one that it carried out.
+    pub(super) refused: Ms,
     pub(super) our_starts: Vec<Ms>,
     pub(super) our_stops: Vec<Ms>,
     pub(super) engine_starts: Vec<Ms>,
     /// Short runs in a row.
     pub(super) failures: u32,
     pub(super) listed: Option<Listed>,
+    pub(super) listed_at: Ms,
+    /// The watchdog began its present incarnation.
+    pub(super) by_us: bool,
     pub(super) shown: Option<(String, String, Ms)>,
 }
 
@@ -101,11 +104,14 @@ impl Life {
             deploys_since: None,
             deployed: 0,
             calls: BTreeMap::new(),
+            refused: 0,
             our_starts: Vec::new(),
             our_stops: Vec::new(),
             engine_starts: Vec::new(),
             failures: 0,
             listed: None,
+            listed_at: 0,
+            by_us: false,
             shown: None,
         }
     }
@@ -197,6 +203,7 @@ impl Life {
             .values()
             .any(|(call, _)| matches!(call, Call::Start | Call::Restart));
         let by_person = self.ask.is_some();
+        self.by_us = by_us;
         if !by_us && !by_person {
             self.engine_starts.push(at);
             // An engine that begins starts what it has a policy for, whoever stopped it.
@@ -214,7 +221,7 @@ impl Life {
         let limits = WORLD[self.slot].limits();
         let short = at.saturating_sub(self.started) < limits.clean_after;
         self.failures = if short { self.failures + 1 } else { 1 };
-        if self.started + STAYS <= at {
+        if self.started + limits.window <= at {
             self.stayed = at;
         }
         (self.runs, self.died) = (false, at);
@@ -236,7 +243,7 @@ impl Life {
 
     /// An end that no event tells of: it came while no engine was there that keeps its containers.
     fn take_listed(&mut self, at: Ms, listed: &Listed, engine: Presence) {
-        self.listed = Some(listed.clone());
+        (self.listed, self.listed_at) = (Some(listed.clone()), at);
         let unseen = self.runs && listed.state == "exited" && self.started + UNSEEN < at && self.ask.is_none();
         if let (true, Some(code)) = (unseen, listed.code) {
             self.take_die(at, code, engine);
@@ -364,9 +371,14 @@ fn replied(life: &mut Life, at: Ms, ticket: u64, status: Option<u16>) {
     };
     if status.is_some_and(|status| (200..300).contains(&status)) {
         match call {
-            Call::Start | Call::Restart => life.our_starts.push(at),
+            Call::Start | Call::Restart => {
+                life.our_starts.push(at);
+                life.refused = 0;
+            }
             Call::Stop | Call::Kill => life.our_stops.push(at),
             Call::Other => {}
         }
+    } else if call == Call::Start && status.is_some_and(|status| 400 <= status) {
+        life.refused = at;
     }
 }

@@ -10,7 +10,7 @@
 //! It runs from the failure, and anew from the end of whatever keeps the watchdog from seeing or acting.
 
 use super::facts::{Broken, Facts, Life, Meant, is_cut_off, is_ill};
-use super::notes::{Ms, Presence, clock_words};
+use super::notes::{Listed, Ms, Presence, clock_words};
 use super::world::WORLD;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ const START: Ms = 5000;
 const ONE_MORE: Ms = 700;
 /// A list, and what follows from it.
 const LIST: Ms = 12_000;
+/// Events of what a list shows come within that.
+const LISTED: Ms = 1500;
 /// No sign of a deploy for so long ends it.
 const DEPLOY_QUIET: Ms = 30_000;
 /// A state is shown for so long before it is judged: the tree is read now and then.
@@ -49,6 +51,8 @@ pub(super) struct Repaired {
     pub(super) took: Ms,
     pub(super) bound: Ms,
     pub(super) hung: bool,
+    /// By the watchdog, and not by the engine's own policy.
+    pub(super) by_us: bool,
     /// Nothing but the failure itself was in the way.
     pub(super) plain: bool,
 }
@@ -87,6 +91,7 @@ impl Repairs {
                     took: life.started.max(from) - from,
                     bound: bound(life, &spell),
                     hung: spell.hung,
+                    by_us: life.by_us,
                     plain: spell.excused <= spell.since,
                 });
             }
@@ -114,7 +119,9 @@ impl Repairs {
         spell.crowd = spell.crowd.max(crowd);
         spell.excused = spell.excused.max(excused(facts, life, now));
         let given_up = life.shown.as_ref().is_some_and(|(state, ..)| state == "given_up");
-        if given_up {
+        // A start that the engine refuses is told, with the cause, and tried again every 30 s.
+        let refused = life.refused != 0 && life.shown.as_ref().is_some_and(|(state, ..)| state == "down");
+        if given_up || refused {
             spell.excused = now;
         }
         let (from, bound) = (spell.since.max(spell.excused), bound(life, spell));
@@ -185,10 +192,10 @@ fn is_due(facts: &Facts, life: &Life) -> bool {
 }
 
 fn is_bad(facts: &Facts, life: &Life) -> bool {
-    let listed_down = life
-        .listed
-        .as_ref()
-        .is_some_and(|it| it.state != "running" || !it.alive);
+    // A list that is older than the last event tells nothing.
+    let is_news = life.started.max(life.died) + LISTED < life.listed_at;
+    let is_down = |it: &Listed| it.state != "running" || !it.alive;
+    let listed_down = is_news && life.listed.as_ref().is_some_and(is_down);
     !life.runs || listed_down || (is_ill(facts, life) && !life.unchecked)
 }
 
@@ -238,5 +245,5 @@ fn bound(life: &Life, spell: &Spell) -> Ms {
 /// For what must be true at the end: neither well nor given up.
 pub(super) fn is_unrepaired(facts: &Facts, life: &Life) -> bool {
     let given_up = life.shown.as_ref().is_some_and(|(state, ..)| state == "given_up");
-    is_due(facts, life) && is_bad(facts, life) && !given_up && !is_cut_off(facts, life)
+    is_due(facts, life) && is_bad(facts, life) && !given_up && life.refused == 0 && !is_cut_off(facts, life)
 }

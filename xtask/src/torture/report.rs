@@ -190,17 +190,13 @@ fn status_word(status: Option<u16>) -> String {
 }
 
 fn groups(all: &[Repaired]) -> Vec<(&'static str, Vec<Repaired>)> {
-    let of = |hung: bool, plain: bool| {
-        all.iter()
-            .filter(|it| it.hung == hung && it.plain == plain)
-            .copied()
-            .collect()
-    };
+    let of = |fits: &dyn Fn(&Repaired) -> bool| all.iter().filter(|it| fits(it)).copied().collect();
     vec![
-        ("crash", of(false, true)),
-        ("crash while something was away", of(false, false)),
-        ("hang", of(true, true)),
-        ("hang while something was away", of(true, false)),
+        ("crash", of(&|it| !it.hung && it.by_us && it.plain)),
+        ("crash, something was away", of(&|it| !it.hung && it.by_us && !it.plain)),
+        ("hang", of(&|it| it.hung && it.plain)),
+        ("hang, something was away", of(&|it| it.hung && !it.plain)),
+        ("crash, restarted by the engine", of(&|it| !it.hung && !it.by_us)),
     ]
 }
 
