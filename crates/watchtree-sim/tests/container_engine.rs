@@ -227,3 +227,22 @@ fn a_daemon_that_is_stopped_while_a_repair_is_under_way_is_no_person() {
         124 | 127 | 130 | 133 | 136 | 139 | 142 | 145 | 200 | 1000 | 6000 | 9000: start web, start other, start web; web running OK; other running OK
     "#]]);
 }
+
+/// An engine that was killed while it was to restart a container may say so for ever, and do nothing.
+#[test]
+fn a_restart_that_the_engine_owes_for_ever_is_told() {
+    let cases = [
+        ("watched", "0s"),
+        ("watchdog restarted", "30s, watchdog killed, 1s, watchdog started"),
+        ("events forgotten", "20s, events lost, stream cut"),
+    ];
+    let play = |(_, then): (&str, &str)| {
+        let mut w = Scene::with(&["a"]);
+        w.does("docker update --restart always a").backs_off("a", 3_600_000);
+        let before = w.does("10s, a exits 1, 60s").outcome();
+        format!("{before}, then {}", w.does(then).does("90s").outcome())
+    };
+    outcomes(cases, play).tells(expect![[r#"
+        watched | watchdog restarted | events forgotten: no call; a restarting REPAIRING, then no call; a restarting GIVEN UP
+    "#]]);
+}

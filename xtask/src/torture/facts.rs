@@ -69,7 +69,6 @@ pub(super) struct Life {
     /// When the engine refused the newest start of the watchdog's; 0 after one that it carried out.
     pub(super) refused: Ms,
     pub(super) our_starts: Vec<Ms>,
-    pub(super) our_stops: Vec<Ms>,
     pub(super) engine_starts: Vec<Ms>,
     /// Short runs in a row.
     pub(super) failures: u32,
@@ -106,7 +105,6 @@ impl Life {
             calls: BTreeMap::new(),
             refused: 0,
             our_starts: Vec::new(),
-            our_stops: Vec::new(),
             engine_starts: Vec::new(),
             failures: 0,
             listed: None,
@@ -118,7 +116,6 @@ impl Life {
 
     fn inherit(&mut self, before: &Self) {
         self.our_starts.clone_from(&before.our_starts);
-        self.our_stops.clone_from(&before.our_stops);
         self.engine_starts.clone_from(&before.engine_starts);
         self.failures = before.failures;
         self.stayed = before.stayed;
@@ -375,8 +372,7 @@ fn replied(life: &mut Life, at: Ms, ticket: u64, status: Option<u16>) {
                 life.our_starts.push(at);
                 life.refused = 0;
             }
-            Call::Stop | Call::Kill => life.our_stops.push(at),
-            Call::Other => {}
+            Call::Stop | Call::Kill | Call::Other => {}
         }
     } else if call == Call::Start && status.is_some_and(|status| 400 <= status) {
         life.refused = at;

@@ -159,14 +159,20 @@ impl Repairs {
         self.told_given_up.insert(id.to_owned(), *since);
         self.escalated += 1;
         let limits = WORLD[life.slot].limits();
-        let stops = life.our_stops.iter().filter(|it| now < **it + limits.window).count();
-        let used = limits.budget <= life.restarts(*since) + 1 || limits.stop_budget <= stops + 1;
+        // What runs and is ill is stopped less often than what ended is started; each restart counts to both.
+        let budget = match WORLD[life.slot].check_tells_within() {
+            Some(_) => limits.budget.min(limits.stop_budget),
+            None => limits.budget,
+        };
+        let used = budget <= life.restarts(*since) + 1;
         // That lasts until it has stayed up.
         let lasts = self.limited.get(&life.slot).is_some_and(|since| life.stayed < *since);
         if used {
             self.limited.insert(life.slot, *since);
         }
-        if used || lasts || life.flagged {
+        // An engine that was killed while it was to restart a container may owe that for ever, and carries out nothing else.
+        let is_owed = life.listed_as("restarting");
+        if used || lasts || is_owed || life.flagged {
             return None;
         }
         let text = format!(

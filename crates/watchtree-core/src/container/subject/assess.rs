@@ -1,4 +1,4 @@
-//! What one inspection says of a container that runs, or was never started. Knows no end and no repair.
+//! What one inspection says of a container that runs, is to be restarted by its engine, or was never started. Knows no end and no repair.
 
 use super::around::{Around, Out};
 use super::startup::StartupHistory;
@@ -10,13 +10,15 @@ use crate::container::observation::ContainerObservation;
 use crate::container::policy::ContainerPolicy;
 use crate::container::recreate::needs_recreate;
 use crate::container::relatives::ParentSeen;
-use crate::supervisor::{Assessment, Shown};
+use crate::supervisor::{Assessment, Shown, Supervision};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
 
+/// The longest delay of an engine's own restarts is a minute.
+const BACKOFF_MAX: Duration = Duration::from_secs(75);
 /// An end that the engine has not told by then is shown: of 100 that end at once it tells the last after 3 s.
 const END_IS_LATE: Duration = Duration::from_secs(4);
 /// An engine that has very much to do tells an end this late. It is inspected again meanwhile, after pauses that double.
@@ -91,6 +93,25 @@ fn phantom(now: Moment, since: Moment) -> Assessment {
 fn phantom_since(it: &ContainerObservation) -> Option<Moment> {
     let view = it.view().filter(|_| it.is_current())?;
     it.processes().ended_at(view.pid)
+}
+
+/// The engine is to restart it. One that was killed meanwhile may never do so, and carries out nothing else that it is asked for: that
+/// is told.
+pub(super) fn in_backoff(now: Moment, around: &Around<'_>, supervision: &Supervision) -> Assessment {
+    let it = &*around.observation;
+    let shown = words::in_backoff(it, supervision);
+    if shown.state() != State::Repairing {
+        return Assessment::LeftAlone(shown);
+    }
+    // Of an end that nobody saw it is known that it was before.
+    let until = it.ended_at(around.continuity.whole_since()) + BACKOFF_MAX;
+    match now < until {
+        true => Assessment::Pending {
+            until: Some(until),
+            shown,
+        },
+        false => Assessment::LeftAlone(words::stuck_in_backoff(it, supervision, BACKOFF_MAX)),
+    }
 }
 
 /// It was made. Perhaps somebody starts it just now, which fails without an event.

@@ -367,7 +367,7 @@ impl Subject for ContainerSubject {
                 }
             }
             // Its start event, or the next list, goes on from here.
-            Status::Backoff => Assessment::LeftAlone(words::in_backoff(it, supervision)),
+            Status::Backoff => assess::in_backoff(now, around, supervision),
             Status::Created | Status::Down => self.on_down(now, around, supervision, out),
         }
     }

@@ -106,6 +106,17 @@ pub(super) fn in_backoff(it: &ContainerObservation, supervision: &Supervision) -
     shown(supervision, state, &why)
 }
 
+/// The engine was to restart it, and has not for so long.
+pub(super) fn stuck_in_backoff(it: &ContainerObservation, supervision: &Supervision, lasts: Duration) -> Shown {
+    let why = format!(
+        "exited ({}); the engine says that it restarts it by its own policy, and has not for {}: restart the engine, or make the \
+         container anew",
+        exit_code(it),
+        seconds(lasts)
+    );
+    shown(supervision, State::GivenUp, &why)
+}
+
 /// How it ended, in words.
 pub(super) fn how(it: &ContainerObservation) -> String {
     format!("exited ({})", exit_code(it))
