@@ -7,7 +7,11 @@ use super::world::WORLD;
 
 /// One sentence for each container that is not as it should be.
 pub(super) fn left(facts: &Facts) -> Vec<String> {
-    let there = facts.lives.values().filter(|life| !life.gone);
+    let there = facts
+        .newest
+        .values()
+        .filter_map(|id| facts.lives.get(id))
+        .filter(|life| !life.gone);
     there
         .filter_map(|life| Some(format!("{} {}", WORLD[life.slot].name, of(facts, life)?)))
         .collect()

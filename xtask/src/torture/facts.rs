@@ -266,6 +266,8 @@ impl Life {
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) lives: BTreeMap<String, Life>,
+    /// The newest container of each place.
+    pub(super) newest: BTreeMap<usize, String>,
     pub(super) engine: (Presence, Ms),
     pub(super) watchdog: (Presence, Ms),
 }
@@ -274,6 +276,7 @@ impl Facts {
     pub(super) fn new() -> Self {
         Self {
             lives: BTreeMap::new(),
+            newest: BTreeMap::new(),
             engine: (Presence::Here, 0),
             watchdog: (Presence::Away, 0),
         }
@@ -295,6 +298,7 @@ impl Facts {
                     life.inherit(before);
                 }
                 self.lives.insert(note.id.clone(), life);
+                self.newest.insert(*slot, note.id.clone());
                 return;
             }
             What::Engine(presence) => self.take_engine(at, *presence),
