@@ -1,7 +1,7 @@
 //! What is seen during a run, each note with its moment, from whoever saw it. It judges nothing.
 //!
 //! Moments are milliseconds since the run began; the engine's own stamps are brought to that clock. Everything comes from
-//! outside the watchdog, but [`What::Tree`], which is what it shows.
+//! outside the watchdog, but [`What::Shown`], which is what it shows.
 
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
