@@ -186,7 +186,7 @@ async fn over_network(asked: &Asked, entry: &Result<NetworkEntry, String>, proce
     let outcome = match asked.address {
         Some(address) => {
             let socket = async |_| here(address);
-            service::ask(&asked.method, &[address], asked.within, socket).await
+            service::ask_from_outside(&asked.method, address, asked.within, socket).await
         }
         None => ProbeOutcome::CannotRun(format!("{why}; and it has no address of its own")),
     };

@@ -31,19 +31,44 @@ where
     S: Fn(IpAddr) -> F,
     F: Future<Output = Result<TcpSocket, String>>,
 {
+    ask_and_tell(method, addresses, within, socket).await.0
+}
+
+/// As [`ask`], from another network than the service's own: nothing is known of one that cannot be reached from there, for it may
+/// listen in its own network alone.
+pub async fn ask_from_outside<S, F>(method: &Method, address: IpAddr, within: Duration, socket: S) -> ProbeOutcome
+where
+    S: Fn(IpAddr) -> F,
+    F: Future<Output = Result<TcpSocket, String>>,
+{
+    match ask_and_tell(method, &[address], within, socket).await {
+        (ProbeOutcome::Failed(why) | ProbeOutcome::TimedOut(why), false) => {
+            ProbeOutcome::CannotRun(format!("{why}, from outside: it may listen in its own network alone"))
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+/// What came of it, and whether somebody took the connection.
+async fn ask_and_tell<S, F>(method: &Method, addresses: &[IpAddr], within: Duration, socket: S) -> (ProbeOutcome, bool)
+where
+    S: Fn(IpAddr) -> F,
+    F: Future<Output = Result<TcpSocket, String>>,
+{
     let mut is_connected = false;
     let began = tokio::time::Instant::now();
     let asked = tokio::time::timeout(within, at_first(method, addresses, socket, &mut is_connected)).await;
     let millis = within.as_millis();
     let late = began.elapsed().saturating_sub(within);
-    match asked {
+    let outcome = match asked {
         Ok(outcome) => cut(outcome),
         Err(_) if LATE < late => {
             ProbeOutcome::CannotRun(format!("this watchdog was {} ms late itself", late.as_millis()))
         }
         Err(_) if is_connected => ProbeOutcome::TimedOut(format!("connected, but no answer within {millis} ms")),
         Err(_) => ProbeOutcome::TimedOut(format!("not connected within {millis} ms")),
-    }
+    };
+    (outcome, is_connected)
 }
 
 async fn at_first<S, F>(method: &Method, addresses: &[IpAddr], socket: S, is_connected: &mut bool) -> ProbeOutcome
@@ -254,6 +279,28 @@ mod tests {
 
     fn failed(words: &str) -> ProbeOutcome {
         ProbeOutcome::Failed(words.to_owned())
+    }
+
+    #[tokio::test]
+    async fn from_outside_only_whoever_takes_the_connection_proves_anything() {
+        let outside = async |method: &Method, within| {
+            let socket = async |_| TcpSocket::new_v4().map_err(|error| error.to_string());
+            ask_from_outside(method, IpAddr::V4(Ipv4Addr::LOCALHOST), within, socket).await
+        };
+        let bad = service(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(outside(&http(bad, None), SOON).await, failed("status 503"));
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = silent.local_addr().expect("an address").port();
+        assert!(matches!(
+            outside(&http(port, None), SHORT).await,
+            ProbeOutcome::TimedOut(_)
+        ));
+        drop(silent);
+        assert!(matches!(
+            outside(&http(port, None), SOON).await,
+            ProbeOutcome::CannotRun(_)
+        ));
+        assert!(matches!(at(&http(port, None), SOON).await, ProbeOutcome::Failed(_)));
     }
 
     #[tokio::test]
