@@ -19,7 +19,7 @@
 //! | `web gets label watchtree.budget=5/10m` | it is as if it had been made with it |
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `web hangs`; `the check of web exits 127 WORDS`, `exits 1/127`, `passes`, `times out`, `cannot run: WORDS` | what its check comes to |
-//! | `the shim of web is stopped`, `is killed`, `goes on` | the process between the daemon and the container |
+//! | `the shim of web is stopped`, `is killed`, `goes on`; `the end of web is missed` | the process between the daemon and the container |
 //! | `web comes up 20s late`, `web says no to http :80/ready: WORDS`, `yes to http :80/ready` | what its program answers to probes |
 //! | `probes cannot run: WORDS`, `probes can run` | no container can be probed |
 //! | `exec is broken: WORDS`, `exec works` | no check of any container can be run |
@@ -101,6 +101,10 @@ pub fn story(names: &[&str], script: &str) -> Lines {
 fn act_on(w: &mut Scene, words: &[&str]) -> bool {
     match words {
         [who, "exits", code] => w.crash(who, number(code)),
+        ["the", "end", "of", who, "is", "missed"] => w.dockerd(|engine, now| {
+            let place = engine.find_name(who).expect("a container");
+            shim::end_is_missed(engine, now, place)
+        }),
         [who, "runs", "for", lasts] => w.dies_after_start(who, Some(length(lasts).as_millis() as u64)),
         [who, "runs", "out", "of", "memory"] => w.out_of_memory(who, true),
         ["a", "child", "of", who, "runs", "out", "of", "memory"] => w.out_of_memory(who, false),

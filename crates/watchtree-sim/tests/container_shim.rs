@@ -68,11 +68,12 @@ fn a_shim_that_goes_on_in_time_is_left_alone() {
             "the shim of web is stopped, 1s, the shim of web goes on, 1m",
             "the shim of web is stopped, web exits 1, 3s, the shim of web goes on, 1m",
             "the shim of web is killed, 1m",
+            "the end of web is missed, 1m",
         ],
         |script| checked().does(script).outcome(),
     )
     .tells(expect![[r#"
-        the shim of web is stopped, 10s, the shim of web goes on, 1m: stop -t 10 web, start web; web running OK
+        the shim of web is stopped, 10s, the shim of web goes on, 1m | the end of web is missed, 1m: stop -t 10 web, start web; web running OK
         the shim of web is stopped, 1s, the shim of web goes on, 1m: no call; web running OK
         the shim of web is stopped, web exits 1, 3s, the shim of web goes on, 1m | the shim of web is killed, 1m: start web; web running OK
     "#]]);

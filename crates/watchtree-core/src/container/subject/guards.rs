@@ -14,6 +14,7 @@ use crate::container::naming::runs_once;
 use crate::container::policy::ContainerPolicy;
 use crate::container::recreate::needs_recreate;
 use crate::container::settings::HealMode;
+use crate::container::standing;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitClass, ExitRecord, GuardResult, Supervision};
 use crate::time::{Duration, Moment, seconds};
@@ -74,6 +75,10 @@ impl ContainerGuards<'_> {
         let health = around.observation.health();
         admission.ask(Guard::KnownCause, || match health {
             _ if self.stale.is_some() => GuardResult::pass(self.stale.map_or("", Stale::cause)),
+            // Whatever its check came to: there is nothing left to check.
+            _ if standing::is_ending(around.observation) => {
+                GuardResult::pass("the kernel shows the end of its process")
+            }
             // Not even for a person who asks for a retry: nobody knows that it is ill.
             Some(HealthEvidence::CannotRun) => {
                 let why = why_no_check(around.observation);

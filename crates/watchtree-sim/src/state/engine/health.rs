@@ -46,6 +46,9 @@ fn result_of(k: &Kernel, i: usize) -> Result<(), (i64, String)> {
     if let Some(words) = &k.exec_broken {
         return Err((-1, words.clone()));
     }
+    if c.unseen_end.is_some() && !c.shim_stopped {
+        return Err((-1, "cannot exec in a stopped state: unknown".to_string()));
+    }
     if c.hung || c.shim_stopped {
         return Err((-1, timed_out));
     }

@@ -34,6 +34,19 @@ pub fn goes_on(engine: &mut Engine, now: Moment, place: usize) -> bool {
     true
 }
 
+/// The process of a container ends, and the daemon never learns of it, as where its containerd was away meanwhile. True if there was one.
+pub fn end_is_missed(engine: &mut Engine, now: Moment, place: usize) -> bool {
+    let at = engine.kernel.stamp(now);
+    let c = &mut engine.kernel.containers[place];
+    if !c.alive {
+        return false;
+    }
+    (c.alive, c.unseen_end, c.changed) = (false, Some((LOST_EXIT_CODE, at)), now);
+    engine.kernel.changed(place);
+    health::check_again(&mut engine.kernel, now, place);
+    true
+}
+
 /// It is killed. True if there was one.
 pub fn killed(engine: &mut Engine, now: Moment, place: usize) -> bool {
     let c = &mut engine.kernel.containers[place];

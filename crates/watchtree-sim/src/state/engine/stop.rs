@@ -17,7 +17,11 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const UNSENT: Duration = Duration::from_secs(2);
 
 pub(super) fn begin_stop(k: &mut Kernel, now: Moment, i: usize, timeout: Option<Duration>, asker: Asker) {
-    if k.containers[i].counts_as_running() {
+    // An end that was missed is noticed when somebody wants one.
+    if let Some((code, _)) = k.containers[i].unseen_end.take() {
+        process_ended(k, now, i, code);
+        k.answer(asker, Ok(Performed::Done));
+    } else if k.containers[i].counts_as_running() {
         stop_then(k, now, i, timeout, asker, AfterStop::Answer);
     } else {
         k.answer(asker, Ok(Performed::AlreadySo));
