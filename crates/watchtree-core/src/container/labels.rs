@@ -10,7 +10,7 @@
 //! | `watchtree.grace` | `30s`: after a start, `unhealthy` is not acted on | the health check's start period |
 //! | `watchtree.unhealthy-for` | `5m`: acted on when it was unhealthy for that long | the next further word |
 //! | `watchtree.stop-timeout` | `3s`: between stop signal and SIGKILL | the container's own |
-//! | `watchtree.depends-on`, `watchtree.restart-with` | see [`super::dependency_labels`] | not followed |
+//! | `watchtree.depends-on`, `watchtree.restart-with` | see docs/one-host.md | not followed |
 //! | `watchtree.startup…`, `watchtree.liveness…`, `watchtree.readiness…` | probes: [`super::probes::words`] | that probe is not run |
 //! | `autoheal` | `true`: heal it when `unhealthy`, not when it exits; `false`: never | never |
 //! | `autoheal.monitor.enable`, `autoheal.restart.enable` | `false`: never | never |
