@@ -89,6 +89,11 @@ fn phantom(now: Moment, since: Moment) -> Assessment {
     Assessment::Unhealthy { how, evidence }
 }
 
+/// The process of one that runs by the engine's word has ended by the kernel's, for so long that the engine will not see it any more.
+pub(super) fn is_phantom(now: Moment, it: &ContainerObservation) -> bool {
+    phantom_since(it).is_some_and(|since| since + PHANTOM_AFTER <= now)
+}
+
 /// When the process of one that runs by the engine's word has ended by the kernel's.
 fn phantom_since(it: &ContainerObservation) -> Option<Moment> {
     let view = it.view().filter(|_| it.is_current())?;

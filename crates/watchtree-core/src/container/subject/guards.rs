@@ -2,6 +2,7 @@
 //! Those of budget, back-off and place are the supervisor's. Has no effects: where a guard needs a fresh inspection, it says so.
 
 use super::around::Around;
+use super::assess;
 use super::first;
 use super::present::PresentIncarnation;
 use super::stable_run::STABLE_AFTER;
@@ -14,7 +15,6 @@ use crate::container::naming::runs_once;
 use crate::container::policy::ContainerPolicy;
 use crate::container::recreate::needs_recreate;
 use crate::container::settings::HealMode;
-use crate::container::standing;
 use crate::decision::Guard;
 use crate::supervisor::{Admission, Block, ExitClass, ExitRecord, GuardResult, Supervision};
 use crate::time::{Duration, Moment, seconds};
@@ -76,7 +76,7 @@ impl ContainerGuards<'_> {
         admission.ask(Guard::KnownCause, || match health {
             _ if self.stale.is_some() => GuardResult::pass(self.stale.map_or("", Stale::cause)),
             // Whatever its check came to: there is nothing left to check.
-            _ if standing::is_ending(around.observation) => {
+            _ if assess::is_phantom(now, around.observation) => {
                 GuardResult::pass("the kernel shows the end of its process")
             }
             // Not even for a person who asks for a retry: nobody knows that it is ill.
