@@ -43,6 +43,7 @@ pub(super) struct Alerts {
     alone_since: Option<Moment>,
     /// This host is the one that calls, since it was alone for long enough.
     calls: bool,
+    began: Moment,
 }
 
 impl Alerts {
@@ -55,7 +56,10 @@ impl Alerts {
             told: BTreeSet::new(),
             alone_since: Some(now),
             calls: false,
+            began: now,
         };
+        // Nobody is told any more, of an end neither.
+        let told = told.iter().filter(|_| policy.when != AlertWhen::Never);
         for incident in told {
             it.pending.begin(&incident.subject, now + RETURN_WITHIN);
             it.told.insert(incident.subject.clone());
@@ -80,7 +84,7 @@ impl Alerts {
     fn calls_at(&self) -> Option<Moment> {
         match (self.policy.when, self.calls) {
             (AlertWhen::Never, _) | (_, true) => None,
-            (AlertWhen::Always, false) => Some(Moment::ZERO),
+            (AlertWhen::Always, false) => Some(self.began),
             (AlertWhen::Alone { after }, false) => Some(self.alone_since? + after),
         }
     }

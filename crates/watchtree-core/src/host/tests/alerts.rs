@@ -121,9 +121,9 @@ fn what_an_engine_explains_is_told_only_if_it_outlasts_it() {
     );
 }
 
-#[test]
-fn a_restart_tells_nothing_twice_and_ends_what_was_told() {
-    let told = |path: &str| Incident {
+/// What a former start told of that subject.
+fn told(path: &str) -> Incident {
+    Incident {
         id: 7,
         subject: subject(path),
         state: State::GivenUp,
@@ -138,7 +138,11 @@ fn a_restart_tells_nothing_twice_and_ends_what_was_told() {
         closed_why: String::new(),
         evidence: Vec::new(),
         decisions: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn a_restart_tells_nothing_twice_and_ends_what_was_told() {
     let mut world = settled(alone(0), vec![told(WEB), told("h1/docker/away")]);
     assert_eq!(
         alerts(&mut world),
@@ -167,4 +171,18 @@ fn a_stall_of_the_host_is_no_time_in_which_something_was_ill_or_nobody_in_sight(
     world.child_reports(WEB, State::Ok);
     world.run_ms(30_000);
     assert_eq!(alerts(&mut world), "");
+}
+
+#[test]
+fn a_host_that_may_never_or_always_call_does_not_think_that_it_stood_still() {
+    for (when, left) in [
+        (AlertWhen::Never, vec![told(WEB)]),
+        (AlertWhen::Always, Vec::new()),
+        (alone(0), vec![told(WEB)]),
+    ] {
+        let mut world = settled(when, left);
+        world.run_ms(100_000);
+        assert_eq!(world.count("did not run"), 0, "{when:?}: {:?}", world.told);
+        assert!(world.host.next_deadline().is_some_and(|at| world.now < at), "{when:?}");
+    }
 }
