@@ -135,6 +135,8 @@ words! {
         Start = "start",
         /// Stop a hung or unhealthy container, inspect it for an act of a person, start it.
         StopThenStart = "stop_then_start",
+        /// Kill the shim of a container that holds our stop of it.
+        KillShim = "kill_shim",
         /// Kill and start again a watchdog (child process).
         ReviveWatchdog = "revive_watchdog",
         /// Restart an engine, or what it stands on.

@@ -106,6 +106,8 @@ words! {
         Goodbye = "goodbye",
         /// The kernel says its process is gone (pidfd).
         ProcessGone = "process_gone",
+        /// The shim of a container is stopped (SIGSTOP), and passes nothing on.
+        ShimStopped = "shim_stopped",
         /// A probe of an engine, with its answer or its deadline.
         EngineProbe = "engine_probe",
         /// The network namespace of a process is not that of the container whose network it joins.

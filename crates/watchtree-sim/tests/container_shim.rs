@@ -22,9 +22,11 @@ fn a_stopped_shim_holds_our_stop_and_is_killed() {
         4.005  told     web REPAIRING: being stopped, to be started again
         10.006 told     watchdog degraded, engine: the engine did not answer in time
         15.004 told     watchdog no longer degraded, engine
+        17.007 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
         17.007 done     stop -t 10 web → it was so
         17.010 seen     web: die, exit code 255
         17.010 done     start web
+        17.010 decided  kill shim web: succeeded, its container has ended
         17.131 done     start web → done
         17.134 seen     web: start
         17.148 decided  stop then start web: verifying, a new incarnation was seen
@@ -46,10 +48,12 @@ fn an_end_that_the_engine_does_not_see_is_cured_by_a_stop() {
         12.001 told     web REPAIRING: being stopped, to be started again
         20.003 told     watchdog degraded, engine: the engine did not answer in time
         20.004 told     watchdog no longer degraded, engine
+        25.003 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
         25.003 done     stop -t 10 web → it was so
         25.006 seen     web: die, exit code 255
         25.006 told     watchdog degraded, engine: the engine did not answer in time
         25.006 done     start web
+        25.006 decided  kill shim web: succeeded, its container has ended
         25.127 done     start web → done
         25.130 seen     web: start
         25.132 decided  stop then start web: verifying, a new incarnation was seen

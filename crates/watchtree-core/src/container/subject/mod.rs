@@ -13,6 +13,7 @@ mod flag_note;
 mod guards;
 mod lingering;
 mod present;
+mod shim_kill;
 mod signals;
 mod stable_run;
 mod stale;
@@ -47,6 +48,7 @@ use flag_note::FlagNote;
 use guards::ContainerGuards;
 use lingering::LingeringStop;
 use present::PresentIncarnation;
+use shim_kill::ShimKill;
 use stable_run::StableRun;
 use stale::Stale;
 use wishes::Wishes;
@@ -62,6 +64,7 @@ pub(crate) struct ContainerSubject {
     /// A stop of ours that may still be under way in the engine, though its repair is over.
     lingering: Option<LingeringStop>,
     flag_note: FlagNote,
+    shim_kill: ShimKill,
     stable_run: StableRun,
     /// A repair from the journal, until the container was inspected.
     recovering: Option<OpenRepair>,
@@ -84,10 +87,8 @@ impl ContainerSubject {
     ) -> Self {
         let incarnation = desired.as_ref().map(|(_, incarnation, _)| incarnation.clone());
         // What was restarted before had come up once.
-        let stable = desired
-            .as_ref()
-            .filter(|_| last_restart.is_some())
-            .map(|(id, ..)| id.clone());
+        let stable = desired.as_ref().filter(|_| last_restart.is_some());
+        let stable = stable.map(|(id, ..)| id.clone());
         Self {
             stable_run: StableRun::restore(stable),
             id,
@@ -97,6 +98,7 @@ impl ContainerSubject {
             wishes: Wishes::restore(desired),
             lingering: None,
             flag_note: FlagNote::restore(flag_set),
+            shim_kill: ShimKill::default(),
             recovering,
         }
     }
@@ -450,12 +452,14 @@ impl Subject for ContainerSubject {
         let grace = self.grace(around, supervision);
         let moved = repair.advance(now, &around.scene(now, grace), &mut acts);
         for act in acts {
+            self.shim_kill.precede(now, &self.id, around.observation, &act, out);
             match act {
                 Act::Inspect => around.inspect(now, out),
                 act => out.command(Command::of(&self.id, now, repair, act, around.settings)),
             }
         }
         let it = &*around.observation;
+        self.shim_kill.settle(it, !matches!(moved, Moved::Waits(_)), out);
         let (outcome, result) = match moved {
             Moved::Waits(until) => {
                 let shown = match repair.is_verifying() {
