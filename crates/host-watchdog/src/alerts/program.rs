@@ -1,17 +1,23 @@
 //! Tells a person by a program of theirs: the message on its standard input, the gist in variables.
 //!
 //! Contract: one run for each attempt, with a deadline; a program that is over its time is killed. Exit code 0 = told. It gets no
-//! variable of this daemon but `PATH`. Does not know what the message says beyond what it hands over.
+//! variable of this daemon but `PATH`. What it leaves running in the background is not waited for. Does not know what the message says
+//! beyond what it hands over.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use watchtree_notify::{Deliver, Failed};
 
 /// Most of the program's last line that is passed on, in bytes.
 const LINE_BYTES_MAX: usize = 256;
+/// Most of what it says on its standard error that is kept, in bytes, counted from the end.
+const SAID_BYTES_MAX: usize = 4096;
+/// How long its last words may take to be read after its end: something it left behind may hold the pipe open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Longest variable, in bytes.
 const VARIABLE_BYTES_MAX: usize = 1024;
 /// Where programs are looked for if this daemon was not told.
@@ -45,19 +51,51 @@ impl Program {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| error.to_string())?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that does not read it may be content with the variables.
-            let _ = stdin.write_all(body.as_bytes()).await;
-        }
-        let output = child.wait_with_output().await.map_err(|error| error.to_string())?;
-        if output.status.success() {
+        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+        let mut said = Vec::new();
+        let talk = async {
+            tokio::join!(hand_over(stdin, body), read_end(stderr, &mut said));
+            std::future::pending::<Infallible>().await
+        };
+        let status = tokio::select! {
+            status = ended(&mut child) => status.map_err(|error| error.to_string())?,
+            never = talk => match never {},
+        };
+        if status.success() {
             return Ok(());
         }
-        let text = String::from_utf8_lossy(&output.stderr);
+        let text = String::from_utf8_lossy(&said);
         let mut line = text.trim_end().lines().next_back().unwrap_or_default().to_owned();
         line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
-        Err(format!("{}: {line}", output.status))
+        Err(format!("{status}: {line}"))
     }
+}
+
+/// Gives it the message. One that does not read it may be content with the variables.
+async fn hand_over(stdin: Option<ChildStdin>, body: &str) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(body.as_bytes()).await;
+    }
+}
+
+/// Reads what it says until it closes the pipe; keeps the end.
+async fn read_end(stderr: Option<ChildStderr>, said: &mut Vec<u8>) {
+    let Some(mut stderr) = stderr else { return };
+    let mut piece = [0; 1024];
+    while let Ok(count @ 1..) = stderr.read(&mut piece).await {
+        said.extend_from_slice(&piece[..count]);
+        let surplus = said.len().saturating_sub(SAID_BYTES_MAX);
+        said.drain(..surplus);
+    }
+}
+
+/// Its own end, not that of what it left behind; after a failure with the time its last words need.
+async fn ended(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let status = child.wait().await?;
+    if !status.success() {
+        tokio::time::sleep(LAST_WORDS).await;
+    }
+    Ok(status)
 }
 
 impl Deliver for Program {

@@ -130,6 +130,19 @@ fn a_program_that_fails_or_hangs_is_tried_again_and_the_next_start_owes_what_is_
 }
 
 #[test]
+fn what_a_program_leaves_in_the_background_does_not_hold_it_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hook = format!("{}deadline = \"5s\"\n", script(folder.path(), "sleep 20 & exit 0"));
+    let (config, conditions) = (config(folder.path(), &hook), Conditions::new());
+    let (mut alerts, _) = begin(&config, &conditions);
+    alerts.tell(&IncidentChange::Opened(incident("h1/docker/web")));
+    alerts.stop(Duration::from_secs(30));
+    let book = std::fs::read_to_string(folder.path().join("host/alerts.json")).expect("text");
+    assert!(book.contains("\"owed\":[]"), "{book}");
+    assert!(conditions.degraded().is_empty(), "{:?}", conditions.degraded());
+}
+
+#[test]
 fn a_webhook_is_posted_to_and_a_damaged_book_is_set_aside() {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
