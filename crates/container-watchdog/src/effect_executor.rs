@@ -20,9 +20,11 @@ use watchtree_core::decision::{Decision, Outcome};
 use watchtree_core::frontend::FrontendInput;
 use watchtree_core::message::Envelope;
 use watchtree_core::order::OrderAnswer;
+use watchtree_core::pressure::MachineLoad;
 use watchtree_core::time::Moment;
 use watchtree_docker::EngineExecutor;
-use watchtree_runtime::{Clock, Conditions, EventLog, Execute, view};
+use watchtree_os::pressure::PressureMeter;
+use watchtree_runtime::{Clock, Conditions, EventLog, Execute, Pulse, view};
 
 /// Local requests that wait for their answer, by order id.
 pub(crate) type Waiting = Arc<Mutex<BTreeMap<[u8; 16], oneshot::Sender<OrderAnswer>>>>;
@@ -38,6 +40,8 @@ pub(crate) struct EffectExecutor {
     pub(crate) conditions: Conditions,
     pub(crate) events: EventLog,
     pub(crate) waiting: Waiting,
+    pub(crate) pulse: Pulse,
+    pub(crate) pressure: PressureMeter,
 }
 
 impl Execute<ContainerAgent> for EffectExecutor {
@@ -79,6 +83,13 @@ impl Execute<ContainerAgent> for EffectExecutor {
             ContainerEffect::HoldProcess { id, pid } => self.processes.hold(id, pid),
             ContainerEffect::LookAtShim { id, pid } => shim::look(id, pid, self.inputs.clone()),
             ContainerEffect::KillShim { id, shim } => shim::kill(id, shim),
+            ContainerEffect::ReadLoad => {
+                let load = MachineLoad {
+                    pressure: self.pressure.read(),
+                    loop_lag: self.pulse.lag_of_late(),
+                };
+                self.enqueue(ContainerInput::Load(load));
+            }
             ContainerEffect::Probe {
                 run,
                 id,

@@ -27,6 +27,7 @@ use watchtree_core::container::io::ContainerInput;
 use watchtree_core::container::settings::HealMode;
 use watchtree_docker::Engine;
 use watchtree_os::identity::Life;
+use watchtree_os::pressure::PressureMeter;
 use watchtree_runtime::{
     Clock, Code, Conditions, Drive, Ended, EventLog, Exit, HttpServer, Pulse, Signals, StateReader, drive,
 };
@@ -96,6 +97,8 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         conditions: conditions.clone(),
         events: events.clone(),
         waiting: Arc::clone(&waiting),
+        pulse: pulse.clone(),
+        pressure: PressureMeter::default(),
     };
     tracing::info!(node = %identity.name, version = %identity.version, observe_only, "container-watchdog runs");
     let mut agent = ContainerAgent::new(plan.settings, opened.memory, Clock.now());

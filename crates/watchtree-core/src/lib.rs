@@ -26,6 +26,7 @@ pub mod manager;
 pub mod message;
 pub mod order;
 mod order_inbox;
+pub mod pressure;
 pub mod random;
 pub mod recorder;
 mod report;

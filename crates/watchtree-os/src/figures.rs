@@ -2,8 +2,9 @@
 //!
 //! Call it from a blocking task: `statvfs` hangs on a file system that hangs.
 
+use crate::pressure::{self, milli};
 use std::path::{Path, PathBuf};
-use watchtree_core::host::io::{DiskFigure, HostFigures, Pressure};
+use watchtree_core::host::io::{DiskFigure, HostFigures};
 use watchtree_core::time::Duration;
 
 /// Reads everything at once. What this kernel does not have is 0 or `None`; a path that is not there is left out, and of
@@ -15,15 +16,9 @@ pub fn read(disks: &[PathBuf], loop_lag: Duration) -> HostFigures {
         cpus: count_cpus(&text("/sys/devices/system/cpu/online")),
         memory_available_milli: memory_available(&text("/proc/meminfo")),
         disks: disk_figures(disks),
-        pressure: pressure(|what| std::fs::read_to_string(format!("/proc/pressure/{what}")).ok()),
+        pressure: pressure::read(),
         loop_lag,
     }
-}
-
-/// `1.25` → 1250.
-fn milli(text: &str) -> Option<u64> {
-    let value: f64 = text.parse().ok()?;
-    (0.0..1e12).contains(&value).then(|| (value * 1000.0).round() as u64)
 }
 
 /// `0-3,8` → 5; at least 1.
@@ -79,20 +74,6 @@ pub fn free_share(path: &Path) -> Option<u64> {
     Some(u64::try_from(u128::from(stat.f_bavail) * 1000 / u128::from(all)).unwrap_or(0))
 }
 
-fn pressure(read: impl Fn(&str) -> Option<String>) -> Option<Pressure> {
-    let some_avg10 = |what: &str| -> Option<u64> {
-        let text = read(what)?;
-        let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
-        let per_cent = line.split(' ').find_map(|field| field.strip_prefix("avg10="))?;
-        milli(per_cent).map(|milli_per_cent| milli_per_cent / 100)
-    };
-    Some(Pressure {
-        cpu_milli: some_avg10("cpu")?,
-        memory_milli: some_avg10("memory")?,
-        io_milli: some_avg10("io")?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,16 +85,6 @@ mod tests {
         assert_eq!(count_cpus("0-3,8\n"), 5);
         assert_eq!(count_cpus(""), 1);
         assert_eq!(memory_available("MemTotal:  1000 kB\nMemAvailable:   250 kB\n"), 250);
-        let psi = |_: &str| Some("some avg10=12.50 avg60=0.00\nfull avg10=1.00".to_string());
-        assert_eq!(
-            pressure(psi),
-            Some(Pressure {
-                cpu_milli: 125,
-                memory_milli: 125,
-                io_milli: 125
-            })
-        );
-        assert_eq!(pressure(|_| None), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod limits;
 pub mod lock;
 pub mod network;
+pub mod pressure;
 pub mod process;
 pub mod shutdown;
 pub mod spawn;

@@ -269,7 +269,8 @@ impl Loop {
             },
             Some(read) = parts.reads.recv() => read(machine),
             () = tokio::time::sleep(until) => {
-                parts.pulse.lagged(self.clock.now().since(now + until));
+                let woken = self.clock.now();
+                parts.pulse.lagged(woken, woken.since(now + until));
             }
         }
         ControlFlow::Continue(None)

@@ -122,8 +122,8 @@ pub enum Observation {
 
     /// The engine's manual-stop flag cannot be read until then.
     FlagUnreadable { host: usize, until: Moment },
-    /// No health check of that engine can be run until then.
-    ChecksFail { host: usize, until: Moment },
+    /// No health check of that engine can be run until then, or none ends in time on its overloaded machine.
+    ChecksFail { host: usize, until: Moment, overload: bool },
 
     // --- processes ---
     /// A process began.

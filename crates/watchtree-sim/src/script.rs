@@ -35,7 +35,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{CheckResult, Engine, OnSignal, StopTrouble, Verb, Version, shim};
+use crate::state::engine::{CheckResult, Engine, OnSignal, StopTrouble, Verb, Version, load, shim};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -143,6 +143,8 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         ["the", "shim", "of", who, now @ ..] => return shim_is(w, who, now),
         ["exec", "is", "broken:", words @ ..] => exec_breaks(w, Some(words.join(" "))),
         ["exec", "works"] => exec_breaks(w, None),
+        ["machine", "is", now @ ("busy" | "idle")] => machine_is(w, *now == "busy"),
+        ["load", "is", "hidden"] => w.api().hide_load(),
         [who, "comes", "up", late, "late"] => {
             let takes = length(late);
             w.program(who, |it| it.comes_up = Some(takes));
@@ -224,6 +226,13 @@ fn shim_is(w: &mut Scene, who: &str, words: &[&str]) -> bool {
 fn exec_breaks(w: &mut Scene, words: Option<String>) {
     w.dockerd(|engine, now| {
         engine.set_exec_broken(now, words);
+        true
+    });
+}
+
+fn machine_is(w: &mut Scene, overloaded: bool) {
+    w.dockerd(|engine, now| {
+        load::set_overloaded(engine, now, overloaded);
         true
     });
 }

@@ -249,20 +249,20 @@ fn an_unhealthy_one_is_stopped_and_started() {
 fn an_unhealthy_one_is_found_by_the_list_too() {
     story(&["web"], "web is unhealthy unseen, 12s").tells(expect![[r#"
         0.000  happens  web is unhealthy unseen
-        0.006  decided  stop then start web: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.006  done     stop -t 10 web
-        0.006  told     web REPAIRING: being stopped, to be started again
-        0.010  seen     web: kill, signal 15
-        0.030  seen     web: stop
-        0.030  done     stop -t 10 web → done
-        0.035  seen     web: die, exit code 143
-        0.035  done     start web
-        0.156  done     start web → done
-        0.157  decided  stop then start web: verifying, a new incarnation was seen
-        0.157  told     web STARTING: started; it must stay up to count as repaired
-        0.159  seen     web: start
-        5.157  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
-        5.157  told     web OK: running
+        0.007  decided  stop then start web: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        0.007  done     stop -t 10 web
+        0.007  told     web REPAIRING: being stopped, to be started again
+        0.011  seen     web: kill, signal 15
+        0.031  seen     web: stop
+        0.031  done     stop -t 10 web → done
+        0.036  seen     web: die, exit code 143
+        0.036  done     start web
+        0.157  done     start web → done
+        0.158  decided  stop then start web: verifying, a new incarnation was seen
+        0.158  told     web STARTING: started; it must stay up to count as repaired
+        0.160  seen     web: start
+        5.158  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
+        5.158  told     web OK: running
     "#]]);
 }
 

@@ -278,33 +278,33 @@ fn a_long_wait_for_a_turn_is_recorded() {
         .tells(expect![[r#"
             0.000  happens  slow is unhealthy
             0.003  seen     slow: health_status unhealthy
-            0.005  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            0.005  done     stop -t 90 slow
-            0.005  told     slow REPAIRING: being stopped, to be started again
-            0.009  seen     slow: kill, signal 15
+            0.006  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            0.006  done     stop -t 90 slow
+            0.006  told     slow REPAIRING: being stopped, to be started again
+            0.010  seen     slow: kill, signal 15
             0.100  happens  b is unhealthy
             0.103  seen     b: health_status unhealthy
             0.105  told     b REPAIRING: unhealthy: waits for its turn: 1 repairs are under way
             30.105 decided  b: unhealthy: waits for its turn: 1 repairs are under way; in_flight blocked
-            90.009 seen     slow: kill, signal 9
-            90.029 seen     slow: stop
-            90.029 done     stop -t 90 slow → done
-            90.030 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            90.030 done     stop -t 10 b
-            90.034 seen     slow: die, exit code 137
-            90.034 done     start slow
-            90.034 seen     b: kill, signal 15
-            90.054 seen     b: stop
-            90.054 done     stop -t 10 b → done
-            90.059 seen     b: die, exit code 143
-            90.059 done     start b
-            90.155 done     start slow → done
-            90.156 decided  stop then start slow: verifying, a new incarnation was seen
-            90.156 told     slow STARTING: started; it must stay up to count as repaired
-            90.158 seen     slow: start
-            90.180 done     start b → done
-            90.181 decided  stop then start b: verifying, a new incarnation was seen
-            90.181 told     b STARTING: started; it must stay up to count as repaired
-            90.183 seen     b: start
+            90.010 seen     slow: kill, signal 9
+            90.030 seen     slow: stop
+            90.030 done     stop -t 90 slow → done
+            90.031 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            90.031 done     stop -t 10 b
+            90.035 seen     slow: die, exit code 137
+            90.035 done     start slow
+            90.035 seen     b: kill, signal 15
+            90.055 seen     b: stop
+            90.055 done     stop -t 10 b → done
+            90.060 seen     b: die, exit code 143
+            90.060 done     start b
+            90.156 done     start slow → done
+            90.157 decided  stop then start slow: verifying, a new incarnation was seen
+            90.157 told     slow STARTING: started; it must stay up to count as repaired
+            90.159 seen     slow: start
+            90.181 done     start b → done
+            90.182 decided  stop then start b: verifying, a new incarnation was seen
+            90.182 told     b STARTING: started; it must stay up to count as repaired
+            90.184 seen     b: start
         "#]]);
 }

@@ -236,35 +236,35 @@ fn what_was_well_and_is_ill_again_is_repaired_before_its_repair_was_verified() {
     w.tells(expect![[r#"
         0.000  happens  the check of a exits 1
         2.003  seen     a: health_status unhealthy
-        2.005  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        2.005  done     stop -t 10 a
-        2.005  told     a REPAIRING: being stopped, to be started again
-        2.009  seen     a: kill, signal 15
-        2.029  seen     a: stop
-        2.029  done     stop -t 10 a → done
-        2.034  seen     a: die, exit code 143
-        2.034  done     start a
-        2.155  done     start a → done
-        2.156  decided  stop then start a: verifying, a new incarnation was seen
-        2.156  told     a STARTING: started; it must stay up to count as repaired
-        2.158  seen     a: start
+        2.006  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        2.006  done     stop -t 10 a
+        2.006  told     a REPAIRING: being stopped, to be started again
+        2.010  seen     a: kill, signal 15
+        2.030  seen     a: stop
+        2.030  done     stop -t 10 a → done
+        2.035  seen     a: die, exit code 143
+        2.035  done     start a
+        2.156  done     start a → done
+        2.157  decided  stop then start a: verifying, a new incarnation was seen
+        2.157  told     a STARTING: started; it must stay up to count as repaired
+        2.159  seen     a: start
         2.500  happens  the check of a passes
-        3.158  seen     a: health_status healthy
+        3.159  seen     a: health_status healthy
         4.000  happens  the check of a exits 1
-        5.158  seen     a: health_status unhealthy
-        5.160  decided  stop then start a: failed, it is unhealthy again
-        5.160  told     a REPAIRING: unhealthy: waits before the next try
-        5.260  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
-        5.260  done     stop -t 10 a
-        5.264  seen     a: kill, signal 15
-        5.284  seen     a: stop
-        5.284  done     stop -t 10 a → done
-        5.289  seen     a: die, exit code 143
-        5.289  done     start a
-        5.410  done     start a → done
-        5.411  decided  stop then start a: verifying, a new incarnation was seen
-        5.411  told     a STARTING: started; it must stay up to count as repaired
-        5.413  seen     a: start
+        5.159  seen     a: health_status unhealthy
+        5.161  decided  stop then start a: failed, it is unhealthy again
+        5.161  told     a REPAIRING: unhealthy: waits before the next try
+        5.261  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
+        5.261  done     stop -t 10 a
+        5.265  seen     a: kill, signal 15
+        5.285  seen     a: stop
+        5.285  done     stop -t 10 a → done
+        5.290  seen     a: die, exit code 143
+        5.290  done     start a
+        5.411  done     start a → done
+        5.412  decided  stop then start a: verifying, a new incarnation was seen
+        5.412  told     a STARTING: started; it must stay up to count as repaired
+        5.414  seen     a: start
     "#]]);
 }
 
@@ -276,65 +276,65 @@ fn a_start_that_never_becomes_well_gets_more_time_and_is_shown_as_ill() {
     w.tells(expect![[r#"
         0.000  happens  the check of a exits 1
         2.003  seen     a: health_status unhealthy
-        2.005  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        2.005  done     stop -t 10 a
-        2.005  told     a REPAIRING: being stopped, to be started again
-        2.009  seen     a: kill, signal 15
-        2.029  seen     a: stop
-        2.029  done     stop -t 10 a → done
-        2.034  seen     a: die, exit code 143
-        2.034  done     start a
-        2.155  done     start a → done
-        2.156  decided  stop then start a: verifying, a new incarnation was seen
-        2.156  told     a STARTING: started; it must stay up to count as repaired
-        2.158  seen     a: start
-        4.158  seen     a: health_status unhealthy
-        4.160  told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
-        7.156  decided  stop then start a: failed, it is unhealthy again
-        7.156  told     a REPAIRING: unhealthy: waits before the next try
-        7.256  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
-        7.256  done     stop -t 10 a
-        7.260  seen     a: kill, signal 15
-        7.280  seen     a: stop
-        7.280  done     stop -t 10 a → done
-        7.285  seen     a: die, exit code 143
-        7.285  done     start a
-        7.406  done     start a → done
-        7.407  decided  stop then start a: verifying, a new incarnation was seen
-        7.407  told     a STARTING: started; it must stay up to count as repaired
-        7.409  seen     a: start
-        9.409  seen     a: health_status unhealthy
-        9.411  told     a UNHEALTHY: started, and its health check fails; startup grace: 10 s
-        17.407 decided  stop then start a: failed, it is unhealthy again
-        17.407 told     a REPAIRING: unhealthy: waits before the next try
-        17.607 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 3 in a row
-        17.607 done     stop -t 10 a
-        17.611 seen     a: kill, signal 15
-        17.631 seen     a: stop
-        17.631 done     stop -t 10 a → done
-        17.636 seen     a: die, exit code 143
-        17.636 done     start a
-        17.757 done     start a → done
-        17.758 decided  stop then start a: verifying, a new incarnation was seen
-        17.758 told     a STARTING: started; it must stay up to count as repaired
-        17.760 seen     a: start
-        19.760 seen     a: health_status unhealthy
-        19.762 told     a UNHEALTHY: started, and its health check fails; startup grace: 20 s
-        37.758 decided  stop then start a: failed, it is unhealthy again
-        37.758 told     a REPAIRING: unhealthy: waits before the next try
-        38.158 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 4 in a row
-        38.158 done     stop -t 10 a
-        38.162 seen     a: kill, signal 15
-        38.182 seen     a: stop
-        38.182 done     stop -t 10 a → done
-        38.187 seen     a: die, exit code 143
-        38.187 done     start a
-        38.308 done     start a → done
-        38.309 decided  stop then start a: verifying, a new incarnation was seen
-        38.309 told     a STARTING: started; it must stay up to count as repaired
-        38.311 seen     a: start
-        40.311 seen     a: health_status unhealthy
-        40.313 told     a UNHEALTHY: started, and its health check fails; startup grace: 40 s
+        2.006  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        2.006  done     stop -t 10 a
+        2.006  told     a REPAIRING: being stopped, to be started again
+        2.010  seen     a: kill, signal 15
+        2.030  seen     a: stop
+        2.030  done     stop -t 10 a → done
+        2.035  seen     a: die, exit code 143
+        2.035  done     start a
+        2.156  done     start a → done
+        2.157  decided  stop then start a: verifying, a new incarnation was seen
+        2.157  told     a STARTING: started; it must stay up to count as repaired
+        2.159  seen     a: start
+        4.159  seen     a: health_status unhealthy
+        4.161  told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
+        7.157  decided  stop then start a: failed, it is unhealthy again
+        7.157  told     a REPAIRING: unhealthy: waits before the next try
+        7.257  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
+        7.257  done     stop -t 10 a
+        7.261  seen     a: kill, signal 15
+        7.281  seen     a: stop
+        7.281  done     stop -t 10 a → done
+        7.286  seen     a: die, exit code 143
+        7.286  done     start a
+        7.407  done     start a → done
+        7.408  decided  stop then start a: verifying, a new incarnation was seen
+        7.408  told     a STARTING: started; it must stay up to count as repaired
+        7.410  seen     a: start
+        9.410  seen     a: health_status unhealthy
+        9.412  told     a UNHEALTHY: started, and its health check fails; startup grace: 10 s
+        17.408 decided  stop then start a: failed, it is unhealthy again
+        17.408 told     a REPAIRING: unhealthy: waits before the next try
+        17.608 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 3 in a row
+        17.608 done     stop -t 10 a
+        17.612 seen     a: kill, signal 15
+        17.632 seen     a: stop
+        17.632 done     stop -t 10 a → done
+        17.637 seen     a: die, exit code 143
+        17.637 done     start a
+        17.758 done     start a → done
+        17.759 decided  stop then start a: verifying, a new incarnation was seen
+        17.759 told     a STARTING: started; it must stay up to count as repaired
+        17.761 seen     a: start
+        19.761 seen     a: health_status unhealthy
+        19.763 told     a UNHEALTHY: started, and its health check fails; startup grace: 20 s
+        37.759 decided  stop then start a: failed, it is unhealthy again
+        37.759 told     a REPAIRING: unhealthy: waits before the next try
+        38.159 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 4 in a row
+        38.159 done     stop -t 10 a
+        38.163 seen     a: kill, signal 15
+        38.183 seen     a: stop
+        38.183 done     stop -t 10 a → done
+        38.188 seen     a: die, exit code 143
+        38.188 done     start a
+        38.309 done     start a → done
+        38.310 decided  stop then start a: verifying, a new incarnation was seen
+        38.310 told     a STARTING: started; it must stay up to count as repaired
+        38.312 seen     a: start
+        40.312 seen     a: health_status unhealthy
+        40.314 told     a UNHEALTHY: started, and its health check fails; startup grace: 40 s
     "#]]);
 }
 

@@ -44,21 +44,21 @@ fn web(labels: &[Labels]) -> Scene {
 fn a_hang_is_seen_by_three_silences_and_healed() {
     web(&[LIVENESS]).does("web hangs, 10s").tells(expect![[r#"
         0.000  happens  web hangs
-        0.872  decided  stop then start web: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.872  done     stop -t 1 web
-        0.872  told     web REPAIRING: being stopped, to be started again
-        0.876  seen     web: kill, signal 15
-        1.876  seen     web: kill, signal 9
-        1.896  seen     web: stop
-        1.896  done     stop -t 1 web → done
-        1.901  seen     web: die, exit code 137
-        1.901  done     start web
-        2.022  done     start web → done
-        2.023  decided  stop then start web: verifying, a new incarnation was seen
-        2.023  told     web STARTING: started; it must stay up to count as repaired
-        2.025  seen     web: start
-        7.023  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
-        7.023  told     web OK: running, healthy
+        0.873  decided  stop then start web: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        0.873  done     stop -t 1 web
+        0.873  told     web REPAIRING: being stopped, to be started again
+        0.877  seen     web: kill, signal 15
+        1.877  seen     web: kill, signal 9
+        1.897  seen     web: stop
+        1.897  done     stop -t 1 web → done
+        1.902  seen     web: die, exit code 137
+        1.902  done     start web
+        2.023  done     start web → done
+        2.024  decided  stop then start web: verifying, a new incarnation was seen
+        2.024  told     web STARTING: started; it must stay up to count as repaired
+        2.026  seen     web: start
+        7.024  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
+        7.024  told     web OK: running, healthy
     "#]]);
 }
 
@@ -170,55 +170,55 @@ fn many_that_fail_at_once_have_one_cause() {
         0.000  happens  b says no to http :80/healthz: status 500
         0.000  happens  c says no to http :80/healthz: status 500
         0.000  happens  d says no to http :80/healthz: status 500
-        0.515  decided  stop then start a: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.515  done     stop -t 1 a
-        0.515  told     a REPAIRING: being stopped, to be started again
-        0.519  seen     a: kill, signal 15
-        0.539  seen     a: stop
-        0.539  done     stop -t 1 a → done
-        0.544  seen     a: die, exit code 143
-        0.544  done     start a
-        0.553  decided  stop then start d: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.553  done     stop -t 1 d
-        0.553  told     d REPAIRING: being stopped, to be started again
-        0.557  seen     d: kill, signal 15
-        0.571  decided  stop then start b: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.571  done     stop -t 1 b
+        0.516  decided  stop then start a: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        0.516  done     stop -t 1 a
+        0.516  told     a REPAIRING: being stopped, to be started again
+        0.520  seen     a: kill, signal 15
+        0.540  seen     a: stop
+        0.540  done     stop -t 1 a → done
+        0.545  seen     a: die, exit code 143
+        0.545  done     start a
+        0.554  decided  stop then start d: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        0.554  done     stop -t 1 d
+        0.554  told     d REPAIRING: being stopped, to be started again
+        0.558  seen     d: kill, signal 15
         0.571  decided  escalate h1/docker: 3 of 4 turned unhealthy at once: one cause, and not theirs: a person is needed; they are restarted one at a time, while that helps; level blocked
         0.571  told     h1/docker UNHEALTHY: 3 of 4 turned unhealthy at once: one cause, and not theirs
-        0.571  told     b REPAIRING: being stopped, to be started again
-        0.575  seen     b: kill, signal 15
-        0.577  seen     d: stop
-        0.577  done     stop -t 1 d → done
-        0.582  seen     d: die, exit code 143
-        0.582  done     start d
-        0.595  seen     b: stop
-        0.595  done     stop -t 1 b → done
-        0.600  seen     b: die, exit code 143
-        0.600  done     start b
+        0.572  decided  stop then start b: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        0.572  done     stop -t 1 b
+        0.572  told     b REPAIRING: being stopped, to be started again
+        0.576  seen     b: kill, signal 15
+        0.578  seen     d: stop
+        0.578  done     stop -t 1 d → done
+        0.583  seen     d: die, exit code 143
+        0.583  done     start d
+        0.596  seen     b: stop
+        0.596  done     stop -t 1 b → done
+        0.601  seen     b: die, exit code 143
+        0.601  done     start b
         0.618  told     c UNHEALTHY: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; h1/docker/b is tried first
-        0.665  done     start a → done
-        0.666  decided  stop then start a: verifying, a new incarnation was seen
-        0.666  told     a STARTING: started; it must stay up to count as repaired
-        0.668  seen     a: start
-        0.703  done     start d → done
-        0.704  decided  stop then start d: verifying, a new incarnation was seen
-        0.704  told     d STARTING: started; it must stay up to count as repaired
-        0.706  seen     d: start
-        0.721  done     start b → done
-        0.722  decided  stop then start b: verifying, a new incarnation was seen
-        0.722  told     b STARTING: started; it must stay up to count as repaired
-        0.724  seen     b: start
-        1.179  told     a UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        1.256  told     d UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        1.291  told     b UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        5.666  decided  stop then start a: failed, it is unhealthy again
-        5.704  decided  stop then start d: failed, it is unhealthy again
-        5.722  decided  stop then start b: failed, it is unhealthy again
-        5.722  decided  b: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.722  decided  a: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.722  decided  c: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.722  decided  d: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        0.666  done     start a → done
+        0.667  decided  stop then start a: verifying, a new incarnation was seen
+        0.667  told     a STARTING: started; it must stay up to count as repaired
+        0.669  seen     a: start
+        0.704  done     start d → done
+        0.705  decided  stop then start d: verifying, a new incarnation was seen
+        0.705  told     d STARTING: started; it must stay up to count as repaired
+        0.707  seen     d: start
+        0.722  done     start b → done
+        0.723  decided  stop then start b: verifying, a new incarnation was seen
+        0.723  told     b STARTING: started; it must stay up to count as repaired
+        0.725  seen     b: start
+        1.180  told     a UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        1.257  told     d UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        1.292  told     b UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        5.667  decided  stop then start a: failed, it is unhealthy again
+        5.705  decided  stop then start d: failed, it is unhealthy again
+        5.723  decided  stop then start b: failed, it is unhealthy again
+        5.723  decided  b: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.723  decided  a: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.723  decided  c: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.723  decided  d: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
     "#]]);
 }
 

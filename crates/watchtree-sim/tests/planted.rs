@@ -53,6 +53,7 @@ rules! {
     degraded_is_said is broken by FullDiskUntold
     person_is_called is broken by EndUntold
     engine_left_alone is broken by ContainerdSaidIll
+    no_wave is broken by LoadHidden
     parents_first is broken by DependenciesHidden
     converges is broken by ReportsLost
 }

@@ -179,6 +179,7 @@ impl ContainerAgent {
                 self.fleet.on_process(now, &id, (pid, &seen));
                 self.backstop.process(now, &id, pid, seen);
             }
+            ContainerInput::Load(load) => self.fleet.on_load(now, load, &mut self.out),
             ContainerInput::StopMark { id, manually_stopped } => self.fleet.on_flag(&id, manually_stopped),
             ContainerInput::Performed { ticket, result } => {
                 if let Err(error @ (EngineError::Unreachable(_) | EngineError::BadAnswer(_))) = &result {

@@ -4,6 +4,7 @@ use crate::decision::Decision;
 use crate::frontend::FrontendInput;
 use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
+use crate::pressure::MachineLoad;
 use crate::time::Duration;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -340,6 +341,8 @@ pub enum ContainerInput {
         /// What came of it.
         result: Result<Performed, EngineError>,
     },
+    /// Answers `ReadLoad`.
+    Load(MachineLoad),
     /// Answers `Probe`.
     Probed {
         /// Which run.
@@ -413,6 +416,8 @@ pub enum ContainerEffect {
         /// Its shim.
         shim: u32,
     },
+    /// Read how busy the machine is, at once; no answer is waited for long.
+    ReadLoad,
     /// Ask a container, in its own network, or, where that cannot be entered, at its address. Answered within `within`.
     Probe {
         /// Comes back in `Probed`.

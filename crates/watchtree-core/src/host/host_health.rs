@@ -2,6 +2,7 @@
 //! about it. Does not know how figures are read, nor who is told.
 
 use super::io::{HostFigures, HostPolicy};
+use crate::pressure::{LAG_MAX, Pressure, percent};
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, Verdict};
 use alloc::format;
@@ -9,8 +10,6 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// A lag of the own loop above this is a remark.
-const LAG_MAX: Duration = Duration::from_millis(500);
 /// Figures that were asked for and did not come within this are a remark, and the old ones no longer told.
 const FIGURES_WITHIN: Duration = Duration::from_secs(10);
 
@@ -92,14 +91,7 @@ impl HostHealth {
             remarks.push(format!("load {load:.1} on {} processors", figures.cpus));
         }
         let pressure = figures.pressure.unwrap_or_default();
-        let stalls = [
-            ("cpu", pressure.cpu_milli),
-            ("memory", pressure.memory_milli),
-            ("io", pressure.io_milli),
-        ];
-        for (what, milli) in stalls.into_iter().filter(|(_, milli)| policy.psi_milli_max < *milli) {
-            remarks.push(format!("tasks wait for {what} {} of the time", percent(milli)));
-        }
+        remarks.extend(pressure.stalls_above(policy.psi_milli_max));
         if LAG_MAX < figures.loop_lag {
             let lag = figures.loop_lag.as_millis();
             remarks.push(format!("the host-watchdog's own loop lagged {lag} ms"));
@@ -128,7 +120,7 @@ impl HostHealth {
         let Some((_, figures)) = self.newest.as_ref().filter(|_| self.overdue(now).is_none()) else {
             return Vec::new();
         };
-        let pressure = |milli: fn(&super::io::Pressure) -> u64| figures.pressure.as_ref().map(milli);
+        let pressure = |milli: fn(&Pressure) -> u64| figures.pressure.as_ref().map(milli);
         let lag = u64::try_from(figures.loop_lag.as_millis()).unwrap_or(u64::MAX);
         let all = [
             ("load1_milli", Some(figures.load1_milli)),
@@ -151,14 +143,10 @@ fn least_free(figures: &HostFigures) -> Option<u64> {
     figures.disks.iter().map(|disk| disk.free_milli).min()
 }
 
-fn percent(milli: u64) -> String {
-    format!("{}.{} %", milli / 10, milli % 10)
-}
-
 #[cfg(test)]
 mod tests {
     //! Each threshold, and figures that do not come.
-    use super::super::io::{DiskFigure, Pressure};
+    use super::super::io::DiskFigure;
     use super::*;
 
     fn figures() -> HostFigures {

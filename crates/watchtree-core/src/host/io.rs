@@ -16,6 +16,7 @@ use crate::id::NodeIdentity;
 use crate::incident::{Incident, IncidentChange, IncidentId};
 use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
+use crate::pressure::Pressure;
 use crate::supervisor::{Allowance, BUDGET_MAX, FleetLimits, FleetPolicy, RestartLimits, RestartPolicy};
 use crate::time::{Duration, Moment, WallTime};
 use alloc::collections::BTreeMap;
@@ -233,17 +234,6 @@ pub struct DiskFigure {
     pub path: String,
     /// Free share for ordinary users, thousandths.
     pub free_milli: u64,
-}
-
-/// PSI `some avg10` of the machine, thousandths of the time.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Pressure {
-    /// Waiting for a processor.
-    pub cpu_milli: u64,
-    /// Waiting for memory.
-    pub memory_milli: u64,
-    /// Waiting for disks.
-    pub io_milli: u64,
 }
 
 /// The machine, as it sees itself.

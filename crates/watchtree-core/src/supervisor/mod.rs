@@ -19,6 +19,7 @@ mod exit;
 mod ill;
 mod outbreak;
 mod outputs;
+mod overload;
 mod places;
 mod policy;
 mod refusal;
@@ -180,7 +181,10 @@ impl<S: Subject> Supervisor<S> {
                 Err(wake) => return wake,
             };
             match self.admit(&mut turn, &case).finish() {
-                Ok(answers) => self.begin(&mut turn, case, answers),
+                Ok(answers) => match turn.fleet.outbreaks().load_awaited_until(now, turn.subject.id()) {
+                    Some(until) => return Some(until),
+                    None => self.begin(&mut turn, case, answers),
+                },
                 Err(blocked) => return self.hold_back(&mut turn, case, blocked),
             }
         }
@@ -373,7 +377,8 @@ impl<S: Subject> Supervisor<S> {
         let waiver = supervision.waiver().map(String::from);
         let waiver = waiver.as_deref();
         if case.ill == Ill::Running {
-            admission.ask_unless_waived(Guard::Level, waiver, || turn.fleet.outbreaks().guard(now));
+            let id = turn.subject.id();
+            admission.ask_unless_waived(Guard::Level, waiver, || turn.fleet.outbreaks().guard(now, id));
             let incarnation = turn.subject.incarnation(turn.around);
             admission.ask_unless_waived(Guard::Backoff, waiver, || {
                 supervision.guard_not_before(now, &incarnation)

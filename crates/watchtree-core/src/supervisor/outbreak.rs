@@ -1,18 +1,23 @@
 //! Many that turn ill at once have one cause: no wave of reboots, but one canary at a time, and none where it did not help.
 //!
 //! ```text
-//!            ≥ 3 and ≥ 20 % turned ill within 60 s            fewer than 3 are ill
+//!            ≥ 3 and ≥ 20 % turned ill within 60 s,
+//!            or ≥ 2 on an overloaded machine                  fewer than that are ill, and it is not passing
 //!   (none) ───────────────────────────────────────▶ outbreak ──────────────────────▶ (none)
 //!                                                     │   ▲
+//!               one is well by itself: it is passing ─┤   ├── for 60 s, once: no canary
 //!                              a canary is rebooted ──┤   ├── it is well: the next one
 //!                                                     └───┴── it is not: wait 60 s, 120 s … 600 s
 //! ```
 //!
-//! Instances of one service have something of their own in common: they are no outbreak. Many whose checks cannot be run any more
+//! Instances of one service have something of their own in common: they are no outbreak, but where the machine is overloaded: then
+//! checks fail of that, one alone waits for five seconds for others, and the first canary of many for half a minute, in which most
+//! overloads pass. Many whose checks cannot be run any more
 //! have one cause as well, but nobody knows that they are ill: it is told, and none of them is a canary. Counts; knows no kind of
 //! subject and reports nothing itself.
 
 use super::admission::{Block, GuardResult};
+use super::overload::Overload;
 use crate::decision::Outcome;
 use crate::subject::SubjectId;
 use crate::time::{Duration, Moment, seconds};
@@ -20,16 +25,25 @@ use crate::verdict::State;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// So many ill at once are an outbreak, …
 const ILL_MIN: usize = 3;
 /// … if they are at least this share of all.
 const ILL_MIN_PERCENT: usize = 20;
+/// So many are one where the machine is overloaded.
+const ILL_MIN_OVERLOADED: usize = 2;
 /// They turned ill within this time: most checks run every 30 s or oftener, and say so after two or three failures.
 const WITHIN: Duration = Duration::from_secs(60);
 /// First and longest wait after a canary that did not help.
 const PAUSE_FIRST: Duration = Duration::from_secs(60);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// On an overloaded machine one that is ill alone waits so long for others to be.
+const ALONE: Duration = Duration::from_secs(5);
+/// Where some are well again by themselves, so are the others after their next checks: they are given this time, once.
+const PASSING: Duration = Duration::from_secs(60);
+/// How long the first canary of an overloaded machine waits. Not longer: one of them may be what overloads it.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(30);
 
 /// Who is ill, and whether that is an outbreak.
 #[derive(Clone, Debug, Default)]
@@ -40,11 +54,16 @@ pub struct Outbreaks {
     ill: BTreeMap<SubjectId, Member>,
     current: Option<Outbreak>,
     is_news: bool,
+    /// `None` = nobody tells how busy the machine is.
+    overload: Option<Overload>,
 }
 
 /// What a ping found of a subject.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Illness {
+    /// It is well.
+    Well,
+    /// It was stopped, has ended, or is not judged by how well it is.
     NotIll,
     Ill,
     /// Its check could be run before, and cannot any more.
@@ -62,11 +81,31 @@ struct Member {
 #[derive(Clone, Debug)]
 struct Outbreak {
     since: Moment,
+    /// Why the machine counted as overloaded when it began.
+    overload: Option<String>,
     /// Being rebooted to see whether it helps.
     canary: Option<SubjectId>,
     /// Canaries in a row that did not help.
     failures: u32,
     not_before: Moment,
+    /// Since when some are well again without a reboot.
+    passing: Option<Moment>,
+}
+
+impl Outbreak {
+    /// How many ill ones make it last.
+    fn ill_min(&self) -> usize {
+        match self.overload {
+            Some(_) => ILL_MIN_OVERLOADED,
+            None => ILL_MIN,
+        }
+    }
+
+    /// Until when it may pass by itself.
+    fn passing_until(&self, now: Moment) -> Option<Moment> {
+        let until = self.passing? + PASSING;
+        (now < until).then_some(until)
+    }
 }
 
 impl Outbreaks {
@@ -81,7 +120,8 @@ impl Outbreaks {
             None => {}
             Some(Illness::Ill) => self.ill(now, subject, true),
             Some(Illness::Unchecked) => self.ill(now, subject, false),
-            Some(Illness::NotIll) => self.not_ill(subject),
+            Some(Illness::Well) => self.well(now, subject),
+            Some(Illness::NotIll) => self.forget(now, subject),
         }
     }
 
@@ -92,48 +132,144 @@ impl Outbreaks {
             return;
         }
         self.ill.insert(subject.clone(), Member { since: now, is_known });
-        if self.current.is_none() && self.is_outbreak(now) {
-            self.current = Some(Outbreak {
-                since: now,
-                canary: None,
-                failures: 0,
-                not_before: now,
-            });
+        if let Some(overload) = &mut self.overload {
+            overload.want();
         }
+        self.judge(now);
         self.is_news |= self.current.is_some();
     }
 
-    fn is_outbreak(&self, now: Moment) -> bool {
-        let of_late = || self.ill.iter().filter(|(_, it)| now.since(it.since) < WITHIN);
-        let count = of_late().count();
+    /// Begins an outbreak, if there is one.
+    fn judge(&mut self, now: Moment) {
+        if self.current.is_some() {
+            return;
+        }
+        let overload = self.overload.as_ref().and_then(|it| it.why(now)).map(String::from);
+        let of_late = self.ill.iter().filter(|(_, it)| now.since(it.since) < WITHIN);
+        let of_late: Vec<&SubjectId> = of_late.map(|(subject, _)| subject).collect();
+        let is_outbreak = match &overload {
+            Some(_) => ILL_MIN_OVERLOADED <= of_late.len(),
+            None => self.is_outbreak(&of_late),
+        };
+        if is_outbreak {
+            let pause = overload.as_ref().map_or(Duration::ZERO, |_| OVERLOAD_PAUSE);
+            self.current = Some(Outbreak {
+                since: now,
+                overload,
+                canary: None,
+                failures: 0,
+                not_before: now + pause,
+                passing: None,
+            });
+        }
+    }
+
+    /// Before the first canary of an outbreak, it is known that the machine is overloaded.
+    fn explain(&mut self, now: Moment) {
+        let why = self.overload.as_ref().and_then(|it| it.why(now)).map(String::from);
+        let is_open = |it: &&mut Outbreak| it.overload.is_none() && it.canary.is_none() && it.failures == 0;
+        if let Some(outbreak) = self.current.as_mut().filter(is_open)
+            && why.is_some()
+        {
+            (outbreak.overload, outbreak.not_before) = (why, outbreak.since + OVERLOAD_PAUSE);
+            self.is_news = true;
+        }
+    }
+
+    fn is_outbreak(&self, of_late: &[&SubjectId]) -> bool {
         let service = |subject: &SubjectId| {
             subject
                 .parent()
                 .filter(|it| it.parent().is_some_and(|it| it.parent().is_some()))
         };
-        let mut services = of_late().map(|(subject, _)| service(subject));
+        let mut services = of_late.iter().map(|subject| service(subject));
         let first = services.next().flatten();
         let has_one_service = first.is_some() && services.all(|it| it == first);
-        ILL_MIN <= count && self.size * ILL_MIN_PERCENT <= count * 100 && !has_one_service
+        ILL_MIN <= of_late.len() && self.size * ILL_MIN_PERCENT <= of_late.len() * 100 && !has_one_service
     }
 
-    /// The subject is well, was stopped, or is gone.
-    pub fn not_ill(&mut self, subject: &SubjectId) {
+    /// How busy the machine is will be told whenever it is asked for.
+    pub fn expect_load(&mut self) {
+        self.overload.get_or_insert_default();
+    }
+
+    /// When it is to be asked how busy the machine is; `None` = nobody tells.
+    fn load_due(&self) -> Option<Moment> {
+        self.overload.as_ref().map(Overload::due)
+    }
+
+    /// Until when a reboot of the subject waits for that answer; `None` = it does not.
+    pub(super) fn load_awaited_until(&self, now: Moment, subject: &SubjectId) -> Option<Moment> {
+        let overload = self.overload.as_ref().filter(|_| self.ill.contains_key(subject));
+        overload.and_then(|it| it.awaited_until(now))
+    }
+
+    /// Why the machine is overloaded; `None` = it is not. Who waits for this is to be asked anew.
+    pub fn take_load(&mut self, now: Moment, why: Option<String>) {
+        if let Some(overload) = &mut self.overload {
+            self.is_news |= overload.awaited_until(now).is_some();
+            overload.take(now, why);
+            let was = self.current.is_some();
+            self.judge(now);
+            self.is_news |= was != self.current.is_some();
+            self.explain(now);
+        }
+    }
+
+    /// The subject is well.
+    fn well(&mut self, now: Moment, subject: &SubjectId) {
+        let was_ill = self.ill.contains_key(subject);
+        if let Some(outbreak) = self.current.as_mut().filter(|_| was_ill)
+            && outbreak.canary.as_ref() != Some(subject)
+        {
+            outbreak.passing.get_or_insert(now);
+        }
+        self.forget(now, subject);
+    }
+
+    /// The subject was stopped, or is gone.
+    pub fn forget(&mut self, now: Moment, subject: &SubjectId) {
         let was_ill = self.ill.remove(subject).is_some();
         if let Some(outbreak) = &mut self.current {
-            if outbreak.canary.as_ref() == Some(subject) {
-                outbreak.canary = None;
-            }
+            outbreak.canary.take_if(|it| it == subject);
             self.is_news |= was_ill;
         }
-        if self.ill.len() < ILL_MIN {
-            self.current = None;
+        self.expire(now);
+    }
+
+    /// Ends what is over.
+    fn expire(&mut self, now: Moment) {
+        let (ill, due) = (self.ill.len(), self.passes_at());
+        let is_few = |it: &Outbreak| ill < it.ill_min() && due.is_none_or(|due| due <= now);
+        let over = self.current.take_if(|it| ill == 0 || is_few(it));
+        self.is_news |= over.is_some();
+    }
+
+    /// When few of an outbreak that is passing are still ill, and it counts as over.
+    fn passes_at(&self) -> Option<Moment> {
+        let outbreak = self.current.as_ref().filter(|it| self.ill.len() < it.ill_min())?;
+        outbreak.passing.map(|passing| passing + PASSING)
+    }
+
+    /// When this wants to be asked again: for the load of the machine, or as it may be over.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.load_due().into_iter().chain(self.passes_at()).min()
+    }
+
+    /// Does what is due. True if the load of the machine is to be read.
+    pub fn handle_timeout(&mut self, now: Moment) -> bool {
+        self.expire(now);
+        let is_due = self.load_due().is_some_and(|due| due <= now);
+        if let Some(overload) = self.overload.as_mut().filter(|_| is_due) {
+            overload.ask(now);
         }
+        is_due
     }
 
     /// A reboot of the subject begins; one that has ended is nobody's canary.
     pub(super) fn begins(&mut self, subject: &SubjectId, runs: bool) {
-        if let Some(outbreak) = self.current.as_mut().filter(|_| runs) {
+        let is_ill = runs && self.ill.contains_key(subject);
+        if let Some(outbreak) = self.current.as_mut().filter(|_| is_ill) {
             outbreak.canary = Some(subject.clone());
         }
     }
@@ -153,26 +289,52 @@ impl Outbreaks {
                 outbreak.failures += 1;
                 outbreak.not_before = now + pause;
             }
-            Outcome::Succeeded => outbreak.failures = 0,
+            Outcome::Succeeded => {
+                outbreak.failures = 0;
+                // A check that ends in time again is the machine's merit as well.
+                if outbreak.overload.is_some() {
+                    outbreak.passing.get_or_insert(now);
+                }
+                self.ill.remove(subject);
+            }
             _ => {}
         }
         self.is_news = true;
     }
 
     /// May a subject that runs and is ill be rebooted?
-    pub(super) fn guard(&self, now: Moment) -> GuardResult {
+    pub(super) fn guard(&self, now: Moment, subject: &SubjectId) -> GuardResult {
+        let Some(member) = self.ill.get(subject) else {
+            return GuardResult::pass("what it suffers from is its own");
+        };
+        let block = |why: String| Block::new(why, State::Unhealthy);
         let Some(outbreak) = &self.current else {
-            return GuardResult::pass("not one of many that turned ill at once");
+            let until = Some(member.since + ALONE).filter(|until| now < *until);
+            let overload = self.overload.as_ref().and_then(|it| it.why(now));
+            return match (until, overload) {
+                (Some(until), Some(why)) => block(format!("{why}: whether others are ill too is waited for"))
+                    .keyed("overload")
+                    .until(until)
+                    .into(),
+                _ => GuardResult::pass("not one of many that turned ill at once"),
+            };
         };
         let words = self.words();
-        let block = |why: String| Block::new(why, State::Unhealthy);
         if let Some(canary) = &outbreak.canary {
             let why = format!("{words}; {canary} is tried first");
             return block(why).quietly().into();
         }
+        if let Some(until) = outbreak.passing_until(now) {
+            let pause = seconds(until - now);
+            let why = format!("{words}; some are well again by themselves: it is given {pause}");
+            return block(why).keyed("outbreak").until(until).into();
+        }
         if now < outbreak.not_before {
             let pause = seconds(outbreak.not_before - now);
-            let why = format!("{words}; restarting one did not help: the next is tried in {pause}");
+            let why = match outbreak.failures {
+                0 => format!("{words}; one is tried in {pause}"),
+                _ => format!("{words}; restarting one did not help: the next is tried in {pause}"),
+            };
             return block(why).keyed("outbreak").until(outbreak.not_before).into();
         }
         GuardResult::pass(format!("{words}: this one is tried first"))
@@ -201,106 +363,16 @@ impl Outbreaks {
     /// `20 of 23 turned unhealthy at once: one cause`
     fn words(&self) -> String {
         let (ill, size) = (self.ill.len(), self.size.max(self.ill.len()));
+        let overload = self.current.as_ref().and_then(|it| it.overload.as_ref());
+        let overload = overload.map(|why| format!(", and {why}")).unwrap_or_default();
         match self.is_known() {
-            true => format!("{ill} of {size} turned unhealthy at once: one cause, and not theirs"),
-            false => format!("the checks of {ill} of {size} cannot be run any more: one cause, and not theirs"),
+            true => format!("{ill} of {size} turned unhealthy at once{overload}: one cause, and not theirs"),
+            false => {
+                format!("the checks of {ill} of {size} cannot be run any more{overload}: one cause, and not theirs")
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    //! How many are an outbreak, who is tried, and when it is over.
-    use super::*;
-    use crate::fixture::subject;
-
-    fn at(secs: u64) -> Moment {
-        Moment::from_millis(secs * 1000)
-    }
-
-    fn outbreaks(size: usize, ill: &[(&str, u64)]) -> Outbreaks {
-        let mut it = Outbreaks::default();
-        it.set_size(size);
-        ill.iter()
-            .for_each(|(name, secs)| it.ill(at(*secs), &subject(name), true));
-        it
-    }
-
-    fn lets_pass(it: &Outbreaks, secs: u64) -> bool {
-        matches!(it.guard(at(secs)), GuardResult::Pass(_))
-    }
-
-    #[test]
-    fn three_and_a_fifth_within_a_minute_are_an_outbreak() {
-        let three = [("h/d/a", 0), ("h/d/b", 30), ("h/d/c", 59)];
-        assert!(outbreaks(15, &three).current().is_some());
-        assert!(outbreaks(16, &three).current().is_none(), "less than a fifth");
-        assert!(outbreaks(2, &three[..2]).current().is_none(), "too few");
-        let slow = [("h/d/a", 0), ("h/d/b", 30), ("h/d/c", 60)];
-        assert!(outbreaks(3, &slow).current().is_none(), "not at once");
-        let replicas = [("h/d/shop/web/1", 0), ("h/d/shop/web/2", 0), ("h/d/shop/web/3", 0)];
-        assert!(outbreaks(3, &replicas).current().is_none(), "one service");
-        let others = [("h/d/shop/web/1", 0), ("h/d/shop/web/2", 0), ("h/d/shop/db/1", 0)];
-        assert!(outbreaks(3, &others).current().is_some());
-    }
-
-    #[test]
-    fn one_canary_at_a_time_and_a_longer_wait_after_each_that_did_not_help() {
-        let mut it = outbreaks(3, &[("h/d/a", 0), ("h/d/b", 0), ("h/d/c", 0)]);
-        let [a, b] = ["h/d/a", "h/d/b"].map(subject);
-        assert!(lets_pass(&it, 1));
-        it.begins(&a, true);
-        assert!(!lets_pass(&it, 1));
-        it.ended(at(10), &a, Outcome::Failed);
-        assert!(!lets_pass(&it, 69) && lets_pass(&it, 70));
-        it.begins(&b, true);
-        it.ended(at(80), &b, Outcome::Failed);
-        assert!(!lets_pass(&it, 199) && lets_pass(&it, 200));
-        it.begins(&b, true);
-        it.ended(at(210), &b, Outcome::Succeeded);
-        assert!(lets_pass(&it, 210), "it helped: the next");
-        for n in 0..20 {
-            it.ended(at(1000), &a, Outcome::Failed);
-            assert!(lets_pass(&it, 1600), "{n}: never longer than ten minutes");
-        }
-        assert!(!lets_pass(&it, 1599));
-    }
-
-    #[test]
-    fn it_is_over_when_few_are_left() {
-        let mut it = outbreaks(3, &[("h/d/a", 0), ("h/d/b", 0), ("h/d/c", 0)]);
-        assert!(it.take_news() && !it.take_news());
-        it.begins(&subject("h/d/a"), true);
-        it.not_ill(&subject("h/d/a"));
-        assert!(it.take_news() && it.current().is_none() && lets_pass(&it, 1));
-        assert_eq!(it.members().count(), 2);
-        it.ill(at(5), &subject("h/d/c"), true);
-        assert!(!it.take_news(), "it was ill before");
-        it.ill(at(5), &subject("h/d/a"), true);
-        assert_eq!(it.current().map(|(since, _)| since), Some(at(5)), "a new one");
-    }
-
-    #[test]
-    fn many_whose_checks_cannot_be_run_any_more_are_told_as_that_until_one_is_known_to_be_ill() {
-        let mut it = Outbreaks::default();
-        it.set_size(4);
-        let [a, b, c] = ["h/d/a", "h/d/b", "h/d/c"].map(subject);
-        let said = |it: &Outbreaks| it.current().map(|(_, words)| words);
-        it.note(at(0), &a, Some(Illness::Unchecked));
-        it.note(at(0), &b, Some(Illness::Unchecked));
-        it.note(at(0), &c, None);
-        assert_eq!(said(&it), None, "two");
-        it.note(at(1), &c, Some(Illness::Unchecked));
-        let unchecked = "the checks of 3 of 4 cannot be run any more: one cause, and not theirs";
-        assert_eq!((said(&it).as_deref(), it.is_known()), (Some(unchecked), false));
-        assert!(it.take_news());
-        it.note(at(2), &c, Some(Illness::Unchecked));
-        assert!(!it.take_news(), "as before");
-        it.note(at(3), &c, Some(Illness::Ill));
-        let ill = "3 of 4 turned unhealthy at once: one cause, and not theirs";
-        assert_eq!((said(&it).as_deref(), it.is_known()), (Some(ill), true));
-        assert!(it.take_news());
-        it.note(at(4), &c, Some(Illness::NotIll));
-        assert_eq!(said(&it), None);
-    }
-}
+mod tests;

@@ -138,7 +138,8 @@ impl Assessment {
             Self::Unclear | Self::Pending { .. } | Self::Unchecked { is_new: false, .. } => None,
             Self::Unhealthy { .. } => Some(Illness::Ill),
             Self::Unchecked { is_new: true, .. } => Some(Illness::Unchecked),
-            Self::Well { .. } | Self::Stale { .. } | Self::LeftAlone(_) | Self::Down => Some(Illness::NotIll),
+            Self::Well { .. } => Some(Illness::Well),
+            Self::Stale { .. } | Self::LeftAlone(_) | Self::Down => Some(Illness::NotIll),
         }
     }
 }

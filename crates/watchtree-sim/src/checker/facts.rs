@@ -2,6 +2,7 @@
 //!
 //! It holds no rule; each observation changes it in one way.
 
+use super::overload::Overload;
 use super::reported::ReportedState;
 use crate::log::{DiskChange, Excuse, Node, Observation, PersonAct, StartedBy};
 use crate::state::engine::Snapshot;
@@ -16,7 +17,6 @@ use watchtree_core::verdict::State;
 
 /// How long a fault excuses a suspicion after it ended.
 pub(super) const EXCUSED_FOR: Duration = Duration::from_secs(12);
-
 /// What runs this long is seen, also by the list.
 const SEEN_WITHIN: Duration = Duration::from_secs(8);
 
@@ -184,6 +184,7 @@ pub(super) struct HostFacts {
     pub(super) ill_until: Moment,
     pub(super) flag_unreadable_until: Moment,
     pub(super) checks_fail_until: Moment,
+    pub(super) overload: Overload,
     /// When it was last touched by anything that excuses a suspicion.
     pub(super) troubled: Moment,
     pub(super) child_hurt: Moment,
@@ -233,6 +234,7 @@ impl HostFacts {
             ill_until: Moment::ZERO,
             flag_unreadable_until: Moment::ZERO,
             checks_fail_until: Moment::ZERO,
+            overload: Overload::default(),
             troubled: now,
             child_hurt: now,
             ipc_bad_until: Moment::ZERO,

@@ -7,6 +7,7 @@
 //! `decision_has_evidence` every decision names its evidence, and one that acts the guards that it asked
 
 mod facts;
+mod overload;
 mod reported;
 mod rules_of_calls;
 mod rules_of_dependants;

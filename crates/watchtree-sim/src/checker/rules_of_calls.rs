@@ -3,6 +3,7 @@
 //! `acts_on_record`       no call without a decision, a charge and a journal record of that very call before it
 //! `posted_once`          a call is never posted while an earlier one of its kind is under way, nor on a life it was done to
 //! `healthy_left_alone`   no container that is well is stopped; no watchdog that is well is killed
+//! `no_wave`              of those that are well on an overloaded machine one at a time is stopped
 //! `engine_left_alone`    nothing is done to an engine that is well
 //! `operator_wins`        what a person stopped is not started
 //! `budget_kept`          what is charged to a container, the engine's own restarts too, and to a host never exceeds the
@@ -41,6 +42,13 @@ pub(super) fn check(host: &mut HostFacts, now: Moment, what: &Observation) -> Re
                 host.early_starts.extend(early);
             }
             arrived(host, now, id, *call)
+        }
+        Observation::ChecksFail { overload, until, .. } => {
+            match overload {
+                true => host.overload.begins(now, *until),
+                false => host.overload.is_blind(*until),
+            }
+            Ok(())
         }
         Observation::Finished { by, answer, .. } => {
             host.reported.finished(now, *by, *answer == Ok(Performed::Done));
@@ -124,18 +132,19 @@ fn hands_off(host: &HostFacts, now: Moment, id: &str, call: EngineCall) -> Resul
     }
 }
 
-fn arrived(host: &HostFacts, now: Moment, id: &str, call: EngineCall) -> Result<(), Broken> {
+fn arrived(host: &mut HostFacts, now: Moment, id: &str, call: EngineCall) -> Result<(), Broken> {
     let Some(place) = host.find(id) else { return Ok(()) };
     let c = &host.containers[&place];
     let name = &c.now.name;
     match call {
         EngineCall::Stop { .. } if c.runs() && !c.now.hung && !rules_of_dependants::follows(host, c) => {
             let since = now.since(c.now.changed);
-            if ON_ITS_WAY < since {
-                return broken(
-                    "healthy_left_alone",
-                    format!("{name} is well since {since:?} and is stopped"),
-                );
+            let why = format!("{name} is well since {since:?} and is stopped");
+            let asked = now.since(host.retried) <= ORDERED_WITHIN;
+            if ON_ITS_WAY < since
+                && let Some(rule) = host.overload.judge(now, asked)
+            {
+                return broken(rule, why);
             }
         }
         EngineCall::Start if !c.runs() && c.stopped_by_person => {

@@ -42,6 +42,11 @@ impl ApiFaults<'_> {
         self.0.hosts[0].api.late_inspects = count;
     }
 
+    /// Nothing tells how busy the machine is.
+    pub fn hide_load(&mut self) {
+        self.0.hosts[0].api.hides_load = true;
+    }
+
     /// Reading the manual-stop flag takes so many milliseconds.
     pub fn flag_takes(&mut self, millis: u64) {
         self.0.hosts[0].api.flag_takes = Some(Duration::from_millis(millis));

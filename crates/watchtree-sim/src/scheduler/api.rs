@@ -17,7 +17,7 @@ const INSPECT_WITHIN: Duration = Duration::from_secs(5);
 /// How often an inspect that waits looks whether the start before it is over.
 const LOCK_ASKED_EVERY: Duration = Duration::from_millis(20);
 /// How soon the kernel tells of an end.
-const KERNEL_TELLS: Duration = Duration::from_millis(1);
+pub(super) const KERNEL_TELLS: Duration = Duration::from_millis(1);
 /// Tickets of calls that a planted defect posts anew: a core's own never grow that far.
 const AGAIN: u64 = 1 << 40;
 

@@ -5,7 +5,7 @@ use crate::scheduler::event::{PersonStep, SimEvent};
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
 use crate::scheduler::{api, asks, journal, lifecycle, probes, wires};
-use crate::state::engine::Verb;
+use crate::state::engine::{Verb, load};
 use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError};
 use watchtree_core::decision::Decision;
 use watchtree_core::host::io::{
@@ -35,6 +35,7 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
         ContainerEffect::HoldProcess { id, pid } => api::hold_process(world, h, id, pid),
         ContainerEffect::LookAtShim { id, pid } => api::look_at_shim(world, h, id, pid),
         ContainerEffect::KillShim { id, shim } => api::kill_shim(world, h, &id, shim),
+        ContainerEffect::ReadLoad => read_load(world, h),
         ContainerEffect::Probe {
             run,
             id,
@@ -73,6 +74,15 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
             world.hosts[h].child_stopped = true;
             lifecycle::child_gone(world, h, ChildExit::Code(0));
         }
+    }
+}
+
+fn read_load(world: &mut World, h: usize) {
+    let (now, host) = (world.now, &mut world.hosts[h]);
+    let again = host.load_read_by.replace(host.child.epoch()) == Some(host.child.epoch());
+    if !host.api.hides_load && world.bug != Some(Bug::LoadHidden) {
+        let load = ContainerInput::Load(load::of(&host.engine, now, again));
+        api::to_child(world, h, api::KERNEL_TELLS, load);
     }
 }
 

@@ -82,8 +82,8 @@ pub(crate) enum PersonStep {
     },
     /// The program at that place behaves as usual from here on.
     Behaves(usize),
-    /// `exec` works again.
-    ExecWorks,
+    /// Nothing outside the containers lets their health checks fail any longer.
+    ChecksWork,
     /// The manual-stop flag can be read again.
     FlagReadable,
 }

@@ -80,8 +80,12 @@ pub enum Fault {
     EngineKill { host: usize, lasts: Duration },
     /// The daemon of the engine is stopped in order, and started again.
     EngineTerm { host: usize, lasts: Duration },
-    /// No `exec` works on that engine: all health checks fail for a cause outside the containers.
-    ChecksFail { host: usize, lasts: Duration },
+    /// All health checks fail for a cause outside the containers: no `exec` works on that engine, or its machine is overloaded.
+    ChecksFail {
+        host: usize,
+        lasts: Duration,
+        overload: bool,
+    },
     /// The manual-stop flag of the engine cannot be read for a while.
     FlagUnreadable { host: usize, lasts: Duration },
 
@@ -156,6 +160,7 @@ impl Fault {
             Self::EngineIll { .. } => "engine_ill",
             Self::EngineKill { .. } => "engine_kill",
             Self::EngineTerm { .. } => "engine_term",
+            Self::ChecksFail { overload: true, .. } => "machine_overloaded",
             Self::ChecksFail { .. } => "checks_fail",
             Self::FlagUnreadable { .. } => "flag_unreadable",
             Self::PowerCut { .. } => "power_cut",
@@ -213,6 +218,7 @@ pub const PROMISED: &[&str] = &[
     "engine_ill",
     "probe_failed",
     "checks_fail",
+    "machine_overloaded",
     "flag_unreadable",
     "power_cut",
     "shutdown",
@@ -360,10 +366,11 @@ fn of_engine(rng: &mut Rng, which: Which) -> Fault {
             host,
             lasts: rng.millis(2000, 30_000),
         },
-        8 => Fault::ChecksFail {
-            host,
-            lasts: rng.millis(5000, 40_000),
-        },
+        8 => {
+            let lasts = rng.millis(5000, 40_000);
+            let overload = lasts.as_millis().is_multiple_of(2);
+            Fault::ChecksFail { host, lasts, overload }
+        }
         _ => Fault::EngineIll {
             host,
             lasts: rng.millis(1000, 15_000),

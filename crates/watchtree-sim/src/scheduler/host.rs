@@ -55,6 +55,8 @@ pub(crate) struct ApiFaults {
     pub(crate) hides_processes: bool,
     /// Why no probe can be run.
     pub(crate) probes_fail: Option<String>,
+    /// Nothing tells the watchdogs how busy the machine is.
+    pub(crate) hides_load: bool,
     /// A planted defect: a probe that cannot be run is told as one that failed.
     pub(crate) invents_failures: bool,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Host {
     pub(crate) engine: Engine,
     /// When the engine is to be woken.
     pub(crate) engine_wake: Option<Moment>,
+    /// The epoch of the container-watchdog that has read the load of the machine last.
+    pub(crate) load_read_by: Option<u64>,
     /// A host-watchdog is started at its boot.
     pub(crate) has_watchdog: bool,
     pub(crate) host: Process<HostAgent>,
@@ -136,6 +140,7 @@ impl Host {
             clock,
             engine,
             engine_wake: None,
+            load_read_by: None,
             has_watchdog: true,
             host: Process::empty(),
             child: Process::empty(),

@@ -8,7 +8,7 @@ use crate::scheduler::orders::Wish;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
 use crate::scheduler::{api, asks, lifecycle};
-use crate::state::engine::{Program, Snapshot, Spec, Verb};
+use crate::state::engine::{Program, Snapshot, Spec, Verb, load};
 use watchtree_core::container::io::{ContainerInput, Namespace, RunState};
 use watchtree_core::host::io::{ChildExit, HostInput};
 use watchtree_core::subject::SubjectId;
@@ -295,7 +295,7 @@ pub(super) fn step(world: &mut World, h: usize, step: PersonStep) {
             }
         }
         PersonStep::Behaves(place) => world.engine(h).set_program(place, Program::default()),
-        PersonStep::ExecWorks => world.engine(h).set_exec_broken(now, None),
+        PersonStep::ChecksWork => load::checks_work(world.engine(h), now),
         PersonStep::FlagReadable => world.engine(h).set_flag_readable(true),
     }
 }
@@ -360,11 +360,11 @@ fn of_engine(world: &mut World, fault: Fault) -> bool {
             }
             ends
         }
-        Fault::ChecksFail { host, lasts } => {
-            let (words, until) = ("OCI runtime exec failed: exec failed: unknown", now + lasts);
-            world.engine(host).set_exec_broken(now, Some(words.into()));
-            world.after(lasts, SimEvent::Step(host, PersonStep::ExecWorks));
-            world.saw(Observation::ChecksFail { host, until });
+        Fault::ChecksFail { host, lasts, overload } => {
+            load::checks_fail(world.engine(host), now, overload);
+            world.after(lasts, SimEvent::Step(host, PersonStep::ChecksWork));
+            let until = now + lasts;
+            world.saw(Observation::ChecksFail { host, until, overload });
             true
         }
         Fault::FlagUnreadable { host, lasts } => {

@@ -40,6 +40,8 @@ pub enum Bug {
     EndUntold,
     /// Probes of containerd fail though it answers (`engine_left_alone`).
     ContainerdSaidIll,
+    /// Nothing tells a container-watchdog how busy its machine is (`no_wave`).
+    LoadHidden,
     /// A container-watchdog does not see which containers depend on which (`parents_first`).
     DependenciesHidden,
     /// From some time on no report of a container-watchdog arrives (`converges`).
@@ -48,7 +50,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the rule that it breaks.
-    pub const ALL: [(Self, &'static str); 20] = [
+    pub const ALL: [(Self, &'static str); 21] = [
         (Self::DecisionUnrecorded, "acts_on_record"),
         (Self::PostedAgain, "posted_once"),
         (Self::StopsTheNeighbour, "healthy_left_alone"),
@@ -67,6 +69,7 @@ impl Bug {
         (Self::FullDiskUntold, "degraded_is_said"),
         (Self::EndUntold, "person_is_called"),
         (Self::ContainerdSaidIll, "engine_left_alone"),
+        (Self::LoadHidden, "no_wave"),
         (Self::DependenciesHidden, "parents_first"),
         (Self::ReportsLost, "converges"),
     ];

@@ -3,6 +3,7 @@
 
 use super::engine_view::EngineView;
 use super::executor::Executor;
+use crate::container::io::ContainerEffect;
 use crate::container::outbox::Outbox;
 use crate::container::settings::ContainerSettings;
 use crate::decision::{ActionKind, Guard, GuardAnswer};
@@ -35,8 +36,11 @@ struct Shown {
 }
 
 impl EngineIllness {
-    /// Where more are ill at once, or fewer: asks all of them anew, and reports the engine.
+    /// Where more are ill at once, or fewer: asks all of them anew, and reports the engine. Asks how busy the machine is.
     pub(super) fn follow(&mut self, now: Moment, executor: &mut Executor, engine: &mut EngineView, out: &mut Outbox) {
+        if executor.outbreaks_mut().handle_timeout(now) {
+            out.push(ContainerEffect::ReadLoad);
+        }
         if !executor.outbreaks_mut().take_news() {
             return;
         }

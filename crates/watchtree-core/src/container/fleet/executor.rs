@@ -26,6 +26,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// What the engine said to a call.
+pub(super) type Answer = Result<Performed, EngineError>;
+
 /// See the module's text.
 pub(super) struct Executor {
     settings: ContainerSettings,
@@ -45,9 +48,11 @@ pub(super) struct Replay(pub(super) bool);
 impl Executor {
     pub(super) fn new(settings: ContainerSettings) -> Self {
         let fleet_policy = settings.fleet_policy;
+        let mut budget = FleetBudget::new(fleet_policy);
+        budget.outbreaks_mut().expect_load();
         Self {
             calls: EngineCalls::new(fleet_policy.parallel),
-            budget: FleetBudget::new(fleet_policy),
+            budget,
             deadlines: Deadlines::default(),
             ledger: Ledger::new(&settings),
             denied: DeniedCalls::default(),
@@ -89,10 +94,10 @@ impl Executor {
     }
 
     /// The subject is no more.
-    pub(super) fn forget(&mut self, sid: &SubjectId) {
+    pub(super) fn forget(&mut self, now: Moment, sid: &SubjectId) {
         self.calls.forget(sid);
         self.prober.forget(sid);
-        self.budget.outbreaks_mut().not_ill(sid);
+        self.budget.outbreaks_mut().forget(now, sid);
     }
 
     /// Who is ill, and whether many are at once.
@@ -120,7 +125,8 @@ impl Executor {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        let all = [self.deadlines.next(), self.prober.next_deadline()];
+        let outbreaks = self.outbreaks().next_deadline();
+        let all = [self.deadlines.next(), self.prober.next_deadline(), outbreaks];
         all.into_iter().flatten().min()
     }
 
@@ -352,7 +358,7 @@ impl Executor {
         &mut self,
         now: Moment,
         ticket: Ticket,
-        result: Result<Performed, EngineError>,
+        result: Answer,
         watched: Option<&mut Watched>,
         out: &mut Outbox,
     ) -> Vec<Command> {

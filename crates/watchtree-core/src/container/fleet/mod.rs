@@ -28,7 +28,7 @@ use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
     ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
-    Performed, ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
+    ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
 };
 use crate::container::outbox::Outbox;
 use crate::container::policy::{ContainerPolicy, PolicyLines};
@@ -36,6 +36,7 @@ use crate::container::settings::ContainerSettings;
 use crate::container::status::ContainerCounters;
 use crate::container::subject::Command;
 use crate::decision::Decision;
+use crate::pressure::MachineLoad;
 use crate::recorder::Draft;
 use crate::subject::SubjectId;
 use crate::time::Moment;
@@ -43,7 +44,7 @@ use crate::verdict::Verdict;
 use alloc::string::String;
 use engine_illness::EngineIllness;
 use engine_view::EngineView;
-use executor::{Executor, Replay};
+use executor::{Answer, Executor, Replay};
 use followup::{Followup, Taken};
 use watchlist::Watchlist;
 
@@ -135,11 +136,21 @@ impl ContainerFleet {
             self.engine.touch(sid);
         }
         probing::begin(now, self.executor.prober_mut(), out);
+        self.illness.follow(now, &mut self.executor, &mut self.engine, out);
+    }
+
+    /// How busy the machine is.
+    pub(crate) fn on_load(&mut self, now: Moment, load: MachineLoad, out: &mut Outbox) {
+        self.executor.outbreaks_mut().take_load(now, load.overload());
+        self.illness.follow(now, &mut self.executor, &mut self.engine, out);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        let all = [self.engine.next_deadline(), self.executor.next_deadline()];
-        all.into_iter().flatten().min()
+        self.engine
+            .next_deadline()
+            .into_iter()
+            .chain(self.executor.next_deadline())
+            .min()
     }
 
     /// Does what follows from what is known of that subject.
@@ -174,7 +185,7 @@ impl ContainerFleet {
             Some(until) if until <= now => {
                 self.watched.remove(sid);
                 self.engine.remove_subject(sid);
-                self.executor.forget(sid);
+                self.executor.forget(now, sid);
                 self.illness.follow(now, &mut self.executor, &mut self.engine, out);
                 out.journal(Record::Gone { subject: sid.clone() });
             }
@@ -383,13 +394,7 @@ impl ContainerFleet {
     }
 
     /// The engine answered a call, or did not within its deadline.
-    pub(crate) fn on_performed(
-        &mut self,
-        now: Moment,
-        ticket: Ticket,
-        result: Result<Performed, EngineError>,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn on_performed(&mut self, now: Moment, ticket: Ticket, result: Answer, out: &mut Outbox) {
         let sid = self.executor.subject_of(ticket).cloned();
         let Some(sid) = sid else { return };
         let watched = self.watched.get_mut(&sid);

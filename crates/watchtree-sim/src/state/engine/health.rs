@@ -28,7 +28,8 @@ pub(super) fn check_again(k: &mut Kernel, now: Moment, i: usize) {
         return;
     }
     c.checking = true;
-    let slow = c.hung || c.shim_stopped || *check.result.of_run(c.checks_run) == CheckResult::TimesOut;
+    let slow =
+        k.overload.is_now() || c.hung || c.shim_stopped || *check.result.of_run(c.checks_run) == CheckResult::TimesOut;
     let late = if slow { check.timeout } else { Duration::ZERO };
     let (monitor, checked) = (c.monitor, c.checked);
     let period = check.interval + k.settings.timing.takes(Work::Check);
@@ -49,7 +50,7 @@ fn result_of(k: &Kernel, i: usize) -> Result<(), (i64, String)> {
     if c.unseen_end.is_some() && !c.shim_stopped {
         return Err((-1, "cannot exec in a stopped state: unknown".to_string()));
     }
-    if c.hung || c.shim_stopped {
+    if k.overload.is_now() || c.hung || c.shim_stopped {
         return Err((-1, timed_out));
     }
     match c.spec.check.as_ref().map(|check| check.result.of_run(c.checks_run)) {

@@ -3,6 +3,7 @@
 
 use super::container::{Container, Snapshot, Stopping};
 use super::event::{Action, EventLog, LoggedEvent};
+use super::overload::Overload;
 use super::spec::Spec;
 use super::timing::Timing;
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,6 +183,8 @@ pub(super) struct Kernel {
     pub(super) taken_ports: BTreeSet<u16>,
     /// Every `exec` of this engine fails with these words.
     pub(super) exec_broken: Option<String>,
+    /// When the machine was so busy that no health check ended within its timeout.
+    pub(super) overload: Overload,
     pub(super) flag_readable: bool,
     /// Since when it answers, as it tells by the network that it makes at its start.
     pub(super) began: EngineTime,
@@ -214,6 +217,7 @@ impl Kernel {
             missing_networks: BTreeSet::new(),
             taken_ports: BTreeSet::new(),
             exec_broken: None,
+            overload: Overload::default(),
             flag_readable: true,
             began: EngineTime(true_wall_ns(Moment::ZERO)),
             stream_open: false,

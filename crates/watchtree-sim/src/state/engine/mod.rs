@@ -3,15 +3,16 @@
 //! Containers run, end, hang, are stopped by people, by watchdogs, by the engine's own policy and by its daemon; the
 //! daemon crashes, stops and starts; the machine loses its power. Calls take time and go on whatever becomes of their
 //! caller; a start holds the container's lock; events come from a ring that forgets. Time is passed in: `call` and the
-//! other acts at their moment, `advance` when `next_deadline` has come, then `drain` for what came of it.
-//!
-//! The model knows nothing of watchdogs and of right or wrong.
+//! other acts at their moment, `advance` when `next_deadline` has come, then `drain` for what came of it. The model knows
+//! nothing of watchdogs and of right or wrong.
 
 mod container;
 mod daemon;
 mod event;
 mod health;
 mod kernel;
+pub mod load;
+mod overload;
 mod process;
 pub mod shim;
 mod spec;
