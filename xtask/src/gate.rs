@@ -4,7 +4,7 @@
 //! reads no stdin and asks nothing; what it cannot install it names in one line.
 
 use crate::prepare::{self, May};
-use crate::{prerequisites, sh, tidy, victim};
+use crate::{prerequisites, sh, tidy, torture, victim};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -81,6 +81,10 @@ pub(crate) fn run() -> Result<()> {
     if built {
         log.step("nextest", || nextest(&mut counts));
         log.step("skips", || not_run_here().map(|found| not_run = found));
+        match torture::missing() {
+            Some(why) if std::env::var_os("CI").is_none() => _ = not_run.insert(why, vec!["torture".to_owned()]),
+            _ => _ = log.step("torture", || torture::for_the_gate(victim::target_dir()?.join("debug"))),
+        }
     }
 
     eprintln!();

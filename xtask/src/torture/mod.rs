@@ -22,7 +22,7 @@ mod world;
 use crate::engine::Engine;
 use crate::engine_truth::rig::{self, Kind, Rig};
 use crate::owner::Owner;
-use crate::{fleet, interrupt, leftovers, victim, victims};
+use crate::{fleet, interrupt, leftovers, prerequisites, victim, victims};
 use acts::Actors;
 use anyhow::{Context, Result, bail};
 use checker::{Checker, LAG};
@@ -87,6 +87,34 @@ pub(crate) struct Torture {
     sabotage: bool,
 }
 
+/// What the gate plays: three minutes of one seed, with the programs in that folder.
+///
+/// # Errors
+/// As of [`run`].
+pub(crate) fn for_the_gate(programs: PathBuf) -> Result<()> {
+    run(&Torture {
+        seed: 7,
+        minutes: 3,
+        programs: Some(programs),
+        live_restore: false,
+        verbose: false,
+        keep: None,
+        json: false,
+        plan: false,
+        sabotage: false,
+    })
+}
+
+/// Why it cannot be played here; `None` = it can.
+pub(crate) fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("torture starts an engine of its own: it is for root".to_owned());
+    }
+    let needed = ["dockerd", "containerd", "runc", "unshare", "nsenter"];
+    let missing = needed.into_iter().find(|program| !prerequisites::on_path(program));
+    missing.map(|program| format!("torture needs `{program}`"))
+}
+
 /// Tortures.
 ///
 /// # Errors
@@ -99,8 +127,8 @@ pub(crate) fn run(how: &Torture) -> Result<()> {
         }
         return Ok(());
     }
-    if !rustix::process::geteuid().is_root() {
-        bail!("torture starts an engine of its own: run it as root");
+    if let Some(why) = missing() {
+        bail!("{why}");
     }
     let programs = fleet::programs(how.programs.clone())?;
     let victim = victim::build()?;
