@@ -115,6 +115,20 @@ fn what_ran_runs_again_and_what_did_not_does_not() {
     "#]]);
 }
 
+/// A reload sets the manual-stop flag for good; it is no reason to leave anything down.
+#[test]
+fn what_was_sent_another_signal_before_runs_again_too() {
+    let play = |script: &str| {
+        let mut w = fleet();
+        w.does("docker kill -s HUP web, docker kill -s USR1 zero, docker kill -s HUP db, 1m");
+        let outcome = w.does(script).outcome();
+        outcome.split_once("; ").expect("calls and containers").1.to_owned()
+    };
+    outcomes(WENT, play).tells(expect![[r#"
+        dockerd terminated, 6s, dockerd started, 1m | dockerd terminated, 2m, dockerd started, 1m | dockerd killed, 5s, dockerd started, 1m | dockerd killed, 2m, dockerd started, 1m | dockerd terminated, 6s, dockerd started, 1s, dockerd killed, 5s, dockerd started, 1m | dockerd killed, 5s, dockerd started, 1100ms, dockerd terminated, 6s, dockerd started, 1m | dockerd killed, 1s, watchdog killed, 5s, dockerd started, 5s, watchdog started, 1m | dockerd terminated, 1s, watchdog killed, 5s, dockerd started, 5s, watchdog started, 1m | dockerd killed, 5s, dockerd started, 1500ms, watchdog killed, 5s, watchdog started, 1m | watchdog killed, dockerd terminated, 5s, dockerd started, 5s, watchdog started, 1m | watchdog killed, 2m, dockerd killed, 5s, dockerd started, 2m, watchdog started, 1m | power lost for 20s, 22s, watchdog started, 1m: web running OK; zero running OK; fail running OK; db running OK; idle exited STOPPED; job exited FINISHED
+    "#]]);
+}
+
 /// Where it cannot be read since when the engine answers, an engine that nobody could reach was none.
 #[test]
 fn an_engine_that_does_not_tell_since_when_it_answers_is_known_by_its_silence() {

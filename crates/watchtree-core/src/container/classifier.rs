@@ -107,7 +107,7 @@ impl ExitCase<'_> {
             let why = "waits until the event stream is whole again";
             return need(Missing::Time, until, why);
         }
-        if let Some(classified) = self.classify_by_engine(now) {
+        if let Some(classified) = self.classify_by_engine(now, foreign.is_some()) {
             return classified;
         }
         if let Some(why) = finished {
@@ -121,8 +121,10 @@ impl ExitCase<'_> {
         }
     }
 
-    /// Did its engine or its machine take it along? `None` = they were well then, or a person had stopped it before.
-    fn classify_by_engine(&self, now: Moment) -> Option<Classified> {
+    /// Did its engine or its machine take it along? `None` = they were well then, or a person may have stopped it before. Where a
+    /// signal that was no stop (a reload, a reopened log) had set the flag long before, it says nothing, and of all that end in the
+    /// seconds in which an engine goes down hardly one is a person's; a stop by somebody else that is known (`foreign`) stands.
+    fn classify_by_engine(&self, now: Moment, foreign: bool) -> Option<Classified> {
         let ended = self.observation.ended();
         if self.lives.was_silent(ended) {
             let why = "it ended while no engine answered: nobody can have asked for it";
@@ -135,8 +137,14 @@ impl ExitCase<'_> {
             Ok(flag) => flag,
             Err(need) => return Some(Err(need)),
         };
-        let why = "it ended while its engine was going down, and the engine's manual-stop flag is not set";
-        (flag == Some(false)).then(|| taken_along(now, why))
+        let why = match flag {
+            Some(false) => "it ended while its engine was going down, and the engine's manual-stop flag is not set",
+            Some(true) if !foreign && self.observation.flag_was_set_before() => {
+                "it ended while its engine was going down, and a signal that was no stop had set the engine's manual-stop flag before"
+            }
+            _ => return None,
+        };
+        Some(taken_along(now, why))
     }
 
     /// How much of what could have led to this end was not seen?
