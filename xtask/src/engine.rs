@@ -144,6 +144,13 @@ impl Engine {
         })
     }
 
+    /// What its health check says: `starting`, `healthy`, `unhealthy`; empty where it has none.
+    pub(crate) fn health(&self, id: &str) -> Result<String> {
+        let path = format!("/containers/{id}/json");
+        let json = self.call("GET", &path, &[])?.ok(&format!("inspect {id}"))?.json()?;
+        Ok(json["State"]["Health"]["Status"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// How often a container was started, by the engine's memory of its last 256 events: ask soon.
     pub(crate) fn starts(&self, id: &str) -> Result<u32> {
         let filters = json!({ "type": ["container"], "container": [id], "event": ["start"] });

@@ -15,6 +15,9 @@ pub(crate) const DEMO: &str = "docs/benchmarks/demo.json";
 /// Figures of `cargo xtask bench idle`.
 pub(crate) const IDLE: &str = "docs/benchmarks/idle.json";
 
+/// Figures of `cargo xtask bench heal`.
+pub(crate) const HEAL: &str = "docs/benchmarks/heal.json";
+
 const PAGE: &str = "docs/benchmarks.md";
 const README: &str = "README.md";
 
@@ -23,6 +26,7 @@ struct Figures {
     recover: Value,
     demo: Value,
     idle: Value,
+    heal: Value,
 }
 
 /// Which part of which document is made from the figures, and how.
@@ -31,6 +35,7 @@ type Part = (&'static str, &'static str, fn(&Figures) -> String);
 /// The marks are `<!-- NAME: … -->` and `<!-- NAME: end -->`.
 const PARTS: &[Part] = &[
     (PAGE, "recover", |figures| recover_table(&figures.recover)),
+    (PAGE, "heal", |figures| heal_table(&figures.heal)),
     (PAGE, "idle", |figures| idle_table(&figures.idle)),
     (PAGE, "demo", |figures| demo_table(&figures.demo)),
     (README, "figures", readme_table),
@@ -58,6 +63,7 @@ fn documents() -> Result<Vec<(&'static str, String)>> {
         recover: figures(RECOVER)?,
         demo: figures(DEMO)?,
         idle: figures(IDLE)?,
+        heal: figures(HEAL)?,
     };
     let mut documents: Vec<(&'static str, String)> = Vec::new();
     for (document, name, make) in PARTS {
@@ -130,6 +136,47 @@ fn cell(row: &Value, key: &str) -> String {
     row[key].as_str().unwrap_or("-").to_owned()
 }
 
+/// For people, and for `docs/benchmarks.md`.
+pub(crate) fn heal_table(heal: &Value) -> String {
+    let mut text = format!("{}.\n\n", machine::words(&heal["machine"]));
+    text.push_str("| failure | arm | n | median s | p99 s | max s |\n|---|---|--:|--:|--:|--:|\n");
+    let mut row = |failure: &str, arm: &str, stats: &Value| {
+        let [median, p99, max] = ["median_ms", "p99_ms", "max_ms"].map(|key| ms(&stats[key]) / 1000.0);
+        let n = &stats["n"];
+        text.push_str(&format!("| {failure} | {arm} | {n} | {median:.3} | {p99:.3} | {max:.3} |\n"));
+    };
+    for (arm, words) in ARMS.iter().take(2) {
+        row("crash", words, &heal["crash"][arm]);
+    }
+    for (arm, words) in [("watchtree", "Watchtree"), ("floor", "floor: wait for `unhealthy`, post `/restart`")] {
+        row("hang, the same one again and again", words, &heal["hangs"][arm]["stats"]);
+    }
+    let killed = format!("{} killed at once, until all answer", heal["containers"]["at_once"]);
+    let engine = format!("engine killed, until all {} answer", heal["containers"]["engine_killed"]);
+    for (failure, key) in [(killed, "waves"), (engine, "outages")] {
+        for stats in heal[key].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let arm = match stats["parallel"].as_u64() {
+                Some(0) | None => "Watchtree".to_owned(),
+                Some(parallel) => format!("by hand, {parallel} at one time"),
+            };
+            row(&failure, &arm, stats);
+        }
+    }
+    let each = |arm: &str| {
+        let all = heal["hangs"][arm]["each_s"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let words = all.iter().map(|took| took.as_f64().map_or("never".to_owned(), |took| format!("{took:.2}")));
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let (ours, floor) = (each("watchtree"), each("floor"));
+    text.push_str(&format!("\nEach hang in order, s: Watchtree {ours}; floor {floor}.\n\n"));
+    for bar in heal["bars"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let word = if bar["is_met"] == true { "ok" } else { "MISSES" };
+        let (what, value, most) = (cell(bar, "what"), ms(&bar["value"]), ms(&bar["most"]));
+        text.push_str(&format!("- {word}: {what} {value:.3}, at most {most:.2}\n"));
+    }
+    text
+}
+
 /// The demo's table, for `docs/benchmarks.md`.
 fn demo_table(demo: &Value) -> String {
     let mut text = format!("{}.\n\n", machine::words(&demo["machine"]));
@@ -186,7 +233,7 @@ fn idle_sum(arm: &Value) -> String {
 
 /// What a reader asks first: the medians of the bench, and what the demo showed.
 fn readme_table(figures: &Figures) -> String {
-    let Figures { recover, demo, idle } = figures;
+    let Figures { recover, demo, idle, .. } = figures;
     let host = &recover["host"];
     let median = |arm: &str| {
         let stats = &host[arm];

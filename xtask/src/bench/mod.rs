@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the product costs, measured from outside, each figure beside a floor or a peer of the same run.
 
 mod cpu;
+mod heal;
 mod idle;
 mod probes;
 mod recover;
@@ -14,6 +15,15 @@ use std::path::PathBuf;
 pub(crate) enum Bench {
     /// From kill -9 of a container's init to its new process: ours, the floor, and the engine's own restart.
     Recover {
+        /// A few runs, to see that it works; writes no documents.
+        #[arg(long)]
+        quick: bool,
+        /// Takes the programs in this folder instead of building them; writes no documents.
+        #[arg(long, value_name = "DIR")]
+        programs: Option<PathBuf>,
+    },
+    /// How soon what failed is back, beside what could be done by hand: crash, hangs, all at once, the engine's own end.
+    Heal {
         /// A few runs, to see that it works; writes no documents.
         #[arg(long)]
         quick: bool,
@@ -60,6 +70,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Recover { quick, programs } => recover::recover(quick, programs),
+        Bench::Heal { quick, programs } => heal::heal(&heal::Plan { quick, programs }),
         Bench::Idle {
             containers,
             window,

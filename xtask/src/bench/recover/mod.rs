@@ -97,8 +97,6 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
         run: run.clone(),
     });
     let socket = folder.path().join("engine.sock");
-    let notes = proxy::start(&socket, engine.socket())?;
-    let floor = Floor::start(&engine)?;
     let mut bench = Bench {
         engine: &engine,
         image: &image.name,
@@ -106,8 +104,8 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
         others: &others,
         programs: &programs,
         socket: &socket,
-        floor,
-        notes,
+        floor: Floor::start(&engine)?,
+        notes: proxy::start(&socket, engine.socket())?,
         made: 0,
     };
 
@@ -141,6 +139,29 @@ pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
     let host = bench.measure(Network::Host, host)?;
     let bridge = bench.measure(Network::Bridge, bridge)?;
     report::publish(&machine.json(), &host, &bridge, record)
+}
+
+/// Kills so many of ours and of the floor's in turn, on the host's network, from one start of the daemons. The containers are
+/// those of `run` and of `run`-others, which the caller removes.
+///
+/// # Errors
+/// Something could not be measured.
+pub(super) fn crashes(engine: &Engine, image: &str, run: &str, programs: &Path, pairs: usize) -> Result<Times> {
+    let folder = leftovers::folder("bench")?;
+    let socket = folder.path().join("engine.sock");
+    let mut bench = Bench {
+        engine,
+        image,
+        ours: run,
+        others: &format!("{run}-others"),
+        programs,
+        socket: &socket,
+        floor: Floor::start(engine)?,
+        notes: proxy::start(&socket, engine.socket())?,
+        made: 0,
+    };
+    let (batches, always) = (1, 0);
+    bench.measure(Network::Host, Amount { batches, pairs, always })
 }
 
 impl Bench<'_> {
@@ -284,7 +305,10 @@ fn order(amount: Amount) -> Vec<Arm> {
 }
 
 /// Waits until container-watchdog's tree has all of these.
-fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
+///
+/// # Errors
+/// It has not, within 30 s.
+pub(super) fn await_known(fleet: &Fleet, victims: &[&Victim]) -> Result<()> {
     let what = "container-watchdog does not know all victims";
     interrupt::wait(
         what,

@@ -1,0 +1,152 @@
+//! `cargo xtask bench heal`: how soon what failed is back, of every kind of failure, each beside what could be done by hand in the
+//! same run: a crash, one that hangs again and again, all at once, and the engine's own end.
+//!
+//! The daemons are those that are shipped, with shipped settings, on empty state. What they cost while nothing happens is
+//! `bench idle`. It judges: see `report`. It does not know how a failure is seen.
+
+mod hands;
+mod hang;
+mod outage;
+mod report;
+mod wave;
+
+use super::recover;
+use crate::engine::Engine;
+use crate::fleet::{self, Containers, Fleet};
+use crate::machine::Machine;
+use crate::victims::{Image, Network, VictimSpec};
+use crate::{figures, interrupt, leftovers, prerequisites};
+use anyhow::{Context, Result, bail};
+use report::Measured;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// What is asked for.
+pub(crate) struct Plan {
+    pub(crate) quick: bool,
+    pub(crate) programs: Option<PathBuf>,
+}
+
+/// How much is measured.
+struct Amount {
+    crashes: usize,
+    hangs: usize,
+    wave: u16,
+    wave_rounds: usize,
+    outage: u16,
+    outage_rounds: usize,
+}
+
+const FULL: Amount = Amount {
+    crashes: 50,
+    hangs: 6,
+    wave: 100,
+    wave_rounds: 5,
+    outage: 40,
+    outage_rounds: 5,
+};
+const QUICK: Amount = Amount {
+    crashes: 6,
+    hangs: 2,
+    wave: 20,
+    wave_rounds: 1,
+    outage: 10,
+    outage_rounds: 1,
+};
+
+/// What each kind of failure needs.
+struct Heal<'a> {
+    engine: &'a Engine,
+    image: &'a str,
+    run: &'a str,
+    programs: &'a Path,
+}
+
+impl Heal<'_> {
+    /// The three daemons, on empty state, for the containers of that run. Dropped they end, and then their folder goes.
+    fn fleet(&self, run: &str) -> Result<(Fleet, tempfile::TempDir)> {
+        let folder = leftovers::folder("bench")?;
+        let fleet = Fleet::start(&fleet::Plan {
+            programs: self.programs,
+            folder: folder.path(),
+            run,
+            engine: self.engine.socket(),
+            webhook: None,
+        })?;
+        Ok((fleet, folder))
+    }
+}
+
+/// Measures, prints, and (of this tree's own programs, unless quick) writes `docs/benchmarks/heal.json` and the documents.
+///
+/// # Errors
+/// Something could not be measured, or a figure misses its bar.
+pub(crate) fn heal(plan: &Plan) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("bench heal kills the init processes of containers, and starts an engine: run it as root");
+    }
+    prerequisites::satisfy(prerequisites::BUILD)?;
+    let engine = Engine::here()?;
+    engine.version().context("the bench needs an engine that answers")?;
+    leftovers::sweep(&engine, &|text| outln!("{text}"));
+    outln!("building the daemons for release, and the victim");
+    let programs = fleet::programs(plan.programs.clone())?;
+    let machine = Machine::begin(&engine, plan.programs.as_deref());
+    interrupt::catch()?;
+    let run = fleet::run_name("heal");
+    let image = Image::make(&engine, &run)?;
+    let runs = ["", "-others", "-hang", "-hang-floor", "-wave"].map(|end| format!("{run}{end}"));
+    let _containers = runs.map(|run| Containers {
+        engine: engine.clone(),
+        run,
+    });
+    let heal = Heal {
+        engine: &engine,
+        image: &image.name,
+        run: &run,
+        programs: &programs,
+    };
+    let amount = if plan.quick { QUICK } else { FULL };
+    let measured = Measured {
+        hangs: hang::hangs(&heal, amount.hangs)?,
+        outages: outage::outages(&heal, amount.outage, amount.outage_rounds)?,
+        waves: wave::waves(&heal, amount.wave, amount.wave_rounds)?,
+        crash: recover::crashes(&engine, &image.name, &run, &programs, amount.crashes)?,
+    };
+    let mut figures = measured.json();
+    figures["bench"] = "heal".into();
+    figures["machine"] = machine.json();
+    figures["containers"] = json!({ "at_once": amount.wave, "engine_killed": amount.outage });
+    outln!("\n{}\n", figures::heal_table(&figures));
+    if !plan.quick && plan.programs.is_none() {
+        figures::publish(figures::HEAL, &figures)?;
+    }
+    let bars = figures["bars"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match bars.iter().filter(|bar| bar["is_met"] != true).count() {
+        0 => Ok(()),
+        missed => bail!("{missed} figures miss their bars"),
+    }
+}
+
+/// Whose wave or outage it is.
+fn arm_words(arm: usize) -> String {
+    match arm {
+        wave::OURS => "Watchtree".to_owned(),
+        parallel => format!("by hand, {parallel} at one time"),
+    }
+}
+
+/// A plain victim on the host's network.
+fn spec(image: &str, run: &str, name: &str) -> VictimSpec {
+    VictimSpec {
+        name: format!("wt-{name}"),
+        image: image.to_owned(),
+        run: run.to_owned(),
+        network: Network::Host,
+        healed: true,
+        labels: Vec::new(),
+        env: Vec::new(),
+        health: None,
+        restart: "no",
+    }
+}
