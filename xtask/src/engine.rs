@@ -148,7 +148,10 @@ impl Engine {
     pub(crate) fn health(&self, id: &str) -> Result<String> {
         let path = format!("/containers/{id}/json");
         let json = self.call("GET", &path, &[])?.ok(&format!("inspect {id}"))?.json()?;
-        Ok(json["State"]["Health"]["Status"].as_str().unwrap_or_default().to_owned())
+        Ok(json["State"]["Health"]["Status"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// How often a container was started, by the engine's memory of its last 256 events: ask soon.

@@ -143,16 +143,28 @@ pub(crate) fn heal_table(heal: &Value) -> String {
     let mut row = |failure: &str, arm: &str, stats: &Value| {
         let [median, p99, max] = ["median_ms", "p99_ms", "max_ms"].map(|key| ms(&stats[key]) / 1000.0);
         let n = &stats["n"];
-        text.push_str(&format!("| {failure} | {arm} | {n} | {median:.3} | {p99:.3} | {max:.3} |\n"));
+        text.push_str(&format!(
+            "| {failure} | {arm} | {n} | {median:.3} | {p99:.3} | {max:.3} |\n"
+        ));
     };
     for (arm, words) in ARMS.iter().take(2) {
         row("crash", words, &heal["crash"][arm]);
     }
-    for (arm, words) in [("watchtree", "Watchtree"), ("floor", "floor: wait for `unhealthy`, post `/restart`")] {
-        row("hang, the same one again and again", words, &heal["hangs"][arm]["stats"]);
+    for (arm, words) in [
+        ("watchtree", "Watchtree"),
+        ("floor", "floor: wait for `unhealthy`, post `/restart`"),
+    ] {
+        row(
+            "hang, the same one again and again",
+            words,
+            &heal["hangs"][arm]["stats"],
+        );
     }
     let killed = format!("{} killed at once, until all answer", heal["containers"]["at_once"]);
-    let engine = format!("engine killed, until all {} answer", heal["containers"]["engine_killed"]);
+    let engine = format!(
+        "engine killed, until all {} answer",
+        heal["containers"]["engine_killed"]
+    );
     for (failure, key) in [(killed, "waves"), (engine, "outages")] {
         for stats in heal[key].as_array().map(Vec::as_slice).unwrap_or_default() {
             let arm = match stats["parallel"].as_u64() {
@@ -163,12 +175,19 @@ pub(crate) fn heal_table(heal: &Value) -> String {
         }
     }
     let each = |arm: &str| {
-        let all = heal["hangs"][arm]["each_s"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let words = all.iter().map(|took| took.as_f64().map_or("never".to_owned(), |took| format!("{took:.2}")));
+        let all = heal["hangs"][arm]["each_s"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let words = all
+            .iter()
+            .map(|took| took.as_f64().map_or("never".to_owned(), |took| format!("{took:.2}")));
         words.collect::<Vec<_>>().join(", ")
     };
     let (ours, floor) = (each("watchtree"), each("floor"));
-    text.push_str(&format!("\nEach hang in order, s: Watchtree {ours}; floor {floor}.\n\n"));
+    text.push_str(&format!(
+        "\nEach hang in order, s: Watchtree {ours}; floor {floor}.\n\n"
+    ));
     for bar in heal["bars"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let word = if bar["is_met"] == true { "ok" } else { "MISSES" };
         let (what, value, most) = (cell(bar, "what"), ms(&bar["value"]), ms(&bar["most"]));
@@ -233,7 +252,9 @@ fn idle_sum(arm: &Value) -> String {
 
 /// What a reader asks first: the medians of the bench, and what the demo showed.
 fn readme_table(figures: &Figures) -> String {
-    let Figures { recover, demo, idle, .. } = figures;
+    let Figures {
+        recover, demo, idle, ..
+    } = figures;
     let host = &recover["host"];
     let median = |arm: &str| {
         let stats = &host[arm];

@@ -23,15 +23,15 @@ fn a_stopped_daemon_is_no_person() {
         7.018  told     watchdog no longer degraded, engine
         7.138  seen     the event stream opens
         7.138  told     watchdog no longer degraded, stream
-        9.140  decided  start web: exited (143), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 1 in a row
-        9.140  done     start web
-        9.140  told     web REPAIRING: being started
-        9.261  done     start web → done
-        9.264  seen     web: start
-        9.266  decided  start web: verifying, a new incarnation was seen
-        9.266  told     web STARTING: started; it must stay up to count as repaired
-        14.264 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-        14.264 told     web OK: running
+        7.340  decided  start web: exited (143), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 1 in a row
+        7.340  done     start web
+        7.340  told     web REPAIRING: being started
+        7.461  done     start web → done
+        7.464  seen     web: start
+        7.466  decided  start web: verifying, a new incarnation was seen
+        7.466  told     web STARTING: started; it must stay up to count as repaired
+        12.464 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        12.464 told     web OK: running
     "#]]);
 }
 
@@ -53,15 +53,15 @@ fn a_killed_daemon_is_no_person() {
         6.132  seen     web: kill, signal 15
         6.132  seen     web: stop
         6.132  seen     web: die, exit code 143
-        8.129  decided  start web: exited (143), it ended while no engine answered: nobody can have asked for it: start it, restart 1 in a row
-        8.129  done     start web
-        8.129  told     web REPAIRING: being started
-        8.250  done     start web → done
-        8.253  seen     web: start
-        8.255  decided  start web: verifying, a new incarnation was seen
-        8.255  told     web STARTING: started; it must stay up to count as repaired
-        13.253 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-        13.253 told     web OK: running
+        6.332  decided  start web: exited (143), it ended while no engine answered: nobody can have asked for it: start it, restart 1 in a row
+        6.332  done     start web
+        6.332  told     web REPAIRING: being started
+        6.453  done     start web → done
+        6.456  seen     web: start
+        6.458  decided  start web: verifying, a new incarnation was seen
+        6.458  told     web STARTING: started; it must stay up to count as repaired
+        11.456 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        11.456 told     web OK: running
     "#]]);
 }
 

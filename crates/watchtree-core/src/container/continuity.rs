@@ -4,6 +4,7 @@
 //!            StreamOpened                 anchor seen again: nothing was lost, old coverage stands
 //! Opening ────────────────▶ Gap open ──────────────────────────────────────────────────▶ Whole
 //!    ▲   │ StreamEnded          │  settled (2 s) without it: coverage begins at the opening   ▲
+//!    │   │                      │  of a new life of the engine, and quiet (200 ms): likewise  │
 //!    │   └──▶ Closed ──retry──┐ └─────────────────────────────────────────────────────────────┘
 //!    └────────────────────────┘
 //! ```
@@ -31,6 +32,10 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const SHORT_LIVED: Duration = Duration::from_secs(1);
 /// The stream's opening must be answered within this time.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// An engine that has begun a new life remembers nothing of the one before, so the anchor cannot come. What it remembers of its
+/// start it tells at once, one after the other: it has told all when it falls silent for this long.
+const TOLD_ALL_AFTER: Duration = Duration::from_millis(200);
 
 /// Live events come in the order of their stamps, but for a clock that was set back by more than this.
 const FAR_BEHIND: Duration = Duration::from_secs(5);
@@ -60,6 +65,8 @@ struct Gap {
     was_refused: bool,
     /// Since when the engine has answered, and when it did so last.
     answered: Option<(Moment, Moment)>,
+    /// When the stream of a new life of the engine is held to have settled at the latest, while it tells of its start.
+    new_life_until: Option<Moment>,
 }
 
 impl Gap {
@@ -112,6 +119,7 @@ impl EventContinuity {
             deadline: now + BLIND_MAX,
             was_refused: false,
             answered: None,
+            new_life_until: None,
         };
         Self {
             pipe: Pipe::Opening { since: now },
@@ -147,6 +155,7 @@ impl EventContinuity {
             deadline: waits.unwrap_or_default().max(since + BLIND_MAX),
             was_refused: was_refused || before.as_ref().is_some_and(|gap| gap.was_refused),
             answered: before.and_then(|gap| gap.answered),
+            new_life_until: None,
         });
         let failed_again = ended && (!matches!(self.pipe, Pipe::Open) || now < self.opened_at + SHORT_LIVED);
         self.failures = if failed_again {
@@ -185,8 +194,26 @@ impl EventContinuity {
         was_shut
     }
 
+    /// The stream that has just opened is of a life of the engine that began then; `before` = when the one that was known till
+    /// then did. An anchor of that one is not waited for.
+    pub(crate) fn is_of_new_life(&mut self, now: Moment, began: EngineTime, before: Option<EngineTime>) {
+        let Some(gap) = self.gap.as_mut().filter(|gap| gap.opened.is_some()) else {
+            return;
+        };
+        let anchor = gap.anchor.as_ref().map(|(at, ..)| *at);
+        if anchor.or(before).is_some_and(|at| at < began) {
+            gap.new_life_until = Some(gap.deadline);
+            gap.deadline = gap.deadline.min(now + TOLD_ALL_AFTER);
+        }
+    }
+
     /// An event came. Returns how the gap ended if this ended it.
     pub(crate) fn saw(&mut self, now: Moment, cursor: &EventCursor) -> Option<GapEnd> {
+        if let Some(gap) = &mut self.gap
+            && let Some(until) = gap.new_life_until
+        {
+            gap.deadline = until.min(now + TOLD_ALL_AFTER);
+        }
         let is_anchor = self
             .gap
             .as_ref()
@@ -333,115 +360,4 @@ impl EventContinuity {
 }
 
 #[cfg(test)]
-mod tests {
-    //! Gaps, anchors, coverage.
-    use super::*;
-    use alloc::string::ToString;
-
-    const SETTLE: Duration = Duration::from_secs(2);
-
-    fn at(ms: u64) -> Moment {
-        Moment::from_millis(ms)
-    }
-
-    fn cursor(n: u64) -> EventCursor {
-        (EngineTime(n), "c1".to_string(), "start".to_string())
-    }
-
-    fn whole() -> EventContinuity {
-        let mut it = EventContinuity::new(at(0), Some(cursor(5)), SETTLE);
-        assert!(!it.opened(at(10)));
-        assert_eq!(it.saw(at(20), &cursor(5)), Some(GapEnd::Whole));
-        it
-    }
-
-    #[test]
-    fn a_gap_that_shows_its_anchor_lost_nothing() {
-        let mut it = whole();
-        assert!(it.covers(None, None, SETTLE) && !it.is_live(at(20)) && it.is_live(at(520)));
-        assert!(it.broke(at(2000), true));
-        assert!(!it.covers(None, None, SETTLE), "nothing is seen meanwhile");
-        it.opened(at(2100));
-        assert_eq!(it.saw(at(2110), &cursor(4)), None);
-        assert_eq!(it.saw(at(2120), &cursor(5)), Some(GapEnd::Whole));
-        assert!(it.covers(None, None, SETTLE) && it.losses() == 0);
-    }
-
-    #[test]
-    fn a_gap_without_its_anchor_covers_only_what_lived_after_it() {
-        let mut it = whole();
-        it.broke(at(2000), true);
-        it.opened(at(2100));
-        assert_eq!(it.settle(at(4099)), None);
-        assert_eq!(it.settle(at(4100)), Some(GapEnd::Lossy { engine_away: true }));
-        assert!(!it.covers(Some(at(2099)), None, SETTLE) && it.covers(Some(at(2100)), None, SETTLE));
-        assert!(!it.covers(None, Some(at(4099)), SETTLE) && it.covers(None, Some(at(4100)), SETTLE));
-        it.broke(at(9000), false);
-        it.opened(at(9000));
-        assert_eq!(it.settle(at(11_000)), Some(GapEnd::Lossy { engine_away: false }));
-        assert_eq!(it.losses(), 2);
-    }
-
-    #[test]
-    fn the_time_in_which_this_process_did_not_look_is_not_one_without_a_stream() {
-        let mut it = whole();
-        it.broke(at(2000), true);
-        assert_eq!(it.gap_until(), Some(at(12_000)));
-        it.broke(at(30_000), false);
-        assert_eq!(
-            it.settle(at(30_000)),
-            None,
-            "what happened meanwhile comes with the next stream"
-        );
-        it.opened(at(30_010));
-        assert_eq!(it.saw(at(30_020), &cursor(5)), Some(GapEnd::Whole));
-        it.broke(at(40_000), true);
-        it.broke(at(50_000), true);
-        assert!(it.settle(at(50_000)).is_none(), "nobody answers: nothing can be known");
-        it.answered(at(51_000));
-        assert!(it.settle(at(60_000)).is_none(), "once is not enough");
-        it.answered(at(65_000));
-        it.answered(at(70_000));
-        assert!(it.settle(at(72_000)).is_some(), "it looked, and no stream came");
-    }
-
-    #[test]
-    fn it_subscribes_from_the_anchor_or_what_a_repair_needs() {
-        let it = whole();
-        assert_eq!(it.since(None), Some(EngineTime(5)));
-        assert_eq!(it.since(Some(EngineTime(3))), Some(EngineTime(3)));
-        assert_eq!(
-            EventContinuity::new(at(0), None, SETTLE).since(Some(EngineTime(3))),
-            None
-        );
-    }
-
-    #[test]
-    fn a_stream_that_ends_at_once_is_opened_again_after_a_pause() {
-        let mut it = whole();
-        assert!(it.broke(at(2000), true) && !it.broke(at(2010), true));
-        assert_eq!(it.next_deadline(), Some(at(2210)));
-        assert!(!it.wants_open(at(2209)) && it.wants_open(at(2210)));
-    }
-
-    #[test]
-    fn the_newest_event_is_the_latest_stamp_but_for_a_clock_set_back() {
-        let mut it = EventContinuity::new(at(0), None, SETTLE);
-        assert_eq!((it.newest(), it.cursor()), (EngineTime(0), None));
-        let stamp = |secs: u64| cursor(secs * 1_000_000_000);
-        it.opened(at(10));
-        it.saw(at(20), &stamp(100));
-        it.saw(at(30), &stamp(90));
-        assert_eq!(it.cursor(), Some(&stamp(100)), "a replayed one is older");
-        assert_eq!(it.settle(at(2010)), Some(GapEnd::Lossy { engine_away: false }));
-        it.saw(at(3000), &stamp(95));
-        assert_eq!(
-            it.cursor(),
-            Some(&stamp(100)),
-            "live events may come out of order a little"
-        );
-        it.saw(at(3010), &stamp(94));
-        assert_eq!(it.cursor(), Some(&stamp(94)), "its clock was set back");
-        assert_eq!(it.newest(), stamp(94).0);
-    }
-}
+mod tests;

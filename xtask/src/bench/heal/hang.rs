@@ -53,7 +53,11 @@ pub(super) fn hangs(heal: &Heal<'_>, count: usize) -> Result<Hangs> {
             Some(Some(took)) => format!("{:.2} s", took.as_secs_f64()),
             _ => "not back".to_owned(),
         };
-        outln!("hang {number} of {count}: ours {}, floor {}", words(&hangs.ours), words(&hangs.floor));
+        outln!(
+            "hang {number} of {count}: ours {}, floor {}",
+            words(&hangs.ours),
+            words(&hangs.floor)
+        );
         if hangs.ours.last() == Some(&None) {
             break;
         }
@@ -81,7 +85,9 @@ fn await_healthy(heal: &Heal<'_>, victim: &Victim) -> Result<()> {
 
 /// How long until another life answers.
 fn hang(victim: &Victim) -> Result<Option<Duration>> {
-    let old = victim.incarnation().with_context(|| format!("{} answers", victim.name))?;
+    let old = victim
+        .incarnation()
+        .with_context(|| format!("{} answers", victim.name))?;
     let began = victim.hang()?;
     let back = victim.await_incarnation(Some(&old), began, AWAY_MAX);
     interrupt::check()?;

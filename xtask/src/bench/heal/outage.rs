@@ -83,7 +83,10 @@ impl Outage<'_> {
                     parallel => self.by_hand(&victims, parallel)?,
                 };
                 let words = super::arm_words(arm);
-                outln!("outage {round} of {rounds}, {words}: all answer after {:.2} s", took.as_secs_f64());
+                outln!(
+                    "outage {round} of {rounds}, {words}: all answer after {:.2} s",
+                    took.as_secs_f64()
+                );
                 outages.entry(arm).or_default().push(took);
             }
             arms.rotate_left(1);

@@ -50,7 +50,11 @@ impl Measured {
     fn bars(&self) -> [Bar; 4] {
         let crash = Stats::of(&self.crash.ours).median_ms / Stats::of(&self.crash.floor).median_ms;
         // One that did not come back is worse than all.
-        let worst = self.hangs.ours.iter().map(|took| took.map_or(f64::INFINITY, |took| took.as_secs_f64()));
+        let worst = self
+            .hangs
+            .ours
+            .iter()
+            .map(|took| took.map_or(f64::INFINITY, |took| took.as_secs_f64()));
         let floor: Vec<Duration> = self.hangs.floor.iter().flatten().copied().collect();
         let worst = worst.fold(0.0, f64::max) * 1000.0 / Stats::of(&floor).median_ms;
         [
@@ -80,7 +84,10 @@ impl Measured {
 
 fn against_best(waves: &Waves) -> f64 {
     let median = |times: &Vec<Duration>| Stats::of(times).median_ms;
-    let by_hand = waves.iter().filter(|(arm, _)| **arm != OURS).map(|(_, times)| median(times));
+    let by_hand = waves
+        .iter()
+        .filter(|(arm, _)| **arm != OURS)
+        .map(|(_, times)| median(times));
     waves.get(&OURS).map_or(f64::INFINITY, median) / by_hand.fold(f64::INFINITY, f64::min)
 }
 
@@ -95,7 +102,10 @@ fn waves(waves: &Waves) -> Value {
 
 fn hangs(times: &[Option<Duration>]) -> Value {
     let all: Vec<Duration> = times.iter().flatten().copied().collect();
-    let each: Vec<Option<f64>> = times.iter().map(|took| took.map(|took| round(took.as_secs_f64()))).collect();
+    let each: Vec<Option<f64>> = times
+        .iter()
+        .map(|took| took.map(|took| round(took.as_secs_f64())))
+        .collect();
     json!({ "each_s": each, "stats": Stats::of(&all).json() })
 }
 
@@ -112,7 +122,12 @@ mod tests {
     #[test]
     fn ours_is_held_against_the_best_by_hand_and_what_never_came_back_misses() {
         let s = Duration::from_secs;
-        let wave = Waves::from([(0, vec![s(5), s(7), s(6)]), (1, vec![s(9)]), (2, vec![s(4)]), (8, vec![s(8)])]);
+        let wave = Waves::from([
+            (0, vec![s(5), s(7), s(6)]),
+            (1, vec![s(9)]),
+            (2, vec![s(4)]),
+            (8, vec![s(8)]),
+        ]);
         let measured = Measured {
             crash: Times {
                 ours: vec![s(3)],

@@ -57,7 +57,10 @@ pub(super) fn waves(heal: &Heal<'_>, count: u16, rounds: usize) -> Result<Waves>
                 parallel => by_hand(heal, &ear, &victims, parallel)?,
             };
             let words = super::arm_words(arm);
-            outln!("wave {round} of {rounds}, {words}: all answer after {:.2} s", took.as_secs_f64());
+            outln!(
+                "wave {round} of {rounds}, {words}: all answer after {:.2} s",
+                took.as_secs_f64()
+            );
             waves.entry(arm).or_default().push(took);
             pause(PAUSE)?;
         }

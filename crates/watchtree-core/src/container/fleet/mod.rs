@@ -241,7 +241,9 @@ impl ContainerFleet {
 
     /// The stream is open; `began` = since when the engine answers, as it says itself.
     pub(crate) fn stream_opened(&mut self, now: Moment, began: Option<EngineTime>, out: &mut Outbox) {
-        if self.engine.engine_answers(now, began) {
+        let before = self.engine.stream().lives.newest();
+        let is_new_life = self.engine.engine_answers(now, began);
+        if is_new_life {
             self.watched.doubt_unanswered_stops(&mut self.engine, out);
             self.engine.disown_unanswered_stops(now);
             self.engine.inspect_all(now, out);
@@ -249,6 +251,9 @@ impl ContainerFleet {
         if self.engine.stream_opened(now) {
             out.journal_all(self.watched.events_lost());
             self.engine.inspect_all(now, out);
+        }
+        if let Some(began) = began.filter(|_| is_new_life) {
+            self.engine.stream_mut().continuity.is_of_new_life(now, began, before);
         }
     }
 
