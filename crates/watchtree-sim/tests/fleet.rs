@@ -12,13 +12,13 @@ fn a_killed_container_watchdog_is_started_again() {
             0.000  happens  container-watchdog ends
             0.004  decided  revive watchdog @watchdog: process 1001 ended (killed by signal 9), nobody here asked it to end: start it again, restart 1 in a row
             0.004  happens  container-watchdog starts
-            0.005  told     manager: h1/docker/@watchdog STARTING: being started
             0.006  decided  revive watchdog @watchdog: verifying, process 1002 was started
             0.006  seen     the event stream opens
+            0.008  told     manager: h1/docker/@watchdog STARTING: being started
             0.009  seen     web: create
             0.010  told     web OK: running
-            0.100  decided  revive watchdog @watchdog: succeeded, process 1002 of build sim said Hello
-            0.104  told     manager: h1/docker/@watchdog OK: beats, process 1002
+            0.095  decided  revive watchdog @watchdog: succeeded, process 1002 of build sim said Hello
+            0.096  told     manager: h1/docker/@watchdog OK: beats, process 1002
         "#]]);
 }
 
@@ -58,31 +58,31 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             20.304 happens  container-watchdog starts
             20.306 told     watchdog degraded, stream: connection refused: is the engine running?
             20.308 told     watchdog degraded, engine: connection refused: is the engine running?
-            20.358 told     manager: h1 OK: heard again after UNREACHABLE
-            20.363 told     manager: h1/docker UNKNOWN: not asked yet
-            20.363 told     manager: h1/docker/@watchdog STARTING: runs as process 1002, has not said Hello yet
-            20.396 told     manager: h1/docker/@watchdog OK: beats, process 1002
-            20.401 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
+            20.353 told     manager: h1 OK: heard again after UNREACHABLE
+            20.360 told     manager: h1/docker UNKNOWN: not asked yet
+            20.360 told     manager: h1/docker/@watchdog STARTING: runs as process 1002, has not said Hello yet
+            20.394 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            20.400 told     manager: h1/docker/@watchdog DEGRADED: engine: connection refused: is the engine running?; stream: connection refused: is the engine running?
             21.100 happens  dockerd answers
             21.412 seen     the event stream opens
             21.412 told     watchdog no longer degraded, stream
             21.414 told     web SUSPECT: exited (255); waits until the event stream is whole again
             21.414 told     watchdog no longer degraded, engine
-            21.422 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
-            21.422 told     manager: h1/docker/@watchdog OK: beats, process 1002
-            22.315 told     manager: h1/docker OK: answers
-            23.414 decided  start web: exited (255), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 1 in a row
-            23.414 done     start web
-            23.414 told     web REPAIRING: being started
-            23.420 told     manager: h1/docker/web REPAIRING: being started
-            23.535 done     start web → done
-            23.538 seen     web: start
-            23.540 decided  start web: verifying, a new incarnation was seen
-            23.540 told     web STARTING: started; it must stay up to count as repaired
-            23.547 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            28.538 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
-            28.538 told     web OK: running
-            28.540 told     manager: h1/docker/web OK: running
+            21.419 told     manager: h1/docker/web SUSPECT: exited (255); waits until the event stream is whole again
+            21.419 told     manager: h1/docker/@watchdog OK: beats, process 1002
+            21.614 decided  start web: exited (255), it ended while its engine was going down, and the engine's manual-stop flag is not set: start it, restart 1 in a row
+            21.614 done     start web
+            21.614 told     web REPAIRING: being started
+            21.621 told     manager: h1/docker/web REPAIRING: being started
+            21.735 done     start web → done
+            21.738 seen     web: start
+            21.740 decided  start web: verifying, a new incarnation was seen
+            21.740 told     web STARTING: started; it must stay up to count as repaired
+            21.746 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
+            22.316 told     manager: h1/docker OK: answers
+            26.738 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+            26.738 told     web OK: running
+            26.739 told     manager: h1/docker/web OK: running
         "#]]);
 }
 
