@@ -20,6 +20,7 @@ mod status;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use watchtree_runtime::{Code, Exit, exit};
 
 const EXAMPLES: &str = "\
@@ -31,6 +32,9 @@ Examples:
 
 Exit codes: 0 ended in order, 1 failed, 2 bad input (flags, configuration, key file), 6 no rights, 8 taken (the engine has \
 a healer)";
+
+/// What is under way on other threads at the end may take so long.
+const END_WITHIN: Duration = Duration::from_millis(100);
 
 #[derive(Parser)]
 #[command(version, about = "Heals the containers of one engine", long_about = None, after_help = EXAMPLES)]
@@ -90,7 +94,12 @@ fn start(command: Command) -> anyhow::Result<()> {
         } => {
             watchtree_link::check().map_err(|error| Exit::new(Code::Failed, error.to_string()))?;
             let plan = setup::plan(&config, &engine, observe)?;
-            watchtree_runtime::tokio_runtime()?.block_on(run::run(plan))
+            watchtree_os::allocator::keep_little();
+            let runtime = watchtree_runtime::one_thread_runtime()?;
+            let ended = runtime.block_on(run::run(plan));
+            // A list that the engine does not answer must not hold up the end.
+            runtime.shutdown_timeout(END_WITHIN);
+            ended
         }
     }
 }

@@ -61,7 +61,8 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     logging::init(&config.log.level.0, format)?;
     watchtree_link::check().map_err(|error| Exit::new(Code::Failed, error.to_string()))?;
     let file = std::path::absolute(file).context("where is the configuration?")?;
-    let runtime = watchtree_runtime::tokio_runtime().context("cannot make threads")?;
+    watchtree_os::allocator::keep_little();
+    let runtime = watchtree_runtime::one_thread_runtime().context("cannot make a runtime")?;
     let ended = runtime.block_on(work(config, &file));
     // A probe or a read of figures that hangs in the kernel must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));

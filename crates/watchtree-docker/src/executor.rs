@@ -5,6 +5,7 @@
 
 use crate::engine::Engine;
 use crate::events::{EventStream, StreamItem};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use watchtree_core::container::io::{ContainerId, ContainerInput, EngineCall, EngineError, EngineTime, Ticket};
@@ -33,9 +34,14 @@ impl EngineExecutor {
         &self.engine
     }
 
-    /// Requests the list of all containers.
+    /// Requests the list of all containers. To read the answer of an engine with thousands takes long: a thread of its own does.
     pub fn list(&self) {
-        self.answer(async |engine| ContainerInput::Listed(engine.list().await));
+        let (engine, inputs, runtime) = (self.engine.clone(), self.inputs.clone(), Handle::current());
+        tokio::task::spawn_blocking(move || {
+            let listed = runtime.block_on(engine.list());
+            // An error means that the daemon has ended.
+            let _ = inputs.blocking_send(ContainerInput::Listed(listed));
+        });
     }
 
     /// Requests what the engine knows of one container.

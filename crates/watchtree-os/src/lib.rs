@@ -2,6 +2,7 @@
 //!
 //! The only crate with unsafe system calls. Linux only. Knows no engine, no protocol, no role; decides nothing.
 
+pub mod allocator;
 pub mod build;
 pub mod figures;
 pub mod identity;

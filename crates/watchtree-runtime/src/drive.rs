@@ -136,7 +136,7 @@ pub enum Ended {
     InboxClosed,
 }
 
-/// Drives the machine to its end. Run it on the main thread with `block_on`: then no other task can hold it up.
+/// Drives the machine to its end. Run it on the main thread with `block_on`: then its turn comes before any task's.
 pub async fn drive<M, P>(machine: &mut M, executor: &mut P, parts: Drive<M>) -> Ended
 where
     M: Machine,
