@@ -238,7 +238,31 @@ pub(crate) fn idle_table(idle: &Value) -> String {
             text.push_str(&format!("| {words} | {arm} | {cpu} | {pss} |\n"));
         }
     }
+    text.push_str("\nHost and container-watchdog together:\n\n");
+    for (what, value, most) in idle_bars(&idle["arms"]) {
+        let word = if value <= most { "ok" } else { "MISSES" };
+        text.push_str(&format!("- {word}: {what} {value:.2}, at most {most:.2}\n"));
+    }
     text
+}
+
+/// What host and container-watchdog of this tree may cost: in words, what they do, and the most.
+fn idle_bars(arms: &Value) -> [(&'static str, f64, f64); 2] {
+    const CORE_PER_CENT_MAX: f64 = 0.35;
+    const PSS_MIB_MAX: f64 = 14.0;
+    const MINUTE_MS: f64 = 60_000.0;
+    let median = |arm: &str, process: &str, key: &str| ms(&arms[arm][process][key]["median"]);
+    let both = |key: &str| median("this tree", "host", key) + median("this tree", "container-docker", key);
+    let engine = |arm: &str| median(arm, "engine", "cpu_ms_per_minute");
+    let cpu_ms = both("cpu_ms_per_minute") + engine("this tree") - engine("engine alone");
+    [
+        (
+            "per cent of a core, with what the engine spends more than alone",
+            cpu_ms * 100.0 / MINUTE_MS,
+            CORE_PER_CENT_MAX,
+        ),
+        ("PSS, MiB", both("pss_kib") / 1024.0, PSS_MIB_MAX),
+    ]
 }
 
 /// All daemons of one arm together.

@@ -94,7 +94,7 @@ fn start(command: Command) -> anyhow::Result<()> {
         } => {
             watchtree_link::check().map_err(|error| Exit::new(Code::Failed, error.to_string()))?;
             let plan = setup::plan(&config, &engine, observe)?;
-            watchtree_os::allocator::keep_little();
+            watchtree_os::memory::keep_little();
             let runtime = watchtree_runtime::one_thread_runtime()?;
             let ended = runtime.block_on(run::run(plan));
             // A list that the engine does not answer must not hold up the end.

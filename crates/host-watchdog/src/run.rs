@@ -61,7 +61,7 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     logging::init(&config.log.level.0, format)?;
     watchtree_link::check().map_err(|error| Exit::new(Code::Failed, error.to_string()))?;
     let file = std::path::absolute(file).context("where is the configuration?")?;
-    watchtree_os::allocator::keep_little();
+    watchtree_os::memory::keep_little();
     let runtime = watchtree_runtime::one_thread_runtime().context("cannot make a runtime")?;
     let ended = runtime.block_on(work(config, &file));
     // A probe or a read of figures that hangs in the kernel must not hold up the end.
@@ -105,6 +105,7 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         ended,
     };
     let links = Links::start(&config, upstream, children.names(), orders, &refusals, outputs)?;
+    tokio::spawn(watchtree_os::memory::give_back_at_times());
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 

@@ -2,12 +2,12 @@
 //!
 //! The only crate with unsafe system calls. Linux only. Knows no engine, no protocol, no role; decides nothing.
 
-pub mod allocator;
 pub mod build;
 pub mod figures;
 pub mod identity;
 pub mod limits;
 pub mod lock;
+pub mod memory;
 pub mod network;
 pub mod pressure;
 pub mod process;

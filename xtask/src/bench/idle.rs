@@ -5,7 +5,8 @@
 //! Processor time is what the kernel says of the threads of a process that live at both ends of the window
 //! (`/proc/PID/task/*/schedstat`), memory is the proportional share (`Pss` of `/proc/PID/smaps_rollup`) at its end.
 //!
-//! It judges nothing: it knows no limit. It does not know what the daemons do.
+//! What host and container-watchdog may cost is printed below the table; it fails nothing, as a figure of another machine would.
+//! It does not know what the daemons do.
 
 use super::cpu::{pause, run_times, spent};
 use crate::engine::Engine;

@@ -4,7 +4,7 @@
 //! It does not know why a restart comes later than another.
 
 use super::hands::Ear;
-use super::{Heal, spec};
+use super::setting::{Heal, spec};
 use crate::bench::cpu::pause;
 use crate::interrupt;
 use crate::victims::{Victim, VictimSpec};

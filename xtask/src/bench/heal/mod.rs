@@ -8,18 +8,20 @@ mod hands;
 mod hang;
 mod outage;
 mod report;
+mod setting;
 mod wave;
 
 use super::recover;
 use crate::engine::Engine;
-use crate::fleet::{self, Containers, Fleet};
+use crate::fleet::{self, Containers};
 use crate::machine::Machine;
-use crate::victims::{Image, Network, VictimSpec};
+use crate::victims::Image;
 use crate::{figures, interrupt, leftovers, prerequisites};
 use anyhow::{Context, Result, bail};
 use report::Measured;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use setting::Heal;
+use std::path::PathBuf;
 
 /// What is asked for.
 pub(crate) struct Plan {
@@ -53,29 +55,6 @@ const QUICK: Amount = Amount {
     outage: 10,
     outage_rounds: 1,
 };
-
-/// What each kind of failure needs.
-struct Heal<'a> {
-    engine: &'a Engine,
-    image: &'a str,
-    run: &'a str,
-    programs: &'a Path,
-}
-
-impl Heal<'_> {
-    /// The three daemons, on empty state, for the containers of that run. Dropped they end, and then their folder goes.
-    fn fleet(&self, run: &str) -> Result<(Fleet, tempfile::TempDir)> {
-        let folder = leftovers::folder("bench")?;
-        let fleet = Fleet::start(&fleet::Plan {
-            programs: self.programs,
-            folder: folder.path(),
-            run,
-            engine: self.engine.socket(),
-            webhook: None,
-        })?;
-        Ok((fleet, folder))
-    }
-}
 
 /// Measures, prints, and (of this tree's own programs, unless quick) writes `docs/benchmarks/heal.json` and the documents.
 ///
@@ -125,28 +104,5 @@ pub(crate) fn heal(plan: &Plan) -> Result<()> {
     match bars.iter().filter(|bar| bar["is_met"] != true).count() {
         0 => Ok(()),
         missed => bail!("{missed} figures miss their bars"),
-    }
-}
-
-/// Whose wave or outage it is.
-fn arm_words(arm: usize) -> String {
-    match arm {
-        wave::OURS => "Watchtree".to_owned(),
-        parallel => format!("by hand, {parallel} at one time"),
-    }
-}
-
-/// A plain victim on the host's network.
-fn spec(image: &str, run: &str, name: &str) -> VictimSpec {
-    VictimSpec {
-        name: format!("wt-{name}"),
-        image: image.to_owned(),
-        run: run.to_owned(),
-        network: Network::Host,
-        healed: true,
-        labels: Vec::new(),
-        env: Vec::new(),
-        health: None,
-        restart: "no",
     }
 }

@@ -6,8 +6,8 @@
 //! containers ended.
 
 use super::hands::{self, PARALLEL};
-use super::wave::{OURS, Waves, answering, await_all};
-use super::{Heal, spec};
+use super::setting::{Heal, spec};
+use super::wave::{OURS, Waves, answering, arm_words, await_all};
 use crate::bench::cpu::pause;
 use crate::engine::Engine;
 use crate::engine_truth::rig::{self, Kind, Rig, child_of, signal_inside};
@@ -82,7 +82,7 @@ impl Outage<'_> {
                     OURS => self.ours(round, &victims)?,
                     parallel => self.by_hand(&victims, parallel)?,
                 };
-                let words = super::arm_words(arm);
+                let words = arm_words(arm);
                 outln!(
                     "outage {round} of {rounds}, {words}: all answer after {:.2} s",
                     took.as_secs_f64()

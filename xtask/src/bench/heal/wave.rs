@@ -4,7 +4,7 @@
 //! `die` that is heard, so many at one time. It does not know in which order the daemons start.
 
 use super::hands::{Ear, PARALLEL};
-use super::{Heal, spec};
+use super::setting::{Heal, spec};
 use crate::bench::cpu::pause;
 use crate::bench::recover;
 use crate::interrupt;
@@ -28,6 +28,14 @@ pub(super) type Waves = BTreeMap<usize, Vec<Duration>>;
 
 /// Ours, among the arms.
 pub(super) const OURS: usize = 0;
+
+/// Whose wave or outage it is.
+pub(super) fn arm_words(arm: usize) -> String {
+    match arm {
+        OURS => "Watchtree".to_owned(),
+        parallel => format!("by hand, {parallel} at one time"),
+    }
+}
 
 /// Measures so many containers in so many rounds.
 ///
@@ -56,7 +64,7 @@ pub(super) fn waves(heal: &Heal<'_>, count: u16, rounds: usize) -> Result<Waves>
                 OURS => ours(heal, &run, &victims)?,
                 parallel => by_hand(heal, &ear, &victims, parallel)?,
             };
-            let words = super::arm_words(arm);
+            let words = arm_words(arm);
             outln!(
                 "wave {round} of {rounds}, {words}: all answer after {:.2} s",
                 took.as_secs_f64()

@@ -359,7 +359,9 @@ impl ContainerFleet {
     }
 
     pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
-        let policy = ContainerPolicy::of(&view, self.executor.settings());
+        let policy = self
+            .watched
+            .shared(ContainerPolicy::of(&view, self.executor.settings()));
         let watched = &self.watched;
         let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
         if let Some(holder) = self.engine.inspected(now, id, view, in_repair, out) {

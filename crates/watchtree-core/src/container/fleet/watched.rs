@@ -23,6 +23,7 @@ use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind, Level, ObserverHealth, State, Verdict};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -329,7 +330,7 @@ impl Watched {
     }
 
     /// It has that container now, with this policy; `is_new` = it had another one before, or none.
-    pub(super) fn take_up(&mut self, policy: ContainerPolicy, is_new: bool, settings: &ContainerSettings) {
+    pub(super) fn take_up(&mut self, policy: Arc<ContainerPolicy>, is_new: bool, settings: &ContainerSettings) {
         let supervision = self.supervisor.supervision_mut();
         if is_new {
             self.subject.present_mut().forget_signal();

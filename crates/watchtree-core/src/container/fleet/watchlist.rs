@@ -5,26 +5,57 @@ use super::holders::Holders;
 use super::watched::Watched;
 use crate::container::io::{ContainerId, EngineEvent, EngineTime, Record};
 use crate::container::outbox::Outbox;
+use crate::container::policy::ContainerPolicy;
 use crate::container::relatives::ParentSeen;
 use crate::container::repair::Repair;
 use crate::subject::SubjectId;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Watchlist {
-    all: BTreeMap<SubjectId, Watched>,
+    /// Boxed: the nodes of the map have room for twice as many as there are.
+    all: BTreeMap<SubjectId, Box<Watched>>,
+    policies: Policies,
     holders: Holders,
 }
 
+/// The policies in force. Most containers have one of few, and one takes four kilobytes.
+#[derive(Default)]
+struct Policies(Vec<Arc<ContainerPolicy>>);
+
+impl Policies {
+    /// Most that are compared with a new one.
+    const COMPARED_MAX: usize = 32;
+
+    fn shared(&mut self, policy: ContainerPolicy) -> Arc<ContainerPolicy> {
+        if let Some(known) = self.0.iter().find(|known| ***known == policy) {
+            return Arc::clone(known);
+        }
+        let policy = Arc::new(policy);
+        self.0.retain(|known| 1 < Arc::strong_count(known));
+        if self.0.len() < Self::COMPARED_MAX {
+            self.0.push(Arc::clone(&policy));
+        }
+        policy
+    }
+}
+
 impl Watchlist {
+    /// That policy, or an equal one that is in force already.
+    pub(super) fn shared(&mut self, policy: ContainerPolicy) -> Arc<ContainerPolicy> {
+        self.policies.shared(policy)
+    }
+
     pub(super) fn insert(&mut self, sid: SubjectId, watched: Watched) {
         if let Some(id) = watched.subject().container_of_wish() {
             self.holders.has(&sid, id);
         }
-        self.all.insert(sid, watched);
+        self.all.insert(sid, Box::new(watched));
     }
 
     pub(super) fn remove(&mut self, sid: &SubjectId) {
@@ -33,16 +64,18 @@ impl Watchlist {
     }
 
     pub(super) fn get(&self, sid: &SubjectId) -> Option<&Watched> {
-        self.all.get(sid)
+        self.all.get(sid).map(|it| &**it)
     }
 
     pub(super) fn get_mut(&mut self, sid: &SubjectId) -> Option<&mut Watched> {
-        self.all.get_mut(sid)
+        self.all.get_mut(sid).map(|it| &mut **it)
     }
 
     /// The one of that name, new if there is none yet.
     pub(super) fn get_or_new(&mut self, sid: SubjectId) -> &mut Watched {
-        self.all.entry(sid.clone()).or_insert_with(|| Watched::new(sid))
+        self.all
+            .entry(sid.clone())
+            .or_insert_with(|| Box::new(Watched::new(sid)))
     }
 
     /// The subject of a container that was inspected, new if there is none yet. Where the container is new to it: what that was
@@ -51,7 +84,7 @@ impl Watchlist {
         let wish_of = |it: &Watched| new.and_then(|id| it.subject().wish_of(id)).cloned();
         let is_known = self.get(&sid).is_some_and(|it| wish_of(it).is_some());
         let before = new.into_iter().filter(|_| !is_known).flat_map(|id| self.holders.of(id));
-        let wish = before.filter_map(|sid| self.all.get(sid)).find_map(wish_of);
+        let wish = before.filter_map(|sid| self.get(sid)).find_map(wish_of);
         if let Some(id) = new {
             self.holders.has(&sid, id);
         }
@@ -78,7 +111,7 @@ impl Watchlist {
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&SubjectId, &mut Watched)> {
-        self.all.iter_mut()
+        self.all.iter_mut().map(|(sid, it)| (sid, &mut **it))
     }
 
     /// A signal that is no stop was sent to the container of that subject, and has set the engine's manual-stop flag. Nothing is
@@ -107,12 +140,12 @@ impl Watchlist {
 
     /// The newest events before the repairs under way: what came after them must be seen.
     pub(super) fn needed_events(&self) -> impl Iterator<Item = EngineTime> {
-        self.all.values().flat_map(Watched::needed_events)
+        self.all.values().flat_map(|it| it.needed_events())
     }
 
     /// Events may have been lost: what is to be written down of that.
     pub(super) fn events_lost(&mut self) -> impl Iterator<Item = Record> {
-        self.all.values_mut().filter_map(Watched::events_lost)
+        self.all.values_mut().filter_map(|it| it.events_lost())
     }
 
     /// The names of these containers were given to others: remembered also over a restart of ours.
@@ -146,7 +179,7 @@ impl Watchlist {
     /// A call is under way, or a stop of ours has no start yet.
     pub(super) fn is_busy(&self) -> bool {
         let is_busy = |it: &Repair| it.is_calling() || (it.is_half_done() && it.overruled().is_none());
-        self.all.values().filter_map(Watched::repair).any(is_busy)
+        self.all.values().filter_map(|it| it.repair()).any(is_busy)
     }
 
     /// How many are at their restart limit.

@@ -42,6 +42,7 @@ use crate::supervisor::{Admission, Assessment, ExitClass, ExitRecord, Ill, Progr
 use crate::time::{Duration, Moment};
 use crate::verdict::{Evidence, EvidenceKind, State};
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use around::Out;
 use flag_note::FlagNote;
@@ -57,7 +58,7 @@ use wishes::Wishes;
 #[derive(Clone, Debug)]
 pub(crate) struct ContainerSubject {
     id: SubjectId,
-    policy: ContainerPolicy,
+    policy: Arc<ContainerPolicy>,
     wishes: Wishes,
     present: PresentIncarnation,
     startup: StartupHistory,
@@ -92,7 +93,7 @@ impl ContainerSubject {
         Self {
             stable_run: StableRun::restore(stable),
             id,
-            policy: ContainerPolicy::default(),
+            policy: Arc::default(),
             present: PresentIncarnation::restore(incarnation, last_restart, signal_at),
             startup: StartupHistory::default(),
             wishes: Wishes::restore(desired),
@@ -115,7 +116,7 @@ impl ContainerSubject {
         &self.policy
     }
 
-    pub(crate) fn set_policy(&mut self, policy: ContainerPolicy) {
+    pub(crate) fn set_policy(&mut self, policy: Arc<ContainerPolicy>) {
         self.policy = policy;
     }
 
