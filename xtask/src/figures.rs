@@ -138,6 +138,9 @@ fn cell(row: &Value, key: &str) -> String {
 
 /// For people, and for `docs/benchmarks.md`.
 pub(crate) fn heal_table(heal: &Value) -> String {
+    if heal["machine"].is_null() {
+        return "Not measured yet.".to_owned();
+    }
     let mut text = format!("{}.\n\n", machine::words(&heal["machine"]));
     text.push_str("| failure | arm | n | median s | p99 s | max s |\n|---|---|--:|--:|--:|--:|\n");
     let mut row = |failure: &str, arm: &str, stats: &Value| {
