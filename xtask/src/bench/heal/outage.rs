@@ -68,7 +68,7 @@ impl Outage<'_> {
         let mut victims = Vec::new();
         for number in 0..count {
             interrupt::check()?;
-            let spec = spec(IMAGE, &self.heal.run, &format!("v{number}"));
+            let spec = spec(IMAGE, self.heal.run, &format!("v{number}"));
             victims.push(Victim::start(&engine, &spec)?);
         }
         for victim in &victims {
