@@ -78,7 +78,6 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         conditions.clone(),
     )?;
     spawn_shutdown_watch(inputs.clone());
-    tokio::spawn(watchtree_os::memory::give_back_at_times());
 
     let events = EventLog::new(
         identity.name.as_str(),

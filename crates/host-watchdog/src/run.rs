@@ -105,7 +105,6 @@ async fn work(config: HostConfig, file: &Path) -> Result<()> {
         ended,
     };
     let links = Links::start(&config, upstream, children.names(), orders, &refusals, outputs)?;
-    tokio::spawn(watchtree_os::memory::give_back_at_times());
     tokio::spawn(wall(inputs.clone()));
     tokio::spawn(going_down(inputs.clone()));
 

@@ -223,7 +223,7 @@ impl EngineView {
 
     /// The stream is open. True if events may have been lost before it.
     pub(super) fn stream_opened(&mut self, now: Moment) -> bool {
-        self.stream.continuity.opened(now)
+        self.stream.opened(now)
     }
 
     /// The stream is broken, for it `ended`, or this process did not look for a while. True if a new one is to be opened at once.

@@ -15,6 +15,8 @@ pub(super) struct EventStream {
     pub(super) lives: EngineLives,
     /// The engine's clock at the start of ours.
     zero: EngineTime,
+    /// A new life of the engine: since when it answers, and the one before did. Until the stream counts as open.
+    new_life: Option<(EngineTime, Option<EngineTime>)>,
 }
 
 impl EventStream {
@@ -23,6 +25,7 @@ impl EventStream {
             continuity: EventContinuity::new(now, last_event, settings.settle),
             lives: EngineLives::new(settings.identity.boot_id, Vec::new()),
             zero: settings.engine_time(Moment::ZERO),
+            new_life: None,
         }
     }
 
@@ -54,11 +57,23 @@ impl EventStream {
     /// True for a new life of it.
     pub(super) fn engine_answers(&mut self, now: Moment, began: Option<EngineTime>, first: Option<EngineTime>) -> bool {
         let (stamp, was_refused) = (self.stamp(now), self.continuity.was_refused());
-        match began {
+        let before = self.lives.newest();
+        let is_new = match began {
             _ if !self.continuity.is_awaited() => false,
             Some(began) => self.lives.opened(began, first),
             None => self.lives.opened_untold(stamp, was_refused, first),
+        };
+        self.new_life = began.filter(|_| is_new).map(|began| (began, before));
+        is_new
+    }
+
+    /// It counts as open from here on. True if events may have been lost before it.
+    pub(super) fn opened(&mut self, now: Moment) -> bool {
+        let may_have_lost = self.continuity.opened(now);
+        if let Some((began, before)) = self.new_life.take() {
+            self.continuity.is_of_new_life(now, began, before);
         }
+        may_have_lost
     }
 
     /// It has ended.

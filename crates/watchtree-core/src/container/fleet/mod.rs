@@ -241,9 +241,7 @@ impl ContainerFleet {
 
     /// The stream is open; `began` = since when the engine answers, as it says itself.
     pub(crate) fn stream_opened(&mut self, now: Moment, began: Option<EngineTime>, out: &mut Outbox) {
-        let before = self.engine.stream().lives.newest();
-        let is_new_life = self.engine.engine_answers(now, began);
-        if is_new_life {
+        if self.engine.engine_answers(now, began) {
             self.watched.doubt_unanswered_stops(&mut self.engine, out);
             self.engine.disown_unanswered_stops(now);
             self.engine.inspect_all(now, out);
@@ -251,9 +249,6 @@ impl ContainerFleet {
         if self.engine.stream_opened(now) {
             out.journal_all(self.watched.events_lost());
             self.engine.inspect_all(now, out);
-        }
-        if let Some(began) = began.filter(|_| is_new_life) {
-            self.engine.stream_mut().continuity.is_of_new_life(now, began, before);
         }
     }
 
@@ -359,9 +354,8 @@ impl ContainerFleet {
     }
 
     pub(crate) fn on_inspected(&mut self, now: Moment, id: &ContainerId, view: ContainerView, out: &mut Outbox) {
-        let policy = self
-            .watched
-            .shared(ContainerPolicy::of(&view, self.executor.settings()));
+        let policy = ContainerPolicy::of(&view, self.executor.settings());
+        let policy = self.watched.shared(policy);
         let watched = &self.watched;
         let in_repair = |sid: &SubjectId| watched.repairs(sid, id);
         if let Some(holder) = self.engine.inspected(now, id, view, in_repair, out) {
