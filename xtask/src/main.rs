@@ -30,6 +30,7 @@ mod tidy;
 mod torture;
 mod victim;
 mod victims;
+mod watchdog;
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;

@@ -228,11 +228,16 @@ impl Rig {
         signal_inside(dockerd.id(), signal)
     }
 
-    /// Kills containerd, which leaves the containers running, and starts it again after `away`.
-    pub(crate) fn restart_containerd(&mut self, away: Duration) -> Result<()> {
+    /// Sends containerd that signal, which leaves the containers running, and waits for its end.
+    pub(crate) fn end_containerd(&mut self, signal: Signal) -> Result<()> {
         let mut containerd = self.containerd.take().context("containerd does not run")?;
-        signal_inside(containerd.id(), Signal::KILL)?;
-        containerd.wait().context("waiting for the end of containerd")?;
+        signal_inside(containerd.id(), signal)?;
+        containerd.wait().map(drop).context("waiting for the end of containerd")
+    }
+
+    /// Kills containerd and starts it again after `away`.
+    pub(crate) fn restart_containerd(&mut self, away: Duration) -> Result<()> {
+        self.end_containerd(Signal::KILL)?;
         std::thread::sleep(away);
         self.start_containerd()
     }

@@ -3,22 +3,16 @@
 use super::notes::{Presence, What};
 use super::plan::{EngineFault, WatchdogFault};
 use super::stage::Stage;
-use crate::engine_truth::rig::{Rig, child_of, inside, signal_inside};
+use crate::engine_truth::rig::Rig;
+use crate::watchdog::Watchdog;
 use crate::{http, interrupt};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rustix::process::Signal;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// An engine that was frozen, or has lost its containerd, answers again within that.
 const ANSWERS: Duration = Duration::from_secs(60);
-/// A watchdog that was started is ready within that, while its engine answers.
-const READY: Duration = Duration::from_secs(30);
-/// A watchdog that was asked to end has ended.
-const ENDS: Duration = Duration::from_secs(45);
 
 /// Does one fault of the engine after the other; gives it back.
 ///
@@ -64,122 +58,38 @@ fn begin_again(stage: &Stage, rig: &mut Rig, signal: &str, away: u64) -> Result<
     rig.start()
 }
 
-/// The container-watchdog's process, in the engine's namespaces.
-pub(super) struct Watchdog {
-    /// The first process of the namespaces.
-    target: u32,
-    program: PathBuf,
-    dir: PathBuf,
-    child: Option<Child>,
+/// The watchdog, and the first process of the namespaces that it lives in.
+pub(super) struct Hurt {
+    pub(super) target: u32,
+    pub(super) watchdog: Watchdog,
 }
 
-impl Watchdog {
-    /// Writes its configuration, and starts nothing.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub(super) fn new(target: u32, dir: &Path, program: PathBuf) -> Result<Self> {
-        let at = dir.display();
-        let config = format!(
-            "name = \"h1\"\nstate_dir = \"{at}/state\"\nrun_dir = \"{at}/wt\"\n[log]\nlevel = \"debug\"\n[heal]\nhost_budget = 500\n\
-             [[engine]]\nname = \"docker\"\nsocket = \"{at}/proxy.sock\"\n"
-        );
-        std::fs::write(dir.join("host.toml"), config)?;
-        Ok(Self {
-            target,
-            program,
-            dir: dir.to_owned(),
-            child: None,
-        })
-    }
-
-    pub(super) fn start(&mut self) -> Result<()> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("watchdog.log"))?;
-        let program = self.program.display().to_string();
-        let config = self.dir.join("host.toml").display().to_string();
-        let words = [&program, "run", "--engine", "docker", "--config", &config];
-        let mut command = inside(self.target, &words);
-        let child = command
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start `nsenter`")?;
-        let outer = child.id();
-        self.child = Some(child);
-        let inner = || Ok(child_of(outer).ok());
-        interrupt::wait("its process", Instant::now(), READY, Duration::from_millis(5), inner).map(drop)
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        signal_inside(self.child.as_ref().context("it does not run")?.id(), signal)
-    }
-
-    fn await_end(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            return Ok(());
-        };
-        let ended = || Ok(child.try_wait()?.map(drop));
-        interrupt::wait(
-            "the watchdog's end",
-            Instant::now(),
-            ENDS,
-            Duration::from_millis(10),
-            ended,
-        )
-        .map(drop)
-    }
-
-    /// How it has ended, if it has, by itself.
-    pub(super) fn has_ended(&mut self) -> Result<Option<String>> {
-        let Some(child) = &mut self.child else { return Ok(None) };
-        Ok(child.try_wait()?.map(|status| status.to_string()))
-    }
-
-    fn hurt(&mut self, stage: &Stage, fault: WatchdogFault) -> Result<()> {
+impl Hurt {
+    fn suffer(&mut self, stage: &Stage, fault: WatchdogFault) -> Result<()> {
         stage.tape.note("", What::Watchdog(Presence::Away));
         let (WatchdogFault::Kill(away) | WatchdogFault::Stop(away) | WatchdogFault::Freeze(away)) = fault;
+        let it = &mut self.watchdog;
         match fault {
-            WatchdogFault::Freeze(_) => self.signal(Signal::STOP)?,
-            WatchdogFault::Kill(_) => self.signal(Signal::KILL).and_then(|()| self.await_end())?,
-            WatchdogFault::Stop(_) => self.signal(Signal::TERM).and_then(|()| self.await_end())?,
+            WatchdogFault::Freeze(_) => it.signal(Signal::STOP)?,
+            WatchdogFault::Kill(_) => it.signal(Signal::KILL).and_then(|()| it.await_end()).map(drop)?,
+            WatchdogFault::Stop(_) => it.signal(Signal::TERM).and_then(|()| it.await_end()).map(drop)?,
         }
         std::thread::sleep(Duration::from_millis(away));
         match fault {
-            WatchdogFault::Freeze(_) => self.signal(Signal::CONT)?,
-            WatchdogFault::Kill(_) | WatchdogFault::Stop(_) => self.start()?,
+            WatchdogFault::Freeze(_) => it.signal(Signal::CONT)?,
+            WatchdogFault::Kill(_) | WatchdogFault::Stop(_) => it.start(self.target)?,
         }
         self.await_ready(stage)
     }
 
-    /// Waits until it says that it knows the containers. It cannot while its engine is away.
+    /// Waits until it says that it knows the containers, and notes it.
     ///
     /// # Errors
     /// It ended, or is not ready in time.
     pub(super) fn await_ready(&mut self, stage: &Stage) -> Result<()> {
-        let mut since = Instant::now();
-        let mut last = String::new();
-        while since.elapsed() < READY {
-            interrupt::check()?;
-            if !stage.engine_is_here() {
-                since = Instant::now();
-            }
-            match http::ask(&stage.watchdog, "GET", "/readyz", &[], Duration::from_secs(5)) {
-                Ok(answer) if answer.status == 200 => {
-                    stage.tape.note("", What::Watchdog(Presence::Here));
-                    return Ok(());
-                }
-                Ok(answer) => last = String::from_utf8_lossy(&answer.body).into_owned(),
-                Err(error) => last = format!("{error:#}"),
-            }
-            if let Some(status) = self.has_ended()? {
-                bail!("the watchdog ended with {status}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("the watchdog is not ready within {} s: {last}", READY.as_secs())
+        self.watchdog.await_ready(|| stage.engine_is_here())?;
+        stage.tape.note("", What::Watchdog(Presence::Here));
+        Ok(())
     }
 }
 
@@ -187,19 +97,19 @@ impl Watchdog {
 ///
 /// # Errors
 /// It ended by itself, or does not come back.
-pub(super) fn hurt_watchdog(stage: &Stage, mut it: Watchdog, faults: &Receiver<WatchdogFault>) -> Result<()> {
+pub(super) fn hurt_watchdog(stage: &Stage, mut it: Hurt, faults: &Receiver<WatchdogFault>) -> Result<()> {
     while !stage.is_over() {
         match faults.recv_timeout(Duration::from_millis(200)) {
-            Ok(fault) => it.hurt(stage, fault)?,
+            Ok(fault) => it.suffer(stage, fault)?,
             Err(RecvTimeoutError::Timeout) => {}
             // No fault comes any more: it lives on.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(Duration::from_millis(200)),
         }
-        if let Some(status) = it.has_ended()? {
+        if let Some(status) = it.watchdog.has_ended()? {
             bail!("the watchdog ended by itself with {status}");
         }
     }
-    it.signal(Signal::CONT)?;
-    it.signal(Signal::TERM)?;
-    it.await_end()
+    it.watchdog.signal(Signal::CONT)?;
+    it.watchdog.signal(Signal::TERM)?;
+    it.watchdog.await_end().map(drop)
 }

@@ -22,12 +22,13 @@ mod world;
 use crate::engine::Engine;
 use crate::engine_truth::rig::{self, Kind, Rig};
 use crate::owner::Owner;
+use crate::watchdog::Watchdog;
 use crate::{fleet, interrupt, leftovers, prerequisites, victim, victims};
 use acts::Actors;
 use anyhow::{Context, Result, bail};
 use checker::{Checker, LAG};
 use clap::Args;
-use hurt::Watchdog;
+use hurt::Hurt;
 use notes::{Ask, Call, Clock, Ms, Note, Tape, What};
 use report::Report;
 use stage::Stage;
@@ -178,7 +179,8 @@ fn torture(how: &Torture, dir: &Path, program: &Path, victim: &Path) -> Result<(
         checker: Checker::new(),
         report: Report::new(how.seed),
     };
-    let ended = run.play(rig, Watchdog::new(target, dir, program.to_owned())?);
+    let watchdog = Watchdog::new(dir, program.to_owned(), &dir.join("proxy.sock"))?;
+    let ended = run.play(rig, Hurt { target, watchdog });
     stage.over.store(true, Ordering::SeqCst);
     if let Some(keep) = &how.keep {
         run.report.keep(dir, keep)?;
@@ -204,8 +206,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn play(&mut self, rig: Rig, mut watchdog: Watchdog) -> Result<()> {
-        watchdog.start()?;
+    fn play(&mut self, rig: Rig, mut watchdog: Hurt) -> Result<()> {
+        watchdog.watchdog.start(watchdog.target)?;
         watchdog.await_ready(&self.stage)?;
         for slot in 0..world::WORLD.len() {
             interrupt::check()?;
