@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Name of the file in a run's folder that says whose it is.
 const OWNER_FILE: &str = "owner";
 /// Names of the folders of runs begin so.
-const FOLDERS: [&str; 3] = ["wt-demo-", "wt-bench-", "wt-torture-"];
+const FOLDERS: [&str; 4] = ["wt-demo-", "wt-bench-", "wt-torture-", "wt-matrix-"];
 /// How long a daemon may take to end in order.
 const END: Duration = Duration::from_secs(15);
 

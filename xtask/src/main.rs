@@ -19,6 +19,7 @@ mod http;
 mod interrupt;
 mod leftovers;
 mod machine;
+mod matrix;
 mod mutants;
 mod owner;
 mod pdeathsig;
@@ -90,6 +91,8 @@ enum Command {
     },
     /// Hurts thirty containers, their engine and the watchdog at random, and judges all that the watchdog does.
     Torture(torture::Torture),
+    /// Plays the healing cases on every engine there is, and prints a table.
+    Matrix(matrix::Matrix),
     /// Becomes a program that gets SIGTERM when PARENT ends; demo and bench start their daemons so.
     #[command(hide = true)]
     Pdeathsig {
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Command::Documents { only } => documents::run(&only),
         Command::Mutants { seed, sample, record } => mutants::run(mutants::Plan { seed, sample, record }),
         Command::Torture(how) => torture::run(&how),
+        Command::Matrix(how) => matrix::run(&how),
         Command::Pdeathsig { parent, words } => pdeathsig::run(parent, &words),
     };
     match done {

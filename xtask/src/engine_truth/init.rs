@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// There is none on this machine.
-pub(super) fn of(id: &str) -> Result<Process> {
+pub(crate) fn of(id: &str) -> Result<Process> {
     for entry in std::fs::read_dir("/proc").context("/proc")? {
         let path = entry?.path();
         let pid = path.file_name().and_then(|name| name.to_str()?.parse().ok());

@@ -5,7 +5,7 @@
 //! others use.
 
 mod api;
-mod init;
+pub(crate) mod init;
 mod listen;
 mod observe;
 mod place;

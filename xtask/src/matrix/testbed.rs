@@ -1,0 +1,206 @@
+//! An engine of one's own and a container-watchdog that heals on it: what the cases act on. It judges nothing.
+//!
+//! Contract: all of it lives in namespaces and in a folder, and ends with the testbed. One act on the engine or on the
+//! watchdog at a time.
+
+use super::container::{Container, Spec};
+use crate::engine::{Engine, percent_encode};
+use crate::engine_truth::rig::{Kind, Rig};
+use crate::http::{self, Answer};
+use crate::owner::Owner;
+use crate::victims;
+use crate::watchdog::Watchdog;
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Image of the victim.
+pub(super) const IMAGE: &str = "victim:1";
+/// Names the case on everything that it makes.
+pub(super) const CASE_LABEL: &str = "xtask.watchtree.case";
+/// Longest request.
+const CALL: Duration = Duration::from_secs(90);
+/// The engine in the watchdog's tree.
+const ENGINE: &str = "h1/docker";
+
+/// See the top of this file.
+pub(super) struct Testbed {
+    dir: PathBuf,
+    socket: PathBuf,
+    /// The command `watchtree`.
+    cli: PathBuf,
+    pub(super) live_restore: bool,
+    rig: Mutex<Rig>,
+    watchdog: Mutex<Watchdog>,
+}
+
+fn lock<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Testbed {
+    /// Starts both under that folder; `programs` = where the watchdog and `watchtree` lie.
+    ///
+    /// # Errors
+    /// One of them does not start.
+    pub(super) fn up(dir: &Path, kind: Kind, programs: &Path) -> Result<Self> {
+        let live_restore = kind.live_restore;
+        let rig = Rig::up(dir, kind)?;
+        let dir = dir.canonicalize()?;
+        // Another distribution's engine sees no folder of this machine but its own.
+        let program = dir.join("container-watchdog");
+        let built = programs.join("container-watchdog");
+        std::fs::copy(&built, &program).with_context(|| built.display().to_string())?;
+        let socket = rig.socket();
+        Engine::at(socket.clone()).import(IMAGE, &Owner::me()?, &victims::victim_tar()?)?;
+        let watchdog = Watchdog::new(&dir, program, &socket)?;
+        let testbed = Self {
+            dir,
+            socket,
+            cli: programs.join("watchtree"),
+            live_restore,
+            rig: Mutex::new(rig),
+            watchdog: Mutex::new(watchdog),
+        };
+        testbed.start_watchdog()?;
+        Ok(testbed)
+    }
+
+    /// The engine's socket.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where containers' files and folders lie that the engine sees too.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.dir.join("ctl").join(name)
+    }
+
+    pub(super) fn version(&self) -> Result<String> {
+        Engine::at(self.socket.clone()).version()
+    }
+
+    pub(super) fn call(&self, method: &str, path: &str, body: &Value) -> Result<Answer> {
+        let body = match body {
+            Value::Null => Vec::new(),
+            body => body.to_string().into_bytes(),
+        };
+        http::ask(&self.socket, method, path, &body, CALL).with_context(|| format!("{method} {path}"))
+    }
+
+    /// Does that to the engine.
+    pub(super) fn with_engine<T>(&self, act: impl FnOnce(&mut Rig) -> Result<T>) -> Result<T> {
+        act(&mut lock(&self.rig))
+    }
+
+    /// Makes a container and starts it.
+    pub(super) fn run(&self, spec: &Spec) -> Result<Container<'_>> {
+        let container = self.create(spec)?;
+        container.start()?.ok(&format!("start of {}", container.name))?;
+        Ok(container)
+    }
+
+    /// Makes one, as `docker create` does.
+    pub(super) fn create(&self, spec: &Spec) -> Result<Container<'_>> {
+        let ctl = self.folder(&spec.name);
+        std::fs::create_dir_all(&ctl)?;
+        std::fs::write(ctl.join("check"), "0")?;
+        let path = format!("/containers/create?name={}", spec.name);
+        let answer = self.call("POST", &path, &spec.settings(&ctl))?.ok(&spec.name)?.json()?;
+        let id = answer["Id"].as_str().context("the engine gives an id")?.to_owned();
+        Ok(Container::new(self, spec.name.clone(), id))
+    }
+
+    /// Ids of the containers with that label, running or not.
+    pub(super) fn labelled(&self, label: &str) -> Result<Vec<Container<'_>>> {
+        let filters = percent_encode(&json!({ "label": [label] }).to_string());
+        let path = format!("/containers/json?all=1&filters={filters}");
+        let list = self.call("GET", &path, &Value::Null)?.ok("list")?.json()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+        let all = list.as_array().into_iter().flatten();
+        Ok(all
+            .map(|it| Container::new(self, text(&it["Names"][0]), text(&it["Id"])))
+            .collect())
+    }
+
+    /// Takes away what a case made.
+    pub(super) fn clear(&self, case: &str) -> Result<()> {
+        for container in self.labelled(&format!("{CASE_LABEL}={case}"))? {
+            container.remove()?;
+        }
+        Ok(())
+    }
+
+    /// What the watchdog tells of every subject over its local socket.
+    pub(super) fn told(&self) -> Result<Vec<Value>> {
+        let mut command = Command::new(&self.cli);
+        command
+            .args(["--local", "--run-dir"])
+            .arg(self.dir.join("wt"))
+            .args(["tree", "--json"]);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot start `watchtree`")?;
+        // Something is ill: that is an exit code too.
+        let tree: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("watchtree tree: {}", String::from_utf8_lossy(&output.stderr).trim()))?;
+        let mut all = Vec::new();
+        flatten(&tree["tree"], &mut all);
+        Ok(all)
+    }
+
+    /// What it tells of one; `place` = behind the engine's name.
+    pub(super) fn told_of(&self, place: &str) -> Result<Option<Value>> {
+        let subject = format!("{ENGINE}/{place}");
+        Ok(self.told()?.into_iter().find(|it| it["subject"] == subject.as_str()))
+    }
+
+    /// Starts the watchdog, and waits until it knows the containers.
+    pub(super) fn start_watchdog(&self) -> Result<()> {
+        let target = lock(&self.rig).init_pid()?;
+        let mut watchdog = lock(&self.watchdog);
+        watchdog.start(target)?;
+        watchdog.await_ready(|| true)
+    }
+
+    /// Ends it by that signal.
+    pub(super) fn end_watchdog(&self, signal: Signal) -> Result<()> {
+        let mut watchdog = lock(&self.watchdog);
+        watchdog.signal(signal)?;
+        watchdog.await_end().map(drop)
+    }
+
+    /// Fetches the one whose namespaces are gone.
+    pub(super) fn fetch_watchdog(&self) -> Result<()> {
+        lock(&self.watchdog).await_end().map(drop)
+    }
+
+    /// True unless it ended by itself.
+    pub(super) fn watchdog_lives(&self) -> Result<bool> {
+        Ok(lock(&self.watchdog).has_ended()?.is_none())
+    }
+
+    /// Copies what engine and watchdog wrote.
+    pub(super) fn keep(&self, into: &Path) -> Result<()> {
+        std::fs::create_dir_all(into)?;
+        std::fs::copy(self.dir.join("log"), into.join("engine.log"))?;
+        std::fs::copy(self.dir.join("watchdog.log"), into.join("watchdog.log"))?;
+        Ok(())
+    }
+}
+
+fn flatten(nodes: &Value, into: &mut Vec<Value>) {
+    for node in nodes.as_array().into_iter().flatten() {
+        flatten(&node["children"], into);
+        let mut node = node.clone();
+        if let Some(fields) = node.as_object_mut() {
+            fields.remove("children");
+        }
+        into.push(node);
+    }
+}
