@@ -92,8 +92,15 @@ fn host<'a>(testbed: &'a Testbed, case: &str) -> Result<Host<'a>> {
         .iter()
         .map(|spec| testbed.run(spec))
         .collect::<Result<Vec<_>>>()?;
-    let stopped =
-        ["no", "unless-stopped", "on-failure"].map(|policy| testbed.run(&spec(&format!("stopped-{policy}"), policy)));
+    // An engine starts what a person stopped by itself if its policy is `always`, or is `on-failure` and it ended with
+    // other than 0: on-failure ends with 0 here, and `always` is left out.
+    let stopped = ["no", "unless-stopped", "on-failure"].map(|policy| {
+        let spec = spec(&format!("stopped-{policy}"), policy);
+        testbed.run(&match policy {
+            "on-failure" => spec.env("VICTIM_ON_TERM=0@0"),
+            _ => spec,
+        })
+    });
     let finished = ["no", "on-failure"].map(|policy| testbed.run(&spec(&format!("finished-{policy}"), policy)));
     let (stopped, finished): (Vec<_>, Vec<_>) = (
         stopped.into_iter().collect::<Result<_>>()?,
