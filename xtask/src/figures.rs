@@ -78,7 +78,7 @@ fn documents() -> Result<Vec<(&'static str, String)>> {
 }
 
 /// Puts the text between the marks of that name.
-fn insert(page: &str, name: &str, text: &str) -> Result<String> {
+pub(crate) fn insert(page: &str, name: &str, text: &str) -> Result<String> {
     let open = format!("<!-- {name}: written by ");
     let close = format!("<!-- {name}: end -->");
     let missing = || format!("there are no marks `{open}…` and `{close}`");

@@ -26,25 +26,36 @@ impl Machine {
     }
 
     pub(crate) fn json(&self) -> Value {
-        let read = |program: &str, arguments: &[&str]| {
-            let text = sh::read(Command::new(program).current_dir(sh::root()).args(arguments));
-            text.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-        };
-        let commit = if self.built {
-            read("git", &["describe", "--always", "--dirty", "--exclude=*"])
-        } else {
-            "programs that were given".to_owned()
-        };
+        let (day, kernel) = day_and_kernel();
+        let commit = commit(self.built);
         json!({
             "cpus": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-            "kernel": series(&read("uname", &["-r"])),
+            "kernel": kernel,
             "engine": self.engine.version().unwrap_or_else(|_| "unknown".to_owned()),
             "storage": self.engine.storage().unwrap_or_else(|_| "unknown".to_owned()),
-            "day": read("date", &["-u", "+%Y-%m-%d"]),
+            "day": day,
             "commit": commit,
             "load": format!("{} to {}", self.load, load()),
         })
     }
+}
+
+/// The commit that the programs were built from; `built`: whether they were, and not given.
+pub(crate) fn commit(built: bool) -> String {
+    match built {
+        true => read("git", &["describe", "--always", "--dirty", "--exclude=*"]),
+        false => "programs that were given".to_owned(),
+    }
+}
+
+/// The day, and the kernel by its series.
+pub(crate) fn day_and_kernel() -> (String, String) {
+    (read("date", &["-u", "+%Y-%m-%d"]), series(&read("uname", &["-r"])))
+}
+
+fn read(program: &str, arguments: &[&str]) -> String {
+    let text = sh::read(Command::new(program).current_dir(sh::root()).args(arguments));
+    text.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 /// Average number of processes that ran or wanted to, in the last minute.

@@ -7,6 +7,7 @@
 use crate::process::Process;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -78,6 +79,19 @@ impl Rig {
         Ok(rig)
     }
 
+    /// Makes the namespaces alone, for an engine that is none of these.
+    pub(crate) fn hollow(dir: &Path, kind: Kind) -> Result<Self> {
+        let mut rig = Self {
+            dir: dir.canonicalize()?,
+            kind,
+            holder: None,
+            containerd: None,
+            dockerd: None,
+        };
+        rig.hold()?;
+        Ok(rig)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("docker.sock")
     }
@@ -97,7 +111,8 @@ impl Rig {
         self.dir.join("data")
     }
 
-    fn hold(&mut self) -> Result<()> {
+    /// Makes the namespaces, which a power cut ends.
+    pub(crate) fn hold(&mut self) -> Result<()> {
         let held = self.dir.join("held");
         let _ = std::fs::remove_file(&held);
         let mut command = Command::new("unshare");
@@ -112,7 +127,8 @@ impl Rig {
         ]);
         command.args(["sh", "-c", HOLD]).env("DIR", &self.dir);
         command.env("ROOT", self.kind.root.as_deref().unwrap_or(Path::new("")));
-        command.stdin(Stdio::piped());
+        // It complains where it is killed, which is how it ends.
+        command.stdin(Stdio::piped()).stderr(self.log()?);
         self.holder = Some(command.spawn().context("cannot start `unshare`")?);
         let until = Instant::now() + Duration::from_secs(10);
         while !held.exists() {
@@ -130,15 +146,17 @@ impl Rig {
     }
 
     /// A command inside the namespaces.
-    fn inside(&self, words: &[&str]) -> Result<Command> {
+    pub(crate) fn inside(&self, words: &[&str]) -> Result<Command> {
         Ok(inside(self.init_pid()?, words))
     }
 
-    fn spawn(&self, words: &[&str]) -> Result<Child> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("log"))?;
+    fn log(&self) -> Result<File> {
+        Ok(File::options().create(true).append(true).open(self.dir.join("log"))?)
+    }
+
+    /// Starts it inside, its words going to the log.
+    pub(crate) fn spawn(&self, words: &[&str]) -> Result<Child> {
+        let log = self.log()?;
         let mut command = self.inside(words)?;
         command.stdout(log.try_clone()?).stderr(log);
         command.spawn().with_context(|| format!("cannot start {words:?}"))

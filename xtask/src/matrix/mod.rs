@@ -6,13 +6,17 @@
 mod cases;
 mod container;
 mod engines;
+mod outcome;
 mod play;
+mod podman;
 mod table;
 mod testbed;
 
 use crate::{fleet, interrupt, leftovers};
 use anyhow::{Result, bail};
 use clap::Args;
+use outcome::Outcome;
+use play::Setting;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -20,7 +24,7 @@ Examples:
   cargo xtask matrix --engine 20.10                  builds the watchdog for release; the engine of this machine's packages
   cargo xtask matrix --root /tmp/trixie              all engines; those of other versions from that folder
   cargo xtask matrix --only engine- --programs target/debug --keep /tmp/m
-  cargo xtask matrix --root /tmp/trixie --record     writes docs/matrix.md
+  cargo xtask matrix --root /tmp/trixie --record     writes docs/matrix.md and docs/podman.md
 
 The folder of another distribution:
   debootstrap --variant=minbase --include=docker.io,iptables,iproute2,podman trixie /tmp/trixie
@@ -49,43 +53,12 @@ pub(crate) struct Matrix {
     /// Prints the results as one JSON object instead of the table.
     #[arg(long)]
     json: bool,
-    /// Writes the table of all engines and all cases into docs/matrix.md.
+    /// Writes the table of all engines and all cases into docs/matrix.md, and what Podman says into docs/podman.md.
     #[arg(long, conflicts_with_all = ["engine", "only"])]
     record: bool,
     /// Only names the cases.
     #[arg(long)]
     list: bool,
-}
-
-/// What came of a case.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Outcome {
-    /// As it should be; what was seen, in a word or two.
-    Ok(String),
-    /// What was seen instead.
-    Fail(String),
-    /// Why it was not played.
-    Skipped(String),
-}
-
-/// A case cannot be played here.
-#[derive(Debug)]
-struct Skipped(&'static str);
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Skipped {}
-
-/// One engine's results, in the order of the cases.
-struct Played {
-    engine: &'static str,
-    version: String,
-    outcomes: Vec<Outcome>,
-    secs: u64,
 }
 
 /// Plays.
@@ -111,12 +84,24 @@ pub(crate) fn run(how: &Matrix) -> Result<()> {
     let programs = fleet::programs(how.programs.clone())?;
     leftovers::sweep_folders(&|text| errln!("{text}"))?;
     interrupt::catch()?;
+    let setting = Setting {
+        root: root.as_deref(),
+        programs: &programs,
+        keep: how.keep.as_deref(),
+    };
     let mut played = Vec::new();
     for column in columns {
         interrupt::check()?;
-        played.push(play::column(how, &column, &cases, root.as_deref(), &programs)?);
+        played.push(play::column(&setting, &column, &cases)?);
     }
-    table::publish(how, &cases, &played)?;
+    let data = table::data(&cases, &played, how.programs.is_none());
+    match how.json {
+        true => outln!("{}", serde_json::to_string_pretty(&data)?),
+        false => outln!("{}", table::table(&data)),
+    }
+    if how.record {
+        table::publish(&data)?;
+    }
     let is_fail = |outcome: &&Outcome| matches!(outcome, Outcome::Fail(_));
     match played.iter().flat_map(|it| &it.outcomes).filter(is_fail).count() {
         0 => Ok(()),

@@ -2,11 +2,14 @@
 
 use super::cases::{Case, Lane};
 use super::engines::{Column, Engine};
+use super::outcome::{Outcome, Played, Skipped};
+use super::podman;
 use super::testbed::Testbed;
-use super::{Matrix, Outcome, Played, Skipped};
 use crate::engine_truth::rig;
+use crate::engine_truth::rig::Kind;
 use crate::{interrupt, leftovers};
 use anyhow::{Context, Result};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -15,50 +18,66 @@ use std::time::Instant;
 
 /// So many cases of the free lane are played at a time, and one of the checks' lane beside them.
 const PARALLEL: usize = 4;
+/// Where it stands why Podman is not healed.
+const PODMAN_PAGE: &str = "docs/podman.md";
+
+/// What the columns have in common.
+pub(super) struct Setting<'a> {
+    /// The folder of another distribution.
+    pub(super) root: Option<&'a Path>,
+    /// Where the watchdog and `watchtree` lie.
+    pub(super) programs: &'a Path,
+    /// Where logs are kept.
+    pub(super) keep: Option<&'a Path>,
+}
 
 /// One column of the table.
 ///
 /// # Errors
 /// The engine or the watchdog cannot be started, or a person wants us to end.
-pub(super) fn column(
-    how: &Matrix,
-    column: &Column,
-    cases: &[Case],
-    root: Option<&Path>,
-    programs: &Path,
-) -> Result<Played> {
+pub(super) fn column(setting: &Setting<'_>, column: &Column, cases: &[Case]) -> Result<Played> {
     let began = Instant::now();
-    let all = |outcome: Outcome| Played {
+    let mut played = Played {
         engine: column.name,
         version: "not played".to_owned(),
-        outcomes: vec![outcome; cases.len()],
+        outcomes: Vec::new(),
         secs: 0,
+        podman: Value::Null,
     };
-    let kind = match column.engine.kind(root) {
-        Ok(kind) => kind,
-        Err(why) => {
+    match (column.engine.kind(setting.root), column.engine) {
+        (Err(why), _) => {
             errln!("{}: skipped: {why}", column.name);
-            return Ok(all(Outcome::Skipped(why)));
+            played.outcomes = vec![Outcome::Skipped(why); cases.len()];
         }
-    };
-    if column.engine == Engine::Podman {
-        return Ok(all(Outcome::Skipped("not yet".to_owned())));
+        (Ok(kind), Engine::Podman) => {
+            let dir = leftovers::folder("matrix")?;
+            let seen = podman::see(setting.programs, dir.path(), kind)
+                .with_context(|| format!("Podman said last: {:#?}", rig::last_words(dir.path())))?;
+            let outcome = match seen.refusal {
+                Ok(_) => Outcome::Refused(PODMAN_PAGE),
+                Err(why) => Outcome::Fail(why),
+            };
+            played.outcomes = vec![outcome; cases.len()];
+            (played.version, played.podman) = (seen.version, seen.rows);
+        }
+        (Ok(kind), Engine::Here { .. } | Engine::Root { .. }) => docker(setting, kind, cases, &mut played)?,
     }
+    played.secs = began.elapsed().as_secs();
+    Ok(played)
+}
+
+fn docker(setting: &Setting<'_>, kind: Kind, cases: &[Case], played: &mut Played) -> Result<()> {
     let dir = leftovers::folder("matrix")?;
-    let testbed = Testbed::up(dir.path(), kind, programs)
+    let testbed = Testbed::up(dir.path(), kind, setting.programs)
         .with_context(|| format!("the engine said last: {:#?}", rig::last_words(dir.path())))?;
-    let version = testbed.version()?;
-    errln!("{}: {version}, {} cases", column.name, cases.len());
-    let outcomes = play_all(&testbed, column.name, cases);
-    if let Some(keep) = &how.keep {
-        testbed.keep(&keep.join(column.name))?;
+    played.version = testbed.version()?;
+    errln!("{}: {}, {} cases", played.engine, played.version, cases.len());
+    let outcomes = play_all(&testbed, played.engine, cases);
+    if let Some(keep) = setting.keep {
+        testbed.keep(&keep.join(played.engine))?;
     }
-    Ok(Played {
-        engine: column.name,
-        version,
-        outcomes: outcomes?,
-        secs: began.elapsed().as_secs(),
-    })
+    played.outcomes = outcomes?;
+    Ok(())
 }
 
 fn play_all(testbed: &Testbed, column: &str, cases: &[Case]) -> Result<Vec<Outcome>> {
@@ -99,11 +118,6 @@ fn play(testbed: &Testbed, column: &str, case: &Case) -> Outcome {
     if let Err(error) = testbed.clear(case.name) {
         errln!("{column} {}: while cleaning up: {error:#}", case.name);
     }
-    errln!(
-        "{column} {}: {} ({} s)",
-        case.name,
-        super::table::words(&outcome),
-        began.elapsed().as_secs()
-    );
+    errln!("{column} {}: {outcome} ({} s)", case.name, began.elapsed().as_secs());
     outcome
 }

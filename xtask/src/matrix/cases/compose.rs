@@ -2,6 +2,7 @@
 
 use super::{Case, HEALED, Lane};
 use crate::matrix::container::{Container, stay};
+use crate::matrix::outcome::Skipped;
 use crate::matrix::testbed::{CASE_LABEL, IMAGE, Testbed};
 use crate::sh;
 use anyhow::{Context, Result, bail, ensure};
@@ -74,7 +75,7 @@ impl Project<'_> {
 
 fn play(testbed: &Testbed, case: &str) -> Result<String> {
     if sh::read(Command::new("docker-compose").arg("version")).is_err() {
-        bail!(crate::matrix::Skipped("docker-compose is not there"));
+        bail!(Skipped("docker-compose is not there"));
     }
     let labels = json!({ "watchtree.enable": "true", CASE_LABEL: case });
     let service = |restart: &str| {
