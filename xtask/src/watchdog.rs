@@ -42,6 +42,13 @@ impl Watchdog {
         })
     }
 
+    /// From its next start on it only watches.
+    pub(crate) fn observe_only(&self) -> Result<()> {
+        let path = self.dir.join("host.toml");
+        let config = std::fs::read_to_string(&path)?;
+        Ok(std::fs::write(&path, config + "heal = \"observe\"\n")?)
+    }
+
     /// Its status socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("wt/container-docker.sock")

@@ -18,6 +18,7 @@ use clap::Args;
 use outcome::Outcome;
 use play::Setting;
 use std::path::PathBuf;
+use testbed::Sabotage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,6 +60,9 @@ pub(crate) struct Matrix {
     /// Only names the cases.
     #[arg(long)]
     list: bool,
+    /// Heals wrongly, to see that the cases fail.
+    #[arg(long, hide = true, conflicts_with = "record")]
+    sabotage: Option<Sabotage>,
 }
 
 /// Plays.
@@ -88,6 +92,7 @@ pub(crate) fn run(how: &Matrix) -> Result<()> {
         root: root.as_deref(),
         programs: &programs,
         keep: how.keep.as_deref(),
+        sabotage: how.sabotage,
     };
     let mut played = Vec::new();
     for column in columns {

@@ -4,7 +4,7 @@ use super::cases::{Case, Lane};
 use super::engines::{Column, Engine};
 use super::outcome::{Outcome, Played, Skipped};
 use super::podman;
-use super::testbed::Testbed;
+use super::testbed::{Sabotage, Testbed};
 use crate::engine_truth::rig;
 use crate::engine_truth::rig::Kind;
 use crate::{interrupt, leftovers};
@@ -29,6 +29,7 @@ pub(super) struct Setting<'a> {
     pub(super) programs: &'a Path,
     /// Where logs are kept.
     pub(super) keep: Option<&'a Path>,
+    pub(super) sabotage: Option<Sabotage>,
 }
 
 /// One column of the table.
@@ -68,7 +69,7 @@ pub(super) fn column(setting: &Setting<'_>, column: &Column, cases: &[Case]) -> 
 
 fn docker(setting: &Setting<'_>, kind: Kind, cases: &[Case], played: &mut Played) -> Result<()> {
     let dir = leftovers::folder("matrix")?;
-    let testbed = Testbed::up(dir.path(), kind, setting.programs)
+    let testbed = Testbed::up(dir.path(), kind, setting.programs, setting.sabotage)
         .with_context(|| format!("the engine said last: {:#?}", rig::last_words(dir.path())))?;
     played.version = testbed.version()?;
     errln!("{}: {}, {} cases", played.engine, played.version, cases.len());

@@ -27,6 +27,15 @@ const CALL: Duration = Duration::from_secs(90);
 /// The engine in the watchdog's tree.
 const ENGINE: &str = "h1/docker";
 
+/// A wrong healer, to see that the cases notice it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Sabotage {
+    /// The watchdog heals nothing.
+    Observe,
+    /// Somebody starts each second all that is down.
+    Eager,
+}
+
 /// See the top of this file.
 pub(super) struct Testbed {
     dir: PathBuf,
@@ -34,6 +43,8 @@ pub(super) struct Testbed {
     /// The command `watchtree`.
     cli: PathBuf,
     pub(super) live_restore: bool,
+    /// The folder of the distribution whose engine it is, if that is not this machine's.
+    root: Option<PathBuf>,
     rig: Mutex<Rig>,
     watchdog: Mutex<Watchdog>,
 }
@@ -47,8 +58,8 @@ impl Testbed {
     ///
     /// # Errors
     /// One of them does not start.
-    pub(super) fn up(dir: &Path, kind: Kind, programs: &Path) -> Result<Self> {
-        let live_restore = kind.live_restore;
+    pub(super) fn up(dir: &Path, kind: Kind, programs: &Path, sabotage: Option<Sabotage>) -> Result<Self> {
+        let (live_restore, root) = (kind.live_restore, kind.root.clone());
         let rig = Rig::up(dir, kind)?;
         let dir = dir.canonicalize()?;
         // Another distribution's engine sees no folder of this machine but its own.
@@ -58,21 +69,24 @@ impl Testbed {
         let socket = rig.socket();
         Engine::at(socket.clone()).import(IMAGE, &Owner::me()?, &victims::victim_tar()?)?;
         let watchdog = Watchdog::new(&dir, program, &socket)?;
+        if sabotage == Some(Sabotage::Observe) {
+            watchdog.observe_only()?;
+        }
         let testbed = Self {
             dir,
             socket,
             cli: programs.join("watchtree"),
             live_restore,
+            root,
             rig: Mutex::new(rig),
             watchdog: Mutex::new(watchdog),
         };
         testbed.start_watchdog()?;
+        if sabotage == Some(Sabotage::Eager) {
+            let engine = testbed.socket.clone();
+            std::thread::spawn(move || start_all(&engine));
+        }
         Ok(testbed)
-    }
-
-    /// The engine's socket.
-    pub(super) fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// Where containers' files and folders lie that the engine sees too.
@@ -160,6 +174,20 @@ impl Testbed {
         Ok(self.told()?.into_iter().find(|it| it["subject"] == subject.as_str()))
     }
 
+    /// docker-compose on this engine: of the same distribution as the engine, if there is one.
+    pub(super) fn compose(&self) -> Result<Command> {
+        let host = format!("DOCKER_HOST=unix://{}", self.socket.display());
+        let words = ["env", &host, "docker-compose"];
+        match &self.root {
+            Some(root) if root.join("usr/bin/docker-compose").exists() => lock(&self.rig).inside(&words),
+            _ => {
+                let mut command = Command::new(words[0]);
+                command.args(&words[1..]).stdin(Stdio::null());
+                Ok(command)
+            }
+        }
+    }
+
     /// Starts the watchdog, and waits until it knows the containers.
     pub(super) fn start_watchdog(&self) -> Result<()> {
         let target = lock(&self.rig).init_pid()?;
@@ -191,6 +219,22 @@ impl Testbed {
         std::fs::copy(self.dir.join("log"), into.join("engine.log"))?;
         std::fs::copy(self.dir.join("watchdog.log"), into.join("watchdog.log"))?;
         Ok(())
+    }
+}
+
+/// A healer that asks nobody, to the end of the engine.
+fn start_all(engine: &Path) {
+    let list = || http::ask(engine, "GET", "/containers/json?all=1", &[], CALL)?.json();
+    while engine.exists() {
+        std::thread::sleep(Duration::from_secs(1));
+        let all: Value = list().unwrap_or_default();
+        for container in all.as_array().into_iter().flatten() {
+            let down = ["exited", "created"].iter().any(|state| container["State"] == *state);
+            if let Some(id) = container["Id"].as_str().filter(|_| down) {
+                // Whatever comes of it is what the cases are to see.
+                let _said = http::ask(engine, "POST", &format!("/containers/{id}/start"), &[], CALL);
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks that fail, that do not end, and that cannot be run.
 
 use super::{Case, HEALED, LEFT, Lane, took};
-use crate::matrix::container::Spec;
+use crate::matrix::container::{Spec, stay};
 use crate::matrix::testbed::Testbed;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -14,7 +14,7 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
         lane: Lane::Checks,
         play,
     };
-    vec![
+    let mut all = vec![
         case("unhealthy", "its check fails: restarted", unhealthy),
         case(
             "hang",
@@ -36,7 +36,16 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
             "its check ends with 127: not restarted, DEGRADED",
             check_127,
         ),
-    ]
+    ];
+    all.push(Case {
+        lane: Lane::Alone,
+        ..case(
+            "exec-broken",
+            "no check of the engine can be run any more: nothing restarted, told",
+            exec_broken,
+        )
+    });
+    all
 };
 
 fn unhealthy(testbed: &Testbed, case: &str) -> Result<String> {
@@ -112,4 +121,34 @@ fn check_127(testbed: &Testbed, case: &str) -> Result<String> {
         &Spec::new(case, case).check(&["/victim", "check"]),
         Some("127"),
     )
+}
+
+fn exec_broken(testbed: &Testbed, case: &str) -> Result<String> {
+    let spec = Spec::new(case, case).check(&["/victim", "check"]);
+    let names = ["a", "b", "c", "d"].map(|name| format!("{case}-{name}"));
+    let all = names
+        .iter()
+        .map(|name| testbed.run(&spec.named(name)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut before = Vec::new();
+    for web in all {
+        healthy(testbed, &web.id)?;
+        let seen = web.is_well()?;
+        before.push((web, seen));
+    }
+    testbed.with_engine(|rig| rig.set_exec_broken(true))?;
+    let left = stay(&before, LEFT).and_then(|()| {
+        let states = ["degraded", "unknown", "suspect"];
+        before
+            .iter()
+            .try_for_each(|(web, _)| web.is_told(&states, HEALED).map(drop))
+    });
+    testbed.with_engine(|rig| rig.set_exec_broken(false))?;
+    left?;
+    before.iter().try_for_each(|(web, seen)| {
+        let now = web.is_well()?;
+        ensure!(now == *seen, "{} was restarted: it was {seen}, and is {now}", web.name);
+        Ok(())
+    })?;
+    Ok(String::new())
 }

@@ -8,7 +8,6 @@ use crate::sh;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 /// After each act it is seen that nothing changes any more.
@@ -32,12 +31,9 @@ struct Project<'a> {
 
 impl Project<'_> {
     fn call(&self, words: &str) -> Result<()> {
-        let mut command = Command::new("docker-compose");
-        command.env("DOCKER_HOST", format!("unix://{}", self.testbed.socket().display()));
-        command
-            .args(["-p", PROJECT, "-f"])
-            .arg(&self.file)
-            .args(words.split(' '));
+        let mut command = self.testbed.compose()?;
+        command.args(["-p", PROJECT, "-f"]).arg(&self.file);
+        command.args(words.split(' '));
         let output = command.output().context("cannot start `docker-compose`")?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(
@@ -74,9 +70,9 @@ impl Project<'_> {
 }
 
 fn play(testbed: &Testbed, case: &str) -> Result<String> {
-    if sh::read(Command::new("docker-compose").arg("version")).is_err() {
+    let Ok(version) = sh::read(testbed.compose()?.args(["version", "--short"])) else {
         bail!(Skipped("docker-compose is not there"));
-    }
+    };
     let labels = json!({ "watchtree.enable": "true", CASE_LABEL: case });
     let service = |restart: &str| {
         json!({
@@ -110,5 +106,5 @@ fn play(testbed: &Testbed, case: &str) -> Result<String> {
     project.is("start", 2, 0)?;
     project.call("down -t 1")?;
     project.is("down", 0, 0)?;
-    Ok(String::new())
+    Ok(format!("by {}", version.trim()))
 }
