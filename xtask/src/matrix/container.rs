@@ -1,109 +1,21 @@
 //! A container of a case: how it is made, what a person does to it, and what it is seen to do. Each expectation is a bound in
 //! which something is seen, or a time in which nothing is.
 
-use super::testbed::{CASE_LABEL, IMAGE, Testbed};
+use super::spec::{CASE_LABEL, Spec};
+use super::testbed::Testbed;
+use crate::engine::percent_encode;
 use crate::engine_truth::init;
 use crate::http::Answer;
 use crate::interrupt;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(150);
 /// The watchdog knows what was made within that.
 const KNOWN: Duration = Duration::from_secs(30);
-
-/// How one is made: `victim play`, healed, without a network.
-#[derive(Clone)]
-pub(super) struct Spec {
-    pub(super) name: String,
-    case: String,
-    body: Value,
-}
-
-impl Spec {
-    pub(super) fn new(case: &str, name: &str) -> Self {
-        let body = json!({
-            "Image": IMAGE,
-            "Entrypoint": ["/victim"],
-            "Cmd": ["play"],
-            "Env": [],
-            "Labels": { "watchtree.enable": "true", CASE_LABEL: case },
-            "HostConfig": { "NetworkMode": "none", "RestartPolicy": { "Name": "no" } },
-        });
-        Self {
-            name: name.to_owned(),
-            case: case.to_owned(),
-            body,
-        }
-    }
-
-    /// The same under another name.
-    pub(super) fn named(&self, name: &str) -> Self {
-        let mut spec = self.clone();
-        spec.name = name.to_owned();
-        spec
-    }
-
-    pub(super) fn policy(mut self, policy: &str) -> Self {
-        self.body["HostConfig"]["RestartPolicy"]["Name"] = policy.into();
-        self
-    }
-
-    pub(super) fn label(mut self, key: &str, value: &str) -> Self {
-        self.body["Labels"][key] = value.into();
-        self
-    }
-
-    pub(super) fn command(mut self, words: &[&str]) -> Self {
-        self.body["Entrypoint"] = json!([words[0]]);
-        self.body["Cmd"] = json!(words[1..]);
-        self
-    }
-
-    pub(super) fn env(mut self, pair: &str) -> Self {
-        if let Some(env) = self.body["Env"].as_array_mut() {
-            env.push(pair.into());
-        }
-        self
-    }
-
-    pub(super) fn network(mut self, mode: &str) -> Self {
-        self.body["HostConfig"]["NetworkMode"] = mode.into();
-        self
-    }
-
-    /// Binds one more folder.
-    pub(super) fn bind(mut self, source: &Path) -> Self {
-        let mount = json!({ "Type": "bind", "Source": source.display().to_string(), "Target": "/more" });
-        self.body["HostConfig"]["Mounts"] = json!([mount]);
-        self
-    }
-
-    /// A health check each second; two failures make it ill.
-    pub(super) fn check(mut self, words: &[&str]) -> Self {
-        let test: Vec<&str> = std::iter::once("CMD").chain(words.iter().copied()).collect();
-        let second = 1_000_000_000_u64;
-        self.body["Healthcheck"] = json!({ "Test": test, "Interval": second, "Timeout": second, "Retries": 2 });
-        self
-    }
-
-    /// The body of the request that makes it. `ctl` = the folder that it is told by.
-    pub(super) fn settings(&self, ctl: &Path) -> Value {
-        let mut body = self.body.clone();
-        let mount = json!({ "Type": "bind", "Source": ctl.display().to_string(), "Target": "/ctl" });
-        let host = &mut body["HostConfig"];
-        match host["Mounts"].as_array_mut() {
-            Some(mounts) => mounts.push(mount),
-            None => host["Mounts"] = json!([mount]),
-        }
-        body["Labels"][CASE_LABEL] = self.case.as_str().into();
-        body
-    }
-}
 
 /// One that was made.
 #[derive(Clone)]
@@ -145,6 +57,39 @@ impl<'a> Container<'a> {
             id,
             place,
         }
+    }
+
+    /// Makes one and starts it.
+    pub(super) fn run(testbed: &'a Testbed, spec: &Spec) -> Result<Self> {
+        let container = Self::create(testbed, spec)?;
+        container.start()?.ok(&format!("start of {}", container.name))?;
+        Ok(container)
+    }
+
+    /// Makes one, as `docker create` does.
+    pub(super) fn create(testbed: &'a Testbed, spec: &Spec) -> Result<Self> {
+        let ctl = testbed.folder(&spec.name);
+        std::fs::create_dir_all(&ctl)?;
+        std::fs::write(ctl.join("check"), "0")?;
+        let path = format!("/containers/create?name={}", spec.name);
+        let answer = testbed
+            .call("POST", &path, &spec.settings(&ctl))?
+            .ok(&spec.name)?
+            .json()?;
+        let id = answer["Id"].as_str().context("the engine gives an id")?.to_owned();
+        Ok(Self::new(testbed, spec.name.clone(), id))
+    }
+
+    /// Those with that label, running or not.
+    pub(super) fn labelled(testbed: &'a Testbed, label: &str) -> Result<Vec<Self>> {
+        let filters = percent_encode(&json!({ "label": [label] }).to_string());
+        let path = format!("/containers/json?all=1&filters={filters}");
+        let list = testbed.call("GET", &path, &Value::Null)?.ok("list")?.json()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+        let all = list.as_array().into_iter().flatten();
+        Ok(all
+            .map(|it| Self::new(testbed, text(&it["Names"][0]), text(&it["Id"])))
+            .collect())
     }
 
     fn post(&self, rest: &str) -> Result<Answer> {
@@ -262,6 +207,14 @@ impl<'a> Container<'a> {
     pub(super) fn stays(&self, seen: &Seen, lasts: Duration) -> Result<()> {
         stay(&[(self.clone(), seen.clone())], lasts)
     }
+}
+
+/// Takes away what a case made.
+pub(super) fn clear(testbed: &Testbed, case: &str) -> Result<()> {
+    for container in Container::labelled(testbed, &format!("{CASE_LABEL}={case}"))? {
+        container.remove()?;
+    }
+    Ok(())
 }
 
 /// None of them changes for so long.

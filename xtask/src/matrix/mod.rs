@@ -9,6 +9,7 @@ mod engines;
 mod outcome;
 mod play;
 mod podman;
+mod spec;
 mod table;
 mod testbed;
 

@@ -1,6 +1,7 @@
 //! Plays the cases on one engine: those that hurt nobody else several at a time, the others one after the other.
 
 use super::cases::{Case, Lane};
+use super::container::clear;
 use super::engines::{Column, Engine};
 use super::outcome::{Outcome, Played, Skipped};
 use super::podman;
@@ -116,7 +117,7 @@ fn play(testbed: &Testbed, column: &str, case: &Case) -> Outcome {
         Err(error) if error.is::<Skipped>() => Outcome::Skipped(error.to_string()),
         Err(error) => Outcome::Fail(format!("{error:#}")),
     };
-    if let Err(error) = testbed.clear(case.name) {
+    if let Err(error) = clear(testbed, case.name) {
         errln!("{column} {}: while cleaning up: {error:#}", case.name);
     }
     errln!("{column} {}: {outcome} ({} s)", case.name, began.elapsed().as_secs());

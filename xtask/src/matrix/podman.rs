@@ -3,7 +3,7 @@
 //! Contract: the refusal is seen on a real socket with a container on it that has crashed, and which must stay as it is. What
 //! Podman says is observed by its docker-compatible API and by its own, and not judged here.
 
-use super::container::Spec;
+use super::spec::Spec;
 use crate::engine::percent_encode;
 use crate::engine_truth::init;
 use crate::engine_truth::rig::{self, Kind, Rig, child_of};

@@ -3,8 +3,8 @@
 //! Contract: all of it lives in namespaces and in a folder, and ends with the testbed. One act on the engine or on the
 //! watchdog at a time.
 
-use super::container::{Container, Spec};
-use crate::engine::{Engine, percent_encode};
+use super::spec::IMAGE;
+use crate::engine::Engine;
 use crate::engine_truth::rig::{Kind, Rig};
 use crate::http::{self, Answer};
 use crate::owner::Owner;
@@ -12,16 +12,12 @@ use crate::victims;
 use crate::watchdog::Watchdog;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Image of the victim.
-pub(super) const IMAGE: &str = "victim:1";
-/// Names the case on everything that it makes.
-pub(super) const CASE_LABEL: &str = "xtask.watchtree.case";
 /// Longest request.
 const CALL: Duration = Duration::from_secs(90);
 /// The engine in the watchdog's tree.
@@ -109,44 +105,6 @@ impl Testbed {
     /// Does that to the engine.
     pub(super) fn with_engine<T>(&self, act: impl FnOnce(&mut Rig) -> Result<T>) -> Result<T> {
         act(&mut lock(&self.rig))
-    }
-
-    /// Makes a container and starts it.
-    pub(super) fn run(&self, spec: &Spec) -> Result<Container<'_>> {
-        let container = self.create(spec)?;
-        container.start()?.ok(&format!("start of {}", container.name))?;
-        Ok(container)
-    }
-
-    /// Makes one, as `docker create` does.
-    pub(super) fn create(&self, spec: &Spec) -> Result<Container<'_>> {
-        let ctl = self.folder(&spec.name);
-        std::fs::create_dir_all(&ctl)?;
-        std::fs::write(ctl.join("check"), "0")?;
-        let path = format!("/containers/create?name={}", spec.name);
-        let answer = self.call("POST", &path, &spec.settings(&ctl))?.ok(&spec.name)?.json()?;
-        let id = answer["Id"].as_str().context("the engine gives an id")?.to_owned();
-        Ok(Container::new(self, spec.name.clone(), id))
-    }
-
-    /// Ids of the containers with that label, running or not.
-    pub(super) fn labelled(&self, label: &str) -> Result<Vec<Container<'_>>> {
-        let filters = percent_encode(&json!({ "label": [label] }).to_string());
-        let path = format!("/containers/json?all=1&filters={filters}");
-        let list = self.call("GET", &path, &Value::Null)?.ok("list")?.json()?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().trim_start_matches('/').to_owned();
-        let all = list.as_array().into_iter().flatten();
-        Ok(all
-            .map(|it| Container::new(self, text(&it["Names"][0]), text(&it["Id"])))
-            .collect())
-    }
-
-    /// Takes away what a case made.
-    pub(super) fn clear(&self, case: &str) -> Result<()> {
-        for container in self.labelled(&format!("{CASE_LABEL}={case}"))? {
-            container.remove()?;
-        }
-        Ok(())
     }
 
     /// What the watchdog tells of every subject over its local socket.

@@ -1,7 +1,8 @@
 //! What a container needs around it: whom it joins, what it binds, its name, a start that is refused.
 
-use super::{Case, HEALED, LEFT, Lane, took};
-use crate::matrix::container::{Container, Seen, Spec, stay};
+use super::case::{Case, HEALED, LEFT, Lane, took};
+use crate::matrix::container::{Container, Seen, stay};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -42,8 +43,11 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
 };
 
 fn joiner(testbed: &Testbed, case: &str) -> Result<String> {
-    let owner = testbed.run(&Spec::new(case, "joined-owner"))?;
-    let joiner = testbed.run(&Spec::new(case, "joined-joiner").network(&format!("container:{}", owner.id)))?;
+    let owner = Container::run(testbed, &Spec::new(case, "joined-owner"))?;
+    let joiner = Container::run(
+        testbed,
+        &Spec::new(case, "joined-joiner").network(&format!("container:{}", owner.id)),
+    )?;
     let (owner_before, joiner_before) = (owner.is_well()?, joiner.is_well()?);
     owner.signal(Signal::KILL)?;
     owner.is_started_again(&owner_before, HEALED)?;
@@ -56,7 +60,7 @@ fn joiner(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn first_start(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.create(&Spec::new(case, case).command(&["/no/such/program"]))?;
+    let web = Container::create(testbed, &Spec::new(case, case).command(&["/no/such/program"]))?;
     let answer = web.start()?;
     ensure!(400 <= answer.status, "the start was not refused: {}", answer.status);
     let why = web.is_told(&["down", "given_up", "degraded"], HEALED)?;
@@ -73,7 +77,7 @@ fn first_start(testbed: &Testbed, case: &str) -> Result<String> {
 fn bind_source(testbed: &Testbed, case: &str) -> Result<String> {
     let source = testbed.folder("bind-source");
     std::fs::create_dir_all(&source)?;
-    let web = testbed.run(&Spec::new(case, case).bind(&source))?;
+    let web = Container::run(testbed, &Spec::new(case, case).bind(&source))?;
     let before = web.is_well()?;
     std::fs::remove_dir(&source)?;
     web.signal(Signal::KILL)?;
@@ -93,11 +97,11 @@ fn bind_source(testbed: &Testbed, case: &str) -> Result<String> {
 
 fn swap(testbed: &Testbed, case: &str) -> Result<String> {
     let spec = Spec::new(case, "swapped");
-    let mut app = testbed.run(&spec)?;
+    let mut app = Container::run(testbed, &spec)?;
     app.is_well()?;
     let mut old: Vec<(Container<'_>, Seen)> = Vec::new();
     for round in 0..8 {
-        let new = testbed.run(&spec.named("swapped-new"))?;
+        let new = Container::run(testbed, &spec.named("swapped-new"))?;
         app.ask(&format!("rename?name=swapped-old-{round}"))?;
         new.ask("rename?name=swapped")?;
         app.name = format!("swapped-old-{round}");

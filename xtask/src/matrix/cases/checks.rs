@@ -1,7 +1,8 @@
 //! Checks that fail, that do not end, and that cannot be run.
 
-use super::{Case, HEALED, LEFT, Lane, took};
-use crate::matrix::container::{Spec, stay};
+use super::case::{Case, HEALED, LEFT, Lane, took};
+use crate::matrix::container::{Container, stay};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -49,7 +50,7 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
 };
 
 fn unhealthy(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case).check(&["/victim", "check"]))?;
+    let web = Container::run(testbed, &Spec::new(case, case).check(&["/victim", "check"]))?;
     let before = web.is_well()?;
     // Its first healthy check has ended its grace.
     healthy(testbed, &web.id)?;
@@ -76,7 +77,7 @@ fn hang(testbed: &Testbed, case: &str) -> Result<String> {
         .command(&["/victim", "serve"])
         .check(&["/victim", "healthcheck", "700"])
         .label("watchtree.stop-timeout", "2s");
-    let web = testbed.run(&spec)?;
+    let web = Container::run(testbed, &spec)?;
     let before = web.is_well()?;
     healthy(testbed, &web.id)?;
     web.signal(Signal::STOP)?;
@@ -87,7 +88,7 @@ fn hang(testbed: &Testbed, case: &str) -> Result<String> {
 
 /// From its start on the check cannot be run; or it could be once.
 fn cannot_run(testbed: &Testbed, spec: &Spec, code: Option<&str>) -> Result<String> {
-    let web = testbed.run(spec)?;
+    let web = Container::run(testbed, spec)?;
     let (seen, _) = web.until("does not run", HEALED, |seen| seen.runs())?;
     if let Some(code) = code {
         web.is_well()?;
@@ -128,7 +129,7 @@ fn exec_broken(testbed: &Testbed, case: &str) -> Result<String> {
     let names = ["a", "b", "c", "d"].map(|name| format!("{case}-{name}"));
     let all = names
         .iter()
-        .map(|name| testbed.run(&spec.named(name)))
+        .map(|name| Container::run(testbed, &spec.named(name)))
         .collect::<Result<Vec<_>>>()?;
     let mut before = Vec::new();
     for web in all {

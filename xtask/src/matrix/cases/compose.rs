@@ -1,9 +1,10 @@
 //! What docker-compose does to containers that are healed: nobody fights it.
 
-use super::{Case, HEALED, Lane};
+use super::case::{Case, HEALED, Lane};
 use crate::matrix::container::{Container, stay};
 use crate::matrix::outcome::Skipped;
-use crate::matrix::testbed::{CASE_LABEL, IMAGE, Testbed};
+use crate::matrix::spec::{CASE_LABEL, IMAGE};
+use crate::matrix::testbed::Testbed;
 use crate::sh;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
@@ -45,7 +46,7 @@ impl Project<'_> {
     }
 
     fn containers(&self) -> Result<Vec<Container<'_>>> {
-        self.testbed.labelled(&format!("com.docker.compose.project={PROJECT}"))
+        Container::labelled(self.testbed, &format!("com.docker.compose.project={PROJECT}"))
     }
 
     /// So many run and so many do not, of each its last start was asked for by compose alone, and it stays so.

@@ -1,7 +1,8 @@
 //! Ends of a container by itself, and by a person.
 
-use super::{Case, HEALED, LEFT, Lane, took};
-use crate::matrix::container::{Container, Seen, Spec};
+use super::case::{Case, HEALED, LEFT, Lane, took};
+use crate::matrix::container::{Container, Seen};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
@@ -50,7 +51,7 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
 };
 
 fn crash(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case))?;
+    let web = Container::run(testbed, &Spec::new(case, case))?;
     let before = web.is_well()?;
     web.signal(Signal::KILL)?;
     let after = web.is_started_again(&before, HEALED)?;
@@ -60,7 +61,7 @@ fn crash(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn exit_nonzero(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case))?;
+    let web = Container::run(testbed, &Spec::new(case, case))?;
     let before = web.is_well()?;
     web.order("exit 3")?;
     let after = web.is_started_again(&before, HEALED)?;
@@ -69,7 +70,7 @@ fn exit_nonzero(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn exit_zero(testbed: &Testbed, case: &str) -> Result<String> {
-    let job = testbed.run(&Spec::new(case, case))?;
+    let job = Container::run(testbed, &Spec::new(case, case))?;
     job.is_well()?;
     job.order("exit 0")?;
     let (ended, _) = job.until("does not end", HEALED, |seen| !seen.runs())?;
@@ -82,7 +83,7 @@ fn crash_loop(testbed: &Testbed, case: &str) -> Result<String> {
     let spec = Spec::new(case, case)
         .env("VICTIM_EXITS=3@50")
         .label("watchtree.budget", "3/10m");
-    let looper = testbed.run(&spec)?;
+    let looper = Container::run(testbed, &spec)?;
     looper.is_told(&["given_up"], Duration::from_secs(60))?;
     let (ended, _) = looper.until("still runs", LEFT, |seen| !seen.runs())?;
     looper.stays(&ended, LEFT)?;
@@ -90,7 +91,7 @@ fn crash_loop(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn stop_by(testbed: &Testbed, spec: &Spec, verb: &str, ends_within: Duration) -> Result<String> {
-    let web = testbed.run(spec)?;
+    let web = Container::run(testbed, spec)?;
     web.is_well()?;
     web.ask(verb)?;
     let (ended, _) = web.until("does not end", ends_within, |seen| !seen.runs())?;
@@ -118,7 +119,7 @@ fn kill_term_slow(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn hup_then_crash(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case).policy("unless-stopped"))?;
+    let web = Container::run(testbed, &Spec::new(case, case).policy("unless-stopped"))?;
     let before = web.is_well()?;
     web.ask("kill?signal=HUP")?;
     web.stays(&before, LEFT)?;
@@ -127,7 +128,7 @@ fn hup_then_crash(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn restart(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case).env("VICTIM_ON_TERM=0@500"))?;
+    let web = Container::run(testbed, &Spec::new(case, case).env("VICTIM_ON_TERM=0@500"))?;
     let before = web.is_well()?;
     web.ask("restart?t=5")?;
     let after = web.is_well()?;
@@ -137,7 +138,7 @@ fn restart(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn pause(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case).check(&["/victim", "check"]))?;
+    let web = Container::run(testbed, &Spec::new(case, case).check(&["/victim", "check"]))?;
     let before = web.is_well()?;
     web.ask("pause")?;
     let paused = Seen {

@@ -1,9 +1,10 @@
 //! The engine ends, is killed, upgraded, or loses its power: what ran runs again, and the rest stays as it was.
 
-use super::{Case, LEFT, Lane, took};
+use super::case::{Case, LEFT, Lane, took};
 use crate::engine_truth::rig::Rig;
 use crate::interrupt;
-use crate::matrix::container::{Container, Seen, Spec, stay};
+use crate::matrix::container::{Container, Seen, stay};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -90,18 +91,22 @@ fn host<'a>(testbed: &'a Testbed, case: &str) -> Result<Host<'a>> {
     ];
     let ran = running
         .iter()
-        .map(|spec| testbed.run(spec))
+        .map(|spec| Container::run(testbed, spec))
         .collect::<Result<Vec<_>>>()?;
     // An engine starts what a person stopped by itself if its policy is `always`, or is `on-failure` and it ended with
     // other than 0: on-failure ends with 0 here, and `always` is left out.
     let stopped = ["no", "unless-stopped", "on-failure"].map(|policy| {
         let spec = spec(&format!("stopped-{policy}"), policy);
-        testbed.run(&match policy {
-            "on-failure" => spec.env("VICTIM_ON_TERM=0@0"),
-            _ => spec,
-        })
+        Container::run(
+            testbed,
+            &match policy {
+                "on-failure" => spec.env("VICTIM_ON_TERM=0@0"),
+                _ => spec,
+            },
+        )
     });
-    let finished = ["no", "on-failure"].map(|policy| testbed.run(&spec(&format!("finished-{policy}"), policy)));
+    let finished =
+        ["no", "on-failure"].map(|policy| Container::run(testbed, &spec(&format!("finished-{policy}"), policy)));
     let (stopped, finished): (Vec<_>, Vec<_>) = (
         stopped.into_iter().collect::<Result<_>>()?,
         finished.into_iter().collect::<Result<_>>()?,
@@ -194,8 +199,8 @@ fn power_cut(testbed: &Testbed) -> Result<Kept> {
 }
 
 fn containerd(testbed: &Testbed, case: &str) -> Result<String> {
-    let web = testbed.run(&Spec::new(case, case))?;
-    let other = testbed.run(&Spec::new(case, &format!("{case}-crash")))?;
+    let web = Container::run(testbed, &Spec::new(case, case))?;
+    let other = Container::run(testbed, &Spec::new(case, &format!("{case}-crash")))?;
     let (seen, before) = (web.is_well()?, other.is_well()?);
     testbed.with_engine(|rig| rig.restart_containerd(AWAY))?;
     web.stays(&seen, LEFT)?;

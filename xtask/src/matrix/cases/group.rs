@@ -1,7 +1,8 @@
 //! Many containers of one service, and two projects of one name: each container has its own verdict.
 
-use super::{Case, HEALED, LEFT, Lane};
-use crate::matrix::container::{Container, Seen, Spec, stay};
+use super::case::{Case, HEALED, LEFT, Lane};
+use crate::matrix::container::{Container, Seen, stay};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -66,8 +67,8 @@ fn find_place(testbed: &Testbed, container: &mut Container<'_>, places: &[String
 
 fn same_project(testbed: &Testbed, case: &str) -> Result<String> {
     let spec = |name: &str, folder: &str| service(Spec::new(case, name), "twice", folder, 1);
-    let mut first = testbed.run(&spec("twice-a-web", "/srv/a"))?;
-    let mut second = testbed.run(&spec("twice-b-web", "/srv/b"))?;
+    let mut first = Container::run(testbed, &spec("twice-a-web", "/srv/a"))?;
+    let mut second = Container::run(testbed, &spec("twice-b-web", "/srv/b"))?;
     let places = ["twice/web/1", "twice-a-web", "twice-b-web"].map(str::to_owned);
     let found = || {
         Ok([&mut first, &mut second]
@@ -95,7 +96,7 @@ fn replicas(testbed: &Testbed, case: &str) -> Result<String> {
     let mut all: Vec<Container<'_>> = Vec::new();
     for number in 1..=REPLICAS {
         let spec = Spec::new(case, &format!("many_web_{number}"));
-        let mut container = testbed.run(&service(spec, "many", "/srv/many", number))?;
+        let mut container = Container::run(testbed, &service(spec, "many", "/srv/many", number))?;
         container.place = format!("many/web/{number}");
         all.push(container);
     }

@@ -1,7 +1,8 @@
 //! What happens while the watchdog is away.
 
-use super::{Case, HEALED, LEFT, Lane, took};
-use crate::matrix::container::{Spec, stay};
+use super::case::{Case, HEALED, LEFT, Lane, took};
+use crate::matrix::container::{Container, stay};
+use crate::matrix::spec::Spec;
 use crate::matrix::testbed::Testbed;
 use anyhow::Result;
 use rustix::process::Signal;
@@ -35,7 +36,7 @@ fn killed(testbed: &Testbed, case: &str) -> Result<String> {
 fn away(testbed: &Testbed, case: &str, signal: Signal) -> Result<String> {
     let spec = Spec::new(case, case);
     let [crashes, is_stopped, runs, before] = ["crashes", "stopped", "runs", "stopped-before"]
-        .map(|name| testbed.run(&spec.named(&format!("{case}-{name}"))));
+        .map(|name| Container::run(testbed, &spec.named(&format!("{case}-{name}"))));
     let (crashes, is_stopped, runs, before) = (crashes?, is_stopped?, runs?, before?);
     let crashes_before = crashes.is_well()?;
     is_stopped.is_well()?;
