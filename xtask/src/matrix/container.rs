@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(150);
+/// So many are started at a time.
+const STARTS: usize = 4;
 /// The watchdog knows what was made within that.
 const KNOWN: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,23 @@ impl<'a> Container<'a> {
         let container = Self::create(testbed, spec)?;
         container.start()?.ok(&format!("start of {}", container.name))?;
         Ok(container)
+    }
+
+    /// Makes and starts several, a few at a time; gives them in their order.
+    pub(super) fn run_all(testbed: &'a Testbed, specs: &[Spec]) -> Result<Vec<Self>> {
+        let share = specs.len().div_ceil(STARTS).max(1);
+        let run = |specs: &[Spec]| {
+            specs
+                .iter()
+                .map(|spec| Self::run(testbed, spec))
+                .collect::<Result<Vec<_>>>()
+        };
+        let parts = std::thread::scope(|scope| {
+            let threads: Vec<_> = specs.chunks(share).map(|part| scope.spawn(move || run(part))).collect();
+            let join = |it: std::thread::ScopedJoinHandle<'_, _>| it.join().map_err(|_| anyhow::anyhow!("a panic"))?;
+            threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+        });
+        Ok(parts?.into_iter().flatten().collect())
     }
 
     /// Makes one, as `docker create` does.

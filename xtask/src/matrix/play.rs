@@ -94,7 +94,8 @@ fn play_all(testbed: &Testbed, column: &str, cases: &[Case]) -> Result<Vec<Outco
             *done[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         }
     };
-    let (free, checks, alone) = (of(Lane::Free), of(Lane::Checks), of(Lane::Alone));
+    let free = [of(Lane::Long), of(Lane::Free)].concat();
+    let (checks, alone) = (of(Lane::Checks), of(Lane::Alone));
     let (next_free, next_check, next_alone) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| work(&checks, &next_check));

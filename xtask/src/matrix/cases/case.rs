@@ -14,6 +14,8 @@ pub(super) const LEFT: Duration = Duration::from_secs(8);
 pub(in crate::matrix) enum Lane {
     /// Everybody.
     Free,
+    /// Everybody, and it takes so long that it is begun first.
+    Long,
     /// No other case with failing checks: many that are ill at once have one cause, and are treated so.
     Checks,
     /// Nobody: the engine or the watchdog is hurt.

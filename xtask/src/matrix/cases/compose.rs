@@ -19,7 +19,7 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
     vec![Case {
         name: "compose",
         what: "docker-compose up, scale, restart, up --force-recreate, stop, start, down: no fight, and a crash between is healed",
-        lane: Lane::Free,
+        lane: Lane::Long,
         play,
     }]
 };

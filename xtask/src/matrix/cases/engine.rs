@@ -89,28 +89,18 @@ fn host<'a>(testbed: &'a Testbed, case: &str) -> Result<Host<'a>> {
         spec("onfail-zero", "on-failure").env("VICTIM_ON_TERM=0@0"),
         spec("always", "always"),
     ];
-    let ran = running
-        .iter()
-        .map(|spec| Container::run(testbed, spec))
-        .collect::<Result<Vec<_>>>()?;
     // An engine starts what a person stopped by itself if its policy is `always`, or is `on-failure` and it ended with
     // other than 0: on-failure ends with 0 here, and `always` is left out.
-    let stopped = ["no", "unless-stopped", "on-failure"].map(|policy| {
-        let spec = spec(&format!("stopped-{policy}"), policy);
-        Container::run(
-            testbed,
-            &match policy {
-                "on-failure" => spec.env("VICTIM_ON_TERM=0@0"),
-                _ => spec,
-            },
-        )
-    });
-    let finished =
-        ["no", "on-failure"].map(|policy| Container::run(testbed, &spec(&format!("finished-{policy}"), policy)));
-    let (stopped, finished): (Vec<_>, Vec<_>) = (
-        stopped.into_iter().collect::<Result<_>>()?,
-        finished.into_iter().collect::<Result<_>>()?,
-    );
+    let stopped = [
+        spec("stopped-no", "no"),
+        spec("stopped-unless", "unless-stopped"),
+        spec("stopped-onfail", "on-failure").env("VICTIM_ON_TERM=0@0"),
+    ];
+    let finished = ["no", "on-failure"].map(|policy| spec(&format!("finished-{policy}"), policy));
+    let specs = [running.as_slice(), &stopped, &finished].concat();
+    let mut ran = Container::run_all(testbed, &specs)?;
+    let mut stopped = ran.split_off(running.len());
+    let finished = stopped.split_off(stopped.len() - finished.len());
     for container in &stopped {
         container.is_well()?;
         container.ask("stop?t=2")?;

@@ -23,11 +23,14 @@ pub(super) const CASES: fn() -> Vec<Case> = || {
             "two projects of one name from two folders: each container has its verdict",
             same_project,
         ),
-        case(
-            "replicas",
-            "50 replicas: one crashes, one ends with 3, one is stopped: each has its verdict",
-            replicas,
-        ),
+        Case {
+            lane: Lane::Long,
+            ..case(
+                "replicas",
+                "50 replicas: one crashes, one ends with 3, one is stopped: each has its verdict",
+                replicas,
+            )
+        },
     ]
 };
 
@@ -93,12 +96,14 @@ fn same_project(testbed: &Testbed, case: &str) -> Result<String> {
 }
 
 fn replicas(testbed: &Testbed, case: &str) -> Result<String> {
-    let mut all: Vec<Container<'_>> = Vec::new();
-    for number in 1..=REPLICAS {
+    let spec = |number: usize| {
         let spec = Spec::new(case, &format!("many_web_{number}"));
-        let mut container = Container::run(testbed, &service(spec, "many", "/srv/many", number))?;
-        container.place = format!("many/web/{number}");
-        all.push(container);
+        service(spec, "many", "/srv/many", number)
+    };
+    let specs: Vec<Spec> = (1..=REPLICAS).map(spec).collect();
+    let mut all = Container::run_all(testbed, &specs)?;
+    for (at, container) in all.iter_mut().enumerate() {
+        container.place = format!("many/web/{}", at + 1);
     }
     let before: Vec<Seen> = all.iter().map(Container::is_well).collect::<Result<_>>()?;
     all[6].signal(Signal::KILL)?;
