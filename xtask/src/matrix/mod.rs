@@ -29,7 +29,7 @@ Examples:
   cargo xtask matrix --root /tmp/trixie --record     writes docs/matrix.md and docs/podman.md
 
 The folder of another distribution:
-  debootstrap --variant=minbase --include=docker.io,iptables,iproute2,podman trixie /tmp/trixie
+  debootstrap --variant=minbase --include=docker.io,docker-compose,iptables,iproute2,podman trixie /tmp/trixie
 
 Needs root, dockerd, containerd, runc, unshare and nsenter. Exit code 1 if a case fails.";
 

@@ -66,6 +66,14 @@ fn text<'a>(data: &'a Value, key: &str) -> &'a str {
     data[key].as_str().unwrap_or_default()
 }
 
+/// From what the programs were built.
+fn built(data: &Value) -> String {
+    match text(data, "commit") {
+        given if given.contains(' ') => given.to_owned(),
+        commit => format!("commit {commit}"),
+    }
+}
+
 fn cell(words: &str) -> String {
     words.replace('|', "\\|").replace('\n', " ")
 }
@@ -93,10 +101,10 @@ fn matrix(data: &Value) -> String {
     let versions: Vec<String> = list(data, "engines").map(version).collect();
     let cases = list(data, "cases").map(|it| format!("\n| {} | {} |", text(it, "name"), cell(text(it, "what"))));
     format!(
-        "Commit {}, {}, kernel {}. {}.\n\n{}\n\n| case | what happens, and what is right |\n|---|---|{}",
-        text(data, "commit"),
+        "{}, kernel {}, {}. {}.\n\n{}\n\n| case | what happens, and what is right |\n|---|---|{}",
         text(data, "day"),
         text(data, "kernel"),
+        built(data),
         versions.join("; "),
         table(data),
         cases.collect::<String>(),
@@ -111,11 +119,11 @@ fn podman(data: &Value) -> String {
     };
     let version = list(data, "engines").find(|it| it["engine"] == "podman");
     let mut page = format!(
-        "Podman {}, commit {}, {}.\n\n| what happened | state, exit code | events, docker-compatible | events, its own | \
+        "Podman {}, {}, {}.\n\n| what happened | state, exit code | events, docker-compatible | events, its own | \
          `StoppedByUser` | the same after its service was away: events replayed | `StoppedByUser` |\n|---|---|---|---|---|---|---|",
         version.map_or("", |it| text(it, "version")),
-        text(data, "commit"),
         text(data, "day"),
+        built(data),
     );
     for row in list(&data["podman"], "rows") {
         let (seen, away) = (&row["seen"], &row["away"]);
