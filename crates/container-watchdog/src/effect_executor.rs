@@ -3,6 +3,7 @@
 //! Contract: never awaits. The journal is written before the next effect is begun, so the kernel has the record first; every
 //! other effect runs in a task of its own and answers through the inbox. Does not know why an effect was wanted.
 
+use crate::captures::ContainerCapturer;
 use crate::engine_claim::EngineHandle;
 use crate::fault;
 use crate::journal_keeper::JournalKeeper;
@@ -34,6 +35,7 @@ pub(crate) struct EffectExecutor {
     pub(crate) engine: EngineHandle,
     pub(crate) processes: ProcessHolder,
     pub(crate) prober: ContainerProber,
+    pub(crate) capturer: ContainerCapturer,
     pub(crate) journal: JournalKeeper,
     pub(crate) link: Parent,
     pub(crate) inputs: mpsc::Sender<ContainerInput>,
@@ -81,6 +83,7 @@ impl Execute<ContainerAgent> for EffectExecutor {
                 self.request(|engine| engine.inspect(id), refused);
             }
             ContainerEffect::HoldProcess { id, pid } => self.processes.hold(id, pid),
+            ContainerEffect::Capture { id, order } => self.capturer.begin(id, order),
             ContainerEffect::LookAtShim { id, pid } => shim::look(id, pid, self.inputs.clone()),
             ContainerEffect::KillShim { id, shim } => shim::kill(id, shim),
             ContainerEffect::ReadLoad => {

@@ -2,8 +2,10 @@
 //!
 //! A table of contents: decisions are made in `watchtree-core`, the edges are crates of their own. `setup` reads the configuration,
 //! `engine_claim` and `lock` exclude a second process, `journal_keeper` writes, `effect_executor` executes the effects, `processes`
-//! holds what runs, `parent` is the link to host-watchdog, `status` the API.
+//! holds what runs, `captures` takes what a restart destroys, `parent` is the link to host-watchdog, `status` the API.
 
+mod capture_files;
+mod captures;
 mod effect_executor;
 mod engine_claim;
 mod fault;

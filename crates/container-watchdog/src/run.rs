@@ -10,6 +10,8 @@
 //! and recovers. What only a person can mend ends it (no rights on the engine's socket, another healer on the engine). Does not
 //! know why the machine wants an effect.
 
+use crate::capture_files::CaptureFiles;
+use crate::captures::ContainerCapturer;
 use crate::effect_executor::{EffectExecutor, Waiting};
 use crate::engine_claim::{self, EngineHandle, claim};
 use crate::fault;
@@ -89,6 +91,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let processes = ProcessHolder::new(inputs.clone());
     let mut executor = EffectExecutor {
         prober: ContainerProber::start(processes.clone(), Arc::clone(&handle), inputs.clone())?,
+        capturer: ContainerCapturer::new(
+            CaptureFiles::new(&plan.state_folder),
+            Arc::clone(&handle),
+            inputs.clone(),
+        ),
         engine: handle,
         processes,
         journal: journal.clone(),

@@ -108,6 +108,8 @@ words! {
         ProcessGone = "process_gone",
         /// The shim of a container is stopped (SIGSTOP), and passes nothing on.
         ShimStopped = "shim_stopped",
+        /// What a restart destroys was captured before it, or what an end has left: figures, and the file on its machine.
+        Captured = "captured",
         /// A probe of an engine, with its answer or its deadline.
         EngineProbe = "engine_probe",
         /// The network namespace of a process is not that of the container whose network it joins.

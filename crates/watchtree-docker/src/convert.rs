@@ -88,6 +88,7 @@ pub(crate) fn view(id: &str, answer: ContainerInspectResponse, label_keys: &[Str
         id: answer.id.unwrap_or_else(|| id.to_owned()),
         name: answer.name.unwrap_or_default().trim_start_matches('/').to_owned(),
         restart_count: number(answer.restart_count),
+        memory_limit: host.memory.and_then(|it| u64::try_from(it).ok()).unwrap_or(0),
         auto_remove: host.auto_remove.unwrap_or(false),
         joins: namespaces::joins(&host),
         address: address(&host, answer.network_settings),

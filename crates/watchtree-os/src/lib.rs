@@ -3,6 +3,7 @@
 //! The only crate with unsafe system calls. Linux only. Knows no engine, no protocol, no role; decides nothing.
 
 pub mod build;
+pub mod control_group;
 pub mod figures;
 pub mod identity;
 pub mod limits;

@@ -122,6 +122,48 @@ pub fn run_state(pid: u32) -> io::Result<char> {
     Ok(state)
 }
 
+/// A process, as the kernel shows it to onlookers: never its arguments, never its environment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Task {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, 15 bytes at most; whatever is no plain character is replaced.
+    pub name: String,
+    /// See [`run_state`].
+    pub state: char,
+    /// Its threads.
+    pub threads: u32,
+    /// Where in the kernel it waits, where that can be read and it does.
+    pub waits_in: Option<String>,
+}
+
+/// Looks at a process once.
+///
+/// # Errors
+/// The process has ended, or cannot be looked at.
+pub fn task(pid: u32) -> io::Result<Task> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (name, state, threads) = parse_task(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let waits_in = std::fs::read_to_string(format!("/proc/{pid}/wchan")).ok();
+    let waits_in = waits_in.filter(|it| !matches!(it.as_str(), "" | "0"));
+    Ok(Task {
+        pid,
+        name: name.chars().map(|it| if it.is_control() { '?' } else { it }).collect(),
+        state,
+        threads,
+        waits_in,
+    })
+}
+
+/// Name, state and number of threads of a line of `/proc/PID/stat`.
+fn parse_task(line: &str) -> Option<(&str, char, u32)> {
+    let (open, close) = (line.find('(')?, line.rfind(')')?);
+    let mut fields = line[close + 1..].split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // `num_threads` is field 20; the state is field 3.
+    Some((line.get(open + 1..close)?, state, fields.nth(16)?.parse().ok()?))
+}
+
 /// The name of a process, as the kernel knows it: 15 bytes at most.
 ///
 /// # Errors
@@ -255,5 +297,16 @@ mod tests {
         assert_eq!(parse_stat(line), Some(('S', 777)));
         assert_eq!(parse_stat("nonsense"), None);
         assert_eq!(parse_parent(line), Some(("a) b (c)", 1)));
+        assert_eq!(parse_task(line), Some(("a) b (c)", 'S', 1)));
+    }
+
+    #[test]
+    fn a_process_is_looked_at_without_its_arguments() {
+        let own = task(std::process::id()).expect("it lives");
+        assert!(
+            0 < own.threads && !own.name.is_empty() && own.name.len() <= 15,
+            "{own:?}"
+        );
+        assert!(task(u32::MAX).is_err());
     }
 }

@@ -150,6 +150,12 @@ pub enum Observation {
     Disk { host: usize, change: DiskChange },
     /// It is asked whether it says that its journal cannot be written, or was damaged.
     SaysDegraded { host: usize, says: bool },
+    /// It asked for a capture of a container; `holds_a_stop` = its stop comes after that.
+    CaptureAsked {
+        host: usize,
+        id: ContainerId,
+        holds_a_stop: bool,
+    },
     /// It posted a call.
     Posted {
         host: usize,

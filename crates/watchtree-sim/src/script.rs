@@ -20,8 +20,10 @@
 //! | `web is unhealthy`, `unhealthy unseen`, `healthy`; `web is touched` | its health check; an event without a change |
 //! | `web hangs`; `the check of web exits 127 WORDS`, `exits 1/127`, `passes`, `times out`, `cannot run: WORDS` | what its check comes to |
 //! | `the shim of web is stopped`, `is killed`, `goes on`; `the end of web is missed` | the process between the daemon and the container |
+//! | `the removal of web hangs`, `fails` | somebody removes it by force, and the engine does not come to the end of it |
 //! | `web comes up 20s late`, `web says no to http :80/ready: WORDS`, `yes to http :80/ready` | what its program answers to probes |
 //! | `probes cannot run: WORDS`, `probes can run` | no container can be probed |
+//! | `captures come 2s late`, `captures never come` | what is captured before a stop |
 //! | `exec is broken: WORDS`, `exec works` | no check of any container can be run |
 //! | `watchdog killed`, `asked to stop`, `told of shutdown`, `started`, `frozen`, `thawed` | the container-watchdog's process |
 //! | `host-watchdog killed`, `power lost for 20s` | in a fleet |
@@ -35,7 +37,7 @@
 //! It acts on a [`Scene`] and knows nothing of right or wrong. A word that it does not know is a panic.
 
 use crate::scene::Scene;
-use crate::state::engine::{CheckResult, Engine, OnSignal, StopTrouble, Verb, Version, load, shim};
+use crate::state::engine::{CheckResult, Engine, OnSignal, StopTrouble, Verb, Version, load, removal, shim};
 use expect_test::Expect;
 use std::time::Duration;
 use watchtree_core::container::io::{ContainerInput, Health, RestartPolicy};
@@ -140,6 +142,10 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
             engine.hang(now, place)
         }),
         ["the", "check", "of", who, result @ ..] => return check(w, who, result),
+        ["the", "removal", "of", who, how] => w.dockerd(|engine, now| {
+            let place = engine.find_name(who).expect("a container");
+            removal::stuck(engine, now, place, *how == "fails")
+        }),
         ["the", "shim", "of", who, now @ ..] => return shim_is(w, who, now),
         ["exec", "is", "broken:", words @ ..] => exec_breaks(w, Some(words.join(" "))),
         ["exec", "works"] => exec_breaks(w, None),
@@ -157,6 +163,8 @@ fn act_on(w: &mut Scene, words: &[&str]) -> bool {
         [who, "says", "yes", "to", asked @ ..] => w.program(who, |it| _ = it.says_no.remove(&asked.join(" "))),
         ["probes", "cannot", "run:", words @ ..] => w.api().probes_fail(Some(words.join(" "))),
         ["probes", "can", "run"] => w.api().probes_fail(None),
+        ["captures", "come", late, "late"] => w.api().captures_come(Some(length(late).as_millis() as u64)),
+        ["captures", "never", "come"] => w.api().captures_come(None),
         [who, "is", "touched"] => w.touch(who),
         ["watchdog", "killed"] => w.kill_agent(),
         ["watchdog", "asked", "to", "stop"] => w.input(ContainerInput::Stop),

@@ -83,7 +83,7 @@ fn memory_is_named_where_it_ended_the_container() {
           by exited, operator_stop
         watchdog killed, web runs out of memory, events lost, watchdog started, 4s:
         exited (137, out of memory), nobody stopped it: start it, restart 1 in a row
-          by exited, out_of_memory, nobody_stopped_it, new_incarnation
+          by exited, out_of_memory, nobody_stopped_it, new_incarnation, captured
     "#]]);
 }
 
@@ -250,19 +250,19 @@ fn an_unhealthy_one_is_found_by_the_list_too() {
     story(&["web"], "web is unhealthy unseen, 12s").tells(expect![[r#"
         0.000  happens  web is unhealthy unseen
         0.007  decided  stop then start web: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.007  done     stop -t 10 web
         0.007  told     web REPAIRING: being stopped, to be started again
-        0.011  seen     web: kill, signal 15
-        0.031  seen     web: stop
-        0.031  done     stop -t 10 web → done
-        0.036  seen     web: die, exit code 143
-        0.036  done     start web
-        0.157  done     start web → done
-        0.158  decided  stop then start web: verifying, a new incarnation was seen
-        0.158  told     web STARTING: started; it must stay up to count as repaired
-        0.160  seen     web: start
-        5.158  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
-        5.158  told     web OK: running
+        0.012  done     stop -t 10 web
+        0.016  seen     web: kill, signal 15
+        0.036  seen     web: stop
+        0.036  done     stop -t 10 web → done
+        0.041  seen     web: die, exit code 143
+        0.041  done     start web
+        0.162  done     start web → done
+        0.163  decided  stop then start web: verifying, a new incarnation was seen
+        0.163  told     web STARTING: started; it must stay up to count as repaired
+        0.165  seen     web: start
+        5.163  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
+        5.163  told     web OK: running
     "#]]);
 }
 

@@ -265,8 +265,8 @@ fn who_is_held_or_well_again_waits_for_a_place_no_more() {
         },
     )
     .tells(expect![[r#"
-        hold b 60s, 65s: 0 long waits, stop -t 90 slow, stop -t 10 c, start slow, start c, stop -t 10 b, start b; slow running OK; b running STARTING; c running OK
-        b is healthy, 65s, b is unhealthy, 5s: 0 long waits, stop -t 90 slow, stop -t 10 c, start slow, stop -t 10 b, start c, start b; slow running OK; b running OK; c running OK
+        hold b 60s, 65s: 0 long waits, stop -t 90 slow, start slow, stop -t 10 c, start c, stop -t 10 b, start b; slow running OK; b running STARTING; c running OK
+        b is healthy, 65s, b is unhealthy, 5s: 0 long waits, stop -t 90 slow, start slow, stop -t 10 c, start c, stop -t 10 b, start b; slow running OK; b running OK; c running OK
     "#]]);
 }
 
@@ -279,32 +279,32 @@ fn a_long_wait_for_a_turn_is_recorded() {
             0.000  happens  slow is unhealthy
             0.003  seen     slow: health_status unhealthy
             0.006  decided  stop then start slow: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            0.006  done     stop -t 90 slow
             0.006  told     slow REPAIRING: being stopped, to be started again
-            0.010  seen     slow: kill, signal 15
+            0.011  done     stop -t 90 slow
+            0.015  seen     slow: kill, signal 15
             0.100  happens  b is unhealthy
             0.103  seen     b: health_status unhealthy
             0.105  told     b REPAIRING: unhealthy: waits for its turn: 1 repairs are under way
             30.105 decided  b: unhealthy: waits for its turn: 1 repairs are under way; in_flight blocked
-            90.010 seen     slow: kill, signal 9
-            90.030 seen     slow: stop
-            90.030 done     stop -t 90 slow → done
-            90.031 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            90.031 done     stop -t 10 b
-            90.035 seen     slow: die, exit code 137
-            90.035 done     start slow
-            90.035 seen     b: kill, signal 15
-            90.055 seen     b: stop
-            90.055 done     stop -t 10 b → done
-            90.060 seen     b: die, exit code 143
-            90.060 done     start b
-            90.156 done     start slow → done
-            90.157 decided  stop then start slow: verifying, a new incarnation was seen
-            90.157 told     slow STARTING: started; it must stay up to count as repaired
-            90.159 seen     slow: start
-            90.181 done     start b → done
-            90.182 decided  stop then start b: verifying, a new incarnation was seen
-            90.182 told     b STARTING: started; it must stay up to count as repaired
-            90.184 seen     b: start
+            90.015 seen     slow: kill, signal 9
+            90.035 seen     slow: stop
+            90.035 done     stop -t 90 slow → done
+            90.036 decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            90.040 seen     slow: die, exit code 137
+            90.040 done     start slow
+            90.041 done     stop -t 10 b
+            90.045 seen     b: kill, signal 15
+            90.065 seen     b: stop
+            90.065 done     stop -t 10 b → done
+            90.070 seen     b: die, exit code 143
+            90.070 done     start b
+            90.161 done     start slow → done
+            90.162 decided  stop then start slow: verifying, a new incarnation was seen
+            90.162 told     slow STARTING: started; it must stay up to count as repaired
+            90.164 seen     slow: start
+            90.191 done     start b → done
+            90.192 decided  stop then start b: verifying, a new incarnation was seen
+            90.192 told     b STARTING: started; it must stay up to count as repaired
+            90.194 seen     b: start
         "#]]);
 }

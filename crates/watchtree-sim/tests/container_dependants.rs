@@ -280,35 +280,35 @@ fn who_is_restarted_with_another_follows_it_once_and_only_where_we_restarted_it(
         0.127  seen     db: start
         1.127  seen     db: health_status healthy
         5.126  decided  stop then start api: db, with which it is restarted, was restarted: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        5.126  done     stop -t 10 api
         5.126  decided  start db: succeeded, a new incarnation has stayed up for 5.00 s, healthy
         5.126  told     api REPAIRING: being stopped, to be started again
         5.126  told     db OK: running, healthy
-        5.130  seen     api: kill, signal 15
-        5.150  seen     api: stop
-        5.150  done     stop -t 10 api → done
-        5.155  seen     api: die, exit code 143
-        5.155  done     start api
-        5.276  done     start api → done
-        5.277  decided  stop then start api: verifying, a new incarnation was seen
-        5.277  told     api STARTING: started; it must stay up to count as repaired
-        5.279  seen     api: start
-        10.277 decided  stop then start api: succeeded, a new incarnation has stayed up for 5.00 s
-        10.277 decided  stop then start web: api, with which it is restarted, was restarted: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        10.277 done     stop -t 10 web
-        10.277 told     api OK: running
-        10.277 told     web REPAIRING: being stopped, to be started again
-        10.281 seen     web: kill, signal 15
-        10.301 seen     web: stop
-        10.301 done     stop -t 10 web → done
-        10.306 seen     web: die, exit code 143
-        10.306 done     start web
-        10.427 done     start web → done
-        10.428 decided  stop then start web: verifying, a new incarnation was seen
-        10.428 told     web STARTING: started; it must stay up to count as repaired
-        10.430 seen     web: start
-        15.428 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
-        15.428 told     web OK: running
+        5.131  done     stop -t 10 api
+        5.135  seen     api: kill, signal 15
+        5.155  seen     api: stop
+        5.155  done     stop -t 10 api → done
+        5.160  seen     api: die, exit code 143
+        5.160  done     start api
+        5.281  done     start api → done
+        5.282  decided  stop then start api: verifying, a new incarnation was seen
+        5.282  told     api STARTING: started; it must stay up to count as repaired
+        5.284  seen     api: start
+        10.282 decided  stop then start api: succeeded, a new incarnation has stayed up for 5.00 s
+        10.282 decided  stop then start web: api, with which it is restarted, was restarted: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        10.282 told     api OK: running
+        10.282 told     web REPAIRING: being stopped, to be started again
+        10.287 done     stop -t 10 web
+        10.291 seen     web: kill, signal 15
+        10.311 seen     web: stop
+        10.311 done     stop -t 10 web → done
+        10.316 seen     web: die, exit code 143
+        10.316 done     start web
+        10.437 done     start web → done
+        10.438 decided  stop then start web: verifying, a new incarnation was seen
+        10.438 told     web STARTING: started; it must stay up to count as repaired
+        10.440 seen     web: start
+        15.438 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
+        15.438 told     web OK: running
     "#]]);
 }
 

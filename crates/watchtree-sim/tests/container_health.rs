@@ -237,34 +237,34 @@ fn what_was_well_and_is_ill_again_is_repaired_before_its_repair_was_verified() {
         0.000  happens  the check of a exits 1
         2.003  seen     a: health_status unhealthy
         2.006  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        2.006  done     stop -t 10 a
         2.006  told     a REPAIRING: being stopped, to be started again
-        2.010  seen     a: kill, signal 15
-        2.030  seen     a: stop
-        2.030  done     stop -t 10 a → done
-        2.035  seen     a: die, exit code 143
-        2.035  done     start a
-        2.156  done     start a → done
-        2.157  decided  stop then start a: verifying, a new incarnation was seen
-        2.157  told     a STARTING: started; it must stay up to count as repaired
-        2.159  seen     a: start
+        2.011  done     stop -t 10 a
+        2.015  seen     a: kill, signal 15
+        2.035  seen     a: stop
+        2.035  done     stop -t 10 a → done
+        2.040  seen     a: die, exit code 143
+        2.040  done     start a
+        2.161  done     start a → done
+        2.162  decided  stop then start a: verifying, a new incarnation was seen
+        2.162  told     a STARTING: started; it must stay up to count as repaired
+        2.164  seen     a: start
         2.500  happens  the check of a passes
-        3.159  seen     a: health_status healthy
+        3.164  seen     a: health_status healthy
         4.000  happens  the check of a exits 1
-        5.159  seen     a: health_status unhealthy
-        5.161  decided  stop then start a: failed, it is unhealthy again
-        5.161  told     a REPAIRING: unhealthy: waits before the next try
-        5.261  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
-        5.261  done     stop -t 10 a
-        5.265  seen     a: kill, signal 15
-        5.285  seen     a: stop
-        5.285  done     stop -t 10 a → done
-        5.290  seen     a: die, exit code 143
-        5.290  done     start a
-        5.411  done     start a → done
-        5.412  decided  stop then start a: verifying, a new incarnation was seen
-        5.412  told     a STARTING: started; it must stay up to count as repaired
-        5.414  seen     a: start
+        5.164  seen     a: health_status unhealthy
+        5.166  decided  stop then start a: failed, it is unhealthy again
+        5.166  told     a REPAIRING: unhealthy: waits before the next try
+        5.266  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
+        5.271  done     stop -t 10 a
+        5.275  seen     a: kill, signal 15
+        5.295  seen     a: stop
+        5.295  done     stop -t 10 a → done
+        5.300  seen     a: die, exit code 143
+        5.300  done     start a
+        5.421  done     start a → done
+        5.422  decided  stop then start a: verifying, a new incarnation was seen
+        5.422  told     a STARTING: started; it must stay up to count as repaired
+        5.424  seen     a: start
     "#]]);
 }
 
@@ -277,64 +277,64 @@ fn a_start_that_never_becomes_well_gets_more_time_and_is_shown_as_ill() {
         0.000  happens  the check of a exits 1
         2.003  seen     a: health_status unhealthy
         2.006  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        2.006  done     stop -t 10 a
         2.006  told     a REPAIRING: being stopped, to be started again
-        2.010  seen     a: kill, signal 15
-        2.030  seen     a: stop
-        2.030  done     stop -t 10 a → done
-        2.035  seen     a: die, exit code 143
-        2.035  done     start a
-        2.156  done     start a → done
-        2.157  decided  stop then start a: verifying, a new incarnation was seen
-        2.157  told     a STARTING: started; it must stay up to count as repaired
-        2.159  seen     a: start
-        4.159  seen     a: health_status unhealthy
-        4.161  told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
-        7.157  decided  stop then start a: failed, it is unhealthy again
-        7.157  told     a REPAIRING: unhealthy: waits before the next try
-        7.257  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
-        7.257  done     stop -t 10 a
-        7.261  seen     a: kill, signal 15
-        7.281  seen     a: stop
-        7.281  done     stop -t 10 a → done
-        7.286  seen     a: die, exit code 143
-        7.286  done     start a
-        7.407  done     start a → done
-        7.408  decided  stop then start a: verifying, a new incarnation was seen
-        7.408  told     a STARTING: started; it must stay up to count as repaired
-        7.410  seen     a: start
-        9.410  seen     a: health_status unhealthy
-        9.412  told     a UNHEALTHY: started, and its health check fails; startup grace: 10 s
-        17.408 decided  stop then start a: failed, it is unhealthy again
-        17.408 told     a REPAIRING: unhealthy: waits before the next try
-        17.608 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 3 in a row
-        17.608 done     stop -t 10 a
-        17.612 seen     a: kill, signal 15
-        17.632 seen     a: stop
-        17.632 done     stop -t 10 a → done
-        17.637 seen     a: die, exit code 143
-        17.637 done     start a
-        17.758 done     start a → done
-        17.759 decided  stop then start a: verifying, a new incarnation was seen
-        17.759 told     a STARTING: started; it must stay up to count as repaired
-        17.761 seen     a: start
-        19.761 seen     a: health_status unhealthy
-        19.763 told     a UNHEALTHY: started, and its health check fails; startup grace: 20 s
-        37.759 decided  stop then start a: failed, it is unhealthy again
-        37.759 told     a REPAIRING: unhealthy: waits before the next try
-        38.159 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 4 in a row
-        38.159 done     stop -t 10 a
-        38.163 seen     a: kill, signal 15
-        38.183 seen     a: stop
-        38.183 done     stop -t 10 a → done
-        38.188 seen     a: die, exit code 143
-        38.188 done     start a
-        38.309 done     start a → done
-        38.310 decided  stop then start a: verifying, a new incarnation was seen
-        38.310 told     a STARTING: started; it must stay up to count as repaired
-        38.312 seen     a: start
-        40.312 seen     a: health_status unhealthy
-        40.314 told     a UNHEALTHY: started, and its health check fails; startup grace: 40 s
+        2.011  done     stop -t 10 a
+        2.015  seen     a: kill, signal 15
+        2.035  seen     a: stop
+        2.035  done     stop -t 10 a → done
+        2.040  seen     a: die, exit code 143
+        2.040  done     start a
+        2.161  done     start a → done
+        2.162  decided  stop then start a: verifying, a new incarnation was seen
+        2.162  told     a STARTING: started; it must stay up to count as repaired
+        2.164  seen     a: start
+        4.164  seen     a: health_status unhealthy
+        4.166  told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
+        7.162  decided  stop then start a: failed, it is unhealthy again
+        7.162  told     a REPAIRING: unhealthy: waits before the next try
+        7.262  decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 2 in a row
+        7.267  done     stop -t 10 a
+        7.271  seen     a: kill, signal 15
+        7.291  seen     a: stop
+        7.291  done     stop -t 10 a → done
+        7.296  seen     a: die, exit code 143
+        7.296  done     start a
+        7.417  done     start a → done
+        7.418  decided  stop then start a: verifying, a new incarnation was seen
+        7.418  told     a STARTING: started; it must stay up to count as repaired
+        7.420  seen     a: start
+        9.420  seen     a: health_status unhealthy
+        9.422  told     a UNHEALTHY: started, and its health check fails; startup grace: 10 s
+        17.418 decided  stop then start a: failed, it is unhealthy again
+        17.418 told     a REPAIRING: unhealthy: waits before the next try
+        17.618 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 3 in a row
+        17.623 done     stop -t 10 a
+        17.627 seen     a: kill, signal 15
+        17.647 seen     a: stop
+        17.647 done     stop -t 10 a → done
+        17.652 seen     a: die, exit code 143
+        17.652 done     start a
+        17.773 done     start a → done
+        17.774 decided  stop then start a: verifying, a new incarnation was seen
+        17.774 told     a STARTING: started; it must stay up to count as repaired
+        17.776 seen     a: start
+        19.776 seen     a: health_status unhealthy
+        19.778 told     a UNHEALTHY: started, and its health check fails; startup grace: 20 s
+        37.774 decided  stop then start a: failed, it is unhealthy again
+        37.774 told     a REPAIRING: unhealthy: waits before the next try
+        38.174 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 4 in a row
+        38.179 done     stop -t 10 a
+        38.183 seen     a: kill, signal 15
+        38.203 seen     a: stop
+        38.203 done     stop -t 10 a → done
+        38.208 seen     a: die, exit code 143
+        38.208 done     start a
+        38.329 done     start a → done
+        38.330 decided  stop then start a: verifying, a new incarnation was seen
+        38.330 told     a STARTING: started; it must stay up to count as repaired
+        38.332 seen     a: start
+        40.332 seen     a: health_status unhealthy
+        40.334 told     a UNHEALTHY: started, and its health check fails; startup grace: 40 s
     "#]]);
 }
 

@@ -9,7 +9,7 @@ use watchtree_core::order::Verb;
 use watchtree_core::time::Duration;
 use watchtree_core::verdict::State;
 use watchtree_sim::scene::Scene;
-use watchtree_sim::script::{Script, outcomes};
+use watchtree_sim::script::{Script, outcomes, story};
 use watchtree_sim::state::engine::{Check, CheckResult, Spec};
 
 #[test]
@@ -435,4 +435,47 @@ fn what_the_shutdown_of_the_machine_stopped_is_started_after_it() {
     w.does("watchdog killed").forge_flag("a", false);
     let started = w.does("events lost, 8s, watchdog started, 10s").outcome();
     expect!["no call; a exited UNWATCHED, then start a; a running OK"].assert_eq(&format!("{stopped}, then {started}"));
+}
+
+#[test]
+fn a_loop_of_ends_for_memory_is_told_by_its_cause_and_restarted_all_the_same() {
+    let end = "web runs out of memory, 30s";
+    story(&["web"], &[end; 3].join(", ")).tells(expect![[r#"
+        0.000  happens  web runs out of memory
+        0.003  seen     web: oom
+        0.003  seen     web: die, exit code 137
+        0.003  decided  start web: exited (137, out of memory), nobody stopped it: start it, restart 1 in a row
+        0.003  done     start web
+        0.003  told     web REPAIRING: being started
+        0.124  done     start web → done
+        0.126  decided  start web: verifying, a new incarnation was seen
+        0.126  told     web STARTING: started; it must stay up to count as repaired
+        0.127  seen     web: start
+        5.126  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        5.126  told     web OK: running
+        30.000 happens  web runs out of memory
+        30.003 seen     web: oom
+        30.003 seen     web: die, exit code 137
+        30.003 told     web REPAIRING: exited (137, out of memory): restart 2 of 12 in 0.07 s
+        30.081 decided  start web: exited (137, out of memory), nobody stopped it: start it, restart 2 in a row
+        30.081 done     start web
+        30.202 done     start web → done
+        30.205 seen     web: start
+        30.207 decided  start web: verifying, a new incarnation was seen
+        30.207 told     web STARTING: started; it must stay up to count as repaired
+        35.205 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        35.205 told     web OK: running
+        60.000 happens  web runs out of memory
+        60.003 seen     web: oom
+        60.003 seen     web: die, exit code 137
+        60.003 told     web REPAIRING: exited (137, out of memory, 3 times within 600 s: it needs more memory than there is, and it has no limit of its own): restart 3 of 12 in 0.17 s
+        60.176 decided  start web: exited (137, out of memory, 3 times within 600 s: it needs more memory than there is, and it has no limit of its own), nobody stopped it: start it, restart 3 in a row
+        60.176 done     start web
+        60.297 done     start web → done
+        60.300 seen     web: start
+        60.302 decided  start web: verifying, a new incarnation was seen
+        60.302 told     web STARTING: started; it must stay up to count as repaired
+        65.300 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
+        65.300 told     web OK: running
+    "#]]);
 }

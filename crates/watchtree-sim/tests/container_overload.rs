@@ -30,40 +30,40 @@ fn two_whose_checks_time_out_on_an_overloaded_machine_have_one_cause() {
         4.006  told     a UNHEALTHY: unhealthy: 2 of 2 turned unhealthy at once, and tasks wait for cpu 76.2 % of the time: one cause, and not theirs; one is tried in 30 s
         4.006  told     b UNHEALTHY: unhealthy: 2 of 2 turned unhealthy at once, and tasks wait for cpu 76.2 % of the time: one cause, and not theirs; one is tried in 30 s
         34.006 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        34.006 done     stop -t 10 a
         34.006 told     a REPAIRING: being stopped, to be started again
-        34.010 seen     a: kill, signal 15
-        34.030 seen     a: stop
-        34.030 done     stop -t 10 a → done
-        34.035 seen     a: die, exit code 143
-        34.035 done     start a
-        34.156 done     start a → done
-        34.157 decided  stop then start a: verifying, a new incarnation was seen
-        34.157 told     a STARTING: started; it must stay up to count as repaired
-        34.159 seen     a: start
-        38.159 seen     a: health_status unhealthy
-        38.161 told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
-        39.157 decided  stop then start a: failed, it is unhealthy again
-        39.157 decided  a: unhealthy: 2 of 2 turned unhealthy at once, and tasks wait for cpu 76.2 % of the time: one cause, and not theirs; restarting one did not help: the next is tried in 60 s; level blocked
-        99.157 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        99.157 done     stop -t 10 a
-        99.157 told     a REPAIRING: being stopped, to be started again
-        99.161 seen     a: kill, signal 15
-        99.181 seen     a: stop
-        99.181 done     stop -t 10 a → done
-        99.186 seen     a: die, exit code 143
-        99.186 done     start a
-        99.307 done     start a → done
-        99.308 decided  stop then start a: verifying, a new incarnation was seen
-        99.308 told     a STARTING: started; it must stay up to count as repaired
-        99.310 seen     a: start
+        34.011 done     stop -t 10 a
+        34.015 seen     a: kill, signal 15
+        34.035 seen     a: stop
+        34.035 done     stop -t 10 a → done
+        34.040 seen     a: die, exit code 143
+        34.040 done     start a
+        34.161 done     start a → done
+        34.162 decided  stop then start a: verifying, a new incarnation was seen
+        34.162 told     a STARTING: started; it must stay up to count as repaired
+        34.164 seen     a: start
+        38.164 seen     a: health_status unhealthy
+        38.166 told     a UNHEALTHY: started, and its health check fails; startup grace: 5.00 s
+        39.162 decided  stop then start a: failed, it is unhealthy again
+        39.162 decided  a: unhealthy: 2 of 2 turned unhealthy at once, and tasks wait for cpu 76.2 % of the time: one cause, and not theirs; restarting one did not help: the next is tried in 60 s; level blocked
+        99.162 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+        99.162 told     a REPAIRING: being stopped, to be started again
+        99.167 done     stop -t 10 a
+        99.171 seen     a: kill, signal 15
+        99.191 seen     a: stop
+        99.191 done     stop -t 10 a → done
+        99.196 seen     a: die, exit code 143
+        99.196 done     start a
+        99.317 done     start a → done
+        99.318 decided  stop then start a: verifying, a new incarnation was seen
+        99.318 told     a STARTING: started; it must stay up to count as repaired
+        99.320 seen     a: start
         100.000 happens  machine is idle
-        101.310 seen     a: health_status healthy
+        101.320 seen     a: health_status healthy
         102.003 seen     b: health_status healthy
         102.003 told     b OK: running, healthy
-        104.308 decided  stop then start a: succeeded, a new incarnation has stayed up for 5.00 s, healthy
-        104.308 told     a OK: running, healthy
-        104.308 told     h1/docker is gone
+        104.318 decided  stop then start a: succeeded, a new incarnation has stayed up for 5.00 s, healthy
+        104.318 told     a OK: running, healthy
+        104.318 told     h1/docker is gone
     "#]]);
 }
 

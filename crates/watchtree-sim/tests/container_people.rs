@@ -201,20 +201,20 @@ fn a_retry_waives_the_long_wait_after_a_signal_and_not_the_short_one() {
         2.000  decided  a: unhealthy: somebody sent it a stop signal, and it may be ending as it should; operator_intent blocked
         2.000  told     the person: carried out; the budget of 1 subject(s) was given back; trying now
         12.003 decided  stop then start a: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row; operator_intent waived: somebody sent it a stop signal, and it may be ending as it should; waived by a test
-        12.003 done     stop -t 10 a
         12.003 told     a REPAIRING: being stopped, to be started again
-        12.007 seen     a: kill, signal 15
-        22.007 seen     a: kill, signal 9
-        22.027 seen     a: stop
-        22.027 done     stop -t 10 a → done
-        22.032 seen     a: die, exit code 137
-        22.032 done     start a
-        22.153 done     start a → done
-        22.154 decided  stop then start a: verifying, a new incarnation was seen
-        22.154 told     a STARTING: started; it must stay up to count as repaired
-        22.156 seen     a: start
-        27.154 decided  stop then start a: succeeded, a new incarnation has stayed up for 5.00 s
-        27.154 told     a OK: running
+        12.008 done     stop -t 10 a
+        12.012 seen     a: kill, signal 15
+        22.012 seen     a: kill, signal 9
+        22.032 seen     a: stop
+        22.032 done     stop -t 10 a → done
+        22.037 seen     a: die, exit code 137
+        22.037 done     start a
+        22.158 done     start a → done
+        22.159 decided  stop then start a: verifying, a new incarnation was seen
+        22.159 told     a STARTING: started; it must stay up to count as repaired
+        22.161 seen     a: start
+        27.159 decided  stop then start a: succeeded, a new incarnation has stayed up for 5.00 s
+        27.159 told     a OK: running
     "#]]);
 }
 
@@ -251,5 +251,30 @@ fn our_own_stop_is_no_persons_after_a_refused_start_and_our_death() {
         exit 143 | exit 0 after a stop event | exit 143, unless-stopped:
         stop -t 10 a, start a, start a, start a; a running OK
         docker stop: no call; a exited STOPPED
+    "#]]);
+}
+
+#[test]
+fn a_removal_that_does_not_end_is_told_with_the_command_and_nothing_is_started() {
+    let script = "the removal of web hangs, 2m, docker rm -f web, 1m";
+    story(&["web"], script).tells(expect![[r#"
+        0.000  happens  the removal of web hangs
+        0.003  seen     web: kill, signal 9
+        0.003  seen     web: die, exit code 137
+        0.003  told     web SUSPECT: exited (137); finding out whether its engine is going down
+        0.005  told     web STOPPED: it is being removed
+        60.005 told     web DOWN: its removal is stuck: the engine says that it is being removed, for more than 60 s; it starts no more, and holds its name: docker rm -f web
+        120.000 happens  docker rm -f web
+        120.003 seen     web: destroy
+        120.003 told     web UNKNOWN: its container was removed; a successor may come
+        125.003 told     web is gone
+    "#]]);
+    story(&["web"], "the removal of web fails, 2m").tells(expect![[r#"
+        0.000  happens  the removal of web fails
+        0.003  seen     web: kill, signal 9
+        0.003  seen     web: die, exit code 137
+        0.003  told     web SUSPECT: exited (137); finding out whether its engine is going down
+        0.005  told     web STOPPED: it is being removed
+        60.005 told     web DOWN: its removal failed: the engine says that it is dead, for more than 60 s; it starts no more, and holds its name: docker rm -f web
     "#]]);
 }

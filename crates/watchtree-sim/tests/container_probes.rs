@@ -45,20 +45,20 @@ fn a_hang_is_seen_by_three_silences_and_healed() {
     web(&[LIVENESS]).does("web hangs, 10s").tells(expect![[r#"
         0.000  happens  web hangs
         0.873  decided  stop then start web: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.873  done     stop -t 1 web
         0.873  told     web REPAIRING: being stopped, to be started again
-        0.877  seen     web: kill, signal 15
-        1.877  seen     web: kill, signal 9
-        1.897  seen     web: stop
-        1.897  done     stop -t 1 web → done
-        1.902  seen     web: die, exit code 137
-        1.902  done     start web
-        2.023  done     start web → done
-        2.024  decided  stop then start web: verifying, a new incarnation was seen
-        2.024  told     web STARTING: started; it must stay up to count as repaired
-        2.026  seen     web: start
-        7.024  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
-        7.024  told     web OK: running, healthy
+        0.878  done     stop -t 1 web
+        0.882  seen     web: kill, signal 15
+        1.882  seen     web: kill, signal 9
+        1.902  seen     web: stop
+        1.902  done     stop -t 1 web → done
+        1.907  seen     web: die, exit code 137
+        1.907  done     start web
+        2.028  done     start web → done
+        2.029  decided  stop then start web: verifying, a new incarnation was seen
+        2.029  told     web STARTING: started; it must stay up to count as repaired
+        2.031  seen     web: start
+        7.029  decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
+        7.029  told     web OK: running, healthy
     "#]]);
 }
 
@@ -73,20 +73,20 @@ fn what_cannot_be_probed_is_told_and_left_alone() {
             120.000 happens  web hangs
             240.000 happens  probes can run
             240.872 decided  stop then start web: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            240.872 done     stop -t 1 web
             240.872 told     web REPAIRING: being stopped, to be started again
-            240.876 seen     web: kill, signal 15
-            241.876 seen     web: kill, signal 9
-            241.896 seen     web: stop
-            241.896 done     stop -t 1 web → done
-            241.901 seen     web: die, exit code 137
-            241.901 done     start web
-            242.022 done     start web → done
-            242.023 decided  stop then start web: verifying, a new incarnation was seen
-            242.023 told     web STARTING: started; it must stay up to count as repaired
-            242.025 seen     web: start
-            247.023 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
-            247.023 told     web OK: running, healthy
+            240.877 done     stop -t 1 web
+            240.881 seen     web: kill, signal 15
+            241.881 seen     web: kill, signal 9
+            241.901 seen     web: stop
+            241.901 done     stop -t 1 web → done
+            241.906 seen     web: die, exit code 137
+            241.906 done     start web
+            242.027 done     start web → done
+            242.028 decided  stop then start web: verifying, a new incarnation was seen
+            242.028 told     web STARTING: started; it must stay up to count as repaired
+            242.030 seen     web: start
+            247.028 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
+            247.028 told     web OK: running, healthy
         "#]]);
 }
 
@@ -134,29 +134,29 @@ fn a_slow_start_is_waited_for_and_one_that_never_comes_up_is_ill() {
         29.248 decided  start web: failed, it is unhealthy again
         29.248 told     web REPAIRING: its startup probe fails: waits before the next try
         29.348 decided  stop then start web: its startup probe fails: stop it, inspect whether a person interferes, start it, restart 2 in a row
-        29.348 done     stop -t 1 web
-        29.352 seen     web: kill, signal 15
-        29.372 seen     web: stop
-        29.372 done     stop -t 1 web → done
-        29.377 seen     web: die, exit code 143
-        29.377 done     start web
-        29.498 done     start web → done
-        29.499 decided  stop then start web: verifying, a new incarnation was seen
-        29.499 told     web STARTING: started; it must stay up to count as repaired
-        29.501 seen     web: start
-        58.621 decided  stop then start web: failed, it is unhealthy again
-        58.621 told     web REPAIRING: its startup probe fails: waits before the next try
-        58.821 decided  stop then start web: its startup probe fails: stop it, inspect whether a person interferes, start it, restart 3 in a row
-        58.821 done     stop -t 1 web
-        58.825 seen     web: kill, signal 15
-        58.845 seen     web: stop
-        58.845 done     stop -t 1 web → done
-        58.850 seen     web: die, exit code 143
-        58.850 done     start web
-        58.971 done     start web → done
-        58.972 decided  stop then start web: verifying, a new incarnation was seen
-        58.972 told     web STARTING: started; it must stay up to count as repaired
-        58.974 seen     web: start
+        29.353 done     stop -t 1 web
+        29.357 seen     web: kill, signal 15
+        29.377 seen     web: stop
+        29.377 done     stop -t 1 web → done
+        29.382 seen     web: die, exit code 143
+        29.382 done     start web
+        29.503 done     start web → done
+        29.504 decided  stop then start web: verifying, a new incarnation was seen
+        29.504 told     web STARTING: started; it must stay up to count as repaired
+        29.506 seen     web: start
+        58.626 decided  stop then start web: failed, it is unhealthy again
+        58.626 told     web REPAIRING: its startup probe fails: waits before the next try
+        58.826 decided  stop then start web: its startup probe fails: stop it, inspect whether a person interferes, start it, restart 3 in a row
+        58.831 done     stop -t 1 web
+        58.835 seen     web: kill, signal 15
+        58.855 seen     web: stop
+        58.855 done     stop -t 1 web → done
+        58.860 seen     web: die, exit code 143
+        58.860 done     start web
+        58.981 done     start web → done
+        58.982 decided  stop then start web: verifying, a new incarnation was seen
+        58.982 told     web STARTING: started; it must stay up to count as repaired
+        58.984 seen     web: start
     "#]]);
 }
 
@@ -171,54 +171,54 @@ fn many_that_fail_at_once_have_one_cause() {
         0.000  happens  c says no to http :80/healthz: status 500
         0.000  happens  d says no to http :80/healthz: status 500
         0.516  decided  stop then start a: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.516  done     stop -t 1 a
         0.516  told     a REPAIRING: being stopped, to be started again
-        0.520  seen     a: kill, signal 15
-        0.540  seen     a: stop
-        0.540  done     stop -t 1 a → done
-        0.545  seen     a: die, exit code 143
-        0.545  done     start a
+        0.521  done     stop -t 1 a
+        0.525  seen     a: kill, signal 15
+        0.545  seen     a: stop
+        0.545  done     stop -t 1 a → done
+        0.550  seen     a: die, exit code 143
+        0.550  done     start a
         0.554  decided  stop then start d: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.554  done     stop -t 1 d
         0.554  told     d REPAIRING: being stopped, to be started again
-        0.558  seen     d: kill, signal 15
+        0.559  done     stop -t 1 d
+        0.563  seen     d: kill, signal 15
         0.571  decided  escalate h1/docker: 3 of 4 turned unhealthy at once: one cause, and not theirs: a person is needed; they are restarted one at a time, while that helps; level blocked
         0.571  told     h1/docker UNHEALTHY: 3 of 4 turned unhealthy at once: one cause, and not theirs
         0.572  decided  stop then start b: its liveness probe fails: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        0.572  done     stop -t 1 b
         0.572  told     b REPAIRING: being stopped, to be started again
-        0.576  seen     b: kill, signal 15
-        0.578  seen     d: stop
-        0.578  done     stop -t 1 d → done
-        0.583  seen     d: die, exit code 143
-        0.583  done     start d
-        0.596  seen     b: stop
-        0.596  done     stop -t 1 b → done
-        0.601  seen     b: die, exit code 143
-        0.601  done     start b
+        0.577  done     stop -t 1 b
+        0.581  seen     b: kill, signal 15
+        0.583  seen     d: stop
+        0.583  done     stop -t 1 d → done
+        0.588  seen     d: die, exit code 143
+        0.588  done     start d
+        0.601  seen     b: stop
+        0.601  done     stop -t 1 b → done
+        0.606  seen     b: die, exit code 143
+        0.606  done     start b
         0.618  told     c UNHEALTHY: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; h1/docker/b is tried first
-        0.666  done     start a → done
-        0.667  decided  stop then start a: verifying, a new incarnation was seen
-        0.667  told     a STARTING: started; it must stay up to count as repaired
-        0.669  seen     a: start
-        0.704  done     start d → done
-        0.705  decided  stop then start d: verifying, a new incarnation was seen
-        0.705  told     d STARTING: started; it must stay up to count as repaired
-        0.707  seen     d: start
-        0.722  done     start b → done
-        0.723  decided  stop then start b: verifying, a new incarnation was seen
-        0.723  told     b STARTING: started; it must stay up to count as repaired
-        0.725  seen     b: start
-        1.180  told     a UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        1.257  told     d UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        1.292  told     b UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
-        5.667  decided  stop then start a: failed, it is unhealthy again
-        5.705  decided  stop then start d: failed, it is unhealthy again
-        5.723  decided  stop then start b: failed, it is unhealthy again
-        5.723  decided  b: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.723  decided  a: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.723  decided  c: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
-        5.723  decided  d: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        0.671  done     start a → done
+        0.672  decided  stop then start a: verifying, a new incarnation was seen
+        0.672  told     a STARTING: started; it must stay up to count as repaired
+        0.674  seen     a: start
+        0.709  done     start d → done
+        0.710  decided  stop then start d: verifying, a new incarnation was seen
+        0.710  told     d STARTING: started; it must stay up to count as repaired
+        0.712  seen     d: start
+        0.727  done     start b → done
+        0.728  decided  stop then start b: verifying, a new incarnation was seen
+        0.728  told     b STARTING: started; it must stay up to count as repaired
+        0.730  seen     b: start
+        1.185  told     a UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        1.262  told     d UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        1.297  told     b UNHEALTHY: started, and its liveness probe fails; startup grace: 5.00 s
+        5.672  decided  stop then start a: failed, it is unhealthy again
+        5.710  decided  stop then start d: failed, it is unhealthy again
+        5.728  decided  stop then start b: failed, it is unhealthy again
+        5.728  decided  b: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.728  decided  a: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.728  decided  c: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
+        5.728  decided  d: its liveness probe fails: 4 of 4 turned unhealthy at once: one cause, and not theirs; restarting one did not help: the next is tried in 240 s; level blocked
     "#]]);
 }
 

@@ -121,45 +121,45 @@ fn a_filter_that_lets_no_call_through_is_a_condition_of_the_watchdog() {
             0.005  told     a DOWN: exited (1): this watchdog may not POST /containers/ID/start: let the filter of the engine's socket allow it: the engine refused the start (403): Forbidden; tried again every 30 s or sooner
             0.005  told     watchdog degraded, access: this watchdog may not POST /containers/ID/(start|stop): let the filter of the engine's socket allow it
             0.006  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            0.006  done     stop -t 10 b
             0.006  told     b REPAIRING: being stopped, to be started again
-            0.007  done     stop -t 10 b → refused, 403 Forbidden
-            0.008  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
-            0.008  told     b UNHEALTHY: unhealthy: this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden; tried again every 30 s or sooner
+            0.011  done     stop -t 10 b
+            0.012  done     stop -t 10 b → refused, 403 Forbidden
+            0.013  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
+            0.013  told     b UNHEALTHY: unhealthy: this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden; tried again every 30 s or sooner
             1.005  decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
             1.005  done     start a
             1.006  done     start a → refused, 403 Forbidden
             1.007  decided  start a: failed, this watchdog may not POST /containers/ID/start: let the filter of the engine's socket allow it: the engine refused the start (403): Forbidden
-            1.008  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            1.008  done     stop -t 10 b
-            1.009  done     stop -t 10 b → refused, 403 Forbidden
-            1.010  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
+            1.013  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            1.018  done     stop -t 10 b
+            1.019  done     stop -t 10 b → refused, 403 Forbidden
+            1.020  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
             3.007  decided  start a: exited (1), nobody stopped it: start it, restart 1 in a row
             3.007  done     start a
             3.008  done     start a → refused, 403 Forbidden
             3.009  decided  start a: failed, this watchdog may not POST /containers/ID/start: let the filter of the engine's socket allow it: the engine refused the start (403): Forbidden
-            3.010  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            3.010  done     stop -t 10 b
-            3.011  done     stop -t 10 b → refused, 403 Forbidden
-            3.012  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
+            3.020  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            3.025  done     stop -t 10 b
+            3.026  done     stop -t 10 b → refused, 403 Forbidden
+            3.027  decided  stop then start b: failed, this watchdog may not POST /containers/ID/stop: let the filter of the engine's socket allow it: the stop was refused (403): Forbidden
             4.000  happens  docker start a
             4.123  seen     a: start
             4.125  told     a OK: running
             6.000  happens  calls allowed
-            8.012  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-            8.012  done     stop -t 10 b
-            8.016  seen     b: kill, signal 15
-            8.036  seen     b: stop
-            8.036  done     stop -t 10 b → done
-            8.037  told     watchdog no longer degraded, access
-            8.041  seen     b: die, exit code 143
-            8.041  done     start b
-            8.162  done     start b → done
-            8.163  decided  stop then start b: verifying, a new incarnation was seen
-            8.163  told     b STARTING: started; it must stay up to count as repaired
-            8.165  seen     b: start
-            13.163 decided  stop then start b: succeeded, a new incarnation has stayed up for 5.00 s
-            13.163 told     b OK: running
+            8.027  decided  stop then start b: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
+            8.032  done     stop -t 10 b
+            8.036  seen     b: kill, signal 15
+            8.056  seen     b: stop
+            8.056  done     stop -t 10 b → done
+            8.057  told     watchdog no longer degraded, access
+            8.061  seen     b: die, exit code 143
+            8.061  done     start b
+            8.182  done     start b → done
+            8.183  decided  stop then start b: verifying, a new incarnation was seen
+            8.183  told     b STARTING: started; it must stay up to count as repaired
+            8.185  seen     b: start
+            13.183 decided  stop then start b: succeeded, a new incarnation has stayed up for 5.00 s
+            13.183 told     b OK: running
         "#]]);
 }
 

@@ -18,22 +18,22 @@ fn a_stopped_shim_holds_our_stop_and_is_killed() {
         0.000  happens  the shim of web is stopped
         4.003  seen     web: health_status unhealthy
         4.006  decided  stop then start web: unhealthy: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        4.006  done     stop -t 10 web
         4.006  told     web REPAIRING: being stopped, to be started again
+        4.011  done     stop -t 10 web
         10.006 told     watchdog degraded, engine: the engine did not answer in time
         15.004 told     watchdog no longer degraded, engine
-        17.008 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
-        17.008 done     stop -t 10 web → it was so
-        17.011 seen     web: die, exit code 255
-        17.011 done     start web
-        17.011 decided  kill shim web: succeeded, its container has ended
-        17.132 done     start web → done
-        17.135 seen     web: start
+        17.013 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
+        17.013 done     stop -t 10 web → it was so
+        17.016 seen     web: die, exit code 255
+        17.016 done     start web
+        17.016 decided  kill shim web: succeeded, its container has ended
+        17.137 done     start web → done
+        17.140 seen     web: start
         17.148 decided  stop then start web: verifying, a new incarnation was seen
         17.148 told     web STARTING: started; it must stay up to count as repaired
-        18.135 seen     web: health_status healthy
-        22.135 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
-        22.135 told     web OK: running, healthy
+        18.140 seen     web: health_status healthy
+        22.140 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s, healthy
+        22.140 told     web OK: running, healthy
     "#]]);
 }
 
@@ -44,23 +44,23 @@ fn an_end_that_the_engine_does_not_see_is_cured_by_a_stop() {
         0.000  happens  web exits 1
         7.003  told     web SUSPECT: its process has ended, and the engine says that it runs
         12.002 decided  stop then start web: its process has ended, and the engine says that it runs: stop it, inspect whether a person interferes, start it, restart 1 in a row
-        12.002 done     stop -t 10 web
         12.002 told     web REPAIRING: being stopped, to be started again
+        12.007 done     stop -t 10 web
         20.003 told     watchdog degraded, engine: the engine did not answer in time
         20.004 told     watchdog no longer degraded, engine
-        25.004 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
-        25.004 done     stop -t 10 web → it was so
         25.006 told     watchdog degraded, engine: the engine did not answer in time
-        25.007 seen     web: die, exit code 255
-        25.007 done     start web
-        25.007 decided  kill shim web: succeeded, its container has ended
-        25.128 done     start web → done
-        25.131 seen     web: start
-        25.133 decided  stop then start web: verifying, a new incarnation was seen
-        25.133 told     web STARTING: started; it must stay up to count as repaired
+        25.009 decided  kill shim web: its shim, process 1048677, is stopped and holds our stop: kill it, the container ends with it
+        25.009 done     stop -t 10 web → it was so
+        25.012 seen     web: die, exit code 255
+        25.012 done     start web
+        25.012 decided  kill shim web: succeeded, its container has ended
+        25.133 done     start web → done
+        25.134 decided  stop then start web: verifying, a new incarnation was seen
+        25.134 told     web STARTING: started; it must stay up to count as repaired
+        25.136 seen     web: start
         30.004 told     watchdog no longer degraded, engine
-        30.131 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
-        30.131 told     web OK: running
+        30.134 decided  stop then start web: succeeded, a new incarnation has stayed up for 5.00 s
+        30.134 told     web OK: running
     "#]]);
 }
 

@@ -38,7 +38,7 @@ fn a_crash_is_healed_here_and_told_there() {
         0.137  told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
         5.127  decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
         5.127  told     web OK: running
-        5.130  told     manager: h1/docker/web OK: running
+        5.132  told     manager: h1/docker/web OK: running
     "#]]);
 }
 
@@ -79,10 +79,10 @@ fn a_host_without_power_is_unreachable_and_comes_back() {
             21.740 decided  start web: verifying, a new incarnation was seen
             21.740 told     web STARTING: started; it must stay up to count as repaired
             21.746 told     manager: h1/docker/web STARTING: started; it must stay up to count as repaired
-            22.316 told     manager: h1/docker OK: answers
+            22.307 told     manager: h1/docker OK: answers
             26.738 decided  start web: succeeded, a new incarnation has stayed up for 5.00 s
             26.738 told     web OK: running
-            26.739 told     manager: h1/docker/web OK: running
+            26.742 told     manager: h1/docker/web OK: running
         "#]]);
 }
 

@@ -55,5 +55,6 @@ rules! {
     engine_left_alone is broken by ContainerdSaidIll
     no_wave is broken by LoadHidden
     parents_first is broken by DependenciesHidden
+    capture_delays_none is broken by CaptureAwaited
     converges is broken by ReportsLost
 }

@@ -1,6 +1,6 @@
 //! The healer alone on a real engine: what it heals, how fast, and where it stops.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::time::{Duration, Instant};
 use watchtree_e2e::healer::Healer;
 use watchtree_e2e::real_engine::{Tape, Victim, docker, may_kill_init, there_is_one};
@@ -134,7 +134,30 @@ fn a_hang_and_an_illness_are_healed() -> Result<()> {
         ensure!(tape.count(victim, "start") == 1, "{:?}", tape.actions(victim));
         // `/restart` would let a person's stop lose: it is never used.
         ensure!(tape.count(victim, "restart") == 0, "{:?}", tape.actions(victim));
+        was_captured(&healer, &victim.name)?;
     }
+    Ok(())
+}
+
+/// What the restart of that container destroyed is told by its record, and kept in the file that this names.
+fn was_captured(healer: &Healer, name: &str) -> Result<()> {
+    let body = healer.explain(&format!("h1/docker/{name}"))?;
+    let decisions = body["decisions"].as_array().context("decisions")?;
+    let facts = decisions.iter().filter_map(|it| it["evidence"].as_array()).flatten();
+    let fact = facts.into_iter().find(|it| it["kind"] == "captured");
+    let fact = fact
+        .and_then(|it| it["detail"].as_str())
+        .with_context(|| body.to_string())?;
+    println!("{name}: {fact}");
+    let (figures, file) = fact.split_once(": capture ").context("no file")?;
+    ensure!(
+        figures.contains("1 processes, memory ") && figures.contains(", pids "),
+        "{fact}"
+    );
+    let file = healer.folder().join("state/container-docker/captures").join(file);
+    let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    println!("{text}");
+    ensure!(text.contains(" log lines:"), "{text}");
     Ok(())
 }
 

@@ -187,11 +187,11 @@ impl ContainerAgent {
                 }
                 self.fleet.on_performed(now, ticket, result, &mut self.out);
             }
-            ContainerInput::Probed { run, answer } => self.fleet.on_probed(now, run, answer, &mut self.out),
-            ContainerInput::JournalHealth { state } => {
-                let state = state.map(|()| "the journal is in order again".to_string());
-                self.condition("journal", state);
+            ContainerInput::Captured { id, asked, captured } => {
+                self.fleet.on_captured(now, &id, (asked, &captured), &mut self.out);
             }
+            ContainerInput::Probed { run, answer } => self.fleet.on_probed(now, run, answer, &mut self.out),
+            ContainerInput::JournalHealth { state } => self.condition("journal", words::journal(state)),
             ContainerInput::Link(input) => self.frontend.handle(now, input),
             ContainerInput::Order(input) => self.on_order(now, &input),
             ContainerInput::OrderRefused(answer) => self.order_refused(now, answer),

@@ -1,5 +1,5 @@
-//! Calls that are not let through to the engine, a condition of our access to it: whose calls were denied and have not gone through
-//! since. Knows no repair.
+//! Calls that the engine refuses for a cause that is no container's: a filter before its socket, a disk that is full. A condition of this
+//! watchdog: whose calls were refused for it and have not gone through since. Knows no repair.
 
 use super::io::{EngineError, Performed};
 use super::refused_call;
@@ -7,11 +7,39 @@ use crate::subject::SubjectId;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 
-/// See the module's text. As many as there are subjects at the most.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DeniedCalls(BTreeSet<SubjectId>);
+/// Of one cause; see the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct DeniedCalls {
+    /// What the condition is about.
+    about: &'static str,
+    /// The cause in words, if that answer is of it.
+    reads: fn(&EngineError) -> Option<String>,
+    /// What is said when it is over.
+    over: &'static str,
+    /// As many as there are subjects at the most.
+    subjects: BTreeSet<SubjectId>,
+}
 
 impl DeniedCalls {
+    /// Both causes that are known.
+    pub(crate) fn all() -> [Self; 2] {
+        let of = |about, reads, over| Self {
+            about,
+            reads,
+            over,
+            subjects: BTreeSet::new(),
+        };
+        [
+            of("access", refused_call::denied, "calls go through to the engine"),
+            of("disk", refused_call::disk_full, "the engine has room on its disk again"),
+        ]
+    }
+
+    /// What the condition is about.
+    pub(crate) fn about(&self) -> &'static str {
+        self.about
+    }
+
     /// A call of that subject was answered. Returns the condition, where the answer tells of it.
     pub(crate) fn answered(
         &mut self,
@@ -20,9 +48,9 @@ impl DeniedCalls {
     ) -> Option<Result<String, String>> {
         let caller = caller?;
         match result {
-            Err(error @ EngineError::Refused { .. }) => match refused_call::denied(error) {
+            Err(error @ EngineError::Refused { .. }) => match (self.reads)(error) {
                 Some(why) => {
-                    self.0.insert(caller.clone());
+                    self.subjects.insert(caller.clone());
                     Some(Err(why))
                 }
                 None => self.let_through(caller),
@@ -34,8 +62,8 @@ impl DeniedCalls {
 
     /// Its calls go through, or it wants none any more. Returns the condition, if nobody else is denied.
     pub(crate) fn let_through(&mut self, subject: &SubjectId) -> Option<Result<String, String>> {
-        let was_last = self.0.remove(subject) && self.0.is_empty();
-        was_last.then(|| Ok("calls go through to the engine".to_string()))
+        let was_last = self.subjects.remove(subject) && self.subjects.is_empty();
+        was_last.then(|| Ok(self.over.to_string()))
     }
 }
 
@@ -54,7 +82,7 @@ mod tests {
                 message: String::new(),
             })
         };
-        let mut denied = DeniedCalls::default();
+        let [mut denied, mut full] = DeniedCalls::all();
         assert_eq!(denied.answered(Some(&a), &status(500)), None);
         for it in [&a, &b] {
             assert!(matches!(denied.answered(Some(it), &status(403)), Some(Err(_))));
@@ -67,5 +95,12 @@ mod tests {
         assert_eq!(denied.answered(Some(&a), &status(500)), None, "b is left");
         assert!(matches!(denied.let_through(&b), Some(Ok(_))));
         assert_eq!(denied.let_through(&b), None);
+        let no_space = Err(EngineError::Refused {
+            status: 500,
+            message: "mkdir /x: no space left on device".into(),
+        });
+        assert!(matches!(full.answered(Some(&a), &no_space), Some(Err(_))));
+        assert_eq!((full.about(), denied.answered(Some(&a), &no_space)), ("disk", None));
+        assert!(matches!(full.answered(Some(&a), &Ok(Performed::Done)), Some(Ok(_))));
     }
 }

@@ -6,7 +6,7 @@
 use super::io::{EngineCall, Ticket};
 use crate::subject::SubjectId;
 use crate::time::Moment;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 /// Starts and stops have places of their own: stops that hang hold no start back.
@@ -41,6 +41,8 @@ pub(crate) struct EngineCalls {
     calls: BTreeMap<Ticket, Call>,
     /// The newest call of each subject, while it is or may be under way.
     newest: BTreeMap<SubjectId, Ticket>,
+    /// Who has a place among the stops before its call is posted.
+    reserved: BTreeSet<SubjectId>,
     /// Who waits for a place in which lane, and since when.
     queue: BTreeMap<SubjectId, (Lane, Moment)>,
 }
@@ -53,6 +55,7 @@ impl EngineCalls {
             places: places.max(1) as usize,
             calls: BTreeMap::new(),
             newest: BTreeMap::new(),
+            reserved: BTreeSet::new(),
             queue: BTreeMap::new(),
         }
     }
@@ -100,7 +103,16 @@ impl EngineCalls {
     /// The subject is gone: a successor of its name has called nothing.
     pub(crate) fn forget(&mut self, subject: &SubjectId) {
         self.newest.remove(subject);
+        self.reserved.remove(subject);
         self.queue.remove(subject);
+    }
+
+    /// The subject has a place among the stops, and will post its call soon; or not, or not any more.
+    pub(crate) fn reserve(&mut self, subject: &SubjectId, wants: bool) {
+        match wants {
+            true => self.reserved.insert(subject.clone()),
+            false => self.reserved.remove(subject),
+        };
     }
 
     /// Calls that are or may be under way.
@@ -111,7 +123,8 @@ impl EngineCalls {
     /// Calls that hold a place in that lane.
     pub(crate) fn in_time(&self, lane: Lane) -> usize {
         let held = self.calls.values().filter(|call| !call.is_lost && call.lane == lane);
-        held.count()
+        let reserved = self.reserved.len();
+        held.count() + if lane == Lane::Stops { reserved } else { 0 }
     }
 
     /// One more may begin.
@@ -206,6 +219,19 @@ mod tests {
             assert_eq!(calls.take_queue(), [(c.clone(), free, Moment::from_millis(2))]);
             assert!(calls.take_queue().is_empty(), "b waits on");
         }
+    }
+
+    #[test]
+    fn a_place_among_the_stops_may_be_held_before_the_call() {
+        let web = SubjectId::new("h/d/web").unwrap();
+        let mut calls = EngineCalls::new(1);
+        calls.reserve(&web, true);
+        assert!(!calls.has_place(Lane::Stops) && calls.has_place(Lane::Starts) && !calls.is_busy(&web));
+        calls.reserve(&web, false);
+        assert!(calls.has_place(Lane::Stops));
+        calls.reserve(&web, true);
+        calls.forget(&web);
+        assert!(calls.has_place(Lane::Stops));
     }
 
     #[test]

@@ -362,9 +362,9 @@ impl Inventory {
             RunState::Running => Status::Running,
             RunState::Paused => Status::Paused,
             RunState::Restarting => Status::Backoff,
-            RunState::Exited | RunState::Dead => Status::Down,
+            RunState::Exited => Status::Down,
             RunState::Created => Status::Created,
-            RunState::Removing => Status::Removing,
+            RunState::Removing | RunState::Dead => Status::Removing,
         };
         let status = observation.status();
         let same_health = entry.run != RunState::Running || !observation.is_health_open(Some(entry.health));

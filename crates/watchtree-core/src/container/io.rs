@@ -5,13 +5,14 @@ use crate::frontend::FrontendInput;
 use crate::message::{Envelope, OrderFrame, OrderInput};
 use crate::order::OrderAnswer;
 use crate::pressure::MachineLoad;
-use crate::time::Duration;
+use crate::time::{Duration, Moment};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+pub use super::capture::{CaptureOrder, Captured, Usage};
 pub use super::health_check::CheckRun;
 pub use super::namespaces::{Inodes, Joins, Namespace};
 pub use super::probes::spec::{Method, ProbeAnswer, ProbeOutcome, ProbeRun};
@@ -89,6 +90,8 @@ pub struct ContainerView {
     pub exit_code: i64,
     /// The engine says it was killed for memory.
     pub oom_killed: bool,
+    /// Its limit of memory in bytes; 0 = none.
+    pub memory_limit: u64,
     /// Why its last start failed, in the engine's words; cut to 512 bytes.
     pub error: String,
     /// The first source of a bind mount that is not there; looked for only where it was never started (the engine
@@ -343,6 +346,15 @@ pub enum ContainerInput {
     },
     /// Answers `ReadLoad`.
     Load(MachineLoad),
+    /// Answers `Capture`.
+    Captured {
+        /// Of which container.
+        id: ContainerId,
+        /// The `asked` of the order.
+        asked: Moment,
+        /// What was taken.
+        captured: Captured,
+    },
     /// Answers `Probe`.
     Probed {
         /// Which run.
@@ -418,6 +430,14 @@ pub enum ContainerEffect {
     },
     /// Read how busy the machine is, at once; no answer is waited for long.
     ReadLoad,
+    /// Take what a restart of this container destroys, and keep it in a file. Answered soon after its time at the latest; what comes
+    /// later counts for nothing.
+    Capture {
+        /// Which container.
+        id: ContainerId,
+        /// What.
+        order: CaptureOrder,
+    },
     /// Ask a container, in its own network, or, where that cannot be entered, at its address. Answered within `within`.
     Probe {
         /// Comes back in `Probed`.
@@ -454,7 +474,7 @@ pub enum ContainerEffect {
     LocalAnswer(OrderAnswer),
     /// One line for the log: this daemon is degraded (`Err`), or no longer (`Ok`).
     Condition {
-        /// What it is about: `journal`, `engine`, `stream`, `processes`, `access`, `probes`, `parent`.
+        /// What it is about: `journal`, `engine`, `stream`, `processes`, `access`, `disk`, `probes`, `captures`, `parent`.
         about: &'static str,
         /// In words.
         state: Result<String, String>,

@@ -13,6 +13,7 @@
 //! | `unsettled` | who is to be inspected again, as the last inspection left something open |
 //! | `classifier`, `flag_evidence` | who or what ended a container; what the engine's manual-stop flag proves of it |
 //! | `subject` | a container as a kind of subject for the one supervisor: ping, guards, reboot |
+//! | `capture` | what is taken of a container before a restart destroys it |
 //! | `repair`, `own_stop`, `recovery` | one repair, whose signals are whose meanwhile, how it goes on after a restart of ours |
 //! | `engine_calls` | calls under way and their places |
 //! | `fleet` | all containers with their supervisors: takes in, reconciles, hands out |
@@ -20,11 +21,12 @@
 //! | `list_schedule`, `processes`, `backstop` | what is seen where no event tells it, and at which cost |
 //! | `agent`, `lifecycle`, `outbox` | the wiring to parent, people and driver |
 //!
-//! Each file imports only those above it, but for `stamps`, `written`, `record`, `health_check`, `probes`, `io`, `settings` and `labels`,
+//! Each file imports only those above it, but for `stamps`, `written`, `capture`, `record`, `health_check`, `probes`, `io`, `settings` and `labels`,
 //! which all may use.
 
 mod agent;
 mod backstop;
+mod capture;
 pub mod classes;
 mod classifier;
 mod climate;

@@ -11,8 +11,11 @@ use alloc::string::String;
 
 /// The status of a socket filter that does not let a call through.
 const FORBIDDEN: u16 = 403;
+/// How an engine says that its disk is full.
+const DISK_FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 /// What is away, and the words by which the engine says so: the first that fits.
 const CAUSES: [(&str, &[&str]); 9] = [
+    ("no space is left on the disk of the engine", &DISK_FULL),
     (
         "the container whose network, pids or ipc it joins does not run",
         &["of a non running container", "is not running"],
@@ -68,7 +71,6 @@ const CAUSES: [(&str, &[&str]); 9] = [
             "exec format error",
         ],
     ),
-    ("no space is left", &["no space left on device"]),
 ];
 
 /// A start that the engine refused. What no retry mends, a recreate does: see [`super::recreate`].
@@ -105,6 +107,17 @@ pub(crate) fn unseen_stop(status: u16, message: &str) -> Option<Refusal> {
 pub(crate) fn denied(error: &EngineError) -> Option<String> {
     let denied = matches!(error, EngineError::Refused { status: FORBIDDEN, .. });
     denied.then(|| forbidden("(start|stop)"))
+}
+
+/// The engine's answer says that its disk is full: in words, with the cure.
+pub(crate) fn disk_full(error: &EngineError) -> Option<String> {
+    let EngineError::Refused { message, .. } = error else {
+        return None;
+    };
+    let is_said = DISK_FULL.iter().any(|words| message.contains(words));
+    is_said.then(|| {
+        format!("the engine's disk is full, and no restart mends that: make room (docker system df tells what takes it); it says: {message}")
+    })
 }
 
 fn forbidden(verb: &str) -> String {
@@ -175,6 +188,11 @@ mod tests {
                 400,
                 "OCI runtime create failed: exec: \"sh\": executable file not found in $PATH",
                 "its command cannot be run",
+            ),
+            (
+                500,
+                "error while mounting volume '/v': failed to mount local volume: mkdir /v: no space left on device",
+                "no space is left on the disk of the engine",
             ),
             (404, "network back not found", "its network is not there"),
             (500, "something new", "the engine refused the start"),

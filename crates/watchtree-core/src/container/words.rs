@@ -16,6 +16,11 @@ pub(crate) fn failure(error: &EngineError) -> Option<String> {
     }
 }
 
+/// Whether the journal can be written.
+pub(crate) fn journal(state: Result<(), String>) -> Result<String, String> {
+    state.map(|()| "the journal is in order again".into())
+}
+
 /// How the link to the parent stands; nothing where that is not what is told.
 pub(crate) fn uplink(notice: FrontendNotice) -> Option<Result<String, String>> {
     Some(match notice {

@@ -129,6 +129,13 @@ impl<S: Subject> Supervisor<S> {
         }
     }
 
+    /// A fact that has become known while the repair is under way: into its record.
+    pub fn add_evidence(&mut self, fact: Evidence, out: &mut Outputs<'_, S::Command>) {
+        let Some(open) = &mut self.open else { return };
+        open.add_evidence(fact);
+        out.update(&open.decision);
+    }
+
     fn reach(&mut self, now: Moment, limit: Limit, draft: Draft, out: &mut Outputs<'_, S::Command>) {
         out.push(Output::LimitReached {
             since: now,
@@ -205,11 +212,7 @@ impl<S: Subject> Supervisor<S> {
                     return Some(until);
                 }
                 Progress::Restarted { result, fact } => {
-                    if Evidence::COUNT_MAX <= open.decision.evidence.len() {
-                        open.decision.evidence.remove(0);
-                    }
-                    open.decision.evidence.push(fact);
-                    (open.decision.outcome, open.decision.result) = (Outcome::Verifying, result);
+                    open.begins_verifying(result, fact);
                     self.supervision.restarted();
                     turn.out.update(&open.decision);
                 }

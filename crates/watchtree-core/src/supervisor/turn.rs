@@ -7,7 +7,7 @@ use super::outputs::Outputs;
 use super::places::Places;
 use super::policy::RestartPolicy;
 use super::subject::Subject;
-use crate::decision::Decision;
+use crate::decision::{Decision, Outcome};
 use crate::time::Moment;
 use crate::verdict::Evidence;
 use alloc::string::String;
@@ -68,4 +68,20 @@ pub(super) struct OpenRepair<R> {
     pub(super) repair: R,
     /// It was taken from the budget of all together as well.
     pub(super) is_of_fleet: bool,
+}
+
+impl<R> OpenRepair<R> {
+    /// One more fact in its record; the oldest makes room.
+    pub(super) fn add_evidence(&mut self, fact: Evidence) {
+        if Evidence::COUNT_MAX <= self.decision.evidence.len() {
+            self.decision.evidence.remove(0);
+        }
+        self.decision.evidence.push(fact);
+    }
+
+    /// A new incarnation was seen: in words, and as a fact.
+    pub(super) fn begins_verifying(&mut self, result: String, fact: Evidence) {
+        self.add_evidence(fact);
+        (self.decision.outcome, self.decision.result) = (Outcome::Verifying, result);
+    }
 }

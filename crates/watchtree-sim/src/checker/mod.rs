@@ -10,6 +10,7 @@ mod facts;
 mod overload;
 mod reported;
 mod rules_of_calls;
+mod rules_of_captures;
 mod rules_of_dependants;
 mod rules_of_hosts;
 mod rules_of_orders;
@@ -19,6 +20,7 @@ mod rules_of_the_end;
 use crate::log::{Node, Observation, Seen};
 use facts::{HostFacts, ProcessFacts, take_of_manager};
 use reported::Broken;
+use rules_of_captures::Captures;
 use rules_of_orders::{Arrival, OrderFacts};
 use rules_of_repair::Troubles;
 use watchtree_core::decision::{ActionKind, Decision};
@@ -29,6 +31,7 @@ use watchtree_core::verdict::State;
 /// See the top of this file.
 pub struct Checker {
     hosts: Vec<(HostFacts, Troubles)>,
+    captures: Vec<Captures>,
     manager: ProcessFacts,
     orders: OrderFacts,
     broken: Option<String>,
@@ -41,6 +44,7 @@ impl Checker {
             hosts: (0..hosts)
                 .map(|h| (HostFacts::new(h, now, strict), Troubles::new()))
                 .collect(),
+            captures: (0..hosts).map(|_| Captures::default()).collect(),
             manager: ProcessFacts::default(),
             orders: OrderFacts::default(),
             broken: None,
@@ -85,11 +89,17 @@ impl Checker {
                     rules_of_hosts::state_changed(host, &self.manager, now, change)
                 })
             }
-            Observation::Tick => self.hosts.iter_mut().try_for_each(|(host, troubles)| {
-                rules_of_hosts::check_silence(host, &self.manager, now)?;
-                rules_of_dependants::check(host, now)?;
-                rules_of_repair::check(host, troubles, now)
-            }),
+            Observation::Tick => {
+                self.hosts
+                    .iter_mut()
+                    .zip(&self.captures)
+                    .try_for_each(|((host, troubles), captures)| {
+                        captures.check(now)?;
+                        rules_of_hosts::check_silence(host, &self.manager, now)?;
+                        rules_of_dependants::check(host, now)?;
+                        rules_of_repair::check(host, troubles, now)
+                    })
+            }
             Observation::End => self
                 .hosts
                 .iter()
@@ -126,6 +136,7 @@ impl Checker {
                 Some(h) => {
                     let (host, _) = &mut self.hosts[h];
                     host.take(now, what, &self.manager);
+                    self.captures[h].take(host, now, what);
                     let checked = rules_of_calls::check(host, now, what);
                     checked.map_err(|(rule, why)| (rule, format!("{}: {why}", host.name())))
                 }
@@ -173,6 +184,7 @@ fn host_of(what: &Observation) -> Option<usize> {
         | Observation::Recorded { host, .. }
         | Observation::Disk { host, .. }
         | Observation::SaysDegraded { host, .. }
+        | Observation::CaptureAsked { host, .. }
         | Observation::Posted { host, .. }
         | Observation::Arrived { host, .. }
         | Observation::Finished { host, .. }

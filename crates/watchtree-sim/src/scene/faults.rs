@@ -1,6 +1,6 @@
 //! Faults of the way to the engine, and of the disk, for scenarios. Does not know what the machine makes of them.
 
-use crate::scheduler::{World, api, journal};
+use crate::scheduler::{CaptureFault, World, api, journal};
 use std::time::Duration;
 
 /// What may be wrong with the way to the engine.
@@ -65,6 +65,12 @@ impl ApiFaults<'_> {
     /// A planted defect: a probe that cannot be run is told as one that failed.
     pub fn invent_failures(&mut self) {
         self.0.hosts[0].api.invents_failures = true;
+    }
+
+    /// Captures come after so many milliseconds, or never.
+    pub fn captures_come(&mut self, after_millis: Option<u64>) {
+        let after = after_millis.map(Duration::from_millis);
+        self.0.hosts[0].api.captures = after.map_or(CaptureFault::Never, CaptureFault::Late);
     }
 
     /// The watchdogs cannot see the processes of containers that start from here on.

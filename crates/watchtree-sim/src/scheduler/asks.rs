@@ -2,6 +2,7 @@
 
 use crate::log::{Node, Observation};
 use crate::scheduler::event::SimEvent;
+use crate::scheduler::fault::Which;
 use crate::scheduler::orders::Wish;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
@@ -164,5 +165,15 @@ pub(super) fn release_orders(world: &mut World, h: usize) {
         } else if let Some(input) = host_input(world, h, envelope) {
             world.after(Duration::ZERO, SimEvent::ToHost(h, host, input));
         }
+    }
+}
+
+/// The subject of a container, or so many levels above it.
+pub(super) fn subject_above(world: &World, which: Which, above: usize) -> SubjectId {
+    let host = &world.hosts[which.host];
+    match above {
+        0 => host.subject(&host.engine.snapshot(which.place).name),
+        1 => host.engine_subject(),
+        _ => SubjectId::new(host.name.as_str()).expect("a plain name"),
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::log::Observation;
 use crate::scheduler::event::{PersonStep, SimEvent};
+use crate::scheduler::host::CaptureFault;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::{Hop, World};
-use crate::scheduler::{api, asks, journal, lifecycle, probes, wires};
+use crate::scheduler::{api, asks, captures, journal, lifecycle, probes, wires};
 use crate::state::engine::{Verb, load};
 use watchtree_core::container::io::{ContainerEffect, ContainerInput, EngineCall, EngineError};
 use watchtree_core::decision::Decision;
@@ -33,6 +34,7 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
         ContainerEffect::Inspect { id } => api::inspect(world, h, id),
         ContainerEffect::ReadStopMark { id } => api::read_flag(world, h, id),
         ContainerEffect::HoldProcess { id, pid } => api::hold_process(world, h, id, pid),
+        ContainerEffect::Capture { id, order } => captures::capture(world, h, id, order),
         ContainerEffect::LookAtShim { id, pid } => api::look_at_shim(world, h, id, pid),
         ContainerEffect::KillShim { id, shim } => api::kill_shim(world, h, &id, shim),
         ContainerEffect::ReadLoad => read_load(world, h),
@@ -63,7 +65,10 @@ pub(super) fn of_child(world: &mut World, h: usize, effect: ContainerEffect) {
             if matches!(call, EngineCall::Stop { .. }) {
                 spring_ambush(world, h, &id);
             }
-            api::post(world, h, (epoch, ticket.0), id, call);
+            let waits_for_ever = matches!(world.hosts[h].api.captures, CaptureFault::Never);
+            if world.bug != Some(Bug::CaptureAwaited) || !waits_for_ever || call == EngineCall::Start {
+                api::post(world, h, (epoch, ticket.0), id, call);
+            }
             world.after(within, SimEvent::CallDeadline(h, epoch, ticket));
         }
         ContainerEffect::Send(envelope) => wires::child_sends(world, h, envelope),

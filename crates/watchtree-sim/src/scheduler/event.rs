@@ -86,4 +86,6 @@ pub(crate) enum PersonStep {
     ChecksWork,
     /// The manual-stop flag can be read again.
     FlagReadable,
+    /// Captures come as they should.
+    CapturesCome,
 }

@@ -27,6 +27,12 @@ pub enum Fault {
     CrashLoop { which: Which, left: u32 },
     /// It stops answering.
     Hang { which: Which },
+    /// It stops answering, and what is captured of it before its stop comes late or never, as with all on that host for a while.
+    LostCapture {
+        which: Which,
+        late: Option<Duration>,
+        lasts: Duration,
+    },
     /// It crashes, and its start keeps the engine busy; with `breaks` the caller's connection breaks meanwhile.
     SlowStart {
         which: Which,
@@ -138,6 +144,7 @@ impl Fault {
             Self::Oom { init: false, .. } => "oom_of_a_child",
             Self::CrashLoop { .. } => "crash_loop",
             Self::Hang { .. } => "hang",
+            Self::LostCapture { .. } => "lost_capture",
             Self::SlowStart { .. } => "slow_start",
             Self::JoinedCrash { .. } => "joined_crash",
             Self::OperatorStop { .. } => "operator_stop",
@@ -191,6 +198,9 @@ pub const PROMISED: &[&str] = &[
     "oom_of_a_child",
     "crash_loop",
     "hang",
+    "lost_capture",
+    "capture_late",
+    "capture_unanswered",
     "slow_start",
     "joined_crash",
     "operator_stop",
@@ -257,6 +267,11 @@ pub const PROMISED: &[&str] = &[
     "ipc_frame_doubled_down",
 ];
 
+/// By so much for each place a capture is late; from the second on that is more than it is waited for.
+const LATE_CAPTURE: Duration = Duration::from_millis(250);
+/// So long no capture of a host comes in time.
+const CAPTURES_LOST_FOR: Duration = Duration::from_secs(30);
+
 /// How often each kind really happened.
 pub type Counts = BTreeMap<&'static str, u64>;
 
@@ -305,7 +320,15 @@ fn of_container(rng: &mut Rng, which: Which) -> Fault {
             which,
             left: rng.range(4, 12) as u32,
         },
-        10..13 => Fault::Hang { which },
+        10..12 => Fault::Hang { which },
+        12 => Fault::LostCapture {
+            which,
+            late: which
+                .host
+                .is_multiple_of(2)
+                .then_some(LATE_CAPTURE * (1 + which.place as u32)),
+            lasts: CAPTURES_LOST_FOR,
+        },
         13..15 => Fault::SlowStart {
             which,
             lasts: rng.millis(1000, 40_000),

@@ -51,6 +51,8 @@ pub(crate) struct ApiFaults {
     pub(crate) flag_takes: Option<Duration>,
     /// The list takes that long; `None` = as usual.
     pub(crate) list_takes: Option<Duration>,
+    /// What becomes of captures.
+    pub(crate) captures: CaptureFault,
     /// The processes of containers cannot be seen by the watchdogs.
     pub(crate) hides_processes: bool,
     /// Why no probe can be run.
@@ -59,6 +61,18 @@ pub(crate) struct ApiFaults {
     pub(crate) hides_load: bool,
     /// A planted defect: a probe that cannot be run is told as one that failed.
     pub(crate) invents_failures: bool,
+}
+
+/// What becomes of what a container-watchdog captures of a container.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum CaptureFault {
+    /// It comes as it should.
+    #[default]
+    None,
+    /// It comes after that time.
+    Late(Duration),
+    /// It never comes.
+    Never,
 }
 
 /// A process of a container, held by a container-watchdog.

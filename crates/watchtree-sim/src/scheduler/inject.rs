@@ -7,7 +7,7 @@ use crate::scheduler::inject_wires::{excuse, of_wires};
 use crate::scheduler::orders::Wish;
 use crate::scheduler::sabotage::Bug;
 use crate::scheduler::world::World;
-use crate::scheduler::{api, asks, lifecycle};
+use crate::scheduler::{api, asks, captures, lifecycle};
 use crate::state::engine::{Program, Snapshot, Spec, Verb, load};
 use watchtree_core::container::io::{ContainerInput, Namespace, RunState};
 use watchtree_core::host::io::{ChildExit, HostInput};
@@ -27,6 +27,7 @@ pub(crate) fn inject(world: &mut World, fault: Fault) {
         | Fault::Oom { .. }
         | Fault::CrashLoop { .. }
         | Fault::Hang { .. }
+        | Fault::LostCapture { .. }
         | Fault::SlowStart { .. }
         | Fault::JoinedCrash { .. }
         | Fault::LostDie { .. }
@@ -115,6 +116,9 @@ fn of_container(world: &mut World, fault: Fault) -> bool {
         }
         Fault::CrashLoop { which, left } => crash_loop(world, which, left),
         Fault::Hang { which } => hang(world, which),
+        Fault::LostCapture { which, late, lasts } => {
+            hang(world, which) && captures::get_lost(world, which.host, (late, lasts))
+        }
         Fault::SlowStart { which, lasts, breaks } => {
             let crashed = crash(world, which);
             if crashed {
@@ -225,7 +229,7 @@ fn of_people(world: &mut World, fault: Fault) -> bool {
         }
         Fault::Recreate { which } => recreate(world, which),
         Fault::Ask { which, above, wish } => {
-            let subject = subject_above(world, which, above);
+            let subject = asks::subject_above(world, which, above);
             asks::ask(world, subject, wish);
             let delay = world.rng.millis(1000, 4000);
             world.after(delay, SimEvent::Fault(Fault::Crash { which }));
@@ -237,7 +241,7 @@ fn of_people(world: &mut World, fault: Fault) -> bool {
             lasts,
             restart,
         } => {
-            let subject = subject_above(world, which, above);
+            let subject = asks::subject_above(world, which, above);
             late_order(world, which.host, subject, lasts, restart)
         }
         _ => false,
@@ -296,16 +300,8 @@ pub(super) fn step(world: &mut World, h: usize, step: PersonStep) {
         }
         PersonStep::Behaves(place) => world.engine(h).set_program(place, Program::default()),
         PersonStep::ChecksWork => load::checks_work(world.engine(h), now),
+        PersonStep::CapturesCome => captures::come(world, h),
         PersonStep::FlagReadable => world.engine(h).set_flag_readable(true),
-    }
-}
-
-fn subject_above(world: &World, which: Which, above: usize) -> SubjectId {
-    let host = &world.hosts[which.host];
-    match above {
-        0 => host.subject(&snapshot(world, which).name),
-        1 => host.engine_subject(),
-        _ => SubjectId::new(host.name.as_str()).expect("a plain name"),
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod api;
 mod asks;
+mod captures;
 mod effects;
 mod event;
 pub mod fault;
@@ -25,6 +26,7 @@ mod wires;
 mod world;
 
 pub(crate) use event::SimEvent;
+pub(crate) use host::CaptureFault;
 pub use orders::Wish;
 pub use sabotage::Bug;
 pub(crate) use world::Delays;

@@ -44,13 +44,15 @@ pub enum Bug {
     LoadHidden,
     /// A container-watchdog does not see which containers depend on which (`parents_first`).
     DependenciesHidden,
+    /// A driver posts a stop only when the capture before it has come (`capture_delays_none`).
+    CaptureAwaited,
     /// From some time on no report of a container-watchdog arrives (`converges`).
     ReportsLost,
 }
 
 impl Bug {
     /// All of them, each with the rule that it breaks.
-    pub const ALL: [(Self, &'static str); 21] = [
+    pub const ALL: [(Self, &'static str); 22] = [
         (Self::DecisionUnrecorded, "acts_on_record"),
         (Self::PostedAgain, "posted_once"),
         (Self::StopsTheNeighbour, "healthy_left_alone"),
@@ -71,6 +73,7 @@ impl Bug {
         (Self::ContainerdSaidIll, "engine_left_alone"),
         (Self::LoadHidden, "no_wave"),
         (Self::DependenciesHidden, "parents_first"),
+        (Self::CaptureAwaited, "capture_delays_none"),
         (Self::ReportsLost, "converges"),
     ];
 }

@@ -24,6 +24,11 @@ impl Disk {
         self.full_until = until;
     }
 
+    /// It takes nothing now.
+    pub fn is_full(&self, now: Moment) -> bool {
+        now < self.full_until
+    }
+
     /// A record is written. True if the disk refused it, and had not refused one before.
     pub fn write(&mut self, now: Moment, record: &Record) -> bool {
         let refuses = now < self.full_until && self.kept.is_none();

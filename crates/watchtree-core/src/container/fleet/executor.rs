@@ -9,11 +9,12 @@ use super::watchlist::Watchlist;
 use crate::container::climate::Climate;
 use crate::container::denied_calls::DeniedCalls;
 use crate::container::engine_calls::{EngineCalls, Lane};
-use crate::container::io::{EngineError, Performed, Recovered, Ticket};
+use crate::container::io::{Captured, EngineError, Performed, Recovered, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
 use crate::container::probes::prober::Prober;
 use crate::container::record::{OpenRepair, RepairStep};
+use crate::container::repair::Repair;
 use crate::container::settings::ContainerSettings;
 use crate::container::subject::{Around, Command};
 use crate::deadlines::Deadlines;
@@ -36,7 +37,7 @@ pub(super) struct Executor {
     budget: FleetBudget,
     deadlines: Deadlines<SubjectId>,
     ledger: Ledger,
-    denied: DeniedCalls,
+    denied: [DeniedCalls; 2],
     prober: Prober,
 }
 
@@ -55,7 +56,7 @@ impl Executor {
             budget,
             deadlines: Deadlines::default(),
             ledger: Ledger::new(&settings),
-            denied: DeniedCalls::default(),
+            denied: DeniedCalls::all(),
             prober: Prober::new(settings.seed),
             settings,
         }
@@ -209,6 +210,8 @@ impl Executor {
         if let Some(at) = wake {
             self.wake(sid, at);
         }
+        self.calls
+            .reserve(sid, watched.repair().is_some_and(Repair::is_capturing));
         // What the step has found out of it may be another reason to probe it, or not to.
         self.follow(now, (sid, watched), seen.observation, climate);
         if watched.is_well() {
@@ -240,8 +243,10 @@ impl Executor {
 
     /// Whether its calls are let through is no matter any more.
     fn wants_no_call(&mut self, sid: &SubjectId, out: &mut Outbox) {
-        if let Some(state) = self.denied.let_through(sid) {
-            out.condition("access", state);
+        for denied in &mut self.denied {
+            if let Some(state) = denied.let_through(sid) {
+                out.condition(denied.about(), state);
+            }
         }
     }
 
@@ -258,6 +263,7 @@ impl Executor {
         out: &mut Outbox,
     ) -> Replay {
         self.prober.forget(sid);
+        self.calls.reserve(sid, false);
         let mut queue = Queue::new();
         watched.without_container(now, &self.settings, &mut self.ledger.outputs(&mut queue));
         self.wants_no_call(sid, out);
@@ -352,6 +358,19 @@ impl Executor {
         }
     }
 
+    /// What was asked for then was captured of that one.
+    pub(super) fn captured(
+        &mut self,
+        now: Moment,
+        (sid, watched): (&SubjectId, &mut Watched),
+        (asked, captured): (Moment, &Captured),
+        out: &mut Outbox,
+    ) {
+        let mut queue = Queue::new();
+        watched.captured(now, asked, captured, &mut self.ledger.outputs(&mut queue));
+        let Replay(_) = self.apply(now, sid, queue, out);
+    }
+
     /// The engine answered a call, or did not within its deadline; `watched` = whose it was, if it is still there. Returns
     /// what is to be done next.
     pub(super) fn answered(
@@ -363,8 +382,10 @@ impl Executor {
         out: &mut Outbox,
     ) -> Vec<Command> {
         let caller = self.calls.subject_of(ticket);
-        if let Some(state) = self.denied.answered(caller, &result) {
-            out.condition("access", state);
+        for denied in &mut self.denied {
+            if let Some(state) = denied.answered(caller, &result) {
+                out.condition(denied.about(), state);
+            }
         }
         if result == Err(EngineError::Deadline) {
             self.calls.lose(ticket);

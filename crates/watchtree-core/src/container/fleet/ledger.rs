@@ -129,6 +129,7 @@ impl Ledger {
             Command::Journal(record) => out.journal(record),
             Command::Inspect(id) => out.push(ContainerEffect::Inspect { id }),
             Command::ReadFlag(id) => out.push(ContainerEffect::ReadStopMark { id }),
+            Command::Capture { id, order } => out.push(ContainerEffect::Capture { id, order }),
             Command::LookAtShim { id, pid } => out.push(ContainerEffect::LookAtShim { id, pid }),
             Command::KillShim { id, shim } => out.push(ContainerEffect::KillShim { id, shim }),
             Command::Replay => return true,

@@ -9,6 +9,7 @@
 //! Level-triggered: an input only changes what is known; each subject that it touches is then reconciled from what is known,
 //! whatever order things came in. Knows no parent and no orders.
 
+mod captured;
 mod engine_illness;
 mod engine_view;
 mod event_stream;
@@ -27,8 +28,8 @@ mod watchlist;
 use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
-    ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction, ListEntry,
-    ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
+    Captured, ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction,
+    ListEntry, ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
 };
 use crate::container::outbox::Outbox;
 use crate::container::policy::{ContainerPolicy, PolicyLines};
@@ -411,6 +412,12 @@ impl ContainerFleet {
         }
     }
 
+    /// What was asked for then was captured of that container.
+    pub(crate) fn on_captured(&mut self, now: Moment, id: &ContainerId, what: (Moment, &Captured), out: &mut Outbox) {
+        let all = (&mut self.engine, &mut self.watched, &mut self.executor);
+        captured::captured(now, all, id, what, out);
+    }
+
     /// This process did not run for a while: nobody looked, and what was asked for before counts for nothing.
     pub(crate) fn stalled(&mut self, now: Moment, out: &mut Outbox) {
         self.executor.prober_mut().stalled(now);
@@ -425,17 +432,11 @@ impl ContainerFleet {
     }
 
     /// A person wants tries of the subject and all below: what is done, or why nothing is.
-    pub(crate) fn retry(
-        &mut self,
-        now: Moment,
-        below: &SubjectId,
-        by: &str,
-        out: &mut Outbox,
-    ) -> Result<String, String> {
+    pub(crate) fn retry(&mut self, now: Moment, of: &SubjectId, by: &str, out: &mut Outbox) -> Result<String, String> {
         let inventory = self.engine.inventory();
-        let is_there = |sid: &SubjectId| sid.is_within(below) && inventory.container_of(sid).is_some();
+        let is_there = |sid: &SubjectId| sid.is_within(of) && inventory.container_of(sid).is_some();
         let there = self.watched.iter_mut().filter(|(sid, _)| is_there(sid));
-        self.executor.retry(now, there, (below, by), out)
+        self.executor.retry(now, there, (of, by), out)
     }
 
     /// What is believed of a subject; `None` if it is no more, or nothing was ever found out.

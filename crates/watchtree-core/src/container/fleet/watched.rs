@@ -2,7 +2,7 @@
 //! of this watchdog goes on. Knows no other container, no journal and no engine.
 
 use super::lost_call::lost_call;
-use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Record, Ticket};
+use crate::container::io::{Captured, ContainerId, EngineError, EngineTime, Performed, Record, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::policy::{ContainerPolicy, PolicyLine};
 use crate::container::record::{OpenRepair, RepairStep};
@@ -374,6 +374,18 @@ impl Watched {
         let acts = acts.into_iter();
         let commands = acts.map(|act| Command::of(id, now, repair, act, settings)).collect();
         Some(Answered { commands, lost })
+    }
+
+    /// What was asked for then was captured: a fact of the repair that asked for it.
+    pub(super) fn captured(&mut self, now: Moment, asked: Moment, what: &Captured, out: &mut Outputs<'_, Command>) {
+        if self
+            .supervisor
+            .repair_mut()
+            .is_some_and(|repair| repair.captured(asked))
+        {
+            let fact = Evidence::new(EvidenceKind::Captured, now, what.words());
+            self.supervisor.add_evidence(fact, out);
+        }
     }
 
     /// Whether a person's retry would do anything: nothing to say of one that is well or under repair, an error of one that

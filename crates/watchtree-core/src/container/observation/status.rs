@@ -15,6 +15,7 @@ pub(crate) enum Status {
     /// The engine waits out its own back-off.
     Backoff,
     Down,
+    /// Being removed, or the engine has begun to and has not come to the end of it: it starts no more.
     Removing,
 }
 
@@ -22,7 +23,7 @@ pub(crate) enum Status {
 pub(super) fn status((view, asked): (&ContainerView, Moment), times: &EventTimes, present: &Present) -> Status {
     let began = view.started_at.max(times.start());
     match view.run {
-        RunState::Removing => Status::Removing,
+        RunState::Removing | RunState::Dead => Status::Removing,
         RunState::Restarting => {
             // Only an inspection after the end tells of the engine's back-off for that end.
             let stale = present.end.is_some_and(|end| asked < end.at)
@@ -36,7 +37,7 @@ pub(super) fn status((view, asked): (&ContainerView, Moment), times: &EventTimes
         RunState::Running | RunState::Paused if began < times.die() => Status::Down,
         RunState::Running => Status::Running,
         RunState::Paused => Status::Paused,
-        RunState::Exited | RunState::Dead => {
+        RunState::Exited => {
             let is_older = view.finished_at.max(times.die()).max(view.started_at) < times.start();
             if is_older && asked <= times.start_came() {
                 Status::Running

@@ -2,24 +2,31 @@
 //! passed in, what it wants comes out as [`Act`]s.
 //!
 //! ```text
-//!  crash ───────────────────────────────────────────────┐
-//!                                                        ▼
-//!  unhealthy ─▶ Stopping ─answer─▶ AwaitEnd ─die─▶ StartDue ─▶ Starting ─answer─▶ AwaitStart ─▶ Verifying ─▶ over
-//!                  │  answer lost: inspect, never post again │  ▲    │ 304: inspect    │
-//!                  └──────────────────────────────────────┘  └──────┴────────────────┘ not running after all
-//!  journal ─▶ any of these                any ──a person's stop, kill or rm──▶ overruled
+//!  crash ─────────────────────────────────────────────────────────────┐
+//!                                                                      ▼
+//!  unhealthy ─▶ Capturing ─▶ Stopping ─answer─▶ AwaitEnd ─die─▶ StartDue ─▶ Starting ─answer─▶ AwaitStart ─▶ Verifying ─▶ over
+//!                                │  answer lost: inspect, never post again │  ▲    │ 304: inspect    │
+//!                                └──────────────────────────────────────┘  └──────┴────────────────┘ not running after all
+//!  journal ─▶ any from Stopping on         any ──a person's stop, kill or rm──▶ overruled
 //! ```
 
+mod capturing;
+mod ending;
+mod starting;
 mod step;
 mod stuck_stop;
 mod verify;
 
-use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_DEADLINE_EXTRA, STOP_LINGERS, TRIES_MAX, failed, overruled};
+use capturing::Capturing;
+pub(crate) use capturing::Remains;
+use ending::{EndSeen, end_seen};
+use starting::{Due, when_due};
+use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_LINGERS, TRIES_MAX, failed, overruled, post_start, post_stop};
 pub(crate) use step::{Act, Moved, STOP_FOLLOWS, Scene, Step};
 use stuck_stop::StuckStop;
 use verify::{StartSeen, start_seen, verify};
 
-use crate::container::io::{ContainerId, EngineCall, EngineError, EngineTime, Performed, Ticket};
+use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Ticket};
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
@@ -40,7 +47,11 @@ pub(crate) struct Repair {
     /// The incarnation that is being ended or has ended.
     incarnation: Incarnation,
     step: Step,
+    /// A stop of ours from its post on.
     own: Option<OwnStop>,
+    /// The same before that: no signal can be its.
+    planned: Option<OwnStop>,
+    captures: Capturing,
     /// The newest event when it began: signals after it count.
     last_event: EngineTime,
     stop_secs: u32,
@@ -67,7 +78,7 @@ impl Repair {
     /// A stop of what runs, then a start.
     pub(crate) fn stop_then_start(id: ContainerId, incarnation: Incarnation, own: OwnStop, stop_secs: u32) -> Self {
         Self {
-            own: Some(own),
+            planned: Some(own),
             stop_secs,
             ..Self::new(ActionKind::StopThenStart, id, incarnation, Step::StopDue)
         }
@@ -80,6 +91,8 @@ impl Repair {
             incarnation,
             step,
             own: None,
+            planned: None,
+            captures: Capturing::default(),
             last_event: EngineTime(0),
             stop_secs: 0,
             tries: 0,
@@ -97,6 +110,7 @@ impl Repair {
             step,
             last_event,
             own,
+            planned: None,
             started,
             ..self
         }
@@ -293,7 +307,15 @@ impl Repair {
                 return Moved::Overruled(why);
             }
             let next = match self.step.clone() {
-                Step::StopDue => self.post_stop(now, scene, acts),
+                Step::StopDue => {
+                    acts.push(self.captures.order(now));
+                    self.step = Step::Capturing;
+                    Next::Go
+                }
+                Step::Capturing => {
+                    let held = self.captures.hold(now, scene, self.is_new(scene.observation), acts);
+                    held.unwrap_or_else(|| self.post_stop(now, scene, acts))
+                }
                 Step::Stopping { lost, .. } => self.while_stopping(now, scene, lost, acts),
                 Step::AwaitEnd { until } => self.await_end(now, scene, until, acts),
                 Step::StartDue { at, inspect } => self.start_due(now, scene, (at, inspect), acts),
@@ -318,8 +340,26 @@ impl Repair {
         it.is_current() && !life.0.is_empty() && life != self.incarnation
     }
 
+    /// By this it is captured.
+    #[must_use]
+    pub(crate) fn capturing(mut self, remains: Remains) -> Self {
+        self.captures = Capturing::of(remains);
+        self
+    }
+
+    /// It holds its stop back for what is captured.
+    pub(crate) fn is_capturing(&self) -> bool {
+        self.step == Step::Capturing
+    }
+
+    /// What was asked for then was captured. False if this repair has not asked for it, or has it already.
+    pub(crate) fn captured(&mut self, asked_then: Moment) -> bool {
+        self.captures.has_come(asked_then)
+    }
+
     fn post_stop(&mut self, now: Moment, scene: &Scene<'_>, acts: &mut Vec<Act>) -> Next {
         self.last_event = scene.newest_event;
+        self.own = self.planned.take();
         if let Some(own) = &mut self.own {
             own.post(now, scene.engine_now);
         }
@@ -327,14 +367,7 @@ impl Repair {
             ticket: scene.ticket,
             lost: false,
         };
-        acts.push(Act::Journal(RepairStep::StopPosted));
-        acts.push(Act::Post {
-            ticket: scene.ticket,
-            call: EngineCall::Stop {
-                timeout_secs: self.stop_secs,
-            },
-            within: Duration::from_secs(self.stop_secs.into()) + STOP_DEADLINE_EXTRA,
-        });
+        acts.extend(post_stop(scene.ticket, self.stop_secs));
         Next::Go
     }
 
@@ -374,28 +407,12 @@ impl Repair {
     }
 
     fn await_end(&mut self, now: Moment, scene: &Scene<'_>, until: Moment, acts: &mut Vec<Act>) -> Next {
-        let it = scene.observation;
-        let down = it.status() == Status::Down;
-        if self.is_new(it) && !down {
-            return overruled("somebody else started it anew during our stop");
-        }
-        if let Some(gap) = scene.gap_until {
-            return Next::Stay(Some(gap));
-        }
-        // Its event may be on the way, or be lost.
-        let shown = it.end().map_or(until, |end| until.min(end.at + END_SHOWS));
-        if down && (it.ended_by_event() || shown <= now) {
-            return self.has_ended(now, scene);
-        }
         let seen = self.lingering_stop().filter(|own| own.is_seen());
         let lingers = seen.and_then(|own| Some(own.posted()? + own.timeout() + STOP_LINGERS));
-        let until = lingers.map_or(until, |lingers| until.max(lingers));
-        if now < until {
-            return Next::Stay(Some(if down { shown } else { until }));
-        }
-        if !it.was_inspected_since(until) {
-            acts.push(Act::Inspect);
-            return STAY;
+        match end_seen(now, scene, (until, lingers), self.is_new(scene.observation), acts) {
+            EndSeen::NotYet(next) => return next,
+            EndSeen::Ended => return self.has_ended(now, scene),
+            EndSeen::Nothing => {}
         }
         if let Some(words) = self.refusal.take() {
             return Next::End(Outcome::Failed, words);
@@ -411,38 +428,21 @@ impl Repair {
         &mut self,
         now: Moment,
         scene: &Scene<'_>,
-        (at, inspect): (Moment, Option<Moment>),
+        due: (Moment, Option<Moment>),
         acts: &mut Vec<Act>,
     ) -> Next {
-        let it = scene.observation;
-        if self.is_new(it) {
-            self.step = Step::AwaitStart { since: now };
-            return Next::Go;
-        }
-        if scene.is_leaving && !self.is_half_done() {
-            return STAY;
-        }
-        // The first start was admitted by its guards just now; a later one waits for a deployment.
-        if let Some(until) = scene.deploy_until {
-            return Next::Stay(Some(until));
-        }
-        if now < at {
-            return Next::Stay(Some(at));
-        }
-        if inspect.is_some_and(|since| !it.was_inspected_since(since)) {
-            acts.push(Act::Inspect);
-            return STAY;
-        }
-        match it.status() {
-            Status::Down | Status::Created if self.tries < TRIES_MAX => {
+        let (is_new, may_be_tried) = (self.is_new(scene.observation), self.tries < TRIES_MAX);
+        match when_due(now, scene, due, (is_new, self.is_half_done(), may_be_tried), acts) {
+            Due::Stay(next) => next,
+            Due::Runs => {
+                self.step = Step::AwaitStart { since: now };
+                Next::Go
+            }
+            Due::Post => {
                 self.post_start(scene, acts);
                 STAY
             }
-            Status::Removing => overruled("it is being removed"),
-            Status::Paused => overruled("it was paused"),
-            Status::Backoff => failed("the engine restarts it by its own policy"),
-            // Down once too often; or the engine has not yet noticed its end.
-            Status::Down | Status::Created | Status::Running | Status::Unknown => self.start_again(now),
+            Due::Again => self.start_again(now),
         }
     }
 
@@ -464,12 +464,7 @@ impl Repair {
         };
         self.started = true;
         self.last_event = scene.newest_event;
-        acts.push(Act::Journal(RepairStep::StartPosted));
-        acts.push(Act::Post {
-            ticket: scene.ticket,
-            call: EngineCall::Start,
-            within: scene.start_deadline,
-        });
+        acts.extend(post_start(scene.ticket, scene.start_deadline));
     }
 
     fn while_starting(&mut self, now: Moment, scene: &Scene<'_>, lost: bool) -> Next {
@@ -484,10 +479,14 @@ impl Repair {
     fn await_start(&mut self, now: Moment, scene: &Scene<'_>, since: Moment, acts: &mut Vec<Act>) -> Next {
         match start_seen(now, scene.observation, since, self.is_new(scene.observation)) {
             StartSeen::Runs { since, life } => {
+                acts.extend(self.captures.after_start(now, self.stops_first()));
                 self.step = Step::Verifying { since, life };
                 Next::Restarted(since)
             }
-            StartSeen::Over(next) => next,
+            StartSeen::Over(next) => {
+                acts.extend(self.captures.after_start(now, self.stops_first()));
+                next
+            }
             StartSeen::NotYet => STAY,
             StartSeen::Unclear => {
                 acts.push(Act::Inspect);

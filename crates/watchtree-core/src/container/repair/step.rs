@@ -1,6 +1,7 @@
 //! The steps of a repair, what it sees of the world, and what it wants. Knows nothing but one step at a time.
 
 use super::*;
+use crate::container::io::{CaptureOrder, EngineCall};
 use crate::verdict::State;
 
 /// First pause before `/start` is posted again where the last one changed nothing; doubles.
@@ -9,7 +10,7 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// After `/stop` was answered, its `die` must come within this time, or an inspection decides.
 pub(super) const END_SHOWS: Duration = Duration::from_secs(1);
 /// What a `/stop` may take on top of its own timeout.
-pub(super) const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
+const STOP_DEADLINE_EXTRA: Duration = Duration::from_secs(15);
 /// Most posts of `/start` that change nothing.
 pub(super) const TRIES_MAX: u32 = 12;
 /// A stop whose connection broke must have shown within that time on top of its own.
@@ -22,8 +23,10 @@ pub(crate) const STOP_FOLLOWS: Duration = Duration::from_secs(2);
 /// Where a repair is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Step {
-    /// `/stop` is about to be posted.
+    /// What `/stop` destroys is about to be captured.
     StopDue,
+    /// It is being captured; `/stop` follows when that has come, or its time is over.
+    Capturing,
     /// `/stop` is posted; `lost` once its deadline passed.
     Stopping { ticket: Ticket, lost: bool },
     /// `/stop` was answered, or was seen to be under way after a restart of ours: waits for the end it causes.
@@ -75,7 +78,7 @@ impl Step {
                 State::GivenUp,
                 "the engine has not answered our call in time; it is not posted again, a person is needed",
             ),
-            Self::StopDue | Self::Stopping { .. } | Self::AwaitEnd { .. } | Self::EndedBefore => {
+            Self::StopDue | Self::Capturing | Self::Stopping { .. } | Self::AwaitEnd { .. } | Self::EndedBefore => {
                 (State::Repairing, "being stopped, to be started again")
             }
             Self::StartDue { .. } | Self::Refused { .. } => (State::Repairing, "about to be started"),
@@ -148,10 +151,28 @@ pub(crate) struct Scene<'a> {
     pub(crate) grace: Duration,
 }
 
+/// A stop is posted, and written down before.
+pub(super) fn post_stop(ticket: Ticket, timeout_secs: u32) -> [Act; 2] {
+    let call = EngineCall::Stop { timeout_secs };
+    let within = Duration::from_secs(timeout_secs.into()) + STOP_DEADLINE_EXTRA;
+    [Act::Journal(RepairStep::StopPosted), Act::Post { ticket, call, within }]
+}
+
+/// A start is posted, and written down before.
+pub(super) fn post_start(ticket: Ticket, within: Duration) -> [Act; 2] {
+    let call = EngineCall::Start;
+    [
+        Act::Journal(RepairStep::StartPosted),
+        Act::Post { ticket, call, within },
+    ]
+}
+
 /// What a repair wants done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
     Inspect,
+    /// Take what the restart destroys.
+    Capture(CaptureOrder),
     /// Look at its shim, and at its process of that number.
     LookAtShim(u32),
     /// Kill that shim of it.

@@ -3,7 +3,7 @@
 use crate::container::classifier::Missing;
 use crate::container::continuity::EventContinuity;
 use crate::container::engine_lives::EngineLives;
-use crate::container::io::{ContainerId, EngineCall, Record, Ticket};
+use crate::container::io::{CaptureOrder, ContainerId, EngineCall, Record, Ticket};
 use crate::container::namespace_away::NamespaceAway;
 use crate::container::observation::ContainerObservation;
 use crate::container::own_stop::OwnStop;
@@ -48,6 +48,10 @@ pub(crate) enum Command {
     Journal(Record),
     Inspect(ContainerId),
     ReadFlag(ContainerId),
+    Capture {
+        id: ContainerId,
+        order: CaptureOrder,
+    },
     LookAtShim {
         id: ContainerId,
         pid: u32,
@@ -80,6 +84,7 @@ impl Command {
         let id = repair.id().clone();
         match act {
             Act::Inspect => Self::Inspect(id),
+            Act::Capture(order) => Self::Capture { id, order },
             Act::LookAtShim(pid) => Self::LookAtShim { id, pid },
             Act::KillShim(shim) => Self::KillShim { id, shim },
             Act::Post { ticket, call, within } => Self::Post {

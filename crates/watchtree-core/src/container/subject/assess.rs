@@ -19,6 +19,8 @@ use alloc::vec;
 
 /// The longest delay of an engine's own restarts is a minute.
 const BACKOFF_MAX: Duration = Duration::from_secs(75);
+/// A removal that lasts longer is stuck.
+const REMOVAL_MAX: Duration = Duration::from_secs(60);
 /// An end that the engine has not told by then is shown: of 100 that end at once it tells the last after 3 s.
 const END_IS_LATE: Duration = Duration::from_secs(4);
 /// An engine that has very much to do tells an end this late. It is inspected again meanwhile, after pauses that double.
@@ -117,6 +119,18 @@ pub(super) fn in_backoff(now: Moment, around: &Around<'_>, supervision: &Supervi
         },
         false => Assessment::LeftAlone(words::stuck_in_backoff(it, supervision, BACKOFF_MAX)),
     }
+}
+
+/// It is being removed, as is known since then. An engine that cannot remove it (a mount that is busy, a disk that fails) says so to whoever
+/// asked, and to nobody else: that container starts no more.
+pub(super) fn removing(now: Moment, it: &ContainerObservation, since: Moment, supervision: &Supervision) -> Assessment {
+    let until = since + REMOVAL_MAX;
+    if until <= now {
+        return Assessment::LeftAlone(words::stuck_in_removal(it, supervision, REMOVAL_MAX));
+    }
+    let shown = words::shown(supervision, State::Stopped, "it is being removed");
+    let until = Some(until);
+    Assessment::Pending { until, shown }
 }
 
 /// It was made. Perhaps somebody starts it just now, which fails without an event.

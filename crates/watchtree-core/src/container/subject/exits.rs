@@ -2,8 +2,9 @@
 //! know what follows.
 
 use super::around::Around;
+use super::present::PresentIncarnation;
 use super::wishes::Wishes;
-use super::words::{end_evidence, how};
+use super::words::{end_evidence, how, how_again_for_memory};
 use crate::container::classifier::{ExitCase, Need};
 use crate::container::observation::{ContainerObservation, Status};
 use crate::container::record::RepairStep;
@@ -14,6 +15,9 @@ use crate::time::Moment;
 use crate::verdict::{Evidence, EvidenceKind};
 use alloc::vec;
 
+/// So many ends for memory within the window of its budget have one cause: its limit.
+const MEMORY_ENDS_LOOP: usize = 3;
+
 /// Has the end of its incarnation classified, once; and again where new evidence may show another class.
 ///
 /// # Errors
@@ -22,6 +26,7 @@ pub(super) fn classify_end(
     now: Moment,
     around: &mut Around<'_>,
     wishes: &Wishes,
+    present: &mut PresentIncarnation,
     supervision: &mut Supervision,
 ) -> Result<(), Need> {
     around.observation.date_end(now);
@@ -29,7 +34,13 @@ pub(super) fn classify_end(
     if supervision.exit().is_none_or(|exit| *exit.incarnation() != incarnation) {
         let known = exit_case(around, wishes).classify(now)?;
         let it = &*around.observation;
-        let exit = ExitRecord::new(incarnation, known.class, it.ended_at(now), how(it), known.why);
+        let window = around.policy.allowance.window;
+        let is_for_memory = it.ended_out_of_memory() && known.class == ExitClass::Crash;
+        let how = match is_for_memory.then(|| present.ended_for_memory(now, window)) {
+            Some(count) if MEMORY_ENDS_LOOP <= count => how_again_for_memory(it, count, window),
+            _ => how(it),
+        };
+        let exit = ExitRecord::new(incarnation, known.class, it.ended_at(now), how, known.why);
         let evidence = end_evidence(now, it).chain([known.fact]).collect();
         supervision.set_exit(exit.with_evidence(evidence).correlated(known.correlated));
     }

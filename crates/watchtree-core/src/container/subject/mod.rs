@@ -35,7 +35,7 @@ use crate::container::own_stop::OwnStop;
 use crate::container::policy::ContainerPolicy;
 use crate::container::record::{Desired, OpenRepair, RepairStep};
 use crate::container::recreate::needs_recreate;
-use crate::container::repair::{Act, Moved, Repair};
+use crate::container::repair::{Act, Moved, Remains, Repair};
 use crate::decision::{ActionKind, Outcome};
 use crate::subject::{Incarnation, SubjectId};
 use crate::supervisor::{Admission, Assessment, ExitClass, ExitRecord, Ill, Progress, Shown, Subject, Supervision};
@@ -297,7 +297,7 @@ impl ContainerSubject {
             let until = Some(until);
             return Assessment::Pending { until, shown };
         }
-        if let Err(need) = exits::classify_end(now, around, &self.wishes, supervision) {
+        if let Err(need) = exits::classify_end(now, around, &self.wishes, &mut self.present, supervision) {
             around.ask_for(now, need.missing, out);
             let why = format!("{}; {}", words::how(around.observation), need.why);
             return Assessment::Pending {
@@ -353,11 +353,10 @@ impl Subject for ContainerSubject {
             }
             return Assessment::Unclear;
         }
-        let alone = |state, why: &str| Assessment::LeftAlone(words::shown(supervision, state, why));
         match it.status() {
             Status::Unknown => Assessment::Unclear,
             Status::Created if supervision.exit().is_none() => assess::never_started(now, around, out),
-            Status::Removing => alone(State::Stopped, "it is being removed"),
+            Status::Removing => assess::removing(now, it, self.present.removed_since(now, it.id()), supervision),
             Status::Paused => {
                 self.runs(now, around, supervision, out);
                 Assessment::LeftAlone(Shown::new(State::Stopped, "a person paused it"))
@@ -430,12 +429,12 @@ impl Subject for ContainerSubject {
         let it = &*around.observation;
         let (id, incarnation) = (it.id().clone(), it.incarnation());
         if action == ActionKind::Start {
-            return Repair::start(id, incarnation, now);
+            return Repair::start(id, incarnation, now).capturing(Remains::of(it));
         }
         let secs = self.policy.stop_secs(around.settings.stop_timeout);
         let timeout = Duration::from_secs(secs.into());
         let own = OwnStop::new(around.continuity.newest(), it.stop_terms().signal(), timeout);
-        Repair::stop_then_start(id, incarnation, own, secs)
+        Repair::stop_then_start(id, incarnation, own, secs).capturing(Remains::of(it))
     }
 
     fn advance(

@@ -7,7 +7,11 @@ use crate::container::io::ContainerId;
 use crate::container::observation::ContainerObservation;
 use crate::container::settings::ContainerSettings;
 use crate::subject::Incarnation;
-use crate::time::Moment;
+use crate::time::{Duration, Moment};
+use alloc::vec::Vec;
+
+/// Most ends for memory that are remembered: as many as there may be restarts in a window.
+const MEMORY_ENDS_MAX: usize = 100;
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +28,10 @@ pub(crate) struct PresentIncarnation {
     ill_since: Option<Moment>,
     /// It is to be restarted after another one.
     restart_after: Option<RestartAfter>,
+    /// Since when the engine says that it is being removed.
+    removed_since: Option<(ContainerId, Moment)>,
+    /// Its ends for memory, as far as they count.
+    memory_ends: Vec<Moment>,
     /// A repair of ours began it, and nobody was told yet.
     is_ours: bool,
 }
@@ -54,6 +62,22 @@ impl PresentIncarnation {
 
     pub(crate) fn signal_at(&self) -> Option<Moment> {
         self.signal_at
+    }
+
+    /// That container is being removed: since when that is known.
+    pub(crate) fn removed_since(&mut self, now: Moment, id: &ContainerId) -> Moment {
+        let known = self.removed_since.take().filter(|(of, _)| of == id);
+        self.removed_since.insert(known.unwrap_or((id.clone(), now))).1
+    }
+
+    /// It has ended for memory: how often it has within that time.
+    pub(super) fn ended_for_memory(&mut self, now: Moment, window: Duration) -> usize {
+        self.memory_ends.retain(|at| now < *at + window);
+        if MEMORY_ENDS_MAX <= self.memory_ends.len() {
+            self.memory_ends.remove(0);
+        }
+        self.memory_ends.push(now);
+        self.memory_ends.len()
     }
 
     /// Somebody else's stop signal came, and has not led to an end yet.
@@ -105,6 +129,7 @@ impl PresentIncarnation {
             since,
             is_remembered: self.is_remembered,
             is_ours: true,
+            memory_ends: core::mem::take(&mut self.memory_ends),
             ..Self::default()
         };
     }

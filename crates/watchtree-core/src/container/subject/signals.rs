@@ -96,6 +96,7 @@ mod tests {
     use super::*;
     use crate::container::io::ContainerView;
     use crate::container::own_stop::OwnStop;
+    use crate::container::repair::Step;
     use crate::subject::Incarnation;
     use crate::time::Duration;
     use alloc::string::ToString;
@@ -111,7 +112,8 @@ mod tests {
         it.absorb(now, view);
         let start = Repair::start(id.clone(), Incarnation::default(), now);
         let own = OwnStop::new(EngineTime(0), 15, Duration::ZERO);
-        let stop = Repair::stop_then_start(id, Incarnation::default(), own, 0);
+        let stop = Repair::stop_then_start(id, Incarnation::default(), own.clone(), 0);
+        let stop = stop.resumed(Step::AwaitEnd { until: now }, EngineTime(0), Some(own), false);
         let classes = |at, signal, came| {
             let event = StopEvent {
                 at: EngineTime(at),

@@ -2,6 +2,7 @@
 
 use crate::container::health_check::{CheckOutcome, CheckRun, HealthEvidence};
 use crate::container::io::Health;
+use crate::container::io::RunState;
 use crate::container::observation::ContainerObservation;
 use crate::container::policy::{Answer, ContainerPolicy};
 use crate::container::probes::probed::{Readiness, STARTUP};
@@ -117,9 +118,36 @@ pub(super) fn stuck_in_backoff(it: &ContainerObservation, supervision: &Supervis
     shown(supervision, State::GivenUp, &why)
 }
 
+/// The engine has begun to remove it, and has not for so long.
+pub(super) fn stuck_in_removal(it: &ContainerObservation, supervision: &Supervision, lasts: Duration) -> Shown {
+    let (run, name) = it
+        .view()
+        .map_or((RunState::Removing, ""), |view| (view.run, view.name.as_str()));
+    let what = match run {
+        RunState::Dead => "its removal failed: the engine says that it is dead",
+        _ => "its removal is stuck: the engine says that it is being removed",
+    };
+    let lasts = seconds(lasts);
+    let why = format!("{what}, for more than {lasts}; it starts no more, and holds its name: docker rm -f {name}");
+    shown(supervision, State::Down, &why)
+}
+
 /// How it ended, in words.
 pub(super) fn how(it: &ContainerObservation) -> String {
     format!("exited ({})", exit_code(it))
+}
+
+/// The same, so many times for memory within that time.
+pub(super) fn how_again_for_memory(it: &ContainerObservation, count: usize, within: Duration) -> String {
+    let limit = match it.view().map_or(0, |view| view.memory_limit) {
+        0 => "there is, and it has no limit of its own".to_string(),
+        limit => format!("its limit of {} MiB", limit.div_ceil(1 << 20)),
+    };
+    let within = seconds(within);
+    format!(
+        "exited ({}, {count} times within {within}: it needs more memory than {limit})",
+        exit_code(it)
+    )
 }
 
 fn exit_code(it: &ContainerObservation) -> String {

@@ -1,4 +1,6 @@
 //! One repair by itself: what it posts, what it waits for, and how it ends.
+mod capturing;
+
 use super::*;
 use crate::container::io::{CheckRun, ContainerView, EngineEvent, EventAction, Health, RunState};
 use crate::time::seconds;
@@ -48,7 +50,14 @@ impl Bench {
         })
     }
 
+    /// One whose container was captured at 0 s.
     fn stop_then_start() -> Self {
+        let mut bench = Self::capturing();
+        bench.repair.step = Step::Capturing;
+        bench
+    }
+
+    fn capturing() -> Self {
         let own = OwnStop::new(NEWEST, 15, Duration::from_secs(10));
         Self::new(RunState::Running, |it| {
             Repair::stop_then_start("c1".into(), it.incarnation(), own, 10)
@@ -92,6 +101,7 @@ impl Bench {
     fn wanted(&mut self) -> Vec<String> {
         let words = |act: Act| match act {
             Act::Inspect => "inspect".to_string(),
+            Act::Capture(order) => format!("capture {order:?}"),
             Act::LookAtShim(pid) => format!("look at the shim of {pid}"),
             Act::KillShim(shim) => format!("kill shim {shim}"),
             Act::Journal(step) => format!("journal {step:?}"),
