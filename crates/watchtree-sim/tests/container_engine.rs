@@ -129,6 +129,33 @@ fn what_was_sent_another_signal_before_runs_again_too() {
     "#]]);
 }
 
+/// The daemon is stopped in order while the watchdog stands still or is away; a person's stop comes seconds before. All were sent HUP.
+#[test]
+fn a_persons_stop_before_an_engine_that_nobody_watched_go_is_not_undone() {
+    let goes = "dockerd terminated, 6s, dockerd started, 3s";
+    let absences = [
+        ("watchdog frozen", "watchdog thawed"),
+        ("watchdog killed", "watchdog started"),
+    ];
+    let scripts: Vec<String> = absences
+        .into_iter()
+        .flat_map(|(away, back)| {
+            ["1s", "5s"].map(|before| format!("{away}, 10s, docker stop web, {before}, {goes}, {back}, 1m"))
+        })
+        .chain(absences.map(|(away, back)| format!("{away}, 10s, {goes}, {back}, 1m")))
+        .collect();
+    let play = |script: &str| {
+        let mut w = fleet();
+        w.does("docker kill -s HUP web, docker kill -s HUP zero, docker kill -s HUP db, 1m");
+        let outcome = w.does(script).outcome();
+        outcome.split_once("; ").expect("calls and containers").1.to_owned()
+    };
+    outcomes(scripts.iter().map(String::as_str), play).tells(expect![[r#"
+        watchdog frozen, 10s, docker stop web, 1s, dockerd terminated, 6s, dockerd started, 3s, watchdog thawed, 1m | watchdog frozen, 10s, docker stop web, 5s, dockerd terminated, 6s, dockerd started, 3s, watchdog thawed, 1m | watchdog killed, 10s, docker stop web, 1s, dockerd terminated, 6s, dockerd started, 3s, watchdog started, 1m | watchdog killed, 10s, docker stop web, 5s, dockerd terminated, 6s, dockerd started, 3s, watchdog started, 1m: web exited GIVEN UP; zero running OK; fail running OK; db running OK; idle exited STOPPED; job exited FINISHED
+        watchdog frozen, 10s, dockerd terminated, 6s, dockerd started, 3s, watchdog thawed, 1m | watchdog killed, 10s, dockerd terminated, 6s, dockerd started, 3s, watchdog started, 1m: web running OK; zero running OK; fail running OK; db running OK; idle exited STOPPED; job exited FINISHED
+    "#]]);
+}
+
 /// Where it cannot be read since when the engine answers, an engine that nobody could reach was none.
 #[test]
 fn an_engine_that_does_not_tell_since_when_it_answers_is_known_by_its_silence() {

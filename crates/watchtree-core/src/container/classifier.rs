@@ -122,8 +122,8 @@ impl ExitCase<'_> {
     }
 
     /// Did its engine or its machine take it along? `None` = they were well then, or a person may have stopped it before. Where a
-    /// signal that was no stop (a reload, a reopened log) had set the flag long before, it says nothing, and of all that end in the
-    /// seconds in which an engine goes down hardly one is a person's; a stop by somebody else that is known (`foreign`) stands.
+    /// signal that was no stop (a reload, a reopened log) had set the flag long before, it says nothing: then it was the engine
+    /// where we saw it go and know of no stop by somebody else (`foreign`), or where it went together with most of the others.
     fn classify_by_engine(&self, now: Moment, foreign: bool) -> Option<Classified> {
         let ended = self.observation.ended();
         if self.lives.was_silent(ended) {
@@ -137,9 +137,10 @@ impl ExitCase<'_> {
             Ok(flag) => flag,
             Err(need) => return Some(Err(need)),
         };
+        let is_seen = !foreign && self.lives.was_seen_going_down(ended);
         let why = match flag {
             Some(false) => "it ended while its engine was going down, and the engine's manual-stop flag is not set",
-            Some(true) if !foreign && self.observation.flag_was_set_before() => {
+            Some(true) if self.observation.flag_was_set_before() && (is_seen || self.lives.was_swept(ended)) => {
                 "it ended while its engine was going down, and a signal that was no stop had set the engine's manual-stop flag before"
             }
             _ => return None,

@@ -30,6 +30,10 @@ const AWAY_USUAL: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
 /// From the first end to the last of an engine that stops its containers: its own limit is 15 s.
 const GOES_DOWN_WITHIN: Duration = Duration::from_secs(15);
+/// What ends within so long ended together: a process that ends on a signal needs far less.
+const SWEPT_WITHIN: Duration = Duration::from_millis(500);
+/// So many at least that end together, and half of all that ended at the last, were taken along.
+const SWEPT_MIN: usize = 3;
 /// An engine that has answered for less than this remembers all events of its start.
 const REMEMBERS_FOR: Duration = Duration::from_secs(60);
 
@@ -61,6 +65,17 @@ pub(crate) struct EngineLives {
     /// Since when its stream has ended.
     silent_since: Option<EngineTime>,
     beginning: Option<Beginning>,
+    /// When the life before the newest one took its containers along, as far as that is more than a guess.
+    descent: Option<Descent>,
+}
+
+/// When a life took its containers along.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Descent {
+    /// This process saw it go since then.
+    Watched(EngineTime),
+    /// Nobody saw it, but most ended in one moment, the first of them then.
+    Swept(EngineTime),
 }
 
 impl EngineLives {
@@ -71,7 +86,13 @@ impl EngineLives {
             is_watched: false,
             silent_since: None,
             beginning: None,
+            descent: None,
         }
+    }
+
+    /// This process did not run for a while: it has not watched what went on.
+    pub(crate) fn stood_still(&mut self) {
+        self.is_watched = false;
     }
 
     /// The stream of a life that was watched has ended then.
@@ -166,20 +187,25 @@ impl EngineLives {
             silent_since: it.began,
             going_down_since: it.began,
         };
+        self.descent = None;
         let life = match (it.ending, self.lives.back()) {
-            (Some(ending), _) => EngineLife {
-                silent_since: ending.silent_since,
-                going_down_since: ending.going_down_since,
-                ..life
-            },
+            (Some(ending), _) => {
+                self.descent = Some(Descent::Watched(ending.going_down_since));
+                EngineLife {
+                    silent_since: ending.silent_since,
+                    going_down_since: ending.going_down_since,
+                    ..life
+                }
+            }
             // The first that was ever seen: nothing is known of any before it.
             (None, None) => life,
             (None, Some(before)) => {
                 let silent_since = unwatched_silence(&it, now);
-                let ends = ends.filter(|end| before.began < *end && *end <= it.began);
+                let ends: Vec<EngineTime> = ends.filter(|end| before.began < *end && *end <= it.began).collect();
+                self.descent = sweep(&ends).map(Descent::Swept);
                 EngineLife {
                     silent_since,
-                    going_down_since: unwatched_descent(it.began, ends).min(silent_since),
+                    going_down_since: unwatched_descent(it.began, &ends).min(silent_since),
                     ..life
                 }
             }
@@ -204,6 +230,18 @@ impl EngineLives {
             .iter()
             .any(|it| it.going_down_since <= at && at <= it.began && it.going_down_since < it.began)
     }
+
+    /// This process saw the engine or its machine go down, and that was then.
+    pub(crate) fn was_seen_going_down(&self, at: EngineTime) -> bool {
+        self.newest().is_some_and(|began| at <= began)
+            && matches!(self.descent, Some(Descent::Watched(since)) if since <= at)
+    }
+
+    /// It ended together with most of what the engine had, or after that, before its next life.
+    pub(crate) fn was_swept(&self, at: EngineTime) -> bool {
+        self.newest().is_some_and(|began| at <= began)
+            && matches!(self.descent, Some(Descent::Swept(since)) if since <= at)
+    }
 }
 
 /// Since when a life has been at its start, where nobody watched the one before end: since the first signal that it sent.
@@ -219,8 +257,7 @@ fn unwatched_silence(it: &Beginning, now: EngineTime) -> EngineTime {
 
 /// Since when the life before was going down, by the ends since it began: where several ended at the last, that was it. One
 /// that ended alone is not known to have been taken along, unless the new life followed at once.
-fn unwatched_descent(began: EngineTime, ends: impl Iterator<Item = EngineTime>) -> EngineTime {
-    let ends: Vec<EngineTime> = ends.collect();
+fn unwatched_descent(began: EngineTime, ends: &[EngineTime]) -> EngineTime {
     let Some(newest) = ends.iter().max() else { return began };
     let since = newest.minus(GOES_DOWN_WITHIN);
     let many = 1 < ends.iter().filter(|end| since <= **end).count();
@@ -228,6 +265,21 @@ fn unwatched_descent(began: EngineTime, ends: impl Iterator<Item = EngineTime>) 
         true => since,
         false => began,
     }
+}
+
+/// Since when an engine that nobody watched took its containers along: it asks all of them at once, and what ends soon ends together.
+/// `None` = too few did for that.
+fn sweep(ends: &[EngineTime]) -> Option<EngineTime> {
+    let newest = ends.iter().max()?;
+    let since = newest.minus(GOES_DOWN_WITHIN);
+    let mut last: Vec<EngineTime> = ends.iter().copied().filter(|end| since <= *end).collect();
+    last.sort_unstable();
+    let together = |first: &EngineTime| {
+        let until = first.plus(SWEPT_WITHIN);
+        last.iter().filter(|end| first <= *end && **end <= until).count()
+    };
+    let is_sweep = |first: &&EngineTime| SWEPT_MIN.max(last.len().div_ceil(2)) <= together(first);
+    last.iter().find(is_sweep).copied()
 }
 
 #[cfg(test)]
@@ -353,5 +405,33 @@ mod tests {
         lives.stream_ended(at(600));
         assert!(lives.opened_untold(at(620), true, None) && lives.begin(at(622), iter::empty()).is_some());
         assert!(lives.was_silent(at(610)) && !lives.was_silent(at(550)));
+    }
+
+    #[test]
+    fn what_ends_together_was_swept_and_what_ended_before_was_not() {
+        let millis = |all: &[u64]| all.iter().map(|it| EngineTime(*it * 1_000_000)).collect::<Vec<_>>();
+        let of = |all: &[u64]| sweep(&millis(all)).map(|it| it.0 / 1_000_000);
+        assert_eq!(of(&[4000, 6000, 6100, 6400, 9000]), Some(6000));
+        assert_eq!(of(&[6000, 6100]), None, "two");
+        assert_eq!(of(&[1000, 2000, 3000, 4000, 6000, 6100, 6200]), None, "fewer than half");
+        assert_eq!(of(&[100, 20_000, 20_100, 20_200]), Some(20_000), "long before");
+        let mut lives = remembering(1);
+        lives.opened(at(30), None);
+        let ends = millis(&[4000, 20_000, 20_100, 20_200]);
+        assert!(lives.begin(at(32), ends.into_iter()).is_some());
+        let swept = [4, 19, 20, 30, 31].map(|secs| lives.was_swept(at(secs)));
+        assert_eq!(swept, [false, false, true, true, false]);
+        assert!(!lives.was_seen_going_down(at(20)));
+    }
+
+    #[test]
+    fn who_stood_still_has_watched_nothing() {
+        let mut lives = remembering(100);
+        lives.opened(at(100), None);
+        lives.stood_still();
+        lives.stream_ended(at(530));
+        assert!(lives.opened(at(520), None));
+        let recorded = lives.begin(at(532), iter::empty()).expect("a life");
+        assert_eq!((recorded.silent_since, recorded.going_down_since), (at(520), at(520)));
     }
 }

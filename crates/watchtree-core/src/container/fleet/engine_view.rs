@@ -229,7 +229,7 @@ impl EngineView {
     /// The stream is broken, for it `ended`, or this process did not look for a while. True if a new one is to be opened at once.
     pub(super) fn stream_broke(&mut self, now: Moment, ended: bool) -> bool {
         self.touch_all();
-        self.stream.continuity.broke(now, ended)
+        self.stream.broke(now, ended)
     }
 
     /// The gap is over, and all that the engine remembered was taken in: the life that it has begun, if it has.

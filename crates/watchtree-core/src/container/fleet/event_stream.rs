@@ -76,6 +76,14 @@ impl EventStream {
         may_have_lost
     }
 
+    /// It has `ended`, or this process did not look for a while. True if a new one is to be opened at once.
+    pub(super) fn broke(&mut self, now: Moment, ended: bool) -> bool {
+        if !ended {
+            self.lives.stood_still();
+        }
+        self.continuity.broke(now, ended)
+    }
+
     /// It has ended.
     pub(super) fn ended(&mut self, now: Moment) {
         let stamp = self.stamp(now);
