@@ -224,3 +224,23 @@ fn a_stop_that_the_engine_forces_is_our_own() {
         killed by a person: stop -t 10 a; a exited STOPPED
     "#]]);
 }
+
+/// A sick engine tells of a stop and answers nothing after it, and then this daemon dies: the next one hears of the stop again.
+#[test]
+fn a_stop_that_the_engine_has_not_answered_survives_a_restart_of_ours() {
+    let play = |(_, late, then): (&str, u32, &str)| {
+        let mut w = Scene::with(&["web", "db"]);
+        w.api().late_inspects(late);
+        w.does("docker stop web, 1s");
+        w.does(then).does("watchdog killed, 1s, watchdog started, 1m").outcome()
+    };
+    let cases = [
+        ("answered", 0, ""),
+        ("not answered", 1, ""),
+        ("not answered, and another event came", 1, "db exits 1, 20ms"),
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        answered | not answered: no call; web exited STOPPED; db running OK
+        not answered, and another event came: start db; web exited STOPPED; db running OK
+    "#]]);
+}

@@ -5,7 +5,7 @@
 
 use super::dependencies::Dependencies;
 use super::deployments::Deployments;
-use super::io::{ContainerId, EngineEvent, EngineTime, ListEntry, RunState};
+use super::io::{ContainerId, EngineEvent, EngineTime, EventAction, ListEntry, RunState};
 use super::naming::{id_and_name, is_its_own_id, replaces, subject_of};
 use super::observation::{ContainerObservation, Status};
 use super::succession::Successions;
@@ -51,6 +51,8 @@ pub(crate) struct Inventory {
     dependencies: Dependencies,
     /// Those that were not inspected yet.
     uninspected: BTreeSet<ContainerId>,
+    /// Those that a stop was heard of since they were last inspected.
+    stops_heard: BTreeSet<ContainerId>,
     is_listed: bool,
 }
 
@@ -78,6 +80,7 @@ impl Inventory {
             successions: Successions::default(),
             dependencies: Dependencies::default(),
             uninspected: BTreeSet::new(),
+            stops_heard: BTreeSet::new(),
             is_listed: false,
         }
     }
@@ -170,6 +173,21 @@ impl Inventory {
         true
     }
 
+    /// An event of a container was taken in.
+    pub(crate) fn heard(&mut self, event: &EngineEvent) {
+        if matches!(event.action, EventAction::Kill { .. } | EventAction::Stop)
+            && self.containers.contains_key(&event.id)
+        {
+            self.stops_heard.insert(event.id.clone());
+        }
+    }
+
+    /// Has the engine not yet answered after a stop of somebody else?
+    pub(crate) fn has_unanswered_stop(&self) -> bool {
+        let mut heard = self.stops_heard.iter().filter_map(|id| self.get(id));
+        heard.any(|it| it.unanswered_stop().is_some())
+    }
+
     /// Finds the container's subject by its last inspection, and makes it that subject's container. While a repair of the
     /// container is under way it stays where it is: what ends it must be told from our own stop.
     pub(crate) fn attach(&mut self, now: Moment, id: &ContainerId, in_repair: impl Fn(&SubjectId) -> bool) -> Attached {
@@ -180,6 +198,9 @@ impl Inventory {
         };
         let (name, set_aside) = (view.name.clone(), self.is_set_aside(id, &view.name));
         self.uninspected.remove(id);
+        if it.observation.unanswered_stop().is_none() {
+            self.stops_heard.remove(id);
+        }
         let concerned = self.dependencies.set(id, view, set_aside);
         out.touched
             .extend(concerned.iter().filter_map(|id| self.subject_of(id).cloned()));
@@ -307,6 +328,7 @@ impl Inventory {
         self.successions.forget(id);
         self.dependencies.remove(id);
         self.uninspected.remove(id);
+        self.stops_heard.remove(id);
         if self.successions.replaced_of(&name).next().is_some() {
             self.deployments.removed(now, &name);
         }

@@ -314,6 +314,7 @@ impl EngineView {
         let it = self.inventory.get_mut(&event.id);
         if it.is_some_and(|it| it.take(now, event, is_live)) {
             self.touch_children(&event.id);
+            self.inventory.heard(event);
             Taken::Fresh(self.follow_up(now, event))
         } else {
             Taken::Duplicate

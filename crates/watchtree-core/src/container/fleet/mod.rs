@@ -276,9 +276,10 @@ impl ContainerFleet {
         self.write_cursor(climate, out);
     }
 
-    /// Writes down the newest event taken. Never while nothing is judged: the cursor says that everything before it was.
+    /// Writes down the newest event taken: all before it was judged. Not while nothing is, or a stop waits for an answer after it.
     fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
-        let record = self.engine.stream().cursor_record().filter(|_| !climate.is_leaving);
+        let is_open = climate.is_leaving || self.engine.inventory().has_unanswered_stop();
+        let record = self.engine.stream().cursor_record().filter(|_| !is_open);
         out.journal_all(record);
     }
 
