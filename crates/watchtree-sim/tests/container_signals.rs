@@ -244,3 +244,24 @@ fn a_stop_that_the_engine_has_not_answered_survives_a_restart_of_ours() {
         not answered, and another event came: start db; web exited STOPPED; db running OK
     "#]]);
 }
+
+/// It is renamed while our stop is under way, and this daemon dies.
+#[test]
+fn a_stop_of_ours_is_ours_under_another_name_after_a_restart() {
+    let play = |(_, killed): (&str, &str)| {
+        let mut w = Scene::with(&["web", "db"]);
+        w.does("web ignores TERM, web hangs, web is unhealthy, 2s, docker rename web new, 1s");
+        w.does(killed).does("1m").outcome()
+    };
+    let cases = [
+        ("no restart", ""),
+        ("before its end", "watchdog killed, 1s, watchdog started"),
+        ("over its end", "watchdog killed, 20s, watchdog started"),
+        ("after its end", "7010ms, watchdog killed, 1s, watchdog started"),
+        ("after the start", "7100ms, watchdog killed, 1s, watchdog started"),
+        ("twice", "watchdog killed, 1s, watchdog started, 1s, watchdog killed, 1s, watchdog started"),
+    ];
+    outcomes(cases, play).tells(expect![[r#"
+        no restart | before its end | over its end | after its end | after the start | twice: stop -t 10 web, start new; new running OK; db running OK
+    "#]]);
+}

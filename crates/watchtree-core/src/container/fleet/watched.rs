@@ -91,9 +91,10 @@ impl Watched {
         self.supervisor.repair()
     }
 
-    /// Its repair is of that container.
+    /// Its repair is of that container: the one under way, or one of before a restart of this watchdog that is not yet taken up.
     pub(super) fn repairs(&self, id: &ContainerId) -> bool {
-        self.repair().is_some_and(|repair| repair.id() == id)
+        let before = self.subject.recovering().is_some_and(|open| open.id == *id);
+        before || self.repair().is_some_and(|repair| repair.id() == id)
     }
 
     /// A repair of before a restart of this watchdog is not yet taken up.
