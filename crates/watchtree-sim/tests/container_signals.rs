@@ -259,7 +259,10 @@ fn a_stop_of_ours_is_ours_under_another_name_after_a_restart() {
         ("over its end", "watchdog killed, 20s, watchdog started"),
         ("after its end", "7010ms, watchdog killed, 1s, watchdog started"),
         ("after the start", "7100ms, watchdog killed, 1s, watchdog started"),
-        ("twice", "watchdog killed, 1s, watchdog started, 1s, watchdog killed, 1s, watchdog started"),
+        (
+            "twice",
+            "watchdog killed, 1s, watchdog started, 1s, watchdog killed, 1s, watchdog started",
+        ),
     ];
     outcomes(cases, play).tells(expect![[r#"
         no restart | before its end | over its end | after its end | after the start | twice: stop -t 10 web, start new; new running OK; db running OK
