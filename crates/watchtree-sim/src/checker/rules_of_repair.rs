@@ -179,7 +179,8 @@ fn forgotten(host: &HostFacts, place: usize, what: &str, since: Moment) -> Resul
 }
 
 /// A container is given up only for a reason: its budget or its host's is used up, the engine keeps a call of ours, it joins
-/// one that is no more, or nothing can tell why it ended: the flag cannot be read, or another signal has set it.
+/// one that is no more, or nothing can tell why it ended: the flag cannot be read, or another signal has set it, or a stop of ours
+/// of which no record is left.
 fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Broken> {
     let (policy, subject) = (RestartPolicy::default(), host.subject(place));
     let c = &host.containers[&place];
@@ -190,7 +191,8 @@ fn check_given_up(host: &HostFacts, now: Moment, place: usize) -> Result<(), Bro
     let lately = |at: &&Moment| now.since(**at) < policy.allowance.window;
     let by_engine = c.engine_starts.iter().filter(lately).count() as u32;
     let used = host.reported.begun_within(now, &subject, policy.allowance.window) + by_engine;
-    let cannot_tell = c.flagged || c.now.changed < host.flag_unreadable_until + FLAG_NEEDED;
+    let flag_tells_nothing = c.flagged || c.now.changed < host.flag_unreadable_until + FLAG_NEEDED;
+    let cannot_tell = flag_tells_nothing || c.unrecorded_stop;
     let excused = host.reported.keeps_a_call(now, &c.now.id)
         || host.reported.host_is_used_up(now)
         || waits_for_owner(host, now, c)
