@@ -279,8 +279,7 @@ impl ContainerFleet {
     /// Writes down the newest event taken: all before it was judged. Not while nothing is, or a stop waits for an answer after it.
     fn write_cursor(&self, climate: Climate<'_>, out: &mut Outbox) {
         let is_open = climate.is_leaving || self.engine.inventory().has_unanswered_stop();
-        let record = self.engine.stream().cursor_record().filter(|_| !is_open);
-        out.journal_all(record);
+        out.journal_all(self.engine.stream().cursor_record().filter(|_| !is_open));
     }
 
     /// Takes an event, and reconciles whom it is about at once: nothing is faster. False if there are too many containers.
