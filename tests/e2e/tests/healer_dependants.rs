@@ -45,10 +45,13 @@ fn of_three_that_are_killed_at_once_parents_are_well_before_their_children_start
         healer.await_state(&subject(victim), "ok", Duration::from_secs(20))?;
     }
 
-    for victim in [&web, &api, &db] {
+    let lives = [(&web, web.life()?), (&api, api.life()?), (&db, db.life()?)];
+    for (victim, _) in &lives {
         victim.kill_init()?;
     }
-    for victim in [&web, &api, &db] {
+    for (victim, life) in &lives {
+        // Until its end is known, it is shown as it was.
+        victim.await_other_life(life, Duration::from_secs(40))?;
         healer.await_state(&subject(victim), "ok", Duration::from_secs(40))?;
     }
     tape.catch_up()?;
