@@ -65,9 +65,9 @@ impl ContainerCapturer {
 
     async fn capture(&self, id: &str, order: CaptureOrder) -> Captured {
         let Ok(place) = Arc::clone(&self.readers).try_acquire_owned() else {
-            let why = "earlier captures have not come to their end".to_owned();
+            // Many at once are no fault of the folder: nothing is said of that.
             return Captured {
-                file: Some(Err(why)),
+                log_lines: Some(Err("earlier captures have not come to their end".to_owned())),
                 ..Captured::default()
             };
         };
@@ -77,10 +77,8 @@ impl ContainerCapturer {
         let look = spawn_blocking(move || (look(&about, order.pid), place));
         let (seen, lines) = tokio::join!(timeout(within, look), self.log(id, order, within));
         let Ok(Ok((seen, place))) = seen else {
-            let why = "the kernel has not shown its processes in time".to_owned();
             return Captured {
-                file: Some(Err(why)),
-                log_lines: Some(lines.map(|it| count(it.len()))),
+                log_lines: Some(Err("the kernel has not shown its processes in time".to_owned())),
                 ..Captured::default()
             };
         };
@@ -246,5 +244,19 @@ mod tests {
             (captured.processes, captured.memory, captured.pids),
             (Some(0), None, None)
         );
+    }
+
+    #[tokio::test]
+    async fn more_than_can_be_captured_at_once_is_no_fault_of_the_folder() {
+        let (state, engine) = (tempfile::tempdir().expect("a folder"), Err("no engine".to_owned()));
+        let (inputs, _inbox) = mpsc::channel(1);
+        let files = CaptureFiles::new(state.path());
+        let capturer = ContainerCapturer::new(files, Arc::new(Mutex::new(engine)), inputs);
+        let places: Vec<_> = (0..READERS_MAX)
+            .map(|_| capturer.readers.clone().try_acquire_owned())
+            .collect();
+        let captured = capturer.capture("it", order(0)).await;
+        assert_eq!(captured.file, None, "it is a condition where it is told");
+        assert!(captured.log_lines.is_some_and(|it| it.is_err()) && places.iter().all(Result::is_ok));
     }
 }

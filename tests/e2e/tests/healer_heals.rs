@@ -151,7 +151,7 @@ fn was_captured(healer: &Healer, name: &str) -> Result<()> {
     println!("{name}: {fact}");
     let (figures, file) = fact.split_once(": capture ").context("no file")?;
     ensure!(
-        figures.contains("1 processes, memory ") && figures.contains(", pids "),
+        figures.contains("1 process, memory ") && figures.contains(", pids "),
         "{fact}"
     );
     let file = healer.folder().join("state/container-docker/captures").join(file);

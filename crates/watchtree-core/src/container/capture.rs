@@ -73,7 +73,10 @@ impl Captured {
     /// In one line, for a record: `3 processes, memory 100 MiB of 128 MiB, pids 12 of 64, 100 log lines: capture web-….txt`
     pub fn words(&self) -> String {
         let mut parts = Vec::new();
-        parts.extend(self.processes.map(|count| format!("{count} processes")));
+        parts.extend(
+            self.processes
+                .map(|count| counted(count.into(), "process", "processes")),
+        );
         if !self.in_kernel.is_empty() {
             let which = self.in_kernel.join(", ");
             parts.push(format!(
@@ -84,12 +87,15 @@ impl Captured {
         }
         parts.extend(self.memory.map(|it| format!("memory {}", mebibytes(it))));
         if 0 < self.memory_at_limit {
-            parts.push(format!("{} times at that limit", self.memory_at_limit));
+            parts.push(format!(
+                "{} at that limit",
+                counted(self.memory_at_limit, "time", "times")
+            ));
         }
         parts.extend(self.pids.map(|it| format!("pids {}", plain(it))));
         parts.extend(self.log_lines.as_ref().map(|lines| match lines {
-            Ok(count) => format!("{count} log lines"),
-            Err(why) => format!("its log cannot be read: {}", cut(why)),
+            Ok(count) => counted((*count).into(), "log line", "log lines"),
+            Err(why) => format!("its log is not here: {}", cut(why)),
         }));
         let what = if parts.is_empty() {
             "nothing is left of it".to_string()
@@ -102,6 +108,10 @@ impl Captured {
             None => what,
         }
     }
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn cut(text: &str) -> &str {
@@ -149,6 +159,8 @@ mod tests {
             "3 processes, 1 of them in the kernel (postgres in io_schedule), memory 100 MiB of 128 MiB, 7 times at that limit, \
              pids 12 without limit, 100 log lines: capture web-1.txt"
         );
+        (captured.processes, captured.log_lines) = (Some(1), Some(Ok(1)));
+        assert!(captured.words().starts_with("1 process, ") && captured.words().contains(", 1 log line: "));
         captured.pids = usage(64, Some(64));
         assert!(
             captured
@@ -163,9 +175,7 @@ mod tests {
             ..Captured::default()
         };
         let words = captured.words();
-        assert!(
-            words.starts_with("its log cannot be read: é") && words.ends_with("; not kept: no space left on device")
-        );
+        assert!(words.starts_with("its log is not here: é") && words.ends_with("; not kept: no space left on device"));
         assert!(words.len() < 260, "{words}");
         assert_eq!(Captured::default().words(), "nothing is left of it");
     }

@@ -147,11 +147,8 @@ impl ContainerFleet {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Moment> {
-        self.engine
-            .next_deadline()
-            .into_iter()
-            .chain(self.executor.next_deadline())
-            .min()
+        let all = [self.engine.next_deadline(), self.executor.next_deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// Does what follows from what is known of that subject.
