@@ -9,12 +9,12 @@
 //! It does not know what the daemons do.
 
 use super::cpu::{pause, run_times, spent};
+use super::ground::{self, Ground};
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet};
-use crate::machine::Machine;
-use crate::victims::{Image, Network, Victim, VictimSpec};
-use crate::{figures, interrupt, leftovers, prerequisites};
-use anyhow::{Context, Result, bail};
+use crate::victims::{Network, Victim, VictimSpec};
+use crate::{figures, interrupt, leftovers};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -52,25 +52,18 @@ type Windows = BTreeMap<&'static str, Vec<Use>>;
 /// # Errors
 /// Something could not be measured.
 pub(crate) fn idle(plan: &Plan) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("bench idle reads the memory of other processes: run it as root");
-    }
-    prerequisites::satisfy(prerequisites::BUILD)?;
-    let engine = Engine::here()?;
-    engine.version().context("the bench needs an engine that answers")?;
-    leftovers::sweep(&engine, &|text| outln!("{text}"));
-    outln!("building the daemons for release, and the victim");
-    let programs = fleet::programs(plan.programs.clone())?;
+    let Ground {
+        engine,
+        programs,
+        machine,
+        run,
+        image,
+    } = ground::prepare("idle", plan.programs.clone())?;
     let beside = plan
         .beside
         .clone()
         .map(|folder| fleet::programs(Some(folder)))
         .transpose()?;
-    let machine = Machine::begin(&engine, plan.programs.as_deref());
-    interrupt::catch()?;
-
-    let run = fleet::run_name("idle");
-    let image = Image::make(&engine, &run)?;
     let _containers = Containers {
         engine: engine.clone(),
         run: run.clone(),

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the product costs, measured from outside, each figure beside a floor or a peer of the same run.
 
 mod cpu;
+mod ground;
 mod heal;
 mod idle;
 mod probes;

@@ -8,12 +8,12 @@
 //! It judges: see the bars below. It does not know how a probe is made.
 
 use super::cpu::{pause, run_times, spent};
+use super::ground::{self, Ground};
 use super::recover::stats::Stats;
 use crate::engine::Engine;
 use crate::fleet::{self, Containers, Fleet};
-use crate::machine::Machine;
-use crate::victims::{Image, Network, Victim, VictimSpec};
-use crate::{http, interrupt, leftovers, prerequisites};
+use crate::victims::{Network, Victim, VictimSpec};
+use crate::{http, interrupt, leftovers};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -61,19 +61,13 @@ struct Times {
 /// # Errors
 /// Something could not be measured, or a figure misses its bar.
 pub(crate) fn probes(plan: &Plan) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("bench probes freezes the init processes of containers: run it as root");
-    }
-    prerequisites::satisfy(prerequisites::BUILD)?;
-    let engine = Engine::here()?;
-    engine.version().context("the bench needs an engine that answers")?;
-    leftovers::sweep(&engine, &|text| outln!("{text}"));
-    outln!("building the daemons for release, and the victim");
-    let programs = fleet::programs(plan.programs.clone())?;
-    let machine = Machine::begin(&engine, plan.programs.as_deref());
-    interrupt::catch()?;
-    let run = fleet::run_name("probes");
-    let image = Image::make(&engine, &run)?;
+    let Ground {
+        engine,
+        programs,
+        machine,
+        run,
+        image,
+    } = ground::prepare("probes", plan.programs.clone())?;
     let others = format!("{run}-others");
     let _containers = [&run, &others].map(|run| Containers {
         engine: engine.clone(),

@@ -11,13 +11,11 @@ mod report;
 mod setting;
 mod wave;
 
+use super::ground::{self, Ground};
 use super::recover;
-use crate::engine::Engine;
-use crate::fleet::{self, Containers};
-use crate::machine::Machine;
-use crate::victims::Image;
-use crate::{figures, interrupt, leftovers, prerequisites};
-use anyhow::{Context, Result, bail};
+use crate::figures;
+use crate::fleet::Containers;
+use anyhow::{Result, bail};
 use report::Measured;
 use serde_json::json;
 use setting::Heal;
@@ -61,19 +59,13 @@ const QUICK: Amount = Amount {
 /// # Errors
 /// Something could not be measured, or a figure misses its bar.
 pub(crate) fn heal(plan: &Plan) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("bench heal kills the init processes of containers, and starts an engine: run it as root");
-    }
-    prerequisites::satisfy(prerequisites::BUILD)?;
-    let engine = Engine::here()?;
-    engine.version().context("the bench needs an engine that answers")?;
-    leftovers::sweep(&engine, &|text| outln!("{text}"));
-    outln!("building the daemons for release, and the victim");
-    let programs = fleet::programs(plan.programs.clone())?;
-    let machine = Machine::begin(&engine, plan.programs.as_deref());
-    interrupt::catch()?;
-    let run = fleet::run_name("heal");
-    let image = Image::make(&engine, &run)?;
+    let Ground {
+        engine,
+        programs,
+        machine,
+        run,
+        image,
+    } = ground::prepare("heal", plan.programs.clone())?;
     let runs = ["", "-others", "-hang", "-hang-floor", "-wave"].map(|end| format!("{run}{end}"));
     let _containers = runs.map(|run| Containers {
         engine: engine.clone(),

@@ -10,12 +10,12 @@ mod proxy;
 mod report;
 pub(super) mod stats;
 
+use super::ground::{self, Ground};
 use crate::engine::Engine;
-use crate::fleet::{self, Containers, Fleet, Plan};
-use crate::machine::Machine;
-use crate::victims::{Image, Network, Victim, VictimSpec};
-use crate::{interrupt, leftovers, prerequisites};
-use anyhow::{Context, Result, bail};
+use crate::fleet::{Containers, Fleet, Plan};
+use crate::victims::{Network, Victim, VictimSpec};
+use crate::{interrupt, leftovers};
+use anyhow::{Context, Result};
 use floor::Floor;
 use proxy::Notes;
 use rustix::process::{Pid, Signal, kill_process};
@@ -70,26 +70,18 @@ struct Bench<'a> {
 /// # Errors
 /// Something could not be measured, or a figure misses what is to be reached.
 pub(crate) fn recover(quick: bool, programs: Option<PathBuf>) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        bail!("bench recover kills the init processes of containers: run it as root");
-    }
-    prerequisites::satisfy(prerequisites::BUILD)?;
-    let engine = Engine::here()?;
-    engine.version().context("the bench needs an engine that answers")?;
     // Figures in the documents are those of this tree.
     let record = !quick && programs.is_none();
     if !record {
         outln!("a trial run: no documents are written");
     }
-    leftovers::sweep(&engine, &|text| outln!("{text}"));
-    outln!("building the daemons for release, and the victim");
-    let given = programs.clone();
-    let programs = fleet::programs(programs)?;
-    let machine = Machine::begin(&engine, given.as_deref());
-    interrupt::catch()?;
-
-    let run = fleet::run_name("bench");
-    let image = Image::make(&engine, &run)?;
+    let Ground {
+        engine,
+        programs,
+        machine,
+        run,
+        image,
+    } = ground::prepare("recover", programs)?;
     let folder = leftovers::folder("bench")?;
     let others = format!("{run}-others");
     let _containers = [&run, &others].map(|run| Containers {
