@@ -5,7 +5,7 @@ use expect_test::expect;
 use watchtree_core::container::io::*;
 use watchtree_core::time::Duration;
 use watchtree_sim::scene::Scene;
-use watchtree_sim::script::{Script, outcomes};
+use watchtree_sim::script::{Script, outcomes, same};
 use watchtree_sim::state::engine::Program;
 
 /// Said once for each incarnation.
@@ -177,4 +177,40 @@ fn one_that_stays_unhealthy_does_not_win_its_budget_back() {
     "#]]);
     // The budget is whole.
     expect!["5 stops, no call; a running GIVEN UP"].assert_eq(&unhealthy_after_each_start(&mut w, 300));
+}
+
+/// Our stop was seen by a life of the watchdog that died, and the engine has forgotten its signal since: the next one sees its newest
+/// event again, and nothing of the stop. Its end is ours all the same, whenever that life dies too.
+#[test]
+fn our_stop_that_only_a_dead_life_saw_is_still_ours() {
+    let deaths = ["10ms", "490ms", "510ms", "2s", "6s"];
+    let play = |back: &str| {
+        same(["no", "always"], |policy| {
+            same(deaths, |lives| {
+                let mut w = Scene::with(&["a", "b"]);
+                w.engine().remember_events(4);
+                w.does(&format!(
+                    "docker update --restart {policy} a, a ignores TERM, a is killed 10s late, 6s"
+                ));
+                w.does("a is unhealthy, until called, 2s");
+                (0..5).for_each(|_| _ = w.does("b is touched, 10ms"));
+                w.does(&format!(
+                    "watchdog killed, 2s, watchdog started, {lives}, watchdog killed"
+                ));
+                w.does(&format!("{back}, watchdog started, 3m")).outcome()
+            })
+        })
+    };
+    outcomes(["1s", "7s", "12s", "30s"], play).tells(expect![[r#"
+        1s | 7s | 12s | 30s: stop -t 10 a, start a; a running OK; b running OK
+    "#]]);
+}
+
+/// The same of one that was answered: its SIGKILL comes without the signal before it.
+#[test]
+fn the_sigkill_of_an_answered_stop_is_ours_though_its_signal_was_forgotten() {
+    let mut w = Scene::with(&["a"]);
+    w.does("a ignores TERM, 6s, a is unhealthy, until called, 7s, events lost, stream silent, 3200ms");
+    w.does("watchdog killed, watchdog started, 3m");
+    expect!["stop -t 10 a, start a; a running OK"].assert_eq(&w.outcome());
 }

@@ -87,6 +87,8 @@ pub(crate) struct EventContinuity {
     whole_since: Moment,
     /// The newest event taken.
     last: Option<EventCursor>,
+    /// The oldest event that came to this process.
+    oldest: Option<EngineTime>,
     failures: u32,
     opened_at: Moment,
     settle: Duration,
@@ -127,6 +129,7 @@ impl EventContinuity {
             coverage: Coverage::Always,
             whole_since: now,
             last,
+            oldest: None,
             failures: 0,
             opened_at: Moment::ZERO,
             settle,
@@ -214,6 +217,7 @@ impl EventContinuity {
         {
             gap.deadline = until.min(now + TOLD_ALL_AFTER);
         }
+        self.oldest = Some(self.oldest.map_or(cursor.0, |oldest| oldest.min(cursor.0)));
         let is_anchor = self
             .gap
             .as_ref()
@@ -328,6 +332,12 @@ impl EventContinuity {
     /// The time of the newest event taken; 0 = none.
     pub(crate) fn newest(&self) -> EngineTime {
         self.last.as_ref().map_or(EngineTime(0), |(at, _, _)| *at)
+    }
+
+    /// This process itself was told of that time: what came after it was not forgotten by the engine before it asked. An anchor
+    /// seen again says so of what came after the anchor only.
+    pub(crate) fn reaches(&self, at: EngineTime) -> bool {
+        self.oldest.is_some_and(|oldest| oldest <= at)
     }
 
     /// How often continuity was lost for good.

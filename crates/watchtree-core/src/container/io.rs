@@ -279,6 +279,9 @@ pub enum Performed {
     AlreadySo,
 }
 
+/// What the engine says to a call.
+pub type CallAnswer = Result<Performed, EngineError>;
+
 /// What the kernel shows of a process that was to be held.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ProcessSeen {

@@ -182,6 +182,33 @@ impl OwnStop {
     }
 }
 
+/// Is a stop signal ours? `own` = our stop, if one is under way; `came` as for [`OwnStop::signal`].
+///
+/// # Errors
+/// It is somebody else's: in words.
+pub(crate) fn whose_signal(
+    own: Option<&mut OwnStop>,
+    at: EngineTime,
+    signal: u32,
+    came: Option<Moment>,
+) -> Result<(), String> {
+    match own {
+        Some(own) => own.signal(at, signal, came),
+        None => Err(format!("signal {signal} was sent through the engine during our repair")),
+    }
+}
+
+/// As [`whose_signal`], for a `stop` event.
+///
+/// # Errors
+/// As there.
+pub(crate) fn whose_stop(own: Option<&mut OwnStop>, at: EngineTime, came: Option<Moment>) -> Result<(), String> {
+    match own {
+        Some(own) => own.stop(at, came),
+        None => Err("a stop was carried out through the engine during our repair".to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     //! Whose signal is whose.

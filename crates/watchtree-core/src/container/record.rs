@@ -188,7 +188,7 @@ pub enum Record {
         step: RepairStep,
         /// The engine's time of the newest event then: kills after it count.
         last_event: EngineTime,
-        /// Moment of the step.
+        /// Moment of the step; of a stop that was answered or lingers, that of its post.
         at: Moment,
         /// The boot of `at`.
         boot_id: BootId,
@@ -458,7 +458,7 @@ pub struct OpenRepair {
     pub step: RepairStep,
     /// Kills after this count.
     pub last_event: EngineTime,
-    /// Moment of the step.
+    /// Moment of the step; of a stop that was answered or lingers, that of its post.
     pub at: Moment,
     /// The boot of `at`.
     pub boot_id: BootId,

@@ -34,7 +34,7 @@ pub(crate) fn was_stopping(open: &OpenRepair) -> bool {
 pub(crate) fn own_stop(open: &OpenRepair, it: &ContainerObservation, settings: &ContainerSettings) -> OwnStop {
     let timeout = Duration::from_secs(open.stop_timeout_secs.into());
     let mut own = OwnStop::new(open.last_event, it.stop_terms().signal(), timeout);
-    let is_posted = matches!(open.step, RepairStep::StopPosted | RepairStep::StopLingers);
+    let is_posted = was_stopping(open) || open.step == RepairStep::StopLingers;
     if is_posted && open.boot_id == settings.identity.boot_id {
         own.post(open.at, settings.engine_time(open.at));
     }
@@ -55,13 +55,18 @@ pub(crate) fn resume(
     if !stops_first {
         let step = next_step(now, open, false, it, same_boot);
         let fresh = Repair::start(it.id().clone(), open.incarnation.clone(), now);
-        return fresh.resumed(step, open.last_event, None, started);
+        return fresh.resumed(step, open.last_event, None, (started, false));
     }
     let overruled = claim_signals(it, &mut own, open);
     let step = next_step(now, open, own.is_seen(), it, same_boot);
     let id = it.id().clone();
     let fresh = Repair::stop_then_start(id, open.incarnation.clone(), own.clone(), open.stop_timeout_secs);
-    let mut repair = fresh.resumed(step, open.last_event, Some(own), started);
+    let mut repair = fresh.resumed(
+        step,
+        open.last_event,
+        Some(own),
+        (started, open.step == RepairStep::StopAnswered),
+    );
     if let Some(why) = overruled {
         repair.overrule(&why);
     }

@@ -9,7 +9,7 @@ use super::watchlist::Watchlist;
 use crate::container::climate::Climate;
 use crate::container::denied_calls::DeniedCalls;
 use crate::container::engine_calls::{EngineCalls, Lane};
-use crate::container::io::{Captured, EngineError, Performed, Recovered, Ticket};
+use crate::container::io::{CallAnswer, Captured, EngineError, Recovered, Ticket};
 use crate::container::observation::ContainerObservation;
 use crate::container::outbox::Outbox;
 use crate::container::probes::prober::Prober;
@@ -26,9 +26,6 @@ use crate::time::Moment;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-
-/// What the engine said to a call.
-pub(super) type Answer = Result<Performed, EngineError>;
 
 /// See the module's text.
 pub(super) struct Executor {
@@ -377,7 +374,7 @@ impl Executor {
         &mut self,
         now: Moment,
         ticket: Ticket,
-        result: Answer,
+        result: CallAnswer,
         watched: Option<&mut Watched>,
         out: &mut Outbox,
     ) -> Vec<Command> {

@@ -28,8 +28,8 @@ mod watchlist;
 use crate::container::climate::Climate;
 use crate::container::continuity::{EventCursor, GapEnd};
 use crate::container::io::{
-    Captured, ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime, EventAction,
-    ListEntry, ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
+    CallAnswer, Captured, ContainerEffect, ContainerId, ContainerView, EngineError, EngineEvent, EngineTime,
+    EventAction, ListEntry, ProbeAnswer, ProbeRun, ProcessSeen, Record, Recovered, RunState, Ticket,
 };
 use crate::container::outbox::Outbox;
 use crate::container::policy::{ContainerPolicy, PolicyLines};
@@ -45,7 +45,7 @@ use crate::verdict::Verdict;
 use alloc::string::String;
 use engine_illness::EngineIllness;
 use engine_view::EngineView;
-use executor::{Answer, Executor, Replay};
+use executor::{Executor, Replay};
 use followup::{Followup, Taken};
 use watchlist::Watchlist;
 
@@ -393,7 +393,7 @@ impl ContainerFleet {
     }
 
     /// The engine answered a call, or did not within its deadline.
-    pub(crate) fn on_performed(&mut self, now: Moment, ticket: Ticket, result: Answer, out: &mut Outbox) {
+    pub(crate) fn on_performed(&mut self, now: Moment, ticket: Ticket, result: CallAnswer, out: &mut Outbox) {
         let sid = self.executor.subject_of(ticket).cloned();
         let Some(sid) = sid else { return };
         let watched = self.watched.get_mut(&sid);

@@ -20,15 +20,16 @@ mod verify;
 use capturing::Capturing;
 pub(crate) use capturing::Remains;
 use ending::{EndSeen, end_seen};
-use starting::{Due, when_due};
+use starting::{Due, DueAt, when_due};
 use step::{AGAIN_AFTER, END_SHOWS, Next, STAY, STOP_LINGERS, TRIES_MAX, failed, overruled, post_start, post_stop};
 pub(crate) use step::{Act, Moved, STOP_FOLLOWS, Scene, Step};
 use stuck_stop::StuckStop;
 use verify::{StartSeen, start_seen, verify};
 
-use crate::container::io::{ContainerId, EngineError, EngineTime, Performed, Ticket};
+use crate::container::continuity::EventContinuity;
+use crate::container::io::{CallAnswer, ContainerId, EngineError, EngineTime, Performed, Ticket};
 use crate::container::observation::{ContainerObservation, Status};
-use crate::container::own_stop::OwnStop;
+use crate::container::own_stop::{self, OwnStop};
 use crate::container::record::RepairStep;
 use crate::container::refused_call;
 use crate::decision::{ActionKind, Outcome};
@@ -61,6 +62,8 @@ pub(crate) struct Repair {
     overruled: Option<String>,
     /// `/start` was posted.
     started: bool,
+    /// It was begun by a process before this one, which may have seen of it what nobody remembers.
+    is_resumed: bool,
     /// What the engine said to a stop that it refused.
     refusal: Option<String>,
     /// The engine has answered our stop: none is under way.
@@ -98,20 +101,23 @@ impl Repair {
             tries: 0,
             overruled: None,
             started: false,
+            is_resumed: false,
             refusal: None,
             stop_answered: false,
             stuck: StuckStop::default(),
         }
     }
 
-    /// One that was under way when the process before this one ended.
-    pub(crate) fn resumed(self, step: Step, last_event: EngineTime, own: Option<OwnStop>, started: bool) -> Self {
+    /// One that was under way when the process before this one ended; `done` = a start was posted, our stop was answered.
+    pub(crate) fn resumed(self, step: Step, last_event: EngineTime, own: Option<OwnStop>, done: (bool, bool)) -> Self {
         Self {
             step,
             last_event,
             own,
             planned: None,
-            started,
+            started: done.0,
+            is_resumed: true,
+            stop_answered: done.1,
             ..self
         }
     }
@@ -147,12 +153,7 @@ impl Repair {
     }
 
     /// The engine answered its call, or did not within its deadline. Returns what to do; nothing for a call of before.
-    pub(crate) fn answered(
-        &mut self,
-        now: Moment,
-        ticket: Ticket,
-        result: Result<Performed, EngineError>,
-    ) -> Option<Vec<Act>> {
+    pub(crate) fn answered(&mut self, now: Moment, ticket: Ticket, result: CallAnswer) -> Option<Vec<Act>> {
         if !self.waits_for(ticket) || (self.lost_call().is_some() && result == Err(EngineError::Deadline)) {
             return None;
         }
@@ -220,9 +221,19 @@ impl Repair {
 
     /// Our stop, where it may still be under way in the engine.
     pub(crate) fn lingering_stop(&self) -> Option<&OwnStop> {
-        self.own
-            .as_ref()
-            .filter(|own| own.posted().is_some() && !self.stop_answered && !self.started)
+        let is_open = !self.stop_answered && !self.started;
+        self.own.as_ref().filter(|own| is_open && own.posted().is_some())
+    }
+
+    /// When its `/stop` was posted, if it was in this boot.
+    pub(crate) fn posted_stop(&self) -> Option<Moment> {
+        self.own.as_ref().and_then(OwnStop::posted)
+    }
+
+    /// True where what was to be seen of its stop may have come to a process before this one, and the engine has forgotten it
+    /// since: that it was not seen says nothing then.
+    pub(crate) fn may_have_missed_stop(&self, continuity: &EventContinuity) -> bool {
+        self.is_resumed && !continuity.reaches(self.last_event)
     }
 
     /// True where the end of its container is, or will be, the work of a stop of ours.
@@ -257,20 +268,19 @@ impl Repair {
 
     /// A stop signal was sent to its container; `came` = when its event came, if it came live. True if it is our own.
     pub(crate) fn takes_signal(&mut self, at: EngineTime, signal: u32, came: Option<Moment>) -> bool {
-        let whose = match &mut self.own {
-            Some(own) if !self.started => own.signal(at, signal, came),
-            _ => Err(format!("signal {signal} was sent through the engine during our repair")),
-        };
-        self.overruled = whose.clone().err().or(self.overruled.take());
-        whose.is_ok()
+        let own = self.own.as_mut().filter(|_| !self.started);
+        let whose = own_stop::whose_signal(own, at, signal, came);
+        self.heed(whose)
     }
 
     /// As [`Self::takes_signal`], for a `stop` event.
     pub(crate) fn takes_stop(&mut self, at: EngineTime, came: Option<Moment>) -> bool {
-        let whose = match &mut self.own {
-            Some(own) => own.stop(at, came),
-            None => Err("a stop was carried out through the engine during our repair".to_string()),
-        };
+        let whose = own_stop::whose_stop(self.own.as_mut(), at, came);
+        self.heed(whose)
+    }
+
+    /// True if it is our own: nobody else's act overrules us by it.
+    fn heed(&mut self, whose: Result<(), String>) -> bool {
         self.overruled = whose.clone().err().or(self.overruled.take());
         whose.is_ok()
     }
@@ -293,10 +303,8 @@ impl Repair {
     /// What is shown of the container meanwhile.
     pub(crate) fn shown(&self) -> Shown {
         let shown = self.step.shown();
-        let stuck = self
-            .stuck
-            .words()
-            .filter(|_| matches!(self.step, Step::Stopping { .. }));
+        let is_stopping = matches!(self.step, Step::Stopping { .. });
+        let stuck = self.stuck.words().filter(|_| is_stopping);
         stuck.map_or(shown.clone(), |words| Shown::new(shown.state(), words))
     }
 
@@ -424,13 +432,7 @@ impl Repair {
         })
     }
 
-    fn start_due(
-        &mut self,
-        now: Moment,
-        scene: &Scene<'_>,
-        due: (Moment, Option<Moment>),
-        acts: &mut Vec<Act>,
-    ) -> Next {
+    fn start_due(&mut self, now: Moment, scene: &Scene<'_>, due: DueAt, acts: &mut Vec<Act>) -> Next {
         let (is_new, may_be_tried) = (self.is_new(scene.observation), self.tries < TRIES_MAX);
         match when_due(now, scene, due, (is_new, self.is_half_done(), may_be_tried), acts) {
             Due::Stay(next) => next,

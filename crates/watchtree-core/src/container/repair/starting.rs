@@ -16,11 +16,14 @@ pub(super) enum Due {
     Again,
 }
 
+/// When it is due, and the inspection that it waits for.
+pub(super) type DueAt = (Moment, Option<Moment>);
+
 /// Of one that is due at `at`, after an inspection (where `inspect` is set); `is_half_done` = our own stop has ended it.
 pub(super) fn when_due(
     now: Moment,
     scene: &Scene<'_>,
-    (at, inspect): (Moment, Option<Moment>),
+    (at, inspect): DueAt,
     (is_new, is_half_done, may_be_tried): (bool, bool, bool),
     acts: &mut Vec<Act>,
 ) -> Due {

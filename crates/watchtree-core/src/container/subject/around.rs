@@ -6,7 +6,6 @@ use crate::container::engine_lives::EngineLives;
 use crate::container::io::{CaptureOrder, ContainerId, EngineCall, Record, Ticket};
 use crate::container::namespace_away::NamespaceAway;
 use crate::container::observation::ContainerObservation;
-use crate::container::own_stop::OwnStop;
 use crate::container::record::RepairStep;
 use crate::container::relatives::Parents;
 use crate::container::repair::{Act, Repair, Scene};
@@ -100,7 +99,7 @@ impl Command {
                 step,
                 last_event: repair.last_event(),
                 at: match step {
-                    RepairStep::StopLingers => repair.lingering_stop().and_then(OwnStop::posted).unwrap_or(now),
+                    RepairStep::StopAnswered | RepairStep::StopLingers => repair.posted_stop().unwrap_or(now),
                     _ => now,
                 },
                 boot_id: settings.identity.boot_id,

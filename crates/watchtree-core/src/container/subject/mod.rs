@@ -271,8 +271,8 @@ impl ContainerSubject {
             return step;
         };
         // Where every event since was seen, one that has not shown never reached the engine.
-        let continuity = around.continuity;
-        if !own.is_seen() && continuity.covers(own.posted(), None, Duration::ZERO) {
+        let told = around.continuity.covers(own.posted(), None, Duration::ZERO);
+        if !own.is_seen() && told && !repair.may_have_missed_stop(around.continuity) {
             return step;
         }
         self.lingering = Some(LingeringStop::new(it.id().clone(), it.incarnation(), own.clone()));

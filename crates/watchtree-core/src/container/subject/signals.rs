@@ -113,7 +113,7 @@ mod tests {
         let start = Repair::start(id.clone(), Incarnation::default(), now);
         let own = OwnStop::new(EngineTime(0), 15, Duration::ZERO);
         let stop = Repair::stop_then_start(id, Incarnation::default(), own.clone(), 0);
-        let stop = stop.resumed(Step::AwaitEnd { until: now }, EngineTime(0), Some(own), false);
+        let stop = stop.resumed(Step::AwaitEnd { until: now }, EngineTime(0), Some(own), (false, false));
         let classes = |at, signal, came| {
             let event = StopEvent {
                 at: EngineTime(at),
